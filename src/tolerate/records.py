@@ -1,0 +1,144 @@
+"""The records that travel through the house: frozen, and to and from JSON without loss."""
+
+import json
+import math
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tolerate.errors import DataError, hint
+
+Floats = NDArray[np.float64]
+Scope = Literal["all", "above", "nothing"]
+
+
+class Decision(StrEnum):
+    """What happens to one item."""
+
+    RELEASE = "release"
+    ESCALATE = "escalate"
+    REVIEW = "review"
+
+
+class _Record:
+    """To and from JSON, for the frozen dataclasses below; unknown fields are refused by name."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON values; infinite and missing numbers become null."""
+        return {key: _plain(value) for key, value in asdict(self).items()}  # type: ignore[call-overload]
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Self:
+        """The record that `to_json` wrote."""
+        known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+        for key in record:
+            if key not in known:
+                raise DataError(f'{cls.__name__} has no field "{key}". {hint(key, known)}')
+        try:
+            return cls(**{key: _frozen(value) for key, value in record.items()})
+        except TypeError as error:
+            raise DataError(f"this is no complete {cls.__name__}: {error}") from None
+
+    def dumps(self) -> str:
+        """The record as one indented JSON text."""
+        return json.dumps(self.to_json(), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def loads(cls, text: str) -> Self:
+        """The record in a JSON text."""
+        try:
+            record = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise DataError(f"expected the JSON of a {cls.__name__}, got text that is not JSON: {error}") from None
+        if not isinstance(record, dict):
+            raise DataError(f"expected the JSON object of a {cls.__name__}, got {type(record).__name__}")
+        return cls.from_json(record)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class Table(_Record):
+    """Labelled items, one a row: what `certify` works on. Made by `tolerate.read` or from arrays.
+
+    losses: [n] in [0, 1], 0 fine to 1 unacceptable.
+    scores: [n], higher is better; NaN where missing; None if there are none.
+    clusters: [n] integer codes of what was sampled together; None if every row stands alone.
+    slices: [n] names of the part a row belongs to, or None.
+    weights: [n] importance weights (1 / chance of having been labelled, up to a factor), or None.
+    """
+
+    losses: Floats
+    scores: Floats | None = None
+    clusters: NDArray[np.int64] | None = None
+    slices: NDArray[Any] | None = None
+    weights: Floats | None = None
+    names: dict[str, str] = field(default_factory=dict)  # role -> column, e.g. {"loss": "error"}
+    sha256: str | None = None  # of the file's bytes
+
+    def __len__(self) -> int:
+        return len(self.losses)
+
+
+@dataclass(frozen=True)
+class Certificate(_Record):
+    """A promise about what is released, with its evidence and its assumptions.
+
+    The promise: with probability at least `confidence` over the draw of the labelled sample, the
+    risk of what the rule releases is at most `tolerance`. The rule: `scope` "all" releases every
+    item, "above" those whose score is at least `threshold`, "nothing" none of them.
+    """
+
+    tolerance: float
+    confidence: float
+    scope: Scope
+    threshold: float | None  # lowest released score; None unless scope is "above"
+    coverage: float  # share of the labelled sample that the rule releases, 0 to 1
+    risk_bound: float | None  # what is proven of the risk, <= tolerance; None if nothing is released
+    risk_seen: float | None  # mean loss of the released part of the sample
+    labels: int  # labelled items used
+    clusters: int  # independent sampling units among them
+    released: int  # labelled items that the rule releases
+    method: str  # name and source of the test
+    assumptions: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()  # what would be needed, when little or nothing is proven
+    slices: tuple[dict[str, Any], ...] = ()  # one line a slice: name, labels, released, risk_seen, risk_bound
+    losses_by: str = ""  # who gave the losses, and what is known of their own error
+    names: dict[str, str] = field(default_factory=dict)  # role -> column in the table
+    options: dict[str, Any] = field(default_factory=dict)  # what `verify` needs to recompute it
+    data_sha256: str | None = None
+    made: str = ""  # ISO date and time, UTC
+    version: str = ""  # of tolerate
+
+    def decide(self, score: float | None = None) -> Decision:
+        """Release or send to review; a missing score is never above a threshold."""
+        if self.scope == "all":
+            return Decision.RELEASE
+        if self.scope == "nothing" or score is None or self.threshold is None:
+            return Decision.REVIEW
+        return Decision.RELEASE if score >= self.threshold else Decision.REVIEW
+
+    @property
+    def proven(self) -> bool:
+        """Whether anything may be released."""
+        return self.scope != "nothing"
+
+    def __str__(self) -> str:
+        from tolerate.words import say_certificate
+
+        return say_certificate(self, "en")
