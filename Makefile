@@ -1,0 +1,40 @@
+# `make demo` and `make test` set up everything they need; the rest is for those who change the code.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+WORKERS ?= 2
+
+.PHONY: demo test check laws bench setup clean
+
+demo: .venv/.demo
+	$(BIN)/tolerate run digits
+
+test: .venv/.test
+	$(RUN) $(BIN)/python -m pytest -n $(WORKERS)
+
+check: .venv/.test
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_floors.py
+
+laws: .venv/.test
+	$(RUN) $(BIN)/python -m pytest -n $(WORKERS) -m law tests/laws
+
+bench: .venv/.test
+	$(BIN)/python -m benchmarks
+
+setup: .venv/.test
+
+.venv/.demo: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tolerate needs Python 3.11 or later; try: make PYTHON=python3.12 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[models]'
+	touch $@
+
+.venv/.test: .venv/.demo
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[models,board,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist src/*.egg-info

@@ -1,0 +1,263 @@
+"""Read labelled items from CSV, JSONL or Parquet, and write items; every error names the row or column."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tolerate.errors import DataError, hint
+from tolerate.records import Floats, Table
+
+FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
+_TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
+
+
+def read(
+    path: str | Path,
+    *,
+    loss: str = "loss",
+    score: str | None = None,
+    cluster: str | None = None,
+    slice: str | None = None,
+    weight: str | None = None,
+) -> Table:
+    """Labelled items from a file: one row an item, one column a role.
+
+    loss: column of losses in [0, 1] (or true/false: true is wrong). Every row needs one.
+    score: column of scores, higher is better; an empty cell is a missing score, which is never
+        above a threshold.
+    cluster: column that names what was sampled together (question, document, call).
+    slice: column that names the part a row belongs to (language, topic).
+    weight: column of importance weights, for labels that were not drawn uniformly.
+
+    Raises DataError if the file, a column or a value cannot be used.
+    """
+    path = Path(path)
+    roles = {"loss": loss, "score": score, "cluster": cluster, "slice": slice, "weight": weight}
+    names = {role: name for role, name in roles.items() if name is not None}
+    columns = _columns(path, list(dict.fromkeys(names.values())))
+    if not len(columns[loss]):
+        raise DataError(f"{path} has a header but no rows; expected one labelled item a row")
+    return Table(
+        losses=_losses(columns[loss], loss, path),
+        scores=None if score is None else _numbers(columns[score], score, path),
+        clusters=None if cluster is None else _codes(columns[cluster], cluster, path),
+        slices=None if slice is None else _texts(columns[slice], slice, path),
+        weights=None if weight is None else _weights(columns[weight], weight, path),
+        names=names,
+        sha256=sha256(path),
+    )
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def columns_of(path: str | Path) -> list[str]:
+    """The names of a table's columns, read from its head alone."""
+    path = Path(path)
+    return _guard(path, lambda: _head(path))
+
+
+def write(path: str | Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> None:
+    """Write columns of equal length as Parquet, CSV or JSONL; the file appears whole or not at all."""
+    import pyarrow as pa
+
+    path = Path(path)
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        _write(table, beside, _kind(path))
+        os.replace(beside, path)
+    except OSError as error:
+        raise DataError(f"could not write {path}: {error.strerror or error}. Free some space or choose another folder") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write(table: Any, path: Path, kind: str) -> None:
+    if kind == ".parquet":
+        import pyarrow.parquet as parquet
+
+        parquet.write_table(table, path)
+    elif kind == ".csv":
+        import pyarrow.csv as csv
+
+        csv.write_csv(table, path)
+    else:
+        import json
+
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist()), "utf-8")
+
+
+def _kind(path: Path) -> str:
+    name = path.name.lower()
+    for kind in FORMATS:
+        if name.endswith(kind):
+            return kind
+    raise DataError(f'"{path.name}" is of no known format; expected a name that ends in {", ".join(FORMATS)}')
+
+
+def _columns(path: Path, wanted: list[str]) -> dict[str, Any]:
+    """The wanted columns as pyarrow arrays; of CSV as text, so that a bad cell can be named."""
+    known = columns_of(path)
+    for name in wanted:
+        if name not in known:
+            raise DataError(f'{path} has no column "{name}". {hint(name, known)}')
+        if known.count(name) > 1:
+            raise DataError(f'{path} has {known.count(name)} columns named "{name}"; rename all but one')
+    return _guard(path, lambda: _load(path, wanted))
+
+
+def _guard(path: Path, load: Any) -> Any:
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise DataError(f"{path} {what}; expected a table in a file ({', '.join(FORMATS)})")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty (0 bytes); expected a header and one row an item")
+    import pyarrow as pa
+
+    try:
+        return load()
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as {_kind(path)[1:]}: {error}") from None
+
+
+def _head(path: Path) -> list[str]:
+    kind = _kind(path)
+    if kind == ".parquet":
+        import pyarrow.parquet as parquet
+
+        return list(parquet.read_schema(path).names)
+    if kind.startswith(".csv"):
+        import pyarrow.csv as csv
+
+        with csv.open_csv(path, parse_options=_csv_options()) as reader:
+            return list(reader.schema.names)
+    return list(_read_jsonl(path).column_names)
+
+
+def _load(path: Path, wanted: list[str]) -> dict[str, Any]:
+    kind = _kind(path)
+    if kind == ".parquet":
+        import pyarrow.parquet as parquet
+
+        table = parquet.read_table(path, columns=wanted)
+    elif kind.startswith(".csv"):
+        import pyarrow as pa
+        import pyarrow.csv as csv
+
+        convert = csv.ConvertOptions(
+            include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()), strings_can_be_null=True
+        )
+        table = csv.read_csv(path, parse_options=_csv_options(), convert_options=convert)
+    else:
+        table = _read_jsonl(path)
+    return {name: table.column(name) for name in wanted}
+
+
+def _csv_options() -> Any:
+    import pyarrow.csv as csv
+
+    return csv.ParseOptions(newlines_in_values=True)
+
+
+def _read_jsonl(path: Path) -> Any:
+    import pyarrow.json as arrow_json
+
+    return arrow_json.read_json(path)
+
+
+def _losses(column: Any, name: str, path: Path) -> Floats:
+    losses = _numbers(column, name, path)
+    missing = np.isnan(losses)
+    if missing.any():
+        raise DataError(
+            f'{int(missing.sum())} of {len(losses)} rows of {path} have no loss in column "{name}", the first in row '
+            f"{_row(missing)}. Every row needs a verdict: label those rows, or pass a table of labelled rows only "
+            "(a random choice of them, or the promise is about the labelled kind alone)"
+        )
+    outside = (losses < 0) | (losses > 1)
+    if outside.any():
+        raise DataError(
+            f'loss {losses[outside][0]:g} in row {_row(outside)} of {path} (column "{name}") is outside [0, 1]; '
+            "0 is fine, 1 unacceptable: divide by the largest possible loss first"
+        )
+    return losses
+
+
+def _weights(column: Any, name: str, path: Path) -> Floats:
+    weights = _numbers(column, name, path)
+    bad = ~(weights > 0) | np.isinf(weights)
+    if bad.any():
+        raise DataError(f'weight in row {_row(bad)} of {path} (column "{name}") is not a positive number')
+    return weights
+
+
+def _numbers(column: Any, name: str, path: Path) -> Floats:
+    """A column as floats, missing cells as NaN."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_boolean(column.type):
+        column = pc.cast(column, pa.int8())
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return _parse(column, name, path)
+    try:
+        return np.asarray(pc.cast(column, pa.float64()).to_numpy(), dtype=np.float64)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise DataError(f'column "{name}" of {path} holds {column.type}, expected numbers') from None
+
+
+def _parse(column: Any, name: str, path: Path) -> Floats:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = pc.utf8_trim_whitespace(column)
+    try:
+        return np.asarray(pc.cast(text, pa.float64()).to_numpy(), dtype=np.float64)
+    except pa.ArrowInvalid:
+        return np.array([_number(cell, row, name, path) for row, cell in enumerate(text.to_pylist(), 1)])
+
+
+def _number(cell: str | None, row: int, name: str, path: Path) -> float:
+    if cell is None or cell == "":
+        return float("nan")
+    if cell.lower() in _TRUTH:
+        return _TRUTH[cell.lower()]
+    try:
+        return float(cell)
+    except ValueError:
+        raise DataError(f'"{cell}" in row {row} of {path} (column "{name}") is not a number') from None
+
+
+def _codes(column: Any, name: str, path: Path) -> NDArray[np.int64]:
+    if column.null_count:
+        missing = np.asarray(column.is_null().to_numpy())
+        raise DataError(
+            f'{int(missing.sum())} rows of {path} have no cluster in column "{name}", the first in row {_row(missing)}; '
+            "give each row the name of what it was sampled with (its own name if it stands alone)"
+        )
+    indices = column.combine_chunks().dictionary_encode().indices
+    return np.asarray(indices.to_numpy(), dtype=np.int64)
+
+
+def _texts(column: Any, name: str, path: Path) -> NDArray[Any]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        text = pc.fill_null(pc.cast(column, pa.string()), "(none)")
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise DataError(f'column "{name}" of {path} holds {column.type}, expected names of slices') from None
+    return np.asarray(text.to_numpy(zero_copy_only=False), dtype=object)
+
+
+def _row(mask: NDArray[np.bool_]) -> int:
+    return int(np.argmax(mask)) + 1

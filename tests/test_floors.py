@@ -1,0 +1,105 @@
+"""Imports go down: the syntax trees say who may know whom, and which library lives where."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parent.parent / "src" / "tolerate"
+
+# A module may import from its own floor's place and from those below it.
+FLOORS: list[set[str]] = [
+    {"errors"},
+    {"records", "words"},
+    {"stats"},
+    {"tables", "checks", "refine"},
+    {"models", "store"},
+    {"jobs", "run", "report", "review"},
+    {"gateway", "careers"},
+    {"cli"},
+]
+LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
+SIDEWAYS = {"jobs", "run", "report", "review", "records", "words", "tables", "checks", "refine"}  # may meet on their floor
+LIBRARIES = {  # library -> the only places that may import it
+    "torch": {"models"},
+    "torchmetrics": {"models"},
+    "accelerate": {"models"},
+    "safetensors": {"models"},
+    "tensorboard": {"models"},
+    "pyarrow": {"tables"},
+    "jinja2": {"report", "review"},
+    "typer": {"cli"},
+}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.module == "tolerate":
+                yield from (f"tolerate.{name.name}" for name in node.names)
+            else:
+                yield node.module or ""
+
+
+def place(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+MODULES = [path for path in sorted(SOURCE.rglob("*.py")) if place(path) != "__init__"]
+
+
+def faults(here: str, source: str) -> list[str]:
+    """What a module at this place imports and must not."""
+    found = []
+    for name in imports(ast.parse(source)):
+        top, _, rest = name.partition(".")
+        there = rest.split(".")[0]
+        if top == "tolerate" and there in LEVEL and there != here:
+            below = LEVEL[there] < LEVEL[here]
+            beside = LEVEL[there] == LEVEL[here] and {here, there} <= SIDEWAYS
+            if not below and not beside:
+                found.append(f"{here} imports {name}, which is not below it")
+        if here not in LIBRARIES.get(top, {here}):
+            found.append(f"{here} imports {top}, which lives in {LIBRARIES[top]}")
+        if here == "stats" and top not in {"numpy", "scipy", "tolerate", *sys_modules()}:
+            found.append(f"stats imports {top}; it may use numpy and scipy alone")
+    return found
+
+
+def sys_modules() -> set[str]:
+    import sys
+
+    return set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_go_down(path: Path) -> None:
+    assert place(path) in LEVEL, f"{path.name} has no floor: give it one in {Path(__file__).name}"
+    assert faults(place(path), path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("here", "source"),
+    [
+        ("stats", "import tolerate.tables"),
+        ("stats", "from tolerate import run"),
+        ("stats", "import pandas"),
+        ("checks", "import torch"),
+        ("models", "def f():\n    from tolerate.gateway import app"),
+        ("careers", "from tolerate.gateway import app"),
+    ],
+)
+def test_a_broken_floor_is_seen(here: str, source: str) -> None:
+    assert faults(here, source)
+
+
+def test_stats_import_quickly_and_alone() -> None:
+    """`tolerate.stats` is usable with numpy and scipy: nothing else of the house's libraries is loaded."""
+    import subprocess
+    import sys
+
+    code = "import sys, tolerate.stats; print([m for m in ('torch', 'pyarrow', 'typer', 'scipy.stats') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
