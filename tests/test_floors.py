@@ -20,7 +20,17 @@ FLOORS: list[set[str]] = [
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
-SIDEWAYS = {"jobs", "run", "report", "review", "records", "words", "tables", "checks", "refine"}  # may meet on their floor
+SIDEWAYS = {
+    "jobs",
+    "run",
+    "report",
+    "review",
+    "records",
+    "words",
+    "tables",
+    "checks",
+    "refine",
+}  # may meet on their floor
 LIBRARIES = {  # library -> the only places that may import it
     "torch": {"models"},
     "torchmetrics": {"models"},
@@ -101,5 +111,6 @@ def test_stats_import_quickly_and_alone() -> None:
     import subprocess
     import sys
 
-    code = "import sys, tolerate.stats; print([m for m in ('torch', 'pyarrow', 'typer', 'scipy.stats') if m in sys.modules])"
+    heavy = ("torch", "pyarrow", "typer", "scipy.stats")
+    code = f"import sys, tolerate.stats; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -8,8 +8,8 @@
 The command line prints the message, without a trace, and exits with code 2.
 """
 
-from difflib import get_close_matches
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class TolerateError(ValueError):

@@ -52,7 +52,9 @@ class _Record:
         try:
             record = json.loads(text)
         except json.JSONDecodeError as error:
-            raise DataError(f"expected the JSON of a {cls.__name__}, got text that is not JSON: {error}") from None
+            raise DataError(
+                f"expected the JSON of a {cls.__name__}, got text that is not JSON: {error}"
+            ) from None
         if not isinstance(record, dict):
             raise DataError(f"expected the JSON object of a {cls.__name__}, got {type(record).__name__}")
         return cls.from_json(record)

@@ -2,9 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tolerate.errors import DataError, hint
 from tolerate.records import Floats, Table
 
+T = TypeVar("T")
 FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 _TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 
@@ -76,7 +77,9 @@ def write(path: str | Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]])
         _write(table, beside, _kind(path))
         os.replace(beside, path)
     except OSError as error:
-        raise DataError(f"could not write {path}: {error.strerror or error}. Free some space or choose another folder") from None
+        raise DataError(
+            f"could not write {path}: {error.strerror or error}. Free some space or choose another folder"
+        ) from None
     finally:
         beside.unlink(missing_ok=True)
 
@@ -93,7 +96,9 @@ def _write(table: Any, path: Path, kind: str) -> None:
     else:
         import json
 
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist()), "utf-8")
+        path.write_text(
+            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist()), "utf-8"
+        )
 
 
 def _kind(path: Path) -> str:
@@ -115,7 +120,7 @@ def _columns(path: Path, wanted: list[str]) -> dict[str, Any]:
     return _guard(path, lambda: _load(path, wanted))
 
 
-def _guard(path: Path, load: Any) -> Any:
+def _guard(path: Path, load: Callable[[], T]) -> T:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise DataError(f"{path} {what}; expected a table in a file ({', '.join(FORMATS)})")
@@ -179,15 +184,15 @@ def _losses(column: Any, name: str, path: Path) -> Floats:
     missing = np.isnan(losses)
     if missing.any():
         raise DataError(
-            f'{int(missing.sum())} of {len(losses)} rows of {path} have no loss in column "{name}", the first in row '
-            f"{_row(missing)}. Every row needs a verdict: label those rows, or pass a table of labelled rows only "
-            "(a random choice of them, or the promise is about the labelled kind alone)"
+            f'{int(missing.sum())} of {len(losses)} rows of {path} have no loss in column "{name}", '
+            f"the first in row {_row(missing)}. Every row needs a verdict: label those rows, or pass a table of "
+            "labelled rows only (a random choice of them, or the promise is about the labelled kind alone)"
         )
     outside = (losses < 0) | (losses > 1)
     if outside.any():
         raise DataError(
-            f'loss {losses[outside][0]:g} in row {_row(outside)} of {path} (column "{name}") is outside [0, 1]; '
-            "0 is fine, 1 unacceptable: divide by the largest possible loss first"
+            f'loss {losses[outside][0]:g} in row {_row(outside)} of {path} (column "{name}") is outside '
+            "[0, 1]; 0 is fine, 1 unacceptable: divide by the largest possible loss first"
         )
     return losses
 
@@ -241,7 +246,8 @@ def _codes(column: Any, name: str, path: Path) -> NDArray[np.int64]:
     if column.null_count:
         missing = np.asarray(column.is_null().to_numpy())
         raise DataError(
-            f'{int(missing.sum())} rows of {path} have no cluster in column "{name}", the first in row {_row(missing)}; '
+            f'{int(missing.sum())} rows of {path} have no cluster in column "{name}", '
+            f"the first in row {_row(missing)}; "
             "give each row the name of what it was sampled with (its own name if it stands alone)"
         )
     indices = column.combine_chunks().dictionary_encode().indices
