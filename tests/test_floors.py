@@ -11,25 +11,29 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "tolerate"
 # A module may import from its own floor's place and from those below it.
 FLOORS: list[set[str]] = [
     {"errors"},
-    {"records", "words"},
+    {"records", "words", "named"},
     {"stats"},
-    {"tables", "checks", "refine"},
+    {"tables", "folder", "checks", "refine"},
     {"models", "store"},
-    {"jobs", "run", "report", "review"},
+    {"jobs", "run", "summary", "report", "review"},
     {"gateway", "careers"},
-    {"cli"},
+    {"cli", "console"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 SIDEWAYS = {
     "jobs",
     "run",
+    "summary",
     "report",
     "review",
     "records",
     "words",
     "tables",
+    "folder",
     "checks",
     "refine",
+    "cli",
+    "console",
 }  # may meet on their floor
 LIBRARIES = {  # library -> the only places that may import it
     "torch": {"models"},
@@ -40,6 +44,7 @@ LIBRARIES = {  # library -> the only places that may import it
     "pyarrow": {"tables"},
     "jinja2": {"report", "review"},
     "typer": {"cli"},
+    "rich": {"console", "report"},
 }
 
 

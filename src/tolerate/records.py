@@ -144,3 +144,36 @@ class Certificate(_Record):
         from tolerate.words import say_certificate
 
         return say_certificate(self, "en")
+
+
+@dataclass(frozen=True)
+class Prices(_Record):
+    """What work costs, in one unit."""
+
+    compute: float  # of a second on one core
+    review: float  # of a person's look at one item, putting it right included
+    unit: str = "cent"
+
+
+@dataclass(frozen=True)
+class Job(_Record):
+    """What to make, from what, how it is checked, how wrong it may be, and what work costs."""
+
+    name: str
+    title: dict[str, str]  # by language
+    workshop: str  # "package.module:attribute" that opens the job's data, models and checks
+    tolerance: float
+    confidence: float
+    tolerances: tuple[float, ...]  # of the tolerance map
+    models: tuple[str, ...]
+    refine: tuple[str, ...]  # refining specifications, each makes a strategy of every model
+    labels: int  # requests answered and checked for the certificates
+    proof: int  # fresh requests that show what the promise is worth
+    prices: Prices
+    needs_data: bool = True
+    example: str = ""  # a command that runs it
+    steps: dict[str, int] = field(default_factory=dict)  # training steps by model, where the default does not fit
+
+    def to_json(self) -> dict[str, Any]:
+        """The job as plain JSON values."""
+        return {**super().to_json(), "prices": self.prices.to_json()}

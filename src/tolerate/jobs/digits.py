@@ -1,0 +1,26 @@
+"""Draw the digit that was asked for, learned from 1,797 real handwritten ones of 8x8 pixels."""
+
+from tolerate.records import Job, Prices
+
+TOLERANCES = (0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001)
+MODELS = ("gan", "dcgan", "wgan-gp", "r3gan", "vae", "cvae", "vae-mixture", "flow", "latent-flow")
+REFINE = ("plain", "best-of-4")
+
+# A core at about 4 cents an hour; a person who looks at a drawing for ten seconds, at 18 an hour.
+PRICES = Prices(compute=4 / 3600, review=5.0, unit="cent")
+
+JOB = Job(
+    name="digits",
+    title={"en": "Draw a digit on request", "zh": "按要求画一个数字"},
+    workshop="tolerate.jobs.workshop:digits",
+    tolerance=0.01,
+    confidence=0.95,
+    tolerances=TOLERANCES,
+    models=MODELS,
+    refine=REFINE,
+    labels=6000,
+    proof=4000,
+    prices=PRICES,
+    needs_data=False,
+    example="tolerate run digits",
+)

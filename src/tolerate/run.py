@@ -1,0 +1,512 @@
+"""A job from data to report: prepare, train, draw, refine, check, certify, prove, write it down.
+
+What a strategy may release is certified on one sample of requests; what the promise is worth is
+then shown on fresh requests, drawn after every threshold was fixed. Each step leaves a file in
+the run's folder, so that a killed run continues where it stood and ends with the same result.
+"""
+
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tolerate import __version__, tables
+from tolerate.errors import OptionError, RunError
+from tolerate.folder import RunFolder, write_whole
+from tolerate.named import attribute
+from tolerate.records import Certificate, Decision, Job
+from tolerate.stats.bounds import clopper_pearson_interval
+from tolerate.stats.threshold import certify
+from tolerate.summary import released, summarise
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Contents = NDArray[Any]  # [n, ...] what was made, one row an item
+AUTO = 0.995  # coverage from which a job counts as released automatically
+SHOWN = 2000  # plain items kept of each model, for metrics and sheets
+PEOPLE = "people"  # the strategy that is left when nothing may be released
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What the check says of items: loss [n], and in words what it read, saw or found [n]."""
+
+    losses: Floats
+    reads: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What a model made for each request, before anything is refined.
+
+    contents: [requests, k, ...]; scores: [requests, k], the judge's; copies: [requests, k], how near
+    each is to a real one it was trained on (0 and below: a copy).
+    """
+
+    contents: Contents
+    scores: Floats
+    copies: Floats
+
+
+class Workshop(Protocol):
+    """What a kind of job (pictures, text, ...) brings: data, models, judge and check."""
+
+    def about(self) -> dict[str, Any]:
+        """Data, split, reader, judge and what else the report tells of them."""
+
+    def requests(self, n: int, seed: int) -> Ints:
+        """n requests, drawn independently."""
+
+    def asked(self, request: int) -> str:
+        """A request in words."""
+
+    def train(self, model: str, folder: Path, say: "Say") -> dict[str, Any]:
+        """Train one model into its folder; what the report tells of it."""
+
+    def make(self, model: str, folder: Path, requests: Ints, candidates: int, seed: int) -> Candidates:
+        """Several candidates for each request."""
+
+    def check(self, contents: Contents, requests: Ints) -> Verdicts:
+        """What counts: is each item what was asked for?"""
+
+    def measure(self, model: str, contents: Contents, requests: Ints, verdicts: Verdicts) -> dict[str, Any]:
+        """Quality metrics of plain items."""
+
+    def compute_seconds(self, model: str, folder: Path, candidates: int) -> float:
+        """Core-seconds to answer one request, counted from operations: the same on every machine."""
+
+    def choose(self, refine: str, candidates: Candidates) -> tuple[Ints, Floats]:
+        """Refine: which candidate answers each request (-1 for none) and its score (NaN for none)."""
+
+    def candidates(self, refine: str) -> int:
+        """How many candidates a refining specification asks for."""
+
+    def picture(self, content: Contents) -> bytes:
+        """One item as PNG."""
+
+
+class Say(Protocol):
+    """Where progress goes."""
+
+    def stage(self, name: str) -> None:
+        """A new stage begins."""
+
+    def progress(self, share: float, text: str) -> None:
+        """How much of the stage is done, 0 to 1."""
+
+    def note(self, text: str) -> None:
+        """Something worth reading later."""
+
+
+class Quiet:
+    """Says nothing."""
+
+    def stage(self, name: str) -> None:
+        """Nothing."""
+
+    def progress(self, share: float, text: str) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may ask of a run; the defaults come from the job."""
+
+    data: Path | None = None
+    models: tuple[str, ...] = ()
+    refine: tuple[str, ...] = ()
+    tolerance: float | None = None
+    confidence: float | None = None
+    labels: int | None = None
+    proof: int | None = None
+    budget: float | None = None  # seconds of training a model
+    seed: int = 0
+    lang: str = "en"
+    review: Callable[..., Verdicts] | None = field(
+        default=None, compare=False
+    )  # a person in place of the reader
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One way to do the job: a model and how its drawings are refined."""
+
+    model: str
+    refine: str
+
+    @property
+    def name(self) -> str:
+        """How people call it."""
+        return self.model if self.refine == "plain" else f"{self.model} {self.refine}"
+
+
+def run(
+    job: Job, path: Path, options: Options | None = None, say: Say | None = None, command: str = ""
+) -> dict[str, Any]:
+    """Run a job in a folder and return its summary, the one that `report.html` shows.
+
+    On a finished folder nothing is done; on an interrupted one the run continues. Raises RunError
+    if the folder holds another run, OptionError if an option means nothing.
+    """
+    options = options or Options()
+    job = settle(job, options)
+    folder = RunFolder(path)
+    try:
+        finished = folder.open(
+            _essence(job, options), {"command": command, "version": __version__, "made": _now()}
+        )
+        if finished:
+            return dict(folder.once("summary.json", _missing))
+        workshop: Workshop = attribute(job.workshop)(job, options, path, say or Quiet())
+        return _Run(job, options, folder, workshop, say or Quiet(), command).whole()
+    finally:
+        folder.close()
+
+
+def settle(job: Job, options: Options) -> Job:
+    """The job with the user's wishes in place of its defaults.
+
+    >>> from tolerate.jobs import job
+    >>> settle(job("digits"), Options(tolerance=0.05, models=("vae",))).models
+    ('vae',)
+    """
+    _between(options.tolerance, "tolerance", "0.02 or 2%")
+    _between(options.confidence, "confidence", "0.95 or 95%")
+    for name, number in (("labels", options.labels), ("proof", options.proof)):
+        if number is not None and number < 1:
+            raise OptionError(f"{name} is {number}; expected at least 1")
+    if options.budget is not None and not options.budget > 0:
+        raise OptionError(f"budget is {options.budget:g} s; expected a positive time such as 60s")
+    if job.needs_data and options.data is None:
+        raise OptionError(f"the job {job.name} needs --data; try: {job.example}")
+    tolerance = options.tolerance or job.tolerance
+    return replace(
+        job,
+        models=tuple(dict.fromkeys(options.models)) or job.models,
+        refine=tuple(dict.fromkeys(options.refine)) or job.refine,
+        tolerance=tolerance,
+        tolerances=tuple(sorted({*job.tolerances, tolerance}, reverse=True)),
+        confidence=options.confidence or job.confidence,
+        labels=options.labels or job.labels,
+        proof=options.proof or job.proof,
+    )
+
+
+def _between(value: float | None, name: str, example: str) -> None:
+    if value is not None and not 0 < value < 1:
+        raise OptionError(f"{name} is {value:g}; expected a share between 0 and 1, such as {example}")
+
+
+def _essence(job: Job, options: Options) -> dict[str, Any]:
+    """What the result depends on."""
+    data = None if options.data is None else str(options.data.resolve())
+    chosen = {
+        "data": data,
+        "seed": options.seed,
+        "budget": options.budget,
+        "review": options.review is not None,
+    }
+    keep = ("name", "models", "refine", "tolerance", "confidence", "labels", "proof", "tolerances")
+    return {"job": job.name, **chosen, **{key: getattr(job, key) for key in keep if key != "name"}}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _missing() -> Any:
+    raise RunError(
+        "the folder has DONE but no summary.json; start again with --fresh or choose another --out"
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run at work: each method is a stage that leaves its file."""
+
+    job: Job
+    options: Options
+    folder: RunFolder
+    workshop: Workshop
+    say: Say
+    command: str
+
+    def whole(self) -> dict[str, Any]:
+        """All stages in order."""
+        began = time.monotonic()
+        about = self.folder.once("prepared.json", self.workshop.about)
+        models = [self._model(name, share) for name, share in _shares(self.job.models)]
+        self.say.stage("certify")
+        strategies = self.folder.once("strategies.json", self._strategies)
+        best = self.folder.once("best.json", lambda: self._best(strategies))
+        main = self._main(strategies, best)
+        certificate = self._certificate(main)
+        self.say.stage("prove")
+        fresh = {name: self._fresh(self._named(name)) for name in _released_by(best)}
+        proofs = [None if row["zone"] == "none" else _proof(row, fresh[row["strategy"]]) for row in best]
+        self._items(main, certificate, fresh[main.name] if main.name in fresh else self._fresh(main))
+        self.say.stage("report")
+        summary = self.folder.once(
+            "summary.json",
+            lambda: summarise(
+                self.job,
+                self.options,
+                self.workshop,
+                self.folder,
+                self.command,
+                about,
+                models,
+                strategies,
+                best,
+                certificate,
+                proofs,
+                fresh,
+                time.monotonic() - began,
+            ),
+        )
+        self._report(summary)
+        self.folder.finish()
+        return dict(summary)
+
+    def _model(self, name: str, share: float) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Train one model, let it answer the sample of requests, measure it."""
+        self.say.stage(name)
+        folder = self.folder.path / "models" / name
+        about = self.folder.once(
+            f"models/{name}/about.json", lambda: self.workshop.train(name, folder, self.say)
+        )
+        self.say.progress(share, f"{name}: {self.job.labels} requests")
+        drawn = self.folder.once_arrays(f"drawn/{name}.npz", lambda: self._draw(name, folder))
+        metrics = self.folder.once(f"models/{name}/metrics.json", lambda: self._measure(name, drawn))
+        return {**about, "metrics": metrics}, drawn
+
+    def _draw(self, model: str, folder: Path) -> dict[str, NDArray[Any]]:
+        """The sample's answers by every refining of one model: losses and scores, a row a request."""
+        requests = self.workshop.requests(self.job.labels, self._seed("sample"))
+        answers = self._answer(model, folder, requests, self.job.refine, self._seed("sample", model))
+        plain = answers[self.job.refine[0]] if "plain" not in answers else answers["plain"]
+        kept = {"shown": plain.contents[:SHOWN], "shown_read": np.array(plain.reads[:SHOWN])}
+        for refine, answer in answers.items():
+            kept |= {f"loss {refine}": answer.losses, f"score {refine}": answer.scores}
+        return {**kept, "requests": requests, "loss shown": plain.losses[:SHOWN]}
+
+    def _answer(
+        self, model: str, folder: Path, requests: Ints, refines: Sequence[str], seed: int
+    ) -> dict[str, "_Answers"]:
+        """One answer to each request by each refining; candidates are drawn and checked once for all."""
+        count = max(self.workshop.candidates(refine) for refine in refines)
+        candidates = self.workshop.make(model, folder, requests, count, seed)
+        chosen = {refine: self.workshop.choose(refine, candidates) for refine in refines}
+        rows = np.arange(len(requests))
+        wanted = np.zeros(candidates.scores.shape, dtype=bool)
+        for index, _ in chosen.values():
+            wanted[rows[index >= 0], index[index >= 0]] = True
+        at, which = np.nonzero(wanted)
+        verdicts = self.workshop.check(candidates.contents[at, which], requests[at])
+        place = np.full(wanted.shape, -1)
+        place[at, which] = np.arange(len(at))
+        return {
+            refine: _Answers.of(candidates.contents[rows, index], place[rows, index], index, score, verdicts)
+            for refine, (index, score) in chosen.items()
+        }
+
+    def _measure(self, model: str, drawn: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+        verdicts = Verdicts(drawn["loss shown"], [str(read) for read in drawn["shown_read"]])
+        return self.workshop.measure(model, drawn["shown"], drawn["requests"][:SHOWN], verdicts)
+
+    def _strategies(self) -> list[dict[str, Any]]:
+        """Every strategy with what its sample proves at each tolerance, all of them at once."""
+        names = [Strategy(model, refine) for model in self.job.models for refine in self.job.refine]
+        return [self._strategy(strategy, len(names)) for strategy in names]
+
+    def _strategy(self, strategy: Strategy, among: int) -> dict[str, Any]:
+        losses, scores = self._sample(strategy)
+        candidates = self.workshop.candidates(strategy.refine)
+        folder = self.folder.path / "models" / strategy.model
+        seconds = self.workshop.compute_seconds(strategy.model, folder, candidates)
+        certificates = [
+            certify(
+                losses=losses,
+                scores=scores,
+                tolerance=tolerance,
+                confidence=self.job.confidence,
+                comparisons=among,
+            )
+            for tolerance in self.job.tolerances
+        ]
+        return {
+            "id": strategy.name,
+            "model": strategy.model,
+            "refine": strategy.refine,
+            "candidates": candidates,
+            "compute_seconds": seconds,
+            "labels": len(losses),
+            "risk": float(losses.mean()),
+            "points": [self._point(certificate, seconds) for certificate in certificates],
+        }
+
+    def _point(self, certificate: Certificate, seconds: float) -> dict[str, Any]:
+        """One tolerance on a strategy's line of the map."""
+        return {
+            "tolerance": certificate.tolerance,
+            "scope": certificate.scope,
+            "threshold": certificate.threshold,
+            "coverage": certificate.coverage,
+            "cost": self._cost(certificate.coverage, seconds),
+        }
+
+    def _cost(self, coverage: float, seconds: float) -> float:
+        """Price of an accepted item: the compute of a request, and a person where it is not released."""
+        prices = self.job.prices
+        if coverage == 0:
+            return prices.review
+        return prices.compute * seconds + prices.review * (1 - coverage)
+
+    def _sample(self, strategy: Strategy) -> tuple[Floats, Floats]:
+        drawn = self.folder.once_arrays(f"drawn/{strategy.model}.npz", _gone)
+        return drawn[f"loss {strategy.refine}"], drawn[f"score {strategy.refine}"]
+
+    def _best(self, strategies: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The cheapest strategy at each tolerance; where none may release anything, people."""
+        rows = []
+        for place, tolerance in enumerate(self.job.tolerances):
+            strategy = min(strategies, key=lambda one: one["points"][place]["cost"])  # noqa: B023
+            point = strategy["points"][place]
+            name = strategy["id"] if point["scope"] != "nothing" else PEOPLE
+            zone = "none" if name == PEOPLE else "auto" if point["coverage"] >= AUTO else "part"
+            rows.append({**point, "tolerance": tolerance, "strategy": name, "zone": zone})
+        return rows
+
+    def _main(self, strategies: Sequence[Mapping[str, Any]], best: Sequence[Mapping[str, Any]]) -> Strategy:
+        """The strategy that the run's own tolerance gets; if nothing is proven there, the least wrong."""
+        row = best[self.job.tolerances.index(self.job.tolerance)]
+        if row["strategy"] == PEOPLE:
+            found = min(strategies, key=lambda one: one["risk"])
+        else:
+            found = next(one for one in strategies if one["id"] == row["strategy"])
+        return Strategy(found["model"], found["refine"])
+
+    def _certificate(self, main: Strategy) -> Certificate:
+        """The run's promise, beside the labels it rests on: `tolerate verify` recomputes it."""
+        path = self.folder.path / "certificate.json"
+        if not path.exists():
+            labels = self.folder.path / "labels.parquet"
+            by = self._label(main, labels)
+            certificate = certify(
+                tables.read(labels, loss="loss", score="score"),
+                tolerance=self.job.tolerance,
+                confidence=self.job.confidence,
+                comparisons=len(self.job.models) * len(self.job.refine),
+            )
+            write_whole(path, replace(certificate, losses_by=by, made=_now()).dumps().encode())
+        return Certificate.loads(path.read_text("utf-8"))
+
+    def _label(self, main: Strategy, path: Path) -> str:
+        """Write the labelled sample of the chosen strategy; who gave the losses."""
+        drawn = self.folder.once_arrays(f"drawn/{main.model}.npz", _gone)
+        losses, scores = self._sample(main)
+        asked = [self.workshop.asked(int(request)) for request in drawn["requests"]]
+        columns = {"request": np.arange(len(losses)), "asked": asked, "score": scores, "loss": losses}
+        tables.write(path, columns)
+        return str(self.folder.once("prepared.json", _gone)["reader"]["sentence"])
+
+    def _named(self, name: str) -> Strategy:
+        strategies = (Strategy(model, refine) for model in self.job.models for refine in self.job.refine)
+        return next(strategy for strategy in strategies if strategy.name == name)
+
+    def _fresh(self, strategy: Strategy) -> dict[str, NDArray[Any]]:
+        """Fresh requests answered by a strategy, drawn after every threshold was fixed."""
+        return self.folder.once_arrays(f"fresh/{strategy.name}.npz", lambda: self._draw_fresh(strategy))
+
+    def _draw_fresh(self, strategy: Strategy) -> dict[str, NDArray[Any]]:
+        self.say.note(f"fresh requests for {strategy.name}")
+        requests = self.workshop.requests(self.job.proof, self._seed("fresh"))
+        folder = self.folder.path / "models" / strategy.model
+        seed = self._seed("fresh", strategy.name)
+        answer = self._answer(strategy.model, folder, requests, [strategy.refine], seed)[strategy.refine]
+        return {
+            "requests": requests,
+            "contents": answer.contents,
+            "losses": answer.losses,
+            "scores": answer.scores,
+            "reads": np.array(answer.reads),
+        }
+
+    def _items(self, main: Strategy, certificate: Certificate, fresh: Mapping[str, NDArray[Any]]) -> None:
+        """The fresh items of the chosen strategy with what was decided of each, pictures included."""
+        out = released(certificate.scope, certificate.threshold, fresh["scores"])
+        decisions = [Decision.RELEASE if free else Decision.REVIEW for free in out]
+        columns = {
+            "item": np.arange(len(decisions)),
+            "asked": [self.workshop.asked(int(request)) for request in fresh["requests"]],
+            "strategy": [main.name] * len(decisions),
+            "score": fresh["scores"],
+            "decision": [str(decision) for decision in decisions],
+            "read": fresh["reads"],
+            "loss": fresh["losses"],
+            "content": [self.workshop.picture(content) for content in fresh["contents"]],
+        }
+        tables.write(self.folder.path / "items.parquet", columns)
+
+    def _report(self, summary: Mapping[str, Any]) -> None:
+        from tolerate.report import write_report
+
+        write_report(summary, self.folder.path)
+
+    def _seed(self, *purpose: str) -> int:
+        """A seed of its own for each purpose, the same for the same run."""
+        words = [self.options.seed, *(zlib.crc32(word.encode()) for word in purpose)]
+        return int(np.random.SeedSequence(words).generate_state(1)[0])
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """One strategy's answer to each request; without one (score NaN) the loss is 1 and it is never released."""
+
+    contents: Contents
+    losses: Floats
+    scores: Floats
+    reads: list[str]
+
+    @classmethod
+    def of(
+        cls, contents: Contents, place: Ints, index: Ints, scores: Floats, verdicts: Verdicts
+    ) -> "_Answers":
+        """From the verdicts on all checked candidates, those at `place`; index -1 is no answer."""
+        none = index < 0
+        losses = np.where(none, 1.0, verdicts.losses[place])
+        reads = ["" if missing else verdicts.reads[at] for missing, at in zip(none, place, strict=True)]
+        return cls(contents, losses, np.where(none, np.nan, scores), reads)
+
+
+def _proof(row: Mapping[str, Any], fresh: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Requests, releases and wrong ones among them, with a 95% interval for the risk."""
+    out = released(row["scope"], row["threshold"], fresh["scores"])
+    losses = fresh["losses"][out]
+    wrong, count = int((losses > 0).sum()), len(losses)
+    low, high = clopper_pearson_interval(wrong, count, 0.95)
+    risk = float(losses.mean()) if count else None
+    return {"requests": len(out), "released": count, "wrong": wrong, "risk": risk, "low": low, "high": high}
+
+
+def _released_by(best: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The strategies that release something at some tolerance, each once."""
+    return list(dict.fromkeys(row["strategy"] for row in best if row["zone"] != "none"))
+
+
+def _shares(names: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """Each name with the share of the work that is done before it."""
+    return ((name, place / len(names)) for place, name in enumerate(names))
+
+
+def _gone() -> Any:
+    raise RunError("a file of the run is gone; start again with --fresh or choose another --out")
