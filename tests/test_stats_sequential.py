@@ -98,7 +98,7 @@ def test_the_null_stays_safe_away_from_its_edge(name: str) -> None:
 @pytest.mark.parametrize("name", EPROCESSES)
 def test_nothing_before_a_draw_moves_when_it_changes(name: str) -> None:
     process = make(name, 0.3, 40)
-    losses = np.zeros(30)
+    losses = np.zeros(20)
     losses[11] = 1
     other = losses.copy()
     other[-1] = 1 - other[-1]
