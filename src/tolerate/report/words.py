@@ -1,0 +1,547 @@
+"""Every word of a report in English and in Chinese, and how its numbers are written.
+
+A `Both` is one text in both languages. Put into a page it writes both, each marked with its language; the
+page shows one of them.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, TypeGuard
+
+from markupsafe import Markup, escape
+
+Lang = Literal["en", "zh"]
+
+
+class Both(NamedTuple):
+    """One text in both languages."""
+
+    en: str
+    zh: str
+
+    def __html__(self) -> str:
+        """Both texts, escaped; a text that is the same in both languages is written once."""
+        if self.en == self.zh:
+            return str(escape(self.en))
+        return str(
+            Markup('<span class="en" lang="en">{}</span><span class="zh" lang="zh-Hans">{}</span>').format(
+                *self
+            )
+        )
+
+    def pick(self, lang: str) -> str:
+        """The text in one language; anything but "zh" is English."""
+        return self.zh if lang == "zh" else self.en
+
+
+def both(value: Any) -> Both:
+    """A text from outside in both languages, whether it came as one string or as {"en": ..., "zh": ...}.
+
+    >>> both({"en": "seven", "zh": "七"}).zh
+    '七'
+    >>> both("seven")
+    Both(en='seven', zh='seven')
+    """
+    if isinstance(value, Both):
+        return value
+    if isinstance(value, Mapping):
+        either = value.get("en") or value.get("zh") or ""
+        return Both(str(value.get("en") or either), str(value.get("zh") or either))
+    return Both(str(value), str(value)) if value is not None else Both("", "")
+
+
+def say(key: str, **fields: Any) -> Both:
+    """The sentence of that name, filled in; a field may itself be in both languages.
+
+    >>> say("map.job", tolerance="1%").en
+    'this job: 1%'
+    """
+    en, zh = WORDS[key]
+    return Both(
+        en.format(**{name: both(value).en for name, value in fields.items()}),
+        zh.format(**{name: both(value).zh for name, value in fields.items()}),
+    )
+
+
+def join(texts: list[Both], en: str = "; ", zh: str = "；") -> Both:
+    """Several texts in a row, with each language's own separator."""
+    return Both(en.join(text.en for text in texts), zh.join(text.zh for text in texts))
+
+
+# Numbers
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value from outside is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def digits(value: Any, significant: int = 3) -> str:
+    """A number to a few significant digits, never in exponents a layman would stumble on.
+
+    >>> [digits(x) for x in (1234567, 56.25, 0.0123456, 0, None)]
+    ['1,234,567', '56.2', '0.0123', '0', '–']
+    """
+    if not is_number(value):
+        return "–"
+    if value == 0:
+        return "0"
+    size = math.floor(math.log10(abs(value)))
+    if size >= significant - 1:
+        return f"{value:,.0f}"
+    text = f"{value:,.{min(significant - 1 - size, 12)}f}"
+    return text.rstrip("0").rstrip(".")
+
+
+def percent(value: Any, significant: int = 2) -> str:
+    """A share as per cent; what is nearly but not quite everything never reads 100%.
+
+    >>> [percent(x) for x in (0.2, 0.001, 0.0105, 0.974, 0.9996, 1.0, 0.0)]
+    ['20%', '0.1%', '1.1%', '97%', '99.9%', '100%', '0%']
+    """
+    if not is_number(value):
+        return "–"
+    if 0.99 < value < 1:
+        return f"{math.floor(value * 1000) / 10:.1f}%".replace("99.0", "99")
+    return digits(100 * value, significant) + "%"
+
+
+def money(value: Any, unit: str = "", significant: int = 2) -> Both:
+    """A cost with its unit: a sign of currency before the number, any other word after it.
+
+    >>> money(0.214, "€").en, money(0.214, "cent").en, money(0.214, "cent").zh, money(0.000123, "s").en
+    ('€0.21', '0.21 cents', '0.21 分', '0.00012 s')
+    """
+    number = digits(value, significant)
+    if unit in {"€", "$", "£", "¥"}:
+        return both(unit + number)
+    return Both(*(f"{number} {name}".rstrip() for name in unit_name(unit)))
+
+
+def unit_name(unit: str) -> Both:
+    """What a unit of cost is called; an unknown one keeps its name."""
+    return say(f"unit.{unit}") if f"unit.{unit}" in WORDS else both(unit)
+
+
+def duration(seconds: Any) -> Both:
+    """A time as people say it.
+
+    >>> duration(75).en, duration(5.21).en, duration(7300).en
+    ('1 min 15 s', '5.2 s', '2 h 1 min')
+    """
+    if not is_number(seconds):
+        return both("–")
+    if seconds < 60:
+        return both(f"{digits(seconds, 2)} s")
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return Both(f"{minutes} min {rest} s", f"{minutes} 分 {rest} 秒")
+    return Both(f"{minutes // 60} h {minutes % 60} min", f"{minutes // 60} 小时 {minutes % 60} 分")
+
+
+# Names
+
+
+def refine_name(name: str) -> Both:
+    """What a way of refining is called; the parts of a name may be joined with "+".
+
+    >>> refine_name("best-of-4").en, refine_name("best-of-4").zh
+    ('best of 4', '4 选 1')
+    """
+    return join([_refine_part(part) for part in re.split(r"\s*\+\s*", name)], " + ", " + ")
+
+
+def _refine_part(part: str) -> Both:
+    if found := re.fullmatch(r"best[- ]of[- ](\d+)", part):
+        return say("refine.best", n=found[1])
+    return say(f"refine.{part}") if f"refine.{part}" in WORDS else both(part.replace("-", " "))
+
+
+def family_name(name: str) -> Both:
+    """What a family of techniques is called; an unknown one keeps its name."""
+    return say(f"family.{name}") if f"family.{name}" in WORDS else both(name)
+
+
+WORDS: dict[str, tuple[str, str]] = {
+    # the frame
+    "skip": ("Skip to the tolerance map", "跳到容错率图"),
+    "language": ("Language", "语言"),
+    "theme": ("Light or dark", "浅色或深色"),
+    "contents": ("Contents", "目录"),
+    "subtitle": (
+        "What generated content may be released, at which tolerance, at what cost",
+        "在不同容错率下，哪些生成内容可以放行，代价是多少",
+    ),
+    "made": (
+        "Made {created} in {seconds} with tolerate {version}",
+        "{created} 生成，用时 {seconds}，tolerate {version}",
+    ),
+    "numbers": ("The same in numbers", "对应的数字"),
+    # at a glance
+    "glance": ("At a glance", "一览"),
+    "glance.promise": ("the promise", "承诺"),
+    "glance.promise.figure": ("at most {tolerance} wrong", "出错不超过 {tolerance}"),
+    "glance.promise.note": (
+        "{confidence} sure, before anything was released",
+        "把握 {confidence}，放行之前即已确定",
+    ),
+    "glance.released": ("released without a person", "无需人工即可放行"),
+    "glance.released.note": ("by {strategy}", "方法：{strategy}"),
+    "glance.released.nothing": (
+        "nothing is proven yet: people look at everything",
+        "尚无任何证明：全部由人工处理",
+    ),
+    "glance.seen": ("wrong on fresh drawings", "新作品的实际出错率"),
+    "glance.seen.note": ("{wrong} of {released} released", "放行 {released} 件，其中 {wrong} 件有错"),
+    "glance.cost": ("per accepted item", "每件合格品的成本"),
+    "glance.cost.note": ("{share} of what people alone would cost", "为全部人工处理成本的 {share}"),
+    "glance.cost.plain": ("compute and people together", "计算与人工合计"),
+    # the map
+    "map": ("The tolerance map", "容错率图"),
+    "map.lead": (
+        "How wrong may the work be? Each line is one way of doing the job: a technique with its refining. "
+        "Lower is cheaper; further right is stricter. The marked points are the cheapest way at each "
+        "tolerance.",
+        "允许多少错误？每条线是一种完成任务的方法：一种生成技术加上一种精选方式。越低越便宜，"
+        "越靠右要求越严。标出的点是每个容错率下最便宜的方法。",
+    ),
+    "map.x": (
+        "tolerance: largest share of released items that may be wrong",
+        "容错率：放行内容中允许出错的最大比例",
+    ),
+    "map.x.short": ("tolerance", "容错率"),
+    "map.stricter": ("stricter →", "更严格 →"),
+    "map.y": ("cost of an accepted item ({unit})", "每件合格品的成本（{unit}）"),
+    "map.y.bare": ("cost of an accepted item", "每件合格品的成本"),
+    "map.job": ("this job: {tolerance}", "本任务：{tolerance}"),
+    "map.people": ("people do it all", "全部由人工完成"),
+    "map.hint": (
+        "Point at a line to read it, or press Tab and walk through the lines with the arrow keys.",
+        "将指针移到线上即可查看；也可按 Tab 键后用方向键逐条浏览。",
+    ),
+    "map.line": ("{name}. {points}", "{name}。{points}"),
+    "map.line.point": ("at {tolerance}: {cost}, {coverage} released", "{tolerance}：{cost}，放行 {coverage}"),
+    "map.line.nothing": ("at {tolerance}: nothing proven", "{tolerance}：未获证明"),
+    "map.keys": (
+        "Solid: at least a part is released. Dotted: nothing is proven, so people do it all.",
+        "实线：至少放行一部分。虚线：未获证明，全部由人工处理。",
+    ),
+    "map.alt": (
+        "Tolerance map: cost of an accepted item against tolerance, one line a strategy. The table below "
+        "has the numbers.",
+        "容错率图：每件合格品的成本随容错率变化，每条线是一种方法。数字见下表。",
+    ),
+    "zone.auto": ("released automatically", "自动放行"),
+    "zone.part": ("released in part, the rest to people", "部分放行，其余人工处理"),
+    "zone.none": ("not provable with this much evidence", "现有证据不足以证明"),
+    "zone.auto.short": ("automatic", "自动"),
+    "zone.part.short": ("in part", "部分"),
+    "zone.none.short": ("not provable", "无法证明"),
+    "zones.span": ("from {high} to {low}", "{high} 至 {low}"),
+    "zones.one": ("at {high}", "{high}"),
+    "zones.auto": ("{span} machines may release it all", "{span}：机器可自动放行"),
+    "zones.part": (
+        "{span} they may release a part ({coverage}) and people do the rest",
+        "{span}：可放行一部分（{coverage}），其余由人工处理",
+    ),
+    "zones.none": (
+        "{span} this much evidence proves nothing and people do it all",
+        "{span}：现有证据无法证明，全部由人工处理",
+    ),
+    "map.sentence": ("Read from the left: {zones}.", "从左往右看：{zones}。"),
+    # tables of strategies
+    "tolerance": ("tolerance", "容错率"),
+    "cheapest": ("cheapest way", "最便宜的方法"),
+    "released": ("released", "放行"),
+    "threshold": ("score from", "分数下限"),
+    "cost": ("cost", "成本"),
+    "zone": ("zone", "区域"),
+    "strategy": ("strategy", "方法"),
+    "family": ("family", "类别"),
+    "candidates": ("candidates", "候选数"),
+    "labels": ("labels", "标注数"),
+    "compute": ("compute, s per item", "计算量（秒/件）"),
+    "risk.plain": ("wrong, unselected", "未筛选时的出错率"),
+    "best.at": ("released at {tolerance}", "{tolerance} 时放行"),
+    "all.strategies": ("All {n} strategies", "全部 {n} 种方法"),
+    "scope.all": ("every item", "全部"),
+    "nobody": ("people", "人工"),
+    # the certificate
+    "certificate": ("The certificate", "证书"),
+    "certificate.method": ("method", "方法"),
+    "certificate.labels": ("labelled items", "已标注条目"),
+    "certificate.clusters": ("independent units", "独立抽样单位"),
+    "certificate.coverage": ("released", "放行比例"),
+    "certificate.threshold": ("released from a score of", "放行的最低分数"),
+    "certificate.bound": ("proven risk, at most", "已证明的风险上限"),
+    "certificate.seen": ("risk seen in the sample", "样本中的风险"),
+    "certificate.by": ("losses given by", "判错者"),
+    "certificate.data": ("data, SHA-256", "数据 SHA-256"),
+    "certificate.tolerance": ("tolerance", "容错率"),
+    "certificate.confidence": ("confidence", "置信度"),
+    # the proof
+    "proof": ("Proof: the promise against what happened", "检验：承诺与实际"),
+    "proof.lead": (
+        "After the thresholds were fixed, the generators drew again. The line is what was promised; each "
+        "point is the share of "
+        "wrong items among those that would have been released from these fresh drawings, with its 95% "
+        "binomial interval. "
+        "Points on or below the line keep the promise.",
+        "阈值确定之后，生成器重新作画。斜线是承诺；每个点是新作品中被放行者的实际出错率，竖线为 95% "
+        "二项区间。点落在线上或线下，即为兑现承诺。",
+    ),
+    "proof.y": ("wrong among released", "放行内容的出错率"),
+    "proof.line": ("promised: at most this", "承诺上限"),
+    "proof.zero": ("none", "无"),
+    "proof.alt": (
+        "Share wrong among released fresh drawings against the promised tolerance. The table below has the "
+        "numbers.",
+        "新作品放行后的实际出错率与承诺容错率的对照。数字见下表。",
+    ),
+    "proof.requests": ("requests", "请求数"),
+    "proof.released": ("released", "放行"),
+    "proof.wrong": ("wrong", "出错"),
+    "proof.risk": ("wrong, share", "出错率"),
+    "proof.interval": ("95% interval", "95% 区间"),
+    "proof.verdict": ("promise", "承诺"),
+    "proof.kept": ("kept", "兑现"),
+    "proof.chance": ("above, within chance", "略高，属偶然范围"),
+    "proof.broken": ("broken", "未兑现"),
+    "proof.idle": ("nothing released", "未放行"),
+    "proof.all": ("All {n} promises that released anything were kept.", "有放行的 {n} 项承诺全部兑现。"),
+    "proof.some": (
+        "{kept} of {n} promises that released anything were kept on these drawings. Each promise alone "
+        "holds with {confidence} "
+        "confidence, so a few may fail by chance.",
+        "有放行的 {n} 项承诺中，{kept} 项在这批新作品上兑现。每项承诺单独的置信度为 {confidence}，"
+        "少数偶然落空是可能的。",
+    ),
+    "proof.none": (
+        "Nothing was released at any tolerance, so there is nothing to prove.",
+        "所有容错率下均未放行，故无可检验。",
+    ),
+    # sheets
+    "sheets": ("Drawings", "作品"),
+    "sheets.lead": (
+        "Each with what was asked for, what the reader read, and the judge's score (higher is better).",
+        "每幅注明：所求、判读结果、评分（越高越好）。",
+    ),
+    "sheet.released": ("Released", "已放行"),
+    "sheet.held": ("Held for a person", "留待人工"),
+    "sheet.wrong": ("Released and wrong", "放行但有错"),
+    "sheet.copies": ("Near-copies of training pictures", "与训练图片近似的作品"),
+    "sheet.released.note": ("Went out without a person looking.", "无需人工查看即放行。"),
+    "sheet.held.note": ("Scored too low for the promise; a person decides.", "分数不足以承诺，由人工决定。"),
+    "sheet.wrong.note": (
+        "These are the mistakes that the tolerance allows. They are shown because a promise of few errors "
+        "is not a promise of none.",
+        "这些是容错率所允许的错误。展示它们，是因为承诺少出错并不等于不出错。",
+    ),
+    "sheet.copies.note": (
+        "Left: drawn. Right: the nearest training picture.",
+        "左：生成作品。右：最接近的训练图片。",
+    ),
+    "sheet.asked": ("asked {asked}", "求 {asked}"),
+    "sheet.read": ("read {read}", "读 {read}"),
+    "sheet.nothing": ("nothing", "无"),
+    "sheet.score": ("score {score}", "评分 {score}"),
+    "sheet.distance": ("distance {distance}", "距离 {distance}"),
+    "sheet.tolerance": ("at {tolerance}", "容错率 {tolerance}"),
+    "sheet.more": ("{n} more are left out to keep this page small.", "为控制页面大小，另有 {n} 幅未列出。"),
+    "sheet.drawing": ("drawing", "生成作品"),
+    "sheet.twin": ("nearest training picture", "最接近的训练图片"),
+    # models
+    "curves": ("Training", "训练"),
+    "curves.lead": ("How each generator learned, step by step.", "各生成器的训练过程。"),
+    "curve.steps": ("steps", "步"),
+    "curve.log": ("log axis", "对数轴"),
+    "curve.alt": ("Training curve of {model}", "{model} 的训练曲线"),
+    "metrics": ("Quality", "质量"),
+    "metrics.lead": (
+        "Before any refining. The best value of each column is marked. These figures rank generators; no "
+        "promise rests on them.",
+        "精选之前的数值。每列最佳值已标出。这些数字用于比较生成器，承诺并不依赖它们。",
+    ),
+    "model": ("model", "模型"),
+    "metric.as_requested": ("as requested", "符合要求"),
+    "metric.fid": ("FID", "FID"),
+    "metric.kid": ("KID", "KID"),
+    "metric.is": ("IS", "IS"),
+    "metric.precision": ("precision", "精确率"),
+    "metric.recall": ("recall", "召回率"),
+    "metric.nelbo": ("−ELBO", "−ELBO"),
+    "metric.copies": ("copies", "近似复制"),
+    "metric.parameters": ("parameters", "参数量"),
+    "metric.seconds": ("training, s", "训练（秒）"),
+    "metric.draws_per_second": ("drawings/s", "每秒作品数"),
+    "metric.lower": ("lower is better", "越低越好"),
+    "metric.higher": ("higher is better", "越高越好"),
+    "what.as_requested": (
+        "Share of drawings that the reader reads as what was asked for, without refining.",
+        "未经精选时，判读结果与要求一致的作品所占比例。",
+    ),
+    "what.fid": (
+        "Distance between the clouds of drawn and of real pictures, seen through one feature network. "
+        "Compare only within this table: another network gives other numbers.",
+        "在同一特征网络下，生成图片与真实图片两团分布之间的距离。只能在本表内比较，换一个网络数值就不同。",
+    ),
+    "what.kid": (
+        "A distance like FID that does not flatter or punish small samples.",
+        "与 FID 类似的距离，样本量小时没有系统偏差。",
+    ),
+    "what.is": (
+        "Inception Score: clear and varied drawings score high, up to the number of classes.",
+        "Inception Score：清晰且多样则高，上限为类别数。",
+    ),
+    "what.precision": (
+        "Share of drawings that look like some real picture.",
+        "看起来像真实图片的作品所占比例。",
+    ),
+    "what.recall": (
+        "Share of real pictures that the drawings come close to: low means little variety.",
+        "真实图片中被作品覆盖的比例：低则缺乏多样性。",
+    ),
+    "what.nelbo": (
+        "Negative evidence lower bound on unseen pictures, in nats; for VAEs only.",
+        "未见图片上的负证据下界（单位 nat），仅适用于 VAE。",
+    ),
+    "what.copies": ("Drawings that nearly repeat a training picture.", "与某张训练图片几乎相同的作品数。"),
+    "findings": ("What training noticed", "训练中的发现"),
+    "findings.try": ("Try: {hint}", "建议：{hint}"),
+    # data and reader
+    "split": ("How the real pictures were split", "真实图片的划分"),
+    "split.lead": (
+        "{total} real pictures. None serves two purposes, so that no part can mark its own work.",
+        "共 {total} 张真实图片。每张只有一个用途，任何部分都不会评判自己。",
+    ),
+    "split.lead.bare": (
+        "No real picture serves two purposes, so that no part can mark its own work.",
+        "每张真实图片只有一个用途，任何部分都不会评判自己。",
+    ),
+    "split.alt": ("The parts of the real pictures, by size", "真实图片各部分的大小"),
+    "reader": ("Who says what is wrong", "由谁判错"),
+    "reader.model": (
+        "A reader model ({name}), trained on {n} real pictures that no generator saw, decides what a "
+        "drawing shows.",
+        "由判读模型（{name}）决定作品画的是什么；它用 {n} 张任何生成器都没见过的真实图片训练。",
+    ),
+    "reader.person": (
+        "A person ({name}) decided what each drawing shows.",
+        "由人（{name}）判断每幅作品画的是什么。",
+    ),
+    "reader.error": (
+        "On {tested} further real pictures it was wrong {wrong} times: {rate}, with 95% confidence between "
+        "{low} and {high}.",
+        "在另外 {tested} 张真实图片上错了 {wrong} 次：{rate}，95% 区间为 {low} 至 {high}。",
+    ),
+    "reader.rejected": (
+        "It called {rejected} of them no picture of any class; these count as wrong.",
+        "其中 {rejected} 张被判为不属于任何类别，也计为错误。",
+    ),
+    "reader.means": (
+        "The promise is about what this reader calls wrong. Below about {high} its own mistakes may "
+        "outweigh those it counts: there, "
+        "let a person look (--review) before relying on the promise.",
+        "承诺针对的是该判读者所判的错误。容错率低于约 {high} 时，它自身的误差可能超过所计的错误："
+        "此时应先由人复核（--review），再依赖承诺。",
+    ),
+    "reader.means.person": (
+        "The promise is about what this person calls wrong. Another may judge otherwise.",
+        "承诺针对的是此人所判的错误，换一个人可能有不同判断。",
+    ),
+    "judge.line": (
+        "The judge that only ranks ({name}) learned from {n} other real pictures; it tells right from "
+        "wrong drawings with AUROC {auroc}.",
+        "仅用于排序的评分模型（{name}）用另外 {n} 张真实图片训练；区分对错作品的 AUROC 为 {auroc}。",
+    ),
+    "judge.means": (
+        "No promise rests on its score being right: a good score only lets more be released.",
+        "承诺不依赖评分正确：评分好，只会让放行更多。",
+    ),
+    "anomaly.line": (
+        "The VAE's reconstruction error as an alarm for pictures that are not digits: AUROC {figures}.",
+        "以 VAE 的重建误差识别异常图片：AUROC {figures}。",
+    ),
+    "anomaly.shuffled": ("{auroc} against shuffled pixels", "像素打乱 {auroc}"),
+    "anomaly.foreign": ("{auroc} against foreign pictures", "外来图片 {auroc}"),
+    # the small print
+    "assumptions": ("What was assumed", "所作的假设"),
+    "limits": ("What must not be concluded", "不可由此得出的结论"),
+    "advice": ("What would help", "可以怎样改进"),
+    "appendix": ("Appendix", "附录"),
+    "appendix.command": ("Command", "命令"),
+    "appendix.seed": ("Seed", "随机种子"),
+    "appendix.versions": ("Versions", "版本"),
+    "appendix.options": ("Options", "选项"),
+    "appendix.prices": ("Prices", "价格"),
+    "appendix.data": ("Data, SHA-256", "数据 SHA-256"),
+    "appendix.certificate": ("Certificate (JSON)", "证书（JSON）"),
+    "appendix.created": ("Made", "时间"),
+    "appendix.version": ("tolerate", "tolerate"),
+    "foot": ("This page stands alone: it asks nothing of any network.", "本页自成一体，不访问任何网络。"),
+    # one certificate
+    "alone": ("Certificate", "证书"),
+    "alone.curve": ("Risk against coverage", "风险与放行比例"),
+    "alone.curve.lead": (
+        "Items released from the highest score down: the mean loss seen among them. The horizontal line is "
+        "the tolerance. "
+        "The curve is what this sample shows; the proof needs room below the line, the more the fewer the "
+        "labels.",
+        "按分数从高到低放行时，已放行部分的平均损失。横线为容错率。曲线只是样本所见；要成为证明，"
+        "须在线下留有余地，标注越少，余地越大。",
+    ),
+    "alone.curve.x": ("released, share of items", "放行比例"),
+    "alone.curve.y": ("mean loss among released", "放行部分的平均损失"),
+    "alone.curve.alt": (
+        "Mean loss of released items against the share released",
+        "放行部分的平均损失随放行比例的变化",
+    ),
+    "alone.slices": ("Slices", "切片"),
+    "alone.slice": ("slice", "切片"),
+    "alone.tolerance": ("tolerance {tolerance}", "容错率 {tolerance}"),
+    # units, families and refining
+    "unit.cent": ("cents", "分"),
+    "unit.cents": ("cents", "分"),
+    "unit.s": ("s", "秒"),
+    "unit.seconds": ("seconds", "秒"),
+    "family.vae": ("variational autoencoders", "变分自编码器"),
+    "family.gan": ("adversarial networks", "生成对抗网络"),
+    "family.flow": ("flow matching", "流匹配"),
+    "family.diffusion": ("diffusion", "扩散模型"),
+    "family.text": ("language models", "语言模型"),
+    "refine.best": ("best of {n}", "{n} 选 1"),
+    "refine.plain": ("plain", "直接输出"),
+    "refine.none": ("plain", "直接输出"),
+    "refine.one": ("plain", "直接输出"),
+    "refine.filter": ("filtered", "过滤"),
+    "refine.fresh": ("no near-copies", "去近似复制"),
+    "refine.dedupe": ("no near-copies", "去近似复制"),
+    # the terminal
+    "term.title": ("Tolerance map", "容错率图"),
+    "term.way": ("cheapest way", "最便宜的方法"),
+    "term.released": ("released without a person", "无需人工即放行"),
+    "term.cost": ("cost", "成本"),
+    "term.proof": ("on fresh drawings", "新作品实测"),
+    "term.proof.cell": ("{risk} wrong of {released}", "{released} 件中错 {risk}"),
+    "term.nothing": ("not provable: people do it all", "无法证明：全部人工"),
+    "closing.some": (
+        "{title} by {strategy}: at most {tolerance} wrong may be released without a person for {coverage} "
+        "of requests ({confidence} sure); {rest}.",
+        "{title}，{strategy}：{coverage} 的请求无需人工即可放行，出错不超过 {tolerance}（把握 "
+        "{confidence}）；{rest}。",
+    ),
+    "closing.rest": ("the rest go to review", "其余转人工复核"),
+    "closing.all": ("none need review", "无需复核"),
+    "closing.nothing": (
+        "{title}: nothing is proven at a tolerance of {tolerance} ({confidence} confidence), so nothing is "
+        "released and people look at everything.",
+        "{title}：容错率 {tolerance} 尚未获证明（置信度 {confidence}），因此一概不放行，全部由人工处理。",
+    ),
+    "closing.strictest": (
+        "The strictest tolerance proven is {tolerance}.",
+        "目前能证明的最严容错率为 {tolerance}。",
+    ),
+    "closing.report": ("Report: {path}", "报告：{path}"),
+    "colon": (": ", "："),
+}
