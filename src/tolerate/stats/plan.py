@@ -274,6 +274,9 @@ def _walk(plan: Plan) -> Iterator[tuple[Ints, Ints, Floats, NDArray[np.bool_]]]:
         )
         entering = np.concatenate(([0.0], alive[:-1] / alive[-1]))
         shift += math.log(alive[-1])
+    if plan.levels == plan.allowed + 1:  # one wrong item too many: hopeless
+        left = np.flatnonzero(entering)
+        yield left, np.full_like(left, plan.levels), shift + np.log(entering[left]), np.zeros(len(left), bool)
 
 
 def _looks(plan: Plan) -> list[tuple[int, int]]:
@@ -312,7 +315,7 @@ def _outcomes(plan: Plan, wrong: int) -> tuple[Ints, Floats, NDArray[np.bool_]]:
         more = max(0.0, below - done)
         labels, chance, proven = np.append(labels, t), np.append(chance, more), np.append(proven, True)
         done += more
-    rest = max(0.0, 1.0 - done)  # found one wrong item too many
+    rest = max(0.0, 1.0 - done)  # beyond the last level: found one wrong item too many
     end = round((plan.allowed + 1) * (plan.items + 1) / (wrong + 1)) if wrong > plan.allowed else plan.items
     return np.append(labels, end), np.append(chance, rest), np.append(proven, False)
 

@@ -1,0 +1,511 @@
+"""May this batch go out? Label items in an order the library draws until it is proven, or hopeless.
+
+For 0/1 losses the stopping rule is the exact optimum of `plan.py`; for graded losses it is a betting
+e-process without replacement. Either is fixed before the first label, so one may look after every
+label and stop at any time. Nothing is assumed about the items: the draw alone makes it valid.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp
+
+from tolerate.errors import DataError, OptionError
+from tolerate.records import Certificate
+from tolerate.stats.audit_parts import Part, nested_parts
+from tolerate.stats.plan import (
+    Forecast,
+    Plan,
+    Verdict,
+    allowed_wrong,
+    forecast,
+    power_plan,
+    robust_plan,
+)
+from tolerate.stats.sequential import (
+    BETS,
+    Capital,
+    EProcess,
+    betting_without_replacement,
+    checked,
+    threshold,
+)
+
+Ints = NDArray[np.int64]
+
+PATIENCE = 0.25  # a larger part is tried while it may cost at most this share of the labels so far
+
+
+def draw_order(items: int, seed: int) -> Ints:
+    """[items] the order in which items are labelled: all orders equally likely over seeds.
+
+    Items sorted by the raw 64-bit stream of Philox, which NumPy keeps stable between versions, so that anyone
+    can draw the same order again.
+
+    >>> draw_order(5, seed=1).tolist()
+    [2, 0, 1, 4, 3]
+    """
+    keys = np.random.Philox(seed).random_raw(items)
+    return np.argsort(np.atleast_1d(keys), kind="stable")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One person's loss for one item; `corrects` replaces what was read before, else the stricter counts."""
+
+    item: int
+    loss: float
+    reader: str = ""
+    corrects: bool = False
+
+
+class Audit:
+    """Labels a finished batch one item at a time until it is proven, or cannot be.
+
+    P(a batch whose risk exceeds `tolerance` is certified) <= 1 - `confidence`, however often one looks. It is
+    exact: for 0/1 losses the error is enumerated, not bounded.
+
+    items: size of the batch. seed: draws the order; None draws a seed and keeps it.
+    expected, power: give up when a batch with this share wrong would be proven with this probability
+    (e.g. 0.005 and 0.9); without them the audit never gives up while proof is possible.
+    graded: losses anywhere in [0, 1] instead of 0 or 1.
+    scores, withhold: find which part of the batch can go out, by leaving out the lowest scores (`nested_parts`).
+
+    >>> audit = Audit(items=1000, tolerance=0.05, seed=7)
+    >>> while audit.open:
+    ...     audit.record(audit.next(), loss=0)
+    >>> audit.labels, audit.certificate.scope
+    (69, 'all')
+    """
+
+    def __init__(
+        self,
+        items: int,
+        tolerance: float,
+        confidence: float = 0.95,
+        seed: int | None = None,
+        *,
+        expected: float | None = None,
+        power: float | None = None,
+        graded: bool = False,
+        scores: ArrayLike | None = None,
+        withhold: Sequence[float] | None = None,
+        losses_by: str = "",
+    ) -> None:
+        _refuse_nonsense(items, tolerance, confidence, expected, power, graded)
+        self.items, self.tolerance, self.confidence = items, float(tolerance), float(confidence)
+        self.seed = secrets.randbits(53) if seed is None else int(seed)
+        self.expected, self.power, self.graded = expected, power, graded
+        self.withhold, self.losses_by = None if withhold is None else tuple(withhold), losses_by
+        self._scores_sha256 = None if scores is None else _fingerprint(scores)
+        whole = [Part(None, np.ones(items, bool))]
+        self._parts = whole if scores is None else nested_parts(scores, items, withhold)
+        self._order = draw_order(items, self.seed)
+        self._readings: list[Reading] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._losses: dict[int, float] = {}
+        self._tests = [self._test(part) for part in self._parts[:1]]
+        self._settle()
+
+    def _test(self, part: Part) -> "_Counting | _Betting":
+        order = self._order[part.members[self._order]]
+        size = len(order)
+        if self.graded:
+            return _Betting(order, self.tolerance, self.confidence)
+        return _Counting(order, self._plan(size))
+
+    def _plan(self, size: int) -> Plan:
+        allowed = allowed_wrong(size, self.tolerance)
+        if self.power is None or self.expected is None:
+            return robust_plan(size, allowed, self.confidence)
+        hoped = min(round(self.expected * size), allowed)
+        return power_plan(size, allowed, self.confidence, hoped, self.power)
+
+    # Asking
+
+    @property
+    def open(self) -> bool:
+        """Whether another label is wanted."""
+        return self._tests[-1].verdict == "open"
+
+    def next(self) -> int:
+        """The item to label now; the same one until its loss is recorded."""
+        if not self.open:
+            raise OptionError("this audit is closed: ask `audit.certificate`, or start one for another batch")
+        return self._tests[-1].next()
+
+    def record(self, item: int, loss: float, reader: str = "") -> None:
+        """Take in the loss of the item that `next` named, or a further reading of one already labelled.
+
+        Of several readings of one item the strictest counts, so that a second reader can only
+        make a certificate harder to get.
+        """
+        item, loss = int(item), self._checked(loss)
+        if item not in self._losses and (not self.open or item != self.next()):
+            wanted = f"item {self.next()}" if self.open else "none: the audit is closed"
+            raise DataError(
+                f"a loss came for item {item}, but the order asks for {wanted}; label items in the order drawn"
+            )
+        self._take(Reading(item, loss, reader))
+
+    def correct(self, item: int, loss: float, reader: str = "") -> None:
+        """Replace what was read of a labelled item, after a mistake was found.
+
+        The evidence is rebuilt from the first label as if the item had been read right at once. That keeps
+        the promise, because whether a batch is certified then depends on the true losses and the draw alone -
+        as long as mistakes are looked for in both directions. The certificate states how many were lowered.
+        """
+        item, loss = int(item), self._checked(loss)
+        if item not in self._losses:
+            raise DataError(f"item {item} has no loss to correct; it was never labelled")
+        self._take(Reading(item, loss, reader, corrects=True))
+
+    def _checked(self, loss: float) -> float:
+        value = checked(float(loss))
+        if not self.graded and value not in (0.0, 1.0):
+            raise DataError(
+                f"loss {loss} is neither 0 nor 1; open the audit with graded=True, or count it as 1 (the strict side)"
+            )
+        return value
+
+    def _take(self, reading: Reading) -> None:
+        self._readings.append(reading)
+        known = self._losses.get(reading.item)
+        loss = reading.loss if known is None or reading.corrects else max(known, reading.loss)
+        if known is None:
+            self._losses[reading.item] = loss
+            self._settle()
+        elif loss != known:
+            losses = {**self._losses, reading.item: loss}
+            self._begin()
+            self._losses = losses
+            self._settle()
+
+    def _settle(self) -> None:
+        """Push the evidence as far as the labels reach, and on to a larger part once one is proven."""
+        self._tests[-1].advance(self._losses)
+        while self._tests[-1].verdict == "proven" and len(self._tests) < len(self._parts):
+            self._tests.append(self._test(self._parts[len(self._tests)]))
+            self._tests[-1].advance(self._losses)
+        if len(self._tests) > 1 and self.open:
+            most = PATIENCE * self._tests[-2].used
+            self._tests[-1].stop_if_longer_than(most, self._losses)
+
+    # Answering
+
+    @property
+    def labels(self) -> int:
+        """Items labelled so far."""
+        return len(self._losses)
+
+    @property
+    def losses(self) -> Mapping[int, float]:
+        """Item -> the loss that counts."""
+        return dict(self._losses)
+
+    @property
+    def proven(self) -> bool:
+        """Whether the batch, or a part of it, is certified."""
+        return self._proven_part() is not None
+
+    @property
+    def hopeless(self) -> str | None:
+        """Why nothing can be proven any more; None while it still can, or once it is."""
+        if self.proven or self._tests[0].verdict != "hopeless":
+            return None
+        return self._tests[0].why(self)
+
+    @property
+    def outlook(self) -> str:
+        """One line on how far it is."""
+        if self.open:
+            more = self._tests[-1].at_best(self._losses)
+            if self.labels + more >= self.items:
+                return "every item must be labelled: the batch is too small for so strict a promise from a sample"
+            return f"proven after {more:,} more labels if none of them is wrong"
+        return self.hopeless or "proven"
+
+    def plan(self, rates: Sequence[float] | None = None) -> tuple[Forecast, ...]:
+        """What the audit costs at several true rates, known before the first label.
+
+        rates: shares of wrong items; default from none to three quarters of the tolerance. Exact for 0/1
+        losses. For graded losses: 200 simulated batches (fixed seed) whose losses are 0 or 1, the hardest kind.
+        With scores the figures are those of the first part alone.
+
+        >>> [round(f.mean) for f in Audit(10_000, 0.02, seed=1).plan(rates=(0, 0.005, 0.01))]
+        [190, 368, 909]
+        """
+        shares = [self.tolerance * f for f in (0, 0.125, 0.25, 0.5, 0.75)] if rates is None else list(rates)
+        if self.expected is not None and rates is None:
+            shares = sorted({*shares, self.expected})
+        first = self._test(self._parts[0])
+        return tuple(first.forecast(round(share * len(first.order))) for share in shares)
+
+    @property
+    def certificate(self) -> Certificate:
+        """The promise as it stands; scope "nothing" until something is proven."""
+        place = self._proven_part()
+        part = None if place is None else self._parts[place]
+        seen = [loss for item, loss in self._losses.items() if part is not None and part.members[item]]
+        return Certificate(
+            tolerance=self.tolerance,
+            confidence=self.confidence,
+            scope="nothing" if part is None else "all" if part.threshold is None else "above",
+            threshold=None if part is None else part.threshold,
+            coverage=0.0 if part is None else float(part.members.mean()),
+            risk_bound=None if place is None else self._tests[place].bound(self.tolerance),
+            risk_seen=float(np.mean(seen)) if seen else None,
+            labels=self.labels,
+            clusters=self.labels,
+            released=len(seen),
+            method=self._method(),
+            assumptions=self._assumptions(),
+            advice=() if part is not None else (self.outlook,),
+            losses_by=self.losses_by,
+            options=self._options(),
+        )
+
+    def _proven_part(self) -> int | None:
+        proven = [place for place, test in enumerate(self._tests) if test.verdict == "proven"]
+        return proven[-1] if proven else None
+
+    def _method(self) -> str:
+        if self.graded:
+            return "audit without replacement, betting e-process (Waudby-Smith and Ramdas 2006.04347)"
+        kind = "never gives up" if self.power is None else f"power {self.power:g} at {self.expected:g} wrong"
+        return f"audit without replacement, exact optimal stopping ({kind})"
+
+    def _assumptions(self) -> tuple[str, ...]:
+        lowered = sum(
+            1 for place, reading in enumerate(self._readings) if reading.corrects and self._lowers(place)
+        )
+        lines = [
+            f"items were labelled in the order drawn by seed {self.seed}, whatever they looked like",
+            "it holds for these items and no others, and for losses as the readers gave them",
+        ]
+        return (
+            (*lines, f"{lowered} losses were corrected downwards after labelling")
+            if lowered
+            else tuple(lines)
+        )
+
+    def _lowers(self, place: int) -> bool:
+        earlier = [r.loss for r in self._readings[:place] if r.item == self._readings[place].item]
+        return self._readings[place].loss < max(earlier, default=0.0)
+
+    # Keeping
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "kind": "audit",
+            "items": self.items,
+            "tolerance": self.tolerance,
+            "confidence": self.confidence,
+            "seed": self.seed,
+            "expected": self.expected,
+            "power": self.power,
+            "graded": self.graded,
+            "withhold": None if self.withhold is None else list(self.withhold),
+            "losses_by": self.losses_by,
+            "scores_sha256": self._scores_sha256,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything needed to go on later: the options and the readings, as plain JSON values."""
+        readings = [[r.item, r.loss, r.reader, r.corrects] for r in self._readings]
+        return {**self._options(), "readings": readings}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any], scores: ArrayLike | None = None) -> Self:
+        """The audit that `to_json` wrote, rebuilt by replaying its readings; with scores, give them again."""
+        try:
+            options = {k: v for k, v in record.items() if k not in ("kind", "readings", "scores_sha256")}
+            readings = [Reading(int(i), float(x), str(by), bool(c)) for i, x, by, c in record["readings"]]
+            wanted = record["scores_sha256"]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"this is not the record of an audit: {error!r}; expected what `to_json` wrote"
+            ) from None
+        if wanted != (None if scores is None else _fingerprint(scores)):
+            raise DataError(
+                "the scores are not those the audit began with; give the same scores in the same order"
+            )
+        audit = cls(scores=scores, **options)
+        for reading in readings:
+            (audit.correct if reading.corrects else audit.record)(reading.item, reading.loss, reading.reader)
+        return audit
+
+
+def _fingerprint(scores: ArrayLike) -> str:
+    return hashlib.sha256(np.ascontiguousarray(scores, np.float64).tobytes()).hexdigest()
+
+
+def _refuse_nonsense(
+    items: int, tolerance: float, confidence: float, expected: float | None, power: float | None, graded: bool
+) -> None:
+    if items < 1:
+        raise OptionError(f"a batch of {items} items cannot be audited; expected at least one")
+    if not 0 <= tolerance < 1:
+        raise OptionError(f"tolerance is {tolerance}; expected a share from 0 to below 1, e.g. 0.02")
+    if not 0 < confidence < 1:
+        raise OptionError(f"confidence is {confidence}; expected a probability between 0 and 1, e.g. 0.95")
+    if (expected is None) != (power is None):
+        raise OptionError(
+            "expected and power go together: give both (0.005 and 0.9) to give up early, or neither"
+        )
+    if expected is not None and not 0 <= expected <= tolerance:
+        raise OptionError(
+            f"expected is {expected}; expected a share of wrong items up to the tolerance {tolerance}"
+        )
+    if graded and power is not None:
+        raise OptionError("giving up early is for 0/1 losses; leave out expected and power with graded=True")
+    if graded and tolerance == 0:
+        raise OptionError("with graded losses the tolerance must be above 0, e.g. 0.001")
+
+
+@dataclass(eq=False)
+class _Counting:
+    """The test of one part with 0/1 losses: counts, and a plan to compare them with."""
+
+    order: Ints
+    rule: Plan
+    used: int = 0  # leading items of the order that have been counted
+    wrong: int = 0
+    verdict: Verdict = "open"
+    stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self.verdict = self.rule.verdict(0, 0)
+
+    def next(self) -> int:
+        return int(self.order[self.used])
+
+    def advance(self, losses: Mapping[int, float]) -> None:
+        """Count the labelled items that come next in the order, until the plan decides."""
+        while self.verdict == "open" and (loss := losses.get(int(self.order[self.used]))) is not None:
+            self.used += 1
+            self.wrong += int(loss)
+            self.verdict = self.rule.verdict(self.used, self.wrong)
+
+    def at_best(self, losses: Mapping[int, float]) -> int:
+        """Further labels until it is proven if every one of them is fine."""
+        wrong, last = self.wrong, int(self.rule.certify_at[self.wrong])
+        place = self.used
+        while place < last:  # items labelled for a smaller part count as soon as the order reaches them
+            wrong += int(losses.get(int(self.order[place]), 0.0))
+            last = int(self.rule.certify_at[min(wrong, self.rule.allowed)])
+            place += 1
+        return sum(int(item) not in losses for item in self.order[self.used : last])
+
+    def stop_if_longer_than(self, labels: float, losses: Mapping[int, float]) -> None:
+        if self.at_best(losses) > labels:
+            self.verdict, self.stopped = "hopeless", True
+
+    def forecast(self, wrong: int) -> Forecast:
+        return forecast(self.rule, wrong)
+
+    def bound(self, tolerance: float) -> float:
+        """What is proven of the risk: the exact share once all is labelled."""
+        size = len(self.order)
+        return self.wrong / size if self.used == size else min(self.rule.allowed / size, tolerance)
+
+    def why(self, audit: Audit) -> str:
+        rule = self.rule
+        if self.wrong > rule.allowed:
+            return f"{self.wrong:,} wrong items were found, and only {rule.allowed:,} of {rule.items:,} may be wrong"
+        return (
+            f"{self.wrong:,} of the first {self.used:,} labels were wrong: a batch with {audit.expected:.2%} wrong "
+            f"would have been proven with probability {audit.power:g}; this one looks worse"
+        )
+
+
+@dataclass(eq=False)
+class _Betting:
+    """The test of one part with graded losses: an e-process and the wealth it has to reach."""
+
+    order: Ints
+    tolerance: float
+    confidence: float
+    used: int = 0
+    verdict: Verdict = "open"
+    process: EProcess[Capital] = field(init=False)
+    state: Capital = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.process = betting_without_replacement(self.tolerance, len(self.order))
+        self.state = self.process.start()
+
+    def next(self) -> int:
+        return int(self.order[self.used])
+
+    def advance(self, losses: Mapping[int, float]) -> None:
+        while self.verdict == "open" and (loss := losses.get(int(self.order[self.used]))) is not None:
+            self.used += 1
+            self.state = self.process.step(self.state, loss)
+            self.verdict = self._judge()
+
+    def _judge(self) -> Verdict:
+        most = self.tolerance * len(self.order) * (1 + 1e-12)
+        if self.state.total > most:
+            return "hopeless"
+        if self.used == len(self.order) or self.process.log_wealth(self.state) >= threshold(self.confidence):
+            return "proven"
+        return "open"
+
+    def at_best(self, losses: Mapping[int, float]) -> int:
+        """Further labels until it is proven if every one of them is fine."""
+        twin = _Betting(self.order, self.tolerance, self.confidence, self.used, self.verdict)
+        twin.state, fresh = self.state, 0
+        while twin.verdict == "open":
+            item = int(self.order[twin.used])
+            fresh += item not in losses
+            twin.advance({item: losses.get(item, 0.0)})
+        return fresh
+
+    def stop_if_longer_than(self, labels: float, losses: Mapping[int, float]) -> None:
+        if self.at_best(losses) > labels:
+            self.verdict = "hopeless"
+
+    def forecast(self, wrong: int, runs: int = 200) -> Forecast:
+        used, proven = _simulate(len(self.order), self.tolerance, self.confidence, wrong, runs)
+        p90 = int(np.quantile(used, 0.9, method="higher"))
+        return Forecast(wrong, float(used.mean()), p90, float(proven.mean()))
+
+    def bound(self, tolerance: float) -> float:
+        size = len(self.order)
+        return min(self.state.total / size, tolerance) if self.used == size else tolerance
+
+    def why(self, audit: Audit) -> str:
+        allowed = self.tolerance * len(self.order)
+        return f"the losses found sum to {self.state.total:.6g}, and {allowed:.6g} is all that may be lost"
+
+
+def _simulate(
+    items: int, tolerance: float, confidence: float, wrong: int, runs: int
+) -> tuple[Ints, NDArray[np.bool_]]:
+    """Labels used and whether proven, for `runs` batches with `wrong` losses of 1 and the rest 0."""
+    rng, target = np.random.default_rng(0), threshold(confidence) + np.log(len(BETS))
+    logs, left = np.zeros((runs, len(BETS))), np.full(runs, wrong)
+    used, proven = np.full(runs, items), np.full(runs, wrong <= tolerance * items)
+    running = np.arange(runs)
+    for t in range(items):
+        null = (tolerance * items - (wrong - left[running])) / (items - t)
+        bad = rng.random(len(running)) < left[running] / (items - t)
+        left[running] -= bad
+        with np.errstate(divide="ignore"):
+            factor = np.log1p(BETS * ((null - bad) / np.maximum(1 - null, 1e-12))[:, None])
+        logs[running] += factor
+        sure, lost = null >= 1, wrong - left[running] > tolerance * items * (1 + 1e-12)
+        done = lost | sure | (logsumexp(logs[running], axis=1) >= target)
+        used[running[done]], proven[running[done]] = t + 1, ~lost[done]
+        running = running[~done]
+        if not len(running):
+            break
+    return used, proven
