@@ -22,8 +22,8 @@ ZERO = 30  # pixels between the lowest share on the log axis and the shelf for "
 
 
 def proofs(summary: Summary) -> list[dict[str, Any]]:
-    """The tolerances with what happened on fresh items, the most tolerant first."""
-    return [b for b in best_points(summary) if isinstance(b.get("proof"), Mapping)]
+    """The tolerances of a run that tried its promises on fresh items, the most tolerant first."""
+    return [b for b in best_points(summary) if "proof" in b]
 
 
 def verdict(best: Mapping[str, Any]) -> str:
@@ -32,7 +32,7 @@ def verdict(best: Mapping[str, Any]) -> str:
     >>> verdict({"tolerance": 0.01, "proof": {"released": 100, "risk": 0.02, "low": 0.002, "high": 0.07}})
     'chance'
     """
-    proof = best["proof"]
+    proof = best.get("proof") or {}
     if not proof.get("released") or not is_number(proof.get("risk")):
         return "idle"
     if proof["risk"] <= best["tolerance"]:

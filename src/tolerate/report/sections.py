@@ -245,7 +245,7 @@ def proof(summary: Summary) -> Section | None:
 
 
 def _proof_row(best: Mapping[str, Any]) -> Section:
-    given, found = best["proof"], verdict(best)
+    given, found = best["proof"] or {}, verdict(best)
     idle = found == "idle"
     return {
         "tolerance": percent(best["tolerance"]),

@@ -102,7 +102,7 @@ def _row(summary: Summary, best: Mapping[str, Any], lang: str, ascii_only: bool)
 
 
 def _proof(best: Mapping[str, Any]) -> Both:
-    if not isinstance(best.get("proof"), Mapping) or verdict(best) == "idle":
+    if verdict(best) == "idle":
         return both("-")
     seen = best["proof"]
     cell = say("term.proof.cell", risk=percent(seen["risk"]), released=digits(seen["released"], 9))

@@ -143,19 +143,29 @@ def duration(seconds: Any) -> Both:
 # Names
 
 
-def refine_name(name: str) -> Both:
-    """What a way of refining is called; the parts of a name may be joined with "+".
+REFINES = {  # how a part of a refining's name reads, N standing for a number
+    r"best-of-(\d+)": "refine.best",
+    r"first-of-(\d+)-above-([\d.]+)": "refine.first",
+    r"above-([\d.]+)": "refine.above",
+    r"no-copies": "refine.fresh",
+    r"plain": "refine.plain",
+}
 
-    >>> refine_name("best-of-4").en, refine_name("best-of-4").zh
-    ('best of 4', '4 选 1')
+
+def refine_name(name: str) -> Both:
+    """What a way of refining is called; the parts of a name are joined with "+".
+
+    >>> refine_name("best-of-4+no-copies").en, refine_name("best-of-4").zh
+    ('best of 4 + no near-copies', '4 选 1')
     """
     return join([_refine_part(part) for part in re.split(r"\s*\+\s*", name)], " + ", " + ")
 
 
 def _refine_part(part: str) -> Both:
-    if found := re.fullmatch(r"best[- ]of[- ](\d+)", part):
-        return say("refine.best", n=found[1])
-    return say(f"refine.{part}") if f"refine.{part}" in WORDS else both(part.replace("-", " "))
+    for pattern, key in REFINES.items():
+        if found := re.fullmatch(pattern, part):
+            return say(key, **dict(zip(("n", "least"), found.groups(), strict=False)))
+    return both(part.replace("-", " "))
 
 
 def family_name(name: str) -> Both:
@@ -165,7 +175,7 @@ def family_name(name: str) -> Both:
 
 WORDS: dict[str, tuple[str, str]] = {
     # the frame
-    "skip": ("Skip to the tolerance map", "跳到容错率图"),
+    "skip": ("Skip to the tolerance map", "跳到容错图"),
     "language": ("Language", "语言"),
     "theme": ("Light or dark", "浅色或深色"),
     "contents": ("Contents", "目录"),
@@ -187,7 +197,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "把握 {confidence}，放行之前即已确定",
     ),
     "glance.released": ("released without a person", "无需人工即可放行"),
-    "glance.released.note": ("by {strategy}", "方法：{strategy}"),
+    "glance.released.note": ("by {strategy}", "策略：{strategy}"),
     "glance.released.nothing": (
         "nothing is proven yet: people look at everything",
         "尚无任何证明：全部由人工处理",
@@ -198,13 +208,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "glance.cost.note": ("{share} of what people alone would cost", "为全部人工处理成本的 {share}"),
     "glance.cost.plain": ("compute and people together", "计算与人工合计"),
     # the map
-    "map": ("The tolerance map", "容错率图"),
+    "map": ("The tolerance map", "容错图"),
     "map.lead": (
         "How wrong may the work be? Each line is one way of doing the job: a technique with its refining. "
         "Lower is cheaper; further right is stricter. The marked points are the cheapest way at each "
         "tolerance.",
-        "允许多少错误？每条线是一种完成任务的方法：一种生成技术加上一种精选方式。越低越便宜，"
-        "越靠右要求越严。标出的点是每个容错率下最便宜的方法。",
+        "允许多少错误？每条线是一种策略：一种生成技术加上一种精修方式。越低越便宜，"
+        "越靠右要求越严。标出的点是每个容错率下最便宜的策略。",
     ),
     "map.x": (
         "tolerance: largest share of released items that may be wrong",
@@ -230,7 +240,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "map.alt": (
         "Tolerance map: cost of an accepted item against tolerance, one line a strategy. The table below "
         "has the numbers.",
-        "容错率图：每件合格品的成本随容错率变化，每条线是一种方法。数字见下表。",
+        "容错图：每件合格品的成本随容错率变化，每条线是一种策略。数字见下表。",
     ),
     "zone.auto": ("released automatically", "自动放行"),
     "zone.part": ("released in part, the rest to people", "部分放行，其余人工处理"),
@@ -252,19 +262,19 @@ WORDS: dict[str, tuple[str, str]] = {
     "map.sentence": ("Read from the left: {zones}.", "从左往右看：{zones}。"),
     # tables of strategies
     "tolerance": ("tolerance", "容错率"),
-    "cheapest": ("cheapest way", "最便宜的方法"),
+    "cheapest": ("cheapest way", "最便宜的策略"),
     "released": ("released", "放行"),
     "threshold": ("score from", "分数下限"),
     "cost": ("cost", "成本"),
     "zone": ("zone", "区域"),
-    "strategy": ("strategy", "方法"),
+    "strategy": ("strategy", "策略"),
     "family": ("family", "类别"),
     "candidates": ("candidates", "候选数"),
     "labels": ("labels", "标注数"),
-    "compute": ("compute, s per item", "计算量（秒/件）"),
+    "compute": ("compute, core-seconds", "计算量（核秒）"),
     "risk.plain": ("wrong, unselected", "未筛选时的出错率"),
     "best.at": ("released at {tolerance}", "{tolerance} 时放行"),
-    "all.strategies": ("All {n} strategies", "全部 {n} 种方法"),
+    "all.strategies": ("All {n} strategies", "全部 {n} 种策略"),
     "scope.all": ("every item", "全部"),
     "nobody": ("people", "人工"),
     # the certificate
@@ -272,7 +282,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "certificate.method": ("method", "方法"),
     "certificate.labels": ("labelled items", "已标注条目"),
     "certificate.clusters": ("independent units", "独立抽样单位"),
-    "certificate.coverage": ("released", "放行比例"),
+    "certificate.coverage": ("released", "覆盖率"),
     "certificate.threshold": ("released from a score of", "放行的最低分数"),
     "certificate.bound": ("proven risk, at most", "已证明的风险上限"),
     "certificate.seen": ("risk seen in the sample", "样本中的风险"),
@@ -281,7 +291,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "certificate.tolerance": ("tolerance", "容错率"),
     "certificate.confidence": ("confidence", "置信度"),
     # the proof
-    "proof": ("Proof: the promise against what happened", "检验：承诺与实际"),
+    "proof": ("Proof: the promise against what happened", "验证：承诺与实际"),
     "proof.lead": (
         "After the thresholds were fixed, the generators drew again. The line is what was promised; each "
         "point is the share of "
@@ -361,7 +371,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "metrics.lead": (
         "Before any refining. The best value of each column is marked. These figures rank generators; no "
         "promise rests on them.",
-        "精选之前的数值。每列最佳值已标出。这些数字用于比较生成器，承诺并不依赖它们。",
+        "精修之前的数值。每列最佳值已标出。这些数字用于比较生成器，承诺并不依赖它们。",
     ),
     "model": ("model", "模型"),
     "metric.as_requested": ("as requested", "符合要求"),
@@ -379,7 +389,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "metric.higher": ("higher is better", "越高越好"),
     "what.as_requested": (
         "Share of drawings that the reader reads as what was asked for, without refining.",
-        "未经精选时，判读结果与要求一致的作品所占比例。",
+        "未经精修时，判读结果与要求一致的作品所占比例。",
     ),
     "what.fid": (
         "Distance between the clouds of drawn and of real pictures, seen through one feature network. "
@@ -424,7 +434,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "reader.model": (
         "A reader model ({name}), trained on {n} real pictures that no generator saw, decides what a "
         "drawing shows.",
-        "由判读模型（{name}）决定作品画的是什么；它用 {n} 张任何生成器都没见过的真实图片训练。",
+        "由读图器（{name}）决定作品画的是什么；它用 {n} 张任何生成器都没见过的真实图片训练。",
     ),
     "reader.person": (
         "A person ({name}) decided what each drawing shows.",
@@ -436,24 +446,27 @@ WORDS: dict[str, tuple[str, str]] = {
         "在另外 {tested} 张真实图片上错了 {wrong} 次：{rate}，95% 区间为 {low} 至 {high}。",
     ),
     "reader.rejected": (
-        "It called {rejected} of them no picture of any class; these count as wrong.",
-        "其中 {rejected} 张被判为不属于任何类别，也计为错误。",
+        "{rejected} of them it would not call any class; a drawing that it does not recognise counts as "
+        "wrong.",
+        "其中 {rejected} 张它不肯归入任何类别；认不出的作品一律计为错误。",
     ),
     "reader.means": (
-        "The promise is about what this reader calls wrong. Below about {high} its own mistakes may "
-        "outweigh those it counts: there, "
-        "let a person look (--review) before relying on the promise.",
-        "承诺针对的是该判读者所判的错误。容错率低于约 {high} 时，它自身的误差可能超过所计的错误："
-        "此时应先由人复核（--review），再依赖承诺。",
+        "The promise is about what this reader calls wrong. Its own error was measured on real pictures "
+        "and may "
+        "differ on drawn ones; at tolerances below about {high} it may outweigh what is counted. "
+        "There, let a person look (--review) before relying on the promise.",
+        "承诺针对的是读图器所判的错误。它自身的误差在真实图片上测得，在生成作品上可能不同；容错率低于约 "
+        "{high} 时，"
+        "这一误差可能超过所计的错误。此时应先由人审查（--review），再依赖承诺。",
     ),
     "reader.means.person": (
         "The promise is about what this person calls wrong. Another may judge otherwise.",
         "承诺针对的是此人所判的错误，换一个人可能有不同判断。",
     ),
     "judge.line": (
-        "The judge that only ranks ({name}) learned from {n} other real pictures; it tells right from "
-        "wrong drawings with AUROC {auroc}.",
-        "仅用于排序的评分模型（{name}）用另外 {n} 张真实图片训练；区分对错作品的 AUROC 为 {auroc}。",
+        "The judge ({name}) only ranks; it learned from {n} other real pictures "
+        "(AUROC of right against wrong: {auroc}).",
+        "评分器（{name}）只用于排序，用另外 {n} 张真实图片训练（区分对错的 AUROC：{auroc}）。",
     ),
     "judge.means": (
         "No promise rests on its score being right: a good score only lets more be released.",
@@ -482,7 +495,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "foot": ("This page stands alone: it asks nothing of any network.", "本页自成一体，不访问任何网络。"),
     # one certificate
     "alone": ("Certificate", "证书"),
-    "alone.curve": ("Risk against coverage", "风险与放行比例"),
+    "alone.curve": ("Risk against coverage", "风险与覆盖率"),
     "alone.curve.lead": (
         "Items released from the highest score down: the mean loss seen among them. The horizontal line is "
         "the tolerance. "
@@ -491,11 +504,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "按分数从高到低放行时，已放行部分的平均损失。横线为容错率。曲线只是样本所见；要成为证明，"
         "须在线下留有余地，标注越少，余地越大。",
     ),
-    "alone.curve.x": ("released, share of items", "放行比例"),
+    "alone.curve.x": ("released, share of items", "覆盖率"),
     "alone.curve.y": ("mean loss among released", "放行部分的平均损失"),
     "alone.curve.alt": (
         "Mean loss of released items against the share released",
-        "放行部分的平均损失随放行比例的变化",
+        "放行部分的平均损失随覆盖率的变化",
     ),
     "alone.slices": ("Slices", "切片"),
     "alone.slice": ("slice", "切片"),
@@ -511,28 +524,26 @@ WORDS: dict[str, tuple[str, str]] = {
     "family.diffusion": ("diffusion", "扩散模型"),
     "family.text": ("language models", "语言模型"),
     "refine.best": ("best of {n}", "{n} 选 1"),
-    "refine.plain": ("plain", "直接输出"),
-    "refine.none": ("plain", "直接输出"),
-    "refine.one": ("plain", "直接输出"),
-    "refine.filter": ("filtered", "过滤"),
+    "refine.first": ("first of {n} that scores {least}", "{n} 个中首个达 {least} 分者"),
+    "refine.above": ("only from {n}", "仅取 {n} 分以上"),
     "refine.fresh": ("no near-copies", "去近似复制"),
-    "refine.dedupe": ("no near-copies", "去近似复制"),
+    "refine.plain": ("plain", "直接输出"),
     # the terminal
-    "term.title": ("Tolerance map", "容错率图"),
-    "term.way": ("cheapest way", "最便宜的方法"),
+    "term.title": ("Tolerance map", "容错图"),
+    "term.way": ("cheapest way", "最便宜的策略"),
     "term.released": ("released without a person", "无需人工即放行"),
     "term.cost": ("cost", "成本"),
     "term.proof": ("on fresh drawings", "新作品实测"),
     "term.proof.cell": ("{risk} wrong of {released}", "{released} 件中错 {risk}"),
     "term.nothing": ("not provable: people do it all", "无法证明：全部人工"),
     "closing.some": (
-        "{title} by {strategy}: at most {tolerance} wrong may be released without a person for {coverage} "
-        "of requests ({confidence} sure); {rest}.",
-        "{title}，{strategy}：{coverage} 的请求无需人工即可放行，出错不超过 {tolerance}（把握 "
-        "{confidence}）；{rest}。",
+        "{title}: with {strategy}, {coverage} of requests may be released without a person, "
+        "at most {tolerance} of them wrong ({confidence} sure); {rest}.",
+        "{title}：用 {strategy}，{coverage} 的请求无需人工即可放行，"
+        "其中出错不超过 {tolerance}（把握 {confidence}）；{rest}。",
     ),
-    "closing.rest": ("the rest go to review", "其余转人工复核"),
-    "closing.all": ("none need review", "无需复核"),
+    "closing.rest": ("the rest go to review", "其余转人工审查"),
+    "closing.all": ("none need review", "无需审查"),
     "closing.nothing": (
         "{title}: nothing is proven at a tolerance of {tolerance} ({confidence} confidence), so nothing is "
         "released and people look at everything.",
