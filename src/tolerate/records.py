@@ -120,6 +120,7 @@ class Certificate(_Record):
     assumptions: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()  # what would be needed, when little or nothing is proven
     slices: tuple[dict[str, Any], ...] = ()  # one line a slice: name, labels, released, risk_seen, risk_bound
+    risks: tuple[dict[str, Any], ...] = ()  # one line a loss, if several: name, tolerance, risk_seen, risk_bound
     losses_by: str = ""  # who gave the losses, and what is known of their own error
     names: dict[str, str] = field(default_factory=dict)  # role -> column in the table
     options: dict[str, Any] = field(default_factory=dict)  # what `verify` needs to recompute it
@@ -133,7 +134,8 @@ class Certificate(_Record):
             return Decision.RELEASE
         if self.scope == "nothing" or score is None or self.threshold is None:
             return Decision.REVIEW
-        return Decision.RELEASE if score >= self.threshold else Decision.REVIEW
+        # In double precision: NumPy would round the threshold to a float32 score's own.
+        return Decision.RELEASE if float(score) >= self.threshold else Decision.REVIEW
 
     @property
     def proven(self) -> bool:
@@ -172,7 +174,9 @@ class Job(_Record):
     prices: Prices
     needs_data: bool = True
     example: str = ""  # a command that runs it
-    steps: dict[str, int] = field(default_factory=dict)  # training steps by model, where the default does not fit
+    steps: dict[str, int] = field(
+        default_factory=dict
+    )  # training steps by model, where the default does not fit
 
     def to_json(self) -> dict[str, Any]:
         """The job as plain JSON values."""

@@ -1,0 +1,244 @@
+"""The sentences of certificates, in English and Chinese: what is promised, on what evidence, and what is not.
+
+`brief` is one line for a terminal; `say_certificate` two sentences that someone may have to answer for,
+and, where little or nothing is proven, a third that says what would be needed.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tolerate.errors import OptionError
+
+if TYPE_CHECKING:
+    from tolerate.records import Certificate
+
+Say = Callable[["Certificate"], str]
+
+
+def say_certificate(certificate: "Certificate", lang: str = "en") -> str:
+    """The promise and its evidence in full sentences, in English ("en") or Chinese ("zh")."""
+    promise, evidence, more = _voices(lang)
+    return "\n".join(filter(None, (promise(certificate), evidence(certificate), more(certificate))))
+
+
+def brief(certificate: "Certificate", lang: str = "en") -> str:
+    """The promise in one line."""
+    return (_brief_zh if _known(lang) == "zh" else _brief_en)(certificate)
+
+
+def percent(value: float) -> str:
+    """A share as a percentage that never claims more than the number says.
+
+    >>> percent(0.02), percent(0.0005), percent(0.6437), percent(1.0), percent(0.99999)
+    ('2%', '0.05%', '64.4%', '100%', '99.9%')
+    """
+    points = 100 * value
+    if 0 < points < 1:
+        return f"{points:.2g}%"
+    tenths = round(points, 1)
+    if tenths == 100 and value < 1:
+        tenths = 99.9
+    return f"{tenths:g}%"
+
+
+def number(value: float) -> str:
+    """A threshold with as few digits as tell it apart; never rounded below itself.
+
+    >>> number(0.81004), number(0.8100000000000002), number(-3.2500001)
+    ('0.8101', '0.81', '-3.25')
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    places = 4 - 1 - math.floor(math.log10(abs(value)))
+    if abs(places) > 15:
+        return f"{value:.4g}"
+    scale = 10.0**places
+    up = math.ceil(value * scale - 1e-9) / scale
+    return f"{up:.10g}"
+
+
+def _voices(lang: str) -> tuple[Say, Say, Say]:
+    if _known(lang) == "zh":
+        return _promise_zh, _evidence_zh, _more_zh
+    return _promise_en, _evidence_en, _more_en
+
+
+def _known(lang: str) -> str:
+    if lang not in ("en", "zh"):
+        raise OptionError(f'no words in language "{lang}"; known: en, zh')
+    return lang
+
+
+# English
+
+
+def _score_en(c: "Certificate") -> str:
+    return c.names.get("score", "score")
+
+
+def _brief_en(c: "Certificate") -> str:
+    sure = f"{percent(c.confidence)} sure; {_count(c.labels, 'label')}"
+    if c.scope == "nothing":
+        return f"release nothing: not proven that at most {percent(c.tolerance)} would be wrong ({sure})"
+    if c.scope == "all":
+        return f"release everything: at most {_limits_en(c)} ({sure})"
+    where = f"{_score_en(c)} >= {number(c.threshold or 0.0)}"
+    return f"release when {where}: {percent(c.coverage)} of items, at most {_limits_en(c)} ({sure})"
+
+
+def _limits_en(c: "Certificate") -> str:
+    if len(c.risks) > 1:
+        return ", ".join(f"{percent(risk['tolerance'])} {risk['name']}" for risk in c.risks)
+    return f"{percent(c.tolerance)} wrong"
+
+
+def _promise_en(c: "Certificate") -> str:
+    if c.scope == "nothing":
+        return (
+            f"Nothing may be released on this evidence: it is not proven with {percent(c.confidence)} confidence "
+            f"that any part has a risk of at most {_risk_limits_en(c)}; every item goes to a person."
+        )
+    what = (
+        "Every item"
+        if c.scope == "all"
+        else f"Items with {_score_en(c)} of {number(c.threshold or 0.0)} or more"
+    )
+    share = "" if c.scope == "all" else f" ({percent(c.coverage)} of the labelled sample)"
+    return (
+        f"{what}{share} may be released: with {percent(c.confidence)} confidence the risk among them "
+        f"is at most {_risk_limits_en(c)}."
+    )
+
+
+def _risk_limits_en(c: "Certificate") -> str:
+    if len(c.risks) > 1:
+        return ", ".join(f"{percent(risk['tolerance'])} ({risk['name']})" for risk in c.risks)
+    return percent(c.tolerance)
+
+
+def _evidence_en(c: "Certificate") -> str:
+    units = "" if c.clusters == c.labels else f" in {_count(c.clusters, 'independent cluster')}"
+    by = f" ({c.losses_by})" if c.losses_by else ""
+    seen = (
+        ""
+        if c.risk_seen is None
+        else f"; {_released_en(c)} would be released, with a mean loss of {percent(c.risk_seen)}"
+    )
+    held = "; ".join(c.assumptions) or SENTENCES["same"][0]
+    return f"This rests on {_count(c.labels, 'labelled item')}{units}{by}{seen}; it holds if {held}."
+
+
+def _released_en(c: "Certificate") -> str:
+    return f"{c.released:,} of them"
+
+
+def _more_en(c: "Certificate") -> str:
+    return f"Not part of the promise: {'; '.join(c.advice)}." if c.advice else ""
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
+
+
+# Chinese
+
+
+def _score_zh(c: "Certificate") -> str:
+    return c.names.get("score", "分数")
+
+
+def _brief_zh(c: "Certificate") -> str:
+    sure = f"置信度 {percent(c.confidence)}；{c.labels:,} 个标注"
+    if c.scope == "nothing":
+        return f"不可放行：未能证明错误不超过 {percent(c.tolerance)}（{sure}）"
+    if c.scope == "all":
+        return f"全部放行：{_limits_zh(c)}（{sure}）"
+    where = f"{_score_zh(c)} >= {number(c.threshold or 0.0)}"
+    return f"{where} 时放行：占 {percent(c.coverage)}，{_limits_zh(c)}（{sure}）"
+
+
+def _limits_zh(c: "Certificate") -> str:
+    if len(c.risks) > 1:
+        return "，".join(f"“{risk['name']}”不超过 {percent(risk['tolerance'])}" for risk in c.risks)
+    return f"错误不超过 {percent(c.tolerance)}"
+
+
+def _promise_zh(c: "Certificate") -> str:
+    if c.scope == "nothing":
+        return (
+            f"根据现有证据，任何内容都不可自动放行：未能以 {percent(c.confidence)} 的置信度证明其中任何一部分满足"
+            f"“{_limits_zh(c)}”；每一项都须由人审核。"
+        )
+    what = "全部内容" if c.scope == "all" else f"{_score_zh(c)}不低于 {number(c.threshold or 0.0)} 的内容"
+    share = "" if c.scope == "all" else f"（占标注样本的 {percent(c.coverage)}）"
+    return f"{what}{share}可以放行：以 {percent(c.confidence)} 的置信度保证，放行内容中{_limits_zh(c)}。"
+
+
+def _evidence_zh(c: "Certificate") -> str:
+    units = "" if c.clusters == c.labels else f"、{c.clusters:,} 个相互独立的组"
+    by = f"（判定者：{c.losses_by}）" if c.losses_by else ""
+    seen = "" if c.risk_seen is None else f"；其中 {c.released:,} 项会被放行，平均损失 {percent(c.risk_seen)}"
+    return f"依据：{c.labels:,} 项标注{units}{by}{seen}；前提是：{_listed_zh(c.assumptions)}。"
+
+
+def _more_zh(c: "Certificate") -> str:
+    return f"以下不属于承诺：{'；'.join(chinese(line) for line in c.advice)}。" if c.advice else ""
+
+
+def _listed_zh(parts: tuple[str, ...]) -> str:
+    return "；".join(chinese(part) for part in parts) if parts else SENTENCES["same"][1]
+
+
+def chinese(sentence: str) -> str:
+    """The Chinese of a sentence that `sentence` made; another one stays as it is.
+
+    >>> chinese(sentence("rows"))
+    '每一行都是独立抽取的（未给出分组：同一问题、文档或通话的条目不独立）'
+    """
+    for english, other in SENTENCES.values():
+        found = re.fullmatch(_pattern(english), sentence)
+        if found:
+            return other.format(**found.groupdict())
+    return sentence
+
+
+def sentence(key: str, **values: str) -> str:
+    """An assumption or advice in English, from the list below, with its figures filled in."""
+    return SENTENCES[key][0].format(**values)
+
+
+def _pattern(english: str) -> str:
+    parts = re.split(r"\{(\w+)\}", english)
+    return "".join(f"(?P<{part}>.+)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
+
+
+SENTENCES = {  # English, Chinese; the same names in braces
+    "same": (
+        "the labelled items were drawn at random from what will be released from",
+        "标注样本是从将要放行的同一总体中随机抽取的",
+    ),
+    "rows": (
+        "every row was drawn independently (no cluster was given: items that share a question, document or "
+        "call are not independent)",
+        "每一行都是独立抽取的（未给出分组：同一问题、文档或通话的条目不独立）",
+    ),
+    "clusters": (
+        "clusters ({cluster}) were drawn independently, each with all of its items",
+        "各组（{cluster}）独立抽取，且每组包含其全部条目",
+    ),
+    "largest": (
+        "no cluster to come is larger than {size}",
+        "今后任何一组都不超过 {size} 项",
+    ),
+    "weights": (
+        "weights are 1 / the chance of having been labelled, and none to come is above {size}",
+        "权重为被标注概率的倒数，且今后不超过 {size}",
+    ),
+    "judged": ("the losses are right as given", "所给的损失判定无误"),
+    "shared": (
+        "the confidence is shared by {count} certificates, which hold together",
+        "该置信度由 {count} 份证书共用，它们同时成立",
+    ),
+}
