@@ -99,12 +99,11 @@ def tag(name: str, *inner: Markup | str, **attributes: object) -> Markup:
     Markup('<path d="M0 0" class="line" stroke-width="2"></path>')
     """
     pairs = [
-        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _short(value))
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_short(value))}"'
         for key, value in attributes.items()
         if value is not None
     ]
-    body = Markup("").join(inner)
-    return Markup("<{}{}>{}</{}>").format(Markup(name), Markup("").join(pairs), body, Markup(name))
+    return Markup(f"<{name}{''.join(pairs)}>{Markup('').join(inner)}</{name}>")
 
 
 def _short(value: object) -> str:
@@ -281,12 +280,12 @@ def _badness(box: Box, anchor: Point, taken: Sequence[Box], within: Box) -> floa
 
 def overlap(one: Box, other: Box) -> float:
     """The area two boxes share."""
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    high = min(one[3], other[3]) - max(one[1], other[1])
-    return wide * high if wide > 0 and high > 0 else 0
+    if one[0] >= other[2] or other[0] >= one[2] or one[1] >= other[3] or other[1] >= one[3]:
+        return 0
+    return (min(one[2], other[2]) - max(one[0], other[0])) * (min(one[3], other[3]) - max(one[1], other[1]))
 
 
-def along(points: Sequence[Point], step: float = 12, half: float = 3) -> list[Box]:
+def along(points: Sequence[Point], step: float = 16, half: float = 3) -> list[Box]:
     """Small boxes along a line, so that labels can keep off it."""
     boxes = []
     for (x1, y1), (x2, y2) in pairwise(points):
