@@ -17,7 +17,7 @@ FLOORS: list[set[str]] = [
     {"models", "store"},
     {"jobs", "run", "summary", "report", "review"},
     {"gateway", "careers"},
-    {"cli", "console"},
+    {"cli", "console", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 SIDEWAYS = {
@@ -33,6 +33,7 @@ SIDEWAYS = {
     "checks",
     "refine",
     "cli",
+    "__main__",
     "console",
 }  # may meet on their floor
 LIBRARIES = {  # library -> the only places that may import it

@@ -7,6 +7,7 @@ import json
 import locale
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from tolerate import __version__
-from tolerate.errors import OptionError, TolerateError
+from tolerate.console import Console
+from tolerate.errors import DataError, OptionError, TolerateError
 
 app = typer.Typer(
     help="Decide, with a guarantee, what AI-generated content may be released.",
@@ -138,6 +140,176 @@ def certify(
         write_whole(out, certificate.dumps().encode())
     print(certificate.dumps() if as_json else say_certificate(certificate, lang))
     if not certificate.proven:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: tolerate run digits   (then open runs/digits/report.html)")
+def run(
+    job: Annotated[
+        str, typer.Argument(help="A job of the book (tolerate jobs) or package.module:attribute.")
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="Data of the job: a folder or file; digits needs none.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. By default runs/JOB.")] = None,
+    models: Annotated[str, typer.Option(help="Models, separated by commas. By default the job's.")] = "",
+    refine: Annotated[str, typer.Option(help="Ways to refine, separated by commas: plain,best-of-4.")] = "",
+    tolerance: Annotated[
+        float | None,
+        typer.Option("--tolerance", "-t", parser=share, metavar="SHARE", help="Largest acceptable risk."),
+    ] = None,
+    confidence: Annotated[
+        float | None, typer.Option(parser=share, metavar="SHARE", help="Chance that the promise holds.")
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="Training time of each model: 60s, 2m."),
+    ] = None,
+    labels: Annotated[
+        int | None, typer.Option(help="Requests answered and checked for the certificates.")
+    ] = None,
+    proof: Annotated[int | None, typer.Option(help="Fresh requests for the proof.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    review: Annotated[
+        bool, typer.Option("--review", help="A person gives the verdicts, at a small page.")
+    ] = False,
+    reviews: Annotated[int, typer.Option(help="Items that the person judges under --review.")] = 300,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the folder's run and start again.")] = False,
+    as_json: Json = False,
+    lang: Lang = "",
+) -> None:
+    """Run a job from data to a certified release, with a report.
+
+    Killed at any moment, the same command continues and ends with the same result; on a finished
+    folder it does nothing.
+    """
+    from tolerate.jobs import job as find
+    from tolerate.run import Options, settle
+    from tolerate.run import run as work
+
+    lang = speak(lang)
+    chosen = find(job)
+    options = Options(
+        data=data,
+        models=_names(models),
+        refine=_names(refine),
+        tolerance=tolerance,
+        confidence=confidence,
+        labels=labels,
+        proof=proof,
+        budget=budget,
+        seed=seed,
+        lang=lang,
+        review=review,
+        reviews=reviews,
+    )
+    settled = settle(chosen, options)
+    folder = out or Path("runs") / chosen.name
+    if fresh:
+        from tolerate.folder import RunFolder
+
+        RunFolder(folder).clear()
+    with Console(len(settled.models) + 3, folder / "log.txt", quiet=as_json) as console:
+        summary = work(chosen, folder, options, console, "tolerate " + shlex.join(sys.argv[1:]))
+    if as_json:
+        print(json.dumps(summary["best"], indent=1))
+        return
+    from tolerate.report.terminal import closing_line, print_map
+
+    print_map(summary, lang)
+    print(closing_line(summary, lang, folder / "report.html"))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """The names in a list with commas.
+
+    >>> _names("vae, flow")
+    ('vae', 'flow')
+    """
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@app.command(epilog="Example: tolerate jobs")
+def jobs(as_json: Json = False, lang: Lang = "") -> None:
+    """List the book of jobs: what each makes, at which tolerance, and how it is run."""
+    from tolerate.jobs import JOBS
+    from tolerate.jobs import job as find
+
+    lang = speak(lang)
+    book = [find(name) for name in JOBS]
+    if as_json:
+        print(json.dumps([job.to_json() for job in book], indent=1, ensure_ascii=False))
+        return
+    for job in book:
+        print(f"{job.name:10} {job.tolerance:5.1%}  {job.title[lang]}\n{'':17} {job.example}")
+
+
+@app.command(
+    epilog="Example: tolerate report runs/digits   or   tolerate report certificate.json --table labels.csv"
+)
+def report(
+    source: Annotated[Path, typer.Argument(help="A run's folder, or a certificate's JSON file.")],
+    table: Annotated[
+        Path | None, typer.Option(help="The labelled table of a certificate, to draw its risk.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write; by default beside the source.")] = None,
+    lang: Lang = "",
+) -> None:
+    """Write the report of a run or of a certificate again: one file, readable without a network."""
+    from tolerate.records import Certificate
+    from tolerate.report import write_certificate_report, write_report
+
+    lang = speak(lang)
+    if source.is_dir():
+        summary = json.loads(_text(source / "summary.json", "a finished run"))
+        print(write_report({**summary, "lang": lang}, out or source))
+        return
+    certificate = Certificate.loads(_text(source, "a certificate"))
+    rows = _table_of(certificate, table) if table is not None else None
+    target = out or source.with_suffix(".html")
+    print(
+        write_certificate_report(
+            certificate,
+            target,
+            lang,
+            scores=rows.scores if rows else None,
+            losses=rows.losses if rows else None,
+        )
+    )
+
+
+def _text(path: Path, what: str) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as {what}: {error}") from None
+
+
+def _table_of(certificate: Any, path: Path) -> Any:
+    """The table that a certificate names, with the same columns in the same roles."""
+    from tolerate import tables
+
+    return tables.read(path, **{role: name for role, name in certificate.names.items() if name})
+
+
+@app.command(epilog="Example: tolerate verify runs/digits/certificate.json runs/digits/labels.parquet")
+def verify(
+    certificate: Annotated[Path, typer.Argument(help="The certificate's JSON file.")],
+    table: Annotated[Path, typer.Argument(help="The labelled table that it rests on.")],
+    as_json: Json = False,
+) -> None:
+    """Recompute a certificate from its table and say whether it holds; exits with 1 if it does not."""
+    from tolerate import stats
+    from tolerate.records import Certificate
+
+    promise = Certificate.loads(_text(certificate, "a certificate"))
+    found = stats.verify(promise, _table_of(promise, table))
+    print(
+        json.dumps({"holds": found.holds, "reasons": list(found.reasons)}, indent=1)
+        if as_json
+        else str(found)
+    )
+    if not found.holds:
         raise typer.Exit(1)
 
 

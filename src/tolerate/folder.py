@@ -60,7 +60,7 @@ class RunFolder:
         written = self.path / "run.json"
         if written.exists():
             self._compare(written, options)
-        elif any(item.name != ".lock" for item in self.path.iterdir()):
+        elif any(not item.name.startswith(".") for item in self.path.iterdir()):
             raise RunError(f"{self.path} holds files but no run.json, so it is no run; choose an empty --out")
         else:
             write_whole(written, to_json({"layout": LAYOUT, "options": dict(options), **about}))
@@ -135,8 +135,8 @@ class RunFolder:
             ) from None
         if before.get("layout") != LAYOUT:
             raise RunError(
-                f"{self.path} was made by another version of tolerate (layout {before.get('layout')}, this one "
-                f"writes {LAYOUT}); start again with --fresh or choose another --out"
+                f"{self.path} was made by another version of tolerate (layout {before.get('layout')}, this "
+                f"one writes {LAYOUT}); start again with --fresh or choose another --out"
             )
         asked = json.loads(to_json(dict(options)))
         changed = [key for key in asked if before["options"].get(key) != asked[key]]

@@ -8,7 +8,7 @@ the run's folder, so that a killed run continues where it stood and ends with th
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,8 @@ from tolerate.errors import OptionError, RunError
 from tolerate.folder import RunFolder, write_whole
 from tolerate.named import attribute
 from tolerate.records import Certificate, Decision, Job
-from tolerate.stats.bounds import clopper_pearson_interval
+from tolerate.review import Question, review
+from tolerate.stats.bounds import binomial_upper
 from tolerate.stats.threshold import certify
 from tolerate.summary import released, summarise
 
@@ -131,9 +132,8 @@ class Options:
     budget: float | None = None  # seconds of training a model
     seed: int = 0
     lang: str = "en"
-    review: Callable[..., Verdicts] | None = field(
-        default=None, compare=False
-    )  # a person in place of the reader
+    reviews: int = 300  # items that the person judges under `review`
+    review: bool = False  # a person gives the verdicts, in place of the reader
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def settle(job: Job, options: Options) -> Job:
     """
     _between(options.tolerance, "tolerance", "0.02 or 2%")
     _between(options.confidence, "confidence", "0.95 or 95%")
-    for name, number in (("labels", options.labels), ("proof", options.proof)):
+    for name, number in (("labels", options.labels), ("proof", options.proof), ("reviews", options.reviews)):
         if number is not None and number < 1:
             raise OptionError(f"{name} is {number}; expected at least 1")
     if options.budget is not None and not options.budget > 0:
@@ -379,7 +379,7 @@ class _Run:
         """The cheapest strategy at each tolerance; where none may release anything, people."""
         rows = []
         for place, tolerance in enumerate(self.job.tolerances):
-            strategy = min(strategies, key=lambda one: one["points"][place]["cost"])  # noqa: B023
+            strategy = min(strategies, key=lambda one: one["points"][place]["cost"])
             point = strategy["points"][place]
             name = strategy["id"] if point["scope"] != "nothing" else PEOPLE
             zone = "none" if name == PEOPLE else "auto" if point["coverage"] >= AUTO else "part"
@@ -400,38 +400,64 @@ class _Run:
         path = self.folder.path / "certificate.json"
         if not path.exists():
             labels = self.folder.path / "labels.parquet"
-            by = self._label(main, labels)
+            by = self._by_person(main, labels) if self.options.review else self._by_reader(main, labels)
+            among = 1 if self.options.review else len(self.job.models) * len(self.job.refine)
             certificate = certify(
                 tables.read(labels, loss="loss", score="score"),
                 tolerance=self.job.tolerance,
                 confidence=self.job.confidence,
-                comparisons=len(self.job.models) * len(self.job.refine),
+                comparisons=among,
             )
             write_whole(path, replace(certificate, losses_by=by, made=_now()).dumps().encode())
         return Certificate.loads(path.read_text("utf-8"))
 
-    def _label(self, main: Strategy, path: Path) -> str:
-        """Write the labelled sample of the chosen strategy; who gave the losses."""
+    def _by_reader(self, main: Strategy, path: Path) -> str:
+        """Write the sample of the chosen strategy as the reader labelled it; who gave the losses."""
         drawn = self.folder.once_arrays(f"drawn/{main.model}.npz", _gone)
-        losses, scores = self._sample(main)
-        asked = [self.workshop.asked(int(request)) for request in drawn["requests"]]
-        columns = {"request": np.arange(len(losses)), "asked": asked, "score": scores, "loss": losses}
-        tables.write(path, columns)
+        self._labels(path, drawn["requests"], *self._sample(main))
         return str(self.folder.once("prepared.json", _gone)["reader"]["sentence"])
+
+    def _by_person(self, main: Strategy, path: Path) -> str:
+        """A person judges fresh answers of the strategy that the reader's map chose.
+
+        The sample is new, so the choice costs nothing: one strategy is tested, at the full confidence.
+        """
+        answers = self._fresh(main, "review", self.options.reviews)
+        questions = [
+            Question(self.workshop.picture(content), self.workshop.asked(int(request)))
+            for content, request in zip(answers["contents"], answers["requests"], strict=True)
+        ]
+        self.say.stage("review")
+        where = self.folder.path / "reviews.jsonl"
+        losses = review(questions, where, lang=self.options.lang, ready=self._announce)
+        self._labels(path, answers["requests"], np.array(losses), answers["scores"])
+        return f"a person, who judged {len(losses)} drawings at the review page; their own error was not measured"
+
+    def _announce(self, address: str) -> None:
+        self.say.note(f"open {address} and judge {self.options.reviews} items")
+
+    def _labels(self, path: Path, requests: Ints, losses: Floats, scores: Floats) -> None:
+        asked = [self.workshop.asked(int(request)) for request in requests]
+        tables.write(
+            path, {"request": np.arange(len(losses)), "asked": asked, "score": scores, "loss": losses}
+        )
 
     def _named(self, name: str) -> Strategy:
         strategies = (Strategy(model, refine) for model in self.job.models for refine in self.job.refine)
         return next(strategy for strategy in strategies if strategy.name == name)
 
-    def _fresh(self, strategy: Strategy) -> dict[str, NDArray[Any]]:
+    def _fresh(self, strategy: Strategy, purpose: str = "fresh", count: int = 0) -> dict[str, NDArray[Any]]:
         """Fresh requests answered by a strategy, drawn after every threshold was fixed."""
-        return self.folder.once_arrays(f"fresh/{strategy.name}.npz", lambda: self._draw_fresh(strategy))
+        name = f"{purpose}/{strategy.name}.npz"
+        return self.folder.once_arrays(
+            name, lambda: self._draw_fresh(strategy, purpose, count or self.job.proof)
+        )
 
-    def _draw_fresh(self, strategy: Strategy) -> dict[str, NDArray[Any]]:
-        self.say.note(f"fresh requests for {strategy.name}")
-        requests = self.workshop.requests(self.job.proof, self._seed("fresh"))
+    def _draw_fresh(self, strategy: Strategy, purpose: str, count: int) -> dict[str, NDArray[Any]]:
+        self.say.progress(0.5, f"{count} fresh requests for {strategy.name}")
+        requests = self.workshop.requests(count, self._seed(purpose))
         folder = self.folder.path / "models" / strategy.model
-        seed = self._seed("fresh", strategy.name)
+        seed = self._seed(purpose, strategy.name)
         answer = self._answer(strategy.model, folder, requests, [strategy.refine], seed)[strategy.refine]
         return {
             "requests": requests,
@@ -463,9 +489,17 @@ class _Run:
         write_report(summary, self.folder.path)
 
     def _seed(self, *purpose: str) -> int:
-        """A seed of its own for each purpose, the same for the same run."""
-        words = [self.options.seed, *(zlib.crc32(word.encode()) for word in purpose)]
-        return int(np.random.SeedSequence(words).generate_state(1)[0])
+        return seed_for(self.options.seed, *purpose)
+
+
+def seed_for(seed: int, *purpose: str) -> int:
+    """A seed of its own for each purpose, so that no randomness depends on the order of work.
+
+    >>> seed_for(0, "sample") == seed_for(0, "fresh")
+    False
+    """
+    words = [seed, *(zlib.crc32(word.encode()) for word in purpose)]
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 
 @dataclass(frozen=True)
@@ -493,9 +527,21 @@ def _proof(row: Mapping[str, Any], fresh: Mapping[str, NDArray[Any]]) -> dict[st
     out = released(row["scope"], row["threshold"], fresh["scores"])
     losses = fresh["losses"][out]
     wrong, count = int((losses > 0).sum()), len(losses)
-    low, high = clopper_pearson_interval(wrong, count, 0.95)
+    low, high = _interval(wrong, count)
     risk = float(losses.mean()) if count else None
     return {"requests": len(out), "released": count, "wrong": wrong, "risk": risk, "low": low, "high": high}
+
+
+def _interval(wrong: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Clopper-Pearson: exact bounds below and above a risk, each missed in half of 1 - confidence.
+
+    >>> [round(bound, 4) for bound in _interval(3, 200)]
+    [0.0031, 0.0432]
+    """
+    if count == 0:
+        return 0.0, 1.0
+    side = (1 + confidence) / 2
+    return 1 - float(binomial_upper(count - wrong, count, side)), float(binomial_upper(wrong, count, side))
 
 
 def _released_by(best: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -1,0 +1,87 @@
+"""The command line: what a person types, what they see, and the exit codes a pipeline relies on."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOLERATE = [sys.executable, "-m", "tolerate"]
+
+
+def tolerate(*words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*TOLERATE, *map(str, words)], capture_output=True, text=True, timeout=300)
+
+
+def table(folder: Path, rows: int = 400) -> Path:
+    """Scores that tell: the upper half is right, of the lower half a third is wrong."""
+    path = folder / "labels.csv"
+    lines = [f"{int(i < rows // 2 and i % 3 == 0)},{i / rows},q{i}" for i in range(rows)]
+    path.write_text("wrong,score,question\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def test_certify_prints_a_promise(tmp_path: Path) -> None:
+    done = tolerate("certify", table(tmp_path), "--loss", "wrong", "--score", "score", "-t", "5%", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    keys = {"threshold", "coverage", "tolerance", "confidence", "risk_bound", "labels", "clusters", "method"}
+    assert keys | {"data_sha256"} <= said.keys()
+    assert said["labels"] == 400 and said["tolerance"] == 0.05 and said["confidence"] == 0.95
+    assert 0.4 < said["coverage"] < 0.65 and 0.3 < said["threshold"] < 0.6
+
+
+def test_certify_speaks_two_languages(tmp_path: Path) -> None:
+    words = ("certify", table(tmp_path), "--loss", "wrong", "--score", "score", "-t", "0.05")
+    assert "5%" in tolerate(*words, "--lang", "en").stdout
+    chinese = tolerate(*words, "--lang", "zh").stdout
+    assert "5%" in chinese and "置信" in chinese
+
+
+def test_nothing_proven_exits_with_1(tmp_path: Path) -> None:
+    done = tolerate("certify", table(tmp_path), "--loss", "wrong", "--score", "score", "-t", "0.1%", "--json")
+    assert done.returncode == 1
+    said = json.loads(done.stdout)
+    assert said["coverage"] == 0 and said["threshold"] is None and said["advice"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["certify", "no.csv", "-t", "2%"], "does not exist"),
+        (["certify", "{table}", "-t", "2%"], 'no column "loss"'),
+        (["certify", "{table}", "-t", "2%", "--loss", "wrnog"], 'Did you mean "wrong"'),
+        (["certify", "{table}", "-t", "200%", "--loss", "wrong"], "no share between 0 and 1"),
+        (["certify", "{table}", "--loss", "wrong"], "tolerance"),
+        (["certify", "{table}", "-t", "2%", "--loss", "wrong", "--lang", "fr"], '"fr"'),
+        (["run", "poems"], "no job is called"),
+        (["run", "mnist"], "needs --data"),
+        (["run", "digits", "--models", "vea"], 'Did you mean "vae"'),
+        (["run", "digits", "--budget", "soon"], "no time"),
+        (["run", "mnist", "--data", "no-such-folder"], "no-such-folder"),
+    ],
+)
+def test_bad_input_is_told_in_a_line(tmp_path: Path, words: list[str], said: str) -> None:
+    path = table(tmp_path)
+    done = tolerate(*[word.replace("{table}", str(path)) for word in words], *_out(words, tmp_path))
+    assert done.returncode == 2
+    assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def _out(words: list[str], folder: Path) -> list[str]:
+    return ["--out", str(folder / "run")] if words[0] == "run" else []
+
+
+def test_the_base_starts_fast_and_light() -> None:
+    """`certify` does not load torch, scikit-learn or the report."""
+    code = "import sys, tolerate.cli, tolerate.stats; print(sorted({'torch', 'sklearn', 'jinja2'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_command_shows_an_example() -> None:
+    from tolerate.cli import app
+
+    for command in app.registered_commands:
+        assert command.epilog and command.epilog.startswith("Example"), command.callback
