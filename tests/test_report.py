@@ -514,8 +514,8 @@ def test_stricter_is_further_right_and_cheaper_is_lower() -> None:
     assert "stricter →" in str(tmap.tolerance_map(digits()))
 
 
-def test_the_three_zones_are_bands_that_meet_between_tolerances() -> None:
-    """Each band ends where the next begins, and together they fill the plot."""
+def test_the_three_zones_are_bands_that_end_behind_their_last_tolerance() -> None:
+    """Each band ends where the next begins, soon after its last mark, and together they fill the plot."""
     summary = digits()
     picture = str(tmap.tolerance_map(summary))
     bands = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"[^>]*class="zone zone-(\w+)"', picture)
@@ -528,6 +528,10 @@ def test_the_three_zones_are_bands_that_meet_between_tolerances() -> None:
     edges = [left, *(float(x) + float(width) for x, width, _ in bands)]
     assert [float(x) for x, _, _ in bands] == pytest.approx(edges[:-1], abs=0.11)
     assert edges[-1] == pytest.approx(right, abs=0.11)
+    scene = tmap._scene(summary, tmap.WIDE)
+    assert scene is not None
+    for (_, run), edge in zip(tmap.zone_runs(summary)[:-1], edges[1:], strict=False):
+        assert 0 < edge - scene.x.at(run[-1]["tolerance"]) <= 20.2
     for zone in ("auto", "part", "none"):
         assert WORDS[f"zone.{zone}"][1] in render(summary)
 
@@ -727,7 +731,7 @@ def test_the_terminal_map_has_a_row_a_tolerance_and_straight_columns(lang: str) 
     assert len(lines) == 2 + len(TOLERANCES)
     starts = {cells(row[: re.search("[█░]", row).start()]) for row in lines[2:] if re.search("[█░]", row)}  # type: ignore[union-attr]
     assert len(starts) == 1
-    assert max(map(cells, lines)) <= 120
+    assert max(map(cells, lines)) <= 90
     assert [line for line in lines if line.startswith(">")] == [line for line in lines if " 1% " in line[:9]]
 
 

@@ -63,9 +63,8 @@ def strategy_name(summary: Summary, wanted: Any) -> Both:
     """What a strategy is called: its model and how it refines, or the name it came with."""
     for strategy in summary.get("strategies") or []:
         if strategy.get("id") == wanted and strategy.get("model"):
-            return join(
-                [both(strategy["model"]), refine_name(str(strategy.get("refine") or "plain"))], ", ", "，"
-            )
+            refined = refine_name(str(strategy.get("refine") or "plain"))
+            return join([both(strategy["model"]), *([refined] if refined.en else [])], ", ", "，")
     return both(wanted) if wanted else say("nobody")
 
 
@@ -201,7 +200,7 @@ def cost_axis(costs: Sequence[float], start: float, end: float) -> Axis:
 
 
 def _zones(scene: Scene) -> Markup:
-    """The three zones as tinted bands with their names; borders lie halfway between two tolerances."""
+    """The three zones as tinted bands with their names."""
     left, top, right, bottom = scene.frame.plot
     runs = zone_runs(scene.summary)
     edges = [left, *(_border(scene, a, b) for (_, a), (_, b) in pairwise(runs)), right]
@@ -213,17 +212,19 @@ def _zones(scene: Scene) -> Markup:
 
 
 def _border(scene: Scene, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> float:
-    return scene.x.at(math.sqrt(float(before[-1]["tolerance"]) * float(after[0]["tolerance"])))
+    """Just behind the last tolerance at which the zone holds: what lies between two is as the stricter one."""
+    last, following = (scene.x.at(float(run["tolerance"])) for run in (before[-1], after[0]))
+    return min(last + (10 if scene.narrow else 20), (last + following) / 2)
 
 
 def _zone_name(zone: str, box: Box, narrow: bool) -> Markup:
     """The zone's name at the top of its band, the short one or none where the band is too narrow."""
     left, top, right, _ = box
-    size, room = (11 if narrow else 12.5), right - left - 12
+    size, room = (12 if narrow else 13.5), right - left - 8  # a size more, for bold type
     for key in (f"zone.{zone}", f"zone.{zone}.short"):
         lines = [svg.wrap(said, room, size) for said in say(key)]
         widest = max(svg.text_width(each, size) for said in lines for each in said)
-        if widest <= room and max(map(len, lines)) <= 3:
+        if widest <= room and max(map(len, lines)) <= 2:
             return _zone_lines(lines[0], lines[1], (left + right) / 2, top + 17, zone)
     return Markup("")
 

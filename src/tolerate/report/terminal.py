@@ -12,9 +12,9 @@ from typing import Any, TextIO
 from tolerate.report.charts import verdict
 from tolerate.report.map import Summary, best_points, job_tolerance, strategy_name, unit, zone_of
 from tolerate.report.sections import job_best, title
-from tolerate.report.words import Both, both, digits, join, money, percent, say
+from tolerate.report.words import Both, both, join, money, percent, say
 
-BAR = 12  # signs
+BAR = 10  # signs
 COLOURS = {"auto": "green", "part": "yellow", "none": "bright_black"}
 
 
@@ -105,7 +105,7 @@ def _proof(best: Mapping[str, Any]) -> Both:
     if verdict(best) == "idle":
         return both("-")
     seen = best["proof"]
-    cell = say("term.proof.cell", risk=percent(seen["risk"]), released=digits(seen["released"], 9))
+    cell = say("term.proof.cell", risk=percent(seen["risk"]))
     return join([cell, say(f"proof.{verdict(best)}")], ", ", "，")
 
 

@@ -148,17 +148,17 @@ REFINES = {  # how a part of a refining's name reads, N standing for a number
     r"first-of-(\d+)-above-([\d.]+)": "refine.first",
     r"above-([\d.]+)": "refine.above",
     r"no-copies": "refine.fresh",
-    r"plain": "refine.plain",
 }
 
 
 def refine_name(name: str) -> Both:
-    """What a way of refining is called; the parts of a name are joined with "+".
+    """What a way of refining is called; the parts of a name are joined with "+", and "plain" needs no words.
 
-    >>> refine_name("best-of-4+no-copies").en, refine_name("best-of-4").zh
-    ('best of 4 + no near-copies', '4 选 1')
+    >>> refine_name("best-of-4+no-copies").en, refine_name("best-of-4").zh, refine_name("plain").en
+    ('best of 4 + no near-copies', '4 选 1', '')
     """
-    return join([_refine_part(part) for part in re.split(r"\s*\+\s*", name)], " + ", " + ")
+    parts = [part for part in re.split(r"\s*\+\s*", name) if part != "plain"]
+    return join([_refine_part(part) for part in parts], " + ", " + ")
 
 
 def _refine_part(part: str) -> Both:
@@ -202,7 +202,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "nothing is proven yet: people look at everything",
         "尚无任何证明：全部由人工处理",
     ),
-    "glance.seen": ("wrong on fresh drawings", "新作品的实际出错率"),
+    "glance.seen": ("wrong among fresh ones", "新作品的实际出错率"),
     "glance.seen.note": ("{wrong} of {released} released", "放行 {released} 件，其中 {wrong} 件有错"),
     "glance.cost": ("per accepted item", "每件合格品的成本"),
     "glance.cost.note": ("{share} of what people alone would cost", "为全部人工处理成本的 {share}"),
@@ -293,19 +293,17 @@ WORDS: dict[str, tuple[str, str]] = {
     # the proof
     "proof": ("Proof: the promise against what happened", "验证：承诺与实际"),
     "proof.lead": (
-        "After the thresholds were fixed, the generators drew again. The line is what was promised; each "
-        "point is the share of "
-        "wrong items among those that would have been released from these fresh drawings, with its 95% "
-        "binomial interval. "
-        "Points on or below the line keep the promise.",
-        "阈值确定之后，生成器重新作画。斜线是承诺；每个点是新作品中被放行者的实际出错率，竖线为 95% "
-        "二项区间。点落在线上或线下，即为兑现承诺。",
+        "After the thresholds were fixed, the generators made fresh items. The line is what was promised; each "
+        "point is the share of wrong ones among those that would have been released, with its 95% binomial "
+        "interval. Points on or below the line keep the promise.",
+        "阈值确定之后，生成器重新生成了一批作品。斜线是承诺；每个点是其中被放行者的实际出错率，"
+        "竖线为 95% 二项区间。点落在线上或线下，即为兑现承诺。",
     ),
     "proof.y": ("wrong among released", "放行内容的出错率"),
     "proof.line": ("promised: at most this", "承诺上限"),
     "proof.zero": ("none", "无"),
     "proof.alt": (
-        "Share wrong among released fresh drawings against the promised tolerance. The table below has the "
+        "Share wrong among released fresh items against the promised tolerance. The table below has the "
         "numbers.",
         "新作品放行后的实际出错率与承诺容错率的对照。数字见下表。",
     ),
@@ -527,15 +525,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "refine.first": ("first of {n} that scores {least}", "{n} 个中首个达 {least} 分者"),
     "refine.above": ("only from {n}", "仅取 {n} 分以上"),
     "refine.fresh": ("no near-copies", "去近似复制"),
-    "refine.plain": ("plain", "直接输出"),
     # the terminal
     "term.title": ("Tolerance map", "容错图"),
     "term.way": ("cheapest way", "最便宜的策略"),
-    "term.released": ("released without a person", "无需人工即放行"),
+    "term.released": ("released", "放行"),
     "term.cost": ("cost", "成本"),
-    "term.proof": ("on fresh drawings", "新作品实测"),
-    "term.proof.cell": ("{risk} wrong of {released}", "{released} 件中错 {risk}"),
-    "term.nothing": ("not provable: people do it all", "无法证明：全部人工"),
+    "term.proof": ("on fresh items", "新作品实测"),
+    "term.proof.cell": ("{risk} wrong", "错 {risk}"),
+    "term.nothing": ("not provable: people", "无法证明：人工"),
     "closing.some": (
         "{title}: with {strategy}, {coverage} of requests may be released without a person, "
         "at most {tolerance} of them wrong ({confidence} sure); {rest}.",
