@@ -275,6 +275,7 @@ def test_the_page_is_whole_and_well_formed(tmp_path: Path) -> None:
     assert path == tmp_path / "digits" / "report.html"
     assert [each.name for each in path.parent.iterdir()] == ["report.html"]
     assert text.lstrip().lower().startswith("<!doctype html>")
+    assert write_report(digits(), tmp_path / "other.html") == tmp_path / "other.html"
     ids = Reading(text).ids()
     assert len(ids) == len(set(ids))
 

@@ -25,12 +25,12 @@ LANGUAGES = ("en", "zh")
 
 
 def write_report(summary: Mapping[str, Any], folder: Path) -> Path:
-    """Write the page of a run as `report.html` in its folder, and return where it is.
+    """Write the page of a run as `report.html` in its folder (or to a file named .html), and return its place.
 
     The page is written beside its place and then moved there, so that it is there whole or not at all.
     Parts of the summary that are missing are left out.
     """
-    return _write(render(summary), Path(folder) / "report.html")
+    return _write(render(summary), _place(Path(folder)))
 
 
 def render(summary: Mapping[str, Any]) -> str:
@@ -81,9 +81,7 @@ def write_certificate_report(
     target: a folder, which gets `report.html`, or a file that ends in .html.
     scores, losses: [n] of the labelled table; given both, the page shows the risk against the share released.
     """
-    target = Path(target)
-    place = target if target.suffix in (".html", ".htm") else target / "report.html"
-    return _write(render_certificate(certificate, lang, scores=scores, losses=losses), place)
+    return _write(render_certificate(certificate, lang, scores=scores, losses=losses), _place(Path(target)))
 
 
 def render_certificate(
@@ -184,6 +182,10 @@ def _swatch(number: int) -> Markup:
     return Markup('<svg class="swatch f{}" viewBox="0 0 16 16" aria-hidden="true">{}</svg>').format(
         number, marker(shape, 8, 8, 5.5, class_="mark")
     )
+
+
+def _place(target: Path) -> Path:
+    return target if target.suffix in (".html", ".htm") else target / "report.html"
 
 
 def _write(text: str, target: Path) -> Path:
