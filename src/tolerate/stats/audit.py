@@ -236,7 +236,7 @@ class Audit:
         """What the audit costs at several true rates, known before the first label.
 
         rates: shares of wrong items; default from none to three quarters of the tolerance. Exact for 0/1
-        losses. For graded losses: 200 simulated batches (fixed seed) whose losses are 0 or 1, the hardest kind.
+        losses. For graded losses: 100 simulated batches (fixed seed) whose losses are 0 or 1, the hardest kind.
         With scores the figures are those of the first part alone.
 
         >>> [round(f.mean) for f in Audit(10_000, 0.02, seed=1).plan(rates=(0, 0.005, 0.01))]
@@ -473,7 +473,7 @@ class _Betting:
         if self.at_best(losses) > labels:
             self.verdict = "hopeless"
 
-    def forecast(self, wrong: int, runs: int = 200) -> Forecast:
+    def forecast(self, wrong: int, runs: int = 100) -> Forecast:
         used, proven = _simulate(len(self.order), self.tolerance, self.confidence, wrong, runs)
         p90 = int(np.quantile(used, 0.9, method="higher"))
         return Forecast(wrong, float(used.mean()), p90, float(proven.mean()))
