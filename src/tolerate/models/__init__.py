@@ -82,15 +82,24 @@ ZOO: dict[str, Entry] = {
 }
 
 
+def known(name: str) -> str:
+    """The path of a model by its name in the zoo, or the path that was given, without importing it.
+
+    >>> known("vae")
+    'tolerate.models.vae:VAE'
+    """
+    if name not in ZOO and ":" not in name:
+        raise OptionError(f'no model is called "{name}". {hint(name, ZOO)}')
+    return ZOO[name].path if name in ZOO else name
+
+
 def find(name: str) -> "type[Model]":
     """The class of a model of the zoo, or of any `package.module:attribute` that is a Model.
 
     >>> find("vae").__name__
     'VAE'
     """
-    if name not in ZOO and ":" not in name:
-        raise OptionError(f'no model is called "{name}". {hint(name, ZOO)}')
-    found = attribute(ZOO[name].path if name in ZOO else name)
+    found = attribute(known(name))
     from tolerate.models.model import Model
 
     if not (isinstance(found, type) and issubclass(found, Model)):
