@@ -10,8 +10,10 @@ import pytest
 TOLERATE = [sys.executable, "-m", "tolerate"]
 
 
-def tolerate(*words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*TOLERATE, *map(str, words)], capture_output=True, text=True, timeout=300)
+def tolerate(*words: str | Path, keys: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TOLERATE, *map(str, words)], input=keys, capture_output=True, text=True, timeout=300
+    )
 
 
 def table(folder: Path, rows: int = 400) -> Path:
@@ -85,3 +87,53 @@ def test_every_command_shows_an_example() -> None:
 
     for command in app.registered_commands:
         assert command.epilog and command.epilog.startswith("Example"), command.callback
+
+
+def batch(folder: Path, wrong: float) -> Path:
+    path = folder / "batch.csv"
+    rows = [f"text {i},{int(i % 1000 < wrong * 1000)}" for i in range(2000)]
+    path.write_text("text,verdict\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_an_audit_at_the_terminal_stops_continues_and_is_proven(tmp_path: Path) -> None:
+    path = batch(tmp_path, 0.0)
+    words = ("audit", path, "-t", "5%", "--show", "text")
+    first = tolerate(*words, keys="ffwufq")  # the third verdict was a slip, changed at once
+    assert first.returncode == 1 and "4 verdicts are kept" in first.stdout
+    second = tolerate(*words, keys="f" * 200)
+    assert second.returncode == 0 and "Every item may be released" in second.stdout
+    state = json.loads((tmp_path / "batch.csv.audit.json").read_text())
+    assert [loss for _, loss, *_ in state["readings"][:4]] == [0, 0, 1, 0]
+
+
+def test_an_audit_from_a_column_and_its_plan(tmp_path: Path) -> None:
+    good = tolerate("audit", batch(tmp_path, 0.0), "-t", "5%", "--loss", "verdict", "--json")
+    assert json.loads(good.stdout)["scope"] == "all"
+    (tmp_path / "batch.csv.audit.json").unlink()
+    bad = tolerate("audit", batch(tmp_path, 0.2), "-t", "5%", "--loss", "verdict", "--json")
+    assert bad.returncode == 1 and json.loads(bad.stdout)["scope"] == "nothing"
+    (tmp_path / "batch.csv.audit.json").unlink()
+    plan = tolerate("audit", batch(tmp_path, 0.2), "-t", "5%", "--plan").stdout.splitlines()
+    assert len(plan) == 6 and plan[1].split()[0] == "0.00%"
+    assert not (tmp_path / "batch.csv.audit.json").exists()
+
+
+def test_an_audit_is_not_continued_with_other_options(tmp_path: Path) -> None:
+    path = batch(tmp_path, 0.0)
+    tolerate("audit", path, "-t", "5%", keys="ff")
+    done = tolerate("audit", path, "-t", "1%", keys="ff")
+    assert done.returncode == 2 and "tolerance = 0.05, this command asks for 0.01" in done.stderr
+
+
+def test_a_certificate_can_be_verified_and_shown(tmp_path: Path) -> None:
+    path, promise = table(tmp_path), tmp_path / "certificate.json"
+    tolerate("certify", path, "--loss", "wrong", "--score", "score", "-t", "5%", "--out", promise)
+    assert tolerate("verify", promise, path).returncode == 0
+    assert tolerate("report", promise, "--table", path).returncode == 0
+    assert (tmp_path / "certificate.html").stat().st_size > 1000
+    path.write_text(path.read_text().replace("\n0,0.9", "\n1,0.9", 1))
+    changed = tolerate("verify", promise, path)
+    assert changed.returncode == 1 and changed.stdout
+    promise.write_text("{}")
+    assert tolerate("verify", promise, path).returncode == 2

@@ -15,7 +15,7 @@ FLOORS: list[set[str]] = [
     {"stats"},
     {"tables", "folder", "checks", "refine"},
     {"models", "store"},
-    {"jobs", "run", "summary", "report", "review"},
+    {"jobs", "run", "summary", "report", "review", "ask"},
     {"gateway", "careers"},
     {"cli", "console", "__main__"},
 ]
@@ -24,6 +24,7 @@ SIDEWAYS = {
     "jobs",
     "run",
     "summary",
+    "ask",
     "report",
     "review",
     "records",

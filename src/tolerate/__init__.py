@@ -1,3 +1,50 @@
-"""Decide, with a guarantee, what AI-generated content may be released."""
+"""Decide, with a guarantee, what AI-generated content may be released.
+
+    table = tolerate.read("answers.csv", loss="wrong", score="confidence", cluster="question")
+    certificate = tolerate.certify(table, tolerance=0.02, confidence=0.95)
+    certificate.decide(0.93)
+
+Names are loaded when first used, so that `import tolerate` and the command line start at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tolerate.errors import DataError as DataError
+    from tolerate.errors import OptionError as OptionError
+    from tolerate.errors import RunError as RunError
+    from tolerate.errors import TolerateError as TolerateError
+    from tolerate.records import Certificate as Certificate
+    from tolerate.records import Decision as Decision
+    from tolerate.records import Table as Table
+    from tolerate.stats.audit import Audit as Audit
+    from tolerate.stats.threshold import certify as certify
+    from tolerate.tables import read as read
+
+_WHERE = {
+    "Audit": "tolerate.stats.audit",
+    "Certificate": "tolerate.records",
+    "DataError": "tolerate.errors",
+    "Decision": "tolerate.records",
+    "OptionError": "tolerate.errors",
+    "RunError": "tolerate.errors",
+    "Table": "tolerate.records",
+    "TolerateError": "tolerate.errors",
+    "certify": "tolerate.stats.threshold",
+    "read": "tolerate.tables",
+}
+
+__all__ = [*_WHERE]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module tolerate has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_WHERE])

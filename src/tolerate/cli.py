@@ -28,12 +28,13 @@ app = typer.Typer(
 )
 
 
-def share(text: str) -> float:
+def share(text: str | float) -> float:
     """A share between 0 and 1, written as 0.02 or 2%.
 
     >>> share("2%"), share("0.02")
     (0.02, 0.02)
     """
+    text = str(text)  # a default comes as the number it is
     try:
         value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
     except ValueError:
@@ -244,6 +245,80 @@ def jobs(as_json: Json = False, lang: Lang = "") -> None:
         print(f"{job.name:10} {job.tolerance:5.1%}  {job.title[lang]}\n{'':17} {job.example}")
 
 
+@app.command(epilog="Example: tolerate train vae-mixture --job digits --budget 10s --out digits-vae")
+def train(
+    model: Annotated[str, typer.Argument(help="A model of the zoo, or package.module:attribute.")],
+    job: Annotated[str, typer.Option(help="The job whose pictures it learns from.")] = "digits",
+    data: Annotated[Path | None, typer.Option(help="Data of the job.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the model. By default the model's name.")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(parser=duration, metavar="TIME", help="Training time: 60s, 2m.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps; by default the model's own.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    board: Annotated[bool, typer.Option("--board", help="Write TensorBoard's logs too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train one generator; the same command continues a training that was stopped."""
+    from tolerate.jobs import job as find
+    from tolerate.jobs.steps import train_model
+    from tolerate.run import Options
+
+    folder = out or Path(model.replace(":", "."))
+    options = Options(data=data, budget=budget, steps=steps, seed=seed, device=device, board=board)
+    with Console(1, quiet=as_json) as console:
+        about = train_model(find(job), model, options, folder, console)
+    if as_json:
+        print(json.dumps(about, indent=1, ensure_ascii=False))
+        return
+    print(
+        f"{about['title']}: {about['steps']} steps in {about['seconds']:.1f} s, {about['parameters']:,} parameters"
+    )
+    for finding in about["findings"]:
+        print(f"! {finding['what']}\n  try: {finding['try']}")
+    print(f"next: tolerate generate {folder} --count 100 --out drawings")
+
+
+@app.command(epilog="Example: tolerate generate digits-vae --ask 7 --count 20 --out sevens")
+def generate(
+    model: Annotated[Path, typer.Argument(help="A folder that `tolerate train` wrote.")],
+    ask: Annotated[str | None, typer.Option(help="What to draw; by default every class in turn.")] = None,
+    count: Annotated[int, typer.Option(help="How many items.")] = 100,
+    out: Annotated[Path, typer.Option(help="Folder for the items: PNG files and items.csv.")] = Path(
+        "drawings"
+    ),
+    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+) -> None:
+    """Let a trained generator make items."""
+    from tolerate.jobs import steps
+
+    with Console(1) as console:
+        made = steps.generate(model, ask, count, out, seed, console)
+    print(f"{made} items in {out}\nnext: tolerate check {out} --out labels.csv")
+
+
+@app.command(epilog="Example: tolerate check drawings --job digits --out labels.csv")
+def check(
+    items: Annotated[Path, typer.Argument(help="A folder of items with items.csv (columns item, asked).")],
+    job: Annotated[str, typer.Option(help="The job whose reader checks and whose judge scores.")] = "digits",
+    data: Annotated[Path | None, typer.Option(help="Data of the job.")] = None,
+    out: Annotated[Path, typer.Option(help="The labelled table to write.")] = Path("labels.csv"),
+    seed: Annotated[int, typer.Option(help="Seed of the split of the real pictures.")] = 0,
+) -> None:
+    """Check items by the job's reader, score them by its judge, and write a labelled table."""
+    from tolerate.jobs import job as find
+    from tolerate.jobs.steps import check_items
+    from tolerate.run import Options
+
+    with Console(2) as console:
+        done = check_items(find(job), items, Options(data=data, seed=seed), out, console)
+    print(f"{done.items} items, {done.wrong} wrong ({done.wrong / done.items:.1%}): {done.path}")
+    print(f"next: tolerate certify {done.path} --score score --tolerance 5%")
+
+
 @app.command(
     epilog="Example: tolerate report runs/digits   or   tolerate report certificate.json --table labels.csv"
 )
@@ -311,6 +386,81 @@ def verify(
     )
     if not found.holds:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: tolerate audit batch.csv --tolerance 2% --plan   then the same without --plan")
+def audit(
+    table: Annotated[
+        Path, typer.Argument(help="The finished batch: CSV, JSONL or Parquet, one row an item.")
+    ],
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            "--tolerance", "-t", parser=share, metavar="SHARE", help="Largest acceptable risk: 2% or 0.02."
+        ),
+    ],
+    confidence: Confidence = 0.95,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say how many labels to expect.")] = False,
+    score: Annotated[
+        str | None, typer.Option(help="Column of scores, to withhold the worst if all cannot go.")
+    ] = None,
+    loss: Annotated[str | None, typer.Option(help="Column that holds the verdicts already.")] = None,
+    show: Annotated[str, typer.Option(help="Columns to show, separated by commas. By default all.")] = "",
+    expected: Annotated[
+        float | None,
+        typer.Option(parser=share, metavar="SHARE", help="Share of wrong items hoped for, with --power."),
+    ] = None,
+    power: Annotated[
+        float | None,
+        typer.Option(parser=share, metavar="SHARE", help="Give up early, yet prove such a batch so surely."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the order of labelling.")] = 0,
+    state: Annotated[
+        Path | None, typer.Option(help="File that keeps the verdicts. By default beside the table.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the certificate to this file.")] = None,
+    as_json: Json = False,
+    lang: Lang = "",
+) -> None:
+    """May this batch go out? Look at as few items as possible, in an order drawn by lot, one key each.
+
+    It ends the moment the batch is proven, or cannot be; q stops for now and the same command
+    continues. Exits with 1 if nothing is proven.
+    """
+    from tolerate.ask import Batch, ask, plan_lines, replay
+    from tolerate.words import say_certificate
+
+    lang = speak(lang)
+    batch = Batch(
+        table,
+        state,
+        score,
+        tolerance=tolerance,
+        confidence=confidence,
+        seed=seed,
+        expected=expected,
+        power=power,
+    )
+    if plan:
+        print("\n".join(plan_lines(batch.audit, lang)))
+        return
+    if loss is not None:
+        replay(batch, loss)
+    elif not ask(batch, _names(show), _key, print, lang):
+        raise typer.Exit(1)
+    certificate = batch.audit.certificate
+    if out is not None:
+        from tolerate.folder import write_whole
+
+        write_whole(out, certificate.dumps().encode())
+    print(certificate.dumps() if as_json else say_certificate(certificate, lang))
+    if not certificate.proven:
+        raise typer.Exit(1)
+
+
+def _key() -> str:
+    """One key from the terminal; where there is none, one character of the input, and q at its end."""
+    return typer.getchar() if sys.stdin.isatty() else sys.stdin.read(1) or "q"
 
 
 def main() -> None:

@@ -42,6 +42,16 @@ def to_json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
+def read_json(path: Path, what: str) -> Any:
+    """The JSON value of a file; `what` names the kind of place it was expected in."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}; expected {what}") from None
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}); make it again") from None
+
+
 class RunFolder:
     """The folder of one run, held by one process at a time."""
 

@@ -61,6 +61,9 @@ class Workshop(Protocol):
     def about(self) -> dict[str, Any]:
         """Data, split, reader, judge and what else the report tells of them."""
 
+    def about_data(self) -> dict[str, Any]:
+        """The data alone: name, classes, hash, split."""
+
     def requests(self, n: int, seed: int) -> Ints:
         """n requests, drawn independently."""
 
@@ -75,6 +78,12 @@ class Workshop(Protocol):
 
     def check(self, contents: Contents, requests: Ints) -> Verdicts:
         """What counts: is each item what was asked for?"""
+
+    def score(self, contents: Contents, requests: Ints) -> Floats:
+        """The judge's opinion of items, higher is better."""
+
+    def open_items(self, paths: Sequence[Path]) -> Contents:
+        """Items from files."""
 
     def measure(self, model: str, contents: Contents, requests: Ints, verdicts: Verdicts) -> dict[str, Any]:
         """Quality metrics of plain items."""
@@ -132,6 +141,9 @@ class Options:
     budget: float | None = None  # seconds of training a model
     seed: int = 0
     lang: str = "en"
+    steps: int | None = None  # of training a model
+    device: str = "auto"
+    board: bool = False  # TensorBoard's logs too
     reviews: int = 300  # items that the person judges under `review`
     review: bool = False  # a person gives the verdicts, in place of the reader
 

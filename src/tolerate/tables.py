@@ -66,6 +66,19 @@ def columns_of(path: str | Path) -> list[str]:
     return _guard(path, lambda: _head(path))
 
 
+def read_texts(path: str | Path, names: Sequence[str]) -> dict[str, list[str]]:
+    """Columns of a table as texts, missing cells as empty ones."""
+    path = Path(path)
+    columns = _columns(path, list(names))
+    return {name: [str(text) for text in _texts(columns[name], name, path, missing="")] for name in names}
+
+
+def read_numbers(path: str | Path, name: str) -> Floats:
+    """One column as numbers, missing cells as NaN."""
+    path = Path(path)
+    return _numbers(_columns(path, [name])[name], name, path)
+
+
 def write(path: str | Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> None:
     """Write columns of equal length as Parquet, CSV or JSONL; the file appears whole or not at all."""
     import pyarrow as pa
@@ -254,12 +267,12 @@ def _codes(column: Any, name: str, path: Path) -> NDArray[np.int64]:
     return np.asarray(indices.to_numpy(), dtype=np.int64)
 
 
-def _texts(column: Any, name: str, path: Path) -> NDArray[Any]:
+def _texts(column: Any, name: str, path: Path, missing: str = "(none)") -> NDArray[Any]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     try:
-        text = pc.fill_null(pc.cast(column, pa.string()), "(none)")
+        text = pc.fill_null(pc.cast(column, pa.string()), missing)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise DataError(f'column "{name}" of {path} holds {column.type}, expected names of slices') from None
     return np.asarray(text.to_numpy(zero_copy_only=False), dtype=object)
