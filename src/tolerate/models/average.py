@@ -15,7 +15,7 @@ class Average:
 
     def __init__(self, model: Model, decay: float) -> None:
         self.decay = decay
-        self._live = [weight for _, weight in model.named_parameters()] if decay else []
+        self._live: list[Tensor] = [weight for _, weight in model.named_parameters()] if decay else []
         self.weights: dict[str, Tensor] = (
             {name: weight.detach().clone() for name, weight in model.named_parameters()} if decay else {}
         )

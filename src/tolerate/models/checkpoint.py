@@ -120,7 +120,8 @@ class Log:
     def __init__(self, folder: Path | None, board: bool = False) -> None:
         self.path = None if folder is None else folder / "metrics.jsonl"
         self.history: list[dict[str, float]] = []
-        self.folder, self.board, self._writer = folder, board, None
+        self.folder = folder
+        self._writer: Any = None
         if board:
             self._open_board()
 

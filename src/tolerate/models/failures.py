@@ -85,7 +85,7 @@ def weigh_draws(model: Model, images: Tensor, labels: Tensor, seed: int) -> list
 def _some_of_each(images: Tensor, labels: Tensor) -> dict[int, Tensor]:
     """The first pictures of the first classes, those with too few to judge left out."""
     found = {}
-    for label in labels.unique()[:CLASSES].tolist():
+    for label in sorted(set(labels.tolist()))[:CLASSES]:
         pictures = images[labels == label][:EACH].cpu()
         if len(pictures) >= 8:
             found[label] = pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures

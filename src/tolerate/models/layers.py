@@ -1,20 +1,36 @@
 """Small parts that several models are built from."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+GAIN = 1.7  # of SiLU: about what keeps the mean square of a signal
 
-def mlp(widths: list[int], activation: type[nn.Module] = nn.SiLU) -> nn.Sequential:
-    """Linear layers of these widths, an activation between them and none at the end."""
+
+def mlp(widths: Sequence[int], activation: type[nn.Module] = nn.SiLU) -> nn.Sequential:
+    """Linear layers of these widths, an activation between them and none at the end.
+
+    Weights start with variance GAIN^2 / inputs, which keeps the size of a signal through SiLU layers
+    (He et al. 2015, arXiv:1502.01852, section 2.2), biases at 0.
+    """
     layers: list[nn.Module] = []
-    for number, (into, out) in enumerate(pairwise(widths)):
-        layers += [activation()] if number else []
-        layers += [nn.Linear(into, out)]
-    return nn.Sequential(*layers)
+    for into, out in pairwise(widths):
+        linear = nn.Linear(into, out)
+        nn.init.normal_(linear.weight, std=GAIN / math.sqrt(into))
+        nn.init.zeros_(linear.bias)
+        layers += [linear, activation()]
+    return nn.Sequential(*layers[:-1])
+
+
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """One step of an optimiser down a loss."""
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
 
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:
@@ -25,6 +41,15 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
 def pixels(shape: tuple[int, int, int]) -> int:
     """How many numbers a picture has."""
     return math.prod(shape)
+
+
+def units(shape: tuple[int, int, int]) -> tuple[int, ...]:
+    """Units of the hidden layers that suit pictures of a size.
+
+    >>> units((1, 8, 8)), units((1, 28, 28))
+    ((256, 256), (512, 512))
+    """
+    return (256, 256) if pixels(shape) <= 256 else (512, 512)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -42,3 +67,12 @@ def cosine(progress: float, warm: float = 0.02, floor: float = 0.0) -> float:
     if progress < warm:
         return progress / warm
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * (progress - warm) / (1 - warm)))
+
+
+def waves(t: Tensor, pairs: int, fastest: float = 50.0) -> Tensor:
+    """Times as cosines and sines of rising frequency, so that a network can tell near ones apart.
+
+    t: [n, 1] in [0, 1]; returns [n, 2 pairs].
+    """
+    frequencies = torch.logspace(0, math.log10(fastest), pairs, device=t.device)
+    return torch.cat([(frequencies * t).cos(), (frequencies * t).sin()], 1)

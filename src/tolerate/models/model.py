@@ -58,6 +58,9 @@ class Model(nn.Module, ABC):
         """How long and in which batches to train on so many pictures."""
         return Recipe(steps=1500 if pictures < 10_000 else 6000)
 
+    def start(self, images: Tensor, labels: Tensor) -> None:
+        """Fit the first weights to some of the pictures, once, before the first step; no need to do anything."""
+
     @abstractmethod
     def optimizers(self) -> Optimizers:
         """The optimisers, by name, over this model's parameters."""
@@ -108,7 +111,7 @@ def draws(model: Model, labels: Tensor, *, seed: int, batch: int = 1000) -> Tens
     rng = generator(seed, model.device)
     training = model.training
     model.eval()
-    parts = [model.draw(part.to(model.device), rng).float().cpu() for part in labels.split(batch)]
+    parts = [model.draw(part.to(model.device), rng).float().cpu() for part in torch.split(labels, batch)]
     model.train(training)
     return torch.cat(parts) if parts else torch.zeros(0, *model.shape)
 

@@ -62,7 +62,7 @@ class Processes:
             return
         flat = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
         torch.distributed.all_reduce(flat)
-        parts = (flat / self.count).split([tensor.numel() for tensor in tensors])
+        parts = torch.split(flat / self.count, [tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
 

@@ -7,8 +7,9 @@ started again ends with the very weights of one that was not.
     trained = train(build("vae", (1, 8, 8), 10), images, labels, seed=1, folder=Path("vae"))
     trained.model.draw(torch.full((16,), 7), generator(2))
 
-For those who write a model: see `tolerate.models.model.Model`. The loop calls `optimizers()` once,
-`step(...)` for each batch, and after the last one `finish(...)` with the averaged weights in place.
+For those who write a model: see `tolerate.models.model.Model`. The loop calls `start(...)` and
+`optimizers()` once, `step(...)` for each batch, and after the last one `finish(...)` with the averaged
+weights in place.
 """
 
 import math
@@ -33,6 +34,7 @@ from tolerate.models.processes import Processes
 Clock = Literal["wall", "cpu"]
 Images = Tensor | NDArray[Any]
 LOOKS = 100  # log lines of a training whose steps are known
+SOME = 5000  # pictures that first weights are fitted to
 EVERY = 50  # steps between log lines where they are not
 
 
@@ -256,6 +258,8 @@ class _Training:
         self.bf16 = processes.bf16 if bf16 is None else bf16
         self.batches = Batches(len(images), plan.batch, plan.seed)
         self.rng = torch.Generator(processes.device)
+        with torch.no_grad():
+            model.start(floats(self.images[:SOME]), self.labels[:SOME])
         processes.agree(model)
         self.optimizers = model.optimizers()
         for optimizer in self.optimizers.values():
@@ -263,7 +267,7 @@ class _Training:
         self.average = Average(model, plan.ema)
         self.log = Log(folder if processes.main else None, board)
         self.step, self.spent, self.findings = 0, 0.0, list[Finding]()
-        self.sums: dict[str, Tensor] = {}
+        self.sums: dict[str, tuple[Tensor | float, int]] = {}  # since the last log line: sum and count
         self.began = self.kept = self._now()
         self.since = 0
 
@@ -332,7 +336,8 @@ class _Training:
     def _add(self, losses: Losses) -> None:
         for name, value in losses.items():
             value = torch.as_tensor(value, device=self.processes.device).detach().float()
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            total, count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = (total + value, count + 1)
 
     def _look(self, checkpoint: Checkpoint | None, over: bool) -> None:
         """Write a log line, keep what is good, notice what is not."""
@@ -352,8 +357,7 @@ class _Training:
 
     def _line(self) -> dict[str, float]:
         """Step, seconds and the mean of each loss since the last log line."""
-        steps = (self.step - 1) % self.plan.every + 1
-        means = {name: float(total) / steps for name, total in self.sums.items()}
+        means = {name: float(total) / count for name, (total, count) in self.sums.items()}
         self.sums = {}
         means = self.processes.mean(means)
         return {"step": self.step, "elapsed": round(self.elapsed, 3), **means}

@@ -1,0 +1,96 @@
+"""A mixture of Gaussians with full covariances, fitted by expectation and maximisation.
+
+Dempster, Laird and Rubin 1977; the formulas are those of Bishop 2006, "Pattern Recognition and
+Machine Learning", section 9.2.2.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ROUNDS = 30  # of expectation and maximisation; the likelihood hardly moves after some twenty
+PICK_ROUNDS = 5  # of k-means for the first guess
+FLOOR = 1e-3  # of a covariance, as a share of the whole cloud's mean variance: keeps it invertible
+PRIOR = 10.0  # points' worth of the whole cloud's covariance in each component's
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A density over points: which Gaussian [k], its mean [k, d], its covariance's factor [k, d, d]."""
+
+    weights: Tensor
+    means: Tensor
+    factors: Tensor  # lower triangular L with covariance L L'
+
+    def log_parts(self, points: Tensor) -> Tensor:
+        """Log of weight times density for each point and Gaussian: [n, k]."""
+        dimensions = points.shape[1]
+        # |L^-1 (x - mean)|^2 with L^-1 formed once: k small matrices, n many points
+        eye = torch.eye(dimensions, dtype=points.dtype, device=points.device)
+        inverse = torch.linalg.solve_triangular(self.factors, eye.expand_as(self.factors), upper=False)
+        stacked = inverse.reshape(-1, dimensions)  # [k d, d]
+        shifts = (inverse @ self.means[:, :, None]).reshape(-1)
+        squares = (points @ stacked.T - shifts).view(len(points), -1, dimensions).square().sum(2)
+        log_volumes = torch.diagonal(self.factors, dim1=1, dim2=2).log().sum(1)
+        parts: Tensor = (
+            self.weights.log() - log_volumes - 0.5 * (squares + dimensions * math.log(2 * math.pi))
+        )
+        return parts
+
+    def log_density(self, points: Tensor) -> Tensor:
+        """Log density of each point: [n]."""
+        return self.log_parts(points).logsumexp(1)
+
+    def draw(self, count: int, rng: torch.Generator) -> Tensor:
+        """Points drawn from the mixture: [count, d]."""
+        which = torch.multinomial(self.weights, count, replacement=True, generator=rng)
+        noise = torch.randn(
+            count, self.means.shape[1], generator=rng, device=self.means.device, dtype=self.means.dtype
+        )
+        return self.means[which] + (self.factors[which] @ noise[:, :, None])[:, :, 0]
+
+
+def fit(points: Tensor, components: int, rng: torch.Generator, rounds: int = ROUNDS) -> Mixture:
+    """The mixture of so many Gaussians that makes the points likely, started from k-means.
+
+    Each covariance leans on that of all points as if PRIOR points had it (a Wishart prior's mode), so
+    that a component of few points stays wide instead of sitting on them.
+    """
+    components = max(1, min(components, len(points) // (points.shape[1] + 1)))
+    whole = torch.cov(points.T).reshape(points.shape[1], -1)
+    whole = whole + torch.eye(len(whole), device=points.device) * (FLOOR * whole.diagonal().mean() + 1e-12)
+    shares = _nearest(points, components, rng)
+    mixture = _maximise(points, shares, whole)
+    for _ in range(rounds if components > 1 else 0):
+        parts = mixture.log_parts(points)
+        mixture = _maximise(points, parts.softmax(1), whole)
+    return mixture
+
+
+def _maximise(points: Tensor, shares: Tensor, whole: Tensor) -> Mixture:
+    """The mixture that is most likely when each point belongs to each Gaussian in these shares [n, k]."""
+    counts = shares.sum(0) + 1e-9
+    means = (shares.T @ points) / counts[:, None]
+    seconds = torch.stack([(points * share[:, None]).T @ points for share in shares.T])
+    scatter = seconds - counts[:, None, None] * means[:, :, None] * means[:, None, :]
+    # a component's prior shrinks with its share of the points, or many components would blur the mixture
+    lean = PRIOR
+    covariance = (scatter + lean * whole / shares.shape[1] ** (2 / points.shape[1])) / (counts + lean)[
+        :, None, None
+    ]
+    floor = FLOOR * whole.diagonal().mean()
+    eye = torch.eye(points.shape[1], device=points.device)
+    return Mixture(counts / counts.sum(), means, torch.linalg.cholesky(covariance + floor * eye))
+
+
+def _nearest(points: Tensor, components: int, rng: torch.Generator) -> Tensor:
+    """Each point's k-means cluster as a row of zeros and a one: [n, k]."""
+    order = torch.randperm(len(points), generator=rng, device=points.device)
+    centres = points[order[:components]]
+    for _ in range(PICK_ROUNDS):
+        shares = torch.nn.functional.one_hot(torch.cdist(points, centres).argmin(1), components).float()
+        counts = shares.sum(0)[:, None]
+        centres = torch.where(counts > 0, (shares.T @ points) / counts.clamp(min=1), centres)
+    return shares
