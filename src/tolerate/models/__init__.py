@@ -112,8 +112,8 @@ def build(name: str, shape: "Shape", classes: int, *, seed: int = 0, **options: 
 
     shape: (channels, height, width) of a picture.
 
-    >>> build("vae", (1, 8, 8), classes=10, hidden=32).options["hidden"]
-    32
+    >>> build("vae", (1, 8, 8), classes=10, latent=8).options["latent"]
+    8
     """
     from tolerate.models.model import seeded
 
