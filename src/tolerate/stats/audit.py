@@ -114,12 +114,12 @@ class Audit:
         self._tests = [self._test(part) for part in self._parts[:1]]
         self._settle()
 
-    def _test(self, part: Part) -> "_Counting | _Betting":
+    def _test(self, part: Part) -> "Counting | _Betting":
         order = self._order[part.members[self._order]]
         size = len(order)
         if self.graded:
             return _Betting(order, self.tolerance, self.confidence)
-        return _Counting(order, self._plan(size))
+        return Counting(order, self._plan(size))
 
     def _plan(self, size: int) -> Plan:
         allowed = allowed_wrong(size, self.tolerance)
@@ -371,7 +371,7 @@ def _refuse_nonsense(
 
 
 @dataclass(eq=False)
-class _Counting:
+class Counting:
     """The test of one part with 0/1 losses: counts, and a plan to compare them with."""
 
     order: Ints
