@@ -71,7 +71,7 @@ class Checkpoint:
 
 
 def _findings_plain(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {**state, "findings": [vars(finding) for finding in state["findings"]]}
+    return {**state, "findings": [finding.to_json() for finding in state["findings"]]}
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

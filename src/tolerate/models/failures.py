@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,10 @@ class Finding:
     saw: str
     advice: str
     step: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as plain JSON values."""
+        return asdict(self)
 
 
 def not_finite(line: Mapping[str, float], model: nn.Module, step: int) -> Finding | None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -172,7 +173,7 @@ def _positive(**options: float | None) -> None:
 
 def check_pictures(model: Model, images: Images, labels: Images) -> tuple[Tensor, Tensor]:
     """The pictures and labels as tensors, if this model can be trained on them."""
-    pictures, classes = torch.as_tensor(images), torch.as_tensor(labels).long()
+    pictures, classes = _tensor(images), _tensor(labels).long()
     if pictures.shape[1:] != model.shape or len(pictures) != len(classes) or not len(pictures):
         raise DataError(
             f"got pictures of shape {tuple(pictures.shape)} with {len(classes)} labels; this model was built "
@@ -188,6 +189,13 @@ def check_pictures(model: Model, images: Images, labels: Images) -> tuple[Tensor
             f"{model.classes - 1}"
         )
     return pictures, classes
+
+
+def _tensor(values: Images) -> Tensor:
+    """A tensor of the values; arrays that must not be written to are copied."""
+    if isinstance(values, np.ndarray) and not values.flags.writeable:
+        values = values.copy()
+    return torch.as_tensor(values)
 
 
 class Batches:
@@ -389,12 +397,12 @@ class _Training:
     def _tell(self, line: Mapping[str, float]) -> None:
         if self.on_progress is None:
             return
-        seconds = max(self.elapsed_here - self.spent, 1e-9)
-        share = min(self.plan.done(self.step, self.elapsed_here), 1.0)
-        rate = (self.step - self.since) * self.plan.batch / seconds
-        left = self.elapsed_here * (1 - share) / share if share else math.nan
+        elapsed = self.elapsed_here
+        share = min(self.plan.done(self.step, elapsed), 1.0)
+        rate = (self.step - self.since) * self.plan.batch / max(elapsed - self.spent, 1e-9)
+        left = elapsed * (1 - share) / share if share else math.nan
         losses = {name: value for name, value in line.items() if name not in ("step", "elapsed")}
-        self.on_progress(Progress(share, self.step, self.elapsed_here, rate, left, losses))
+        self.on_progress(Progress(share, self.step, elapsed, rate, left, losses))
 
     def _end(self) -> Trained:
         """Averaged weights in place, what is left to fit, what went wrong, the model in its folder."""
@@ -418,7 +426,9 @@ class _Training:
             plan=self.plan,
         )
         if self.folder is not None and self.processes.main:
-            save(self.model, self.folder, {"steps": self.step, "findings": [vars(one) for one in findings]})
+            save(
+                self.model, self.folder, {"steps": self.step, "findings": [one.to_json() for one in findings]}
+            )
         self.processes.wait()
         return trained
 
