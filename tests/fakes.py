@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tolerate.checks import Verdicts
 from tolerate.records import Job, Prices
-from tolerate.run import Candidates, Options, Say, Verdicts
+from tolerate.run import Candidates, Options, Say
 
 WRONG = {"sloppy": 0.3, "fair": 0.04, "sound": 0.002}  # share of wrong items by model
 PIXEL = bytes.fromhex(

@@ -150,7 +150,7 @@ class Certificate(_Record):
 
 @dataclass(frozen=True)
 class Prices(_Record):
-    """What work costs, in one unit."""
+    """What work costs, in one unit (such as cents an item, or dollars for a million items)."""
 
     compute: float  # of a second on one core
     review: float  # of a person's look at one item, putting it right included
@@ -172,6 +172,8 @@ class Job(_Record):
     labels: int  # requests answered and checked for the certificates
     proof: int  # fresh requests that show what the promise is worth
     prices: Prices
+    check: str = "reader"  # what says which items are wrong
+    judge: str = "network"  # what ranks them
     needs_data: bool = True
     example: str = ""  # a command that runs it
     steps: dict[str, int] = field(

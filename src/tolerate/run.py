@@ -7,7 +7,7 @@ the run's folder, so that a killed run continues where it stood and ends with th
 
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate import __version__, tables
+from tolerate.checks import Verdicts
 from tolerate.errors import OptionError, RunError
 from tolerate.folder import RunFolder, write_whole
 from tolerate.named import attribute
@@ -32,14 +33,6 @@ Contents = NDArray[Any]  # [n, ...] what was made, one row an item
 AUTO = 0.995  # coverage from which a job counts as released automatically
 SHOWN = 2000  # plain items kept of each model, for metrics and sheets
 PEOPLE = "people"  # the strategy that is left when nothing may be released
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """What the check says of items: loss [n], and in words what it read, saw or found [n]."""
-
-    losses: Floats
-    reads: Sequence[str]
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,10 @@ def summarise(
         "versions": versions(),
         "options": {"labels": job.labels, "proof": job.proof, "models": job.models, "refine": job.refine},
         "command": command,
-        **{
-            key: about[key]
-            for key in ("data", "reader", "judge", "anomaly", "assumptions", "limits")
-            if key in about
-        },
+        **{key: about[key] for key in ("data", "reader", "judge", "assumptions", "limits") if key in about},
+        "anomaly": next(
+            (model["metrics"] for model, _ in models if "auroc_shuffled" in model["metrics"]), None
+        ),
         "models": [model for model, _ in models],
         "strategies": [{**one, "family": family[one["model"]]} for one in strategies],
         "best": [{**row, "proof": proof} for row, proof in zip(best, proofs, strict=True)],

@@ -6,8 +6,9 @@ TOLERANCES = (0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001)
 MODELS = ("gan", "dcgan", "wgan-gp", "r3gan", "vae", "cvae", "vae-mixture", "flow", "latent-flow")
 REFINE = ("plain", "best-of-4")
 
-# A core at about 4 cents an hour; a person who looks at a drawing for ten seconds, at 18 an hour.
-PRICES = Prices(compute=4 / 3600, review=5.0, unit="cent")
+# In dollars for a million accepted items: a core at 4 cents an hour; a person who looks at a drawing for ten
+# seconds at 18 dollars an hour.
+PRICES = Prices(compute=1e6 * 0.04 / 3600, review=1e6 * 10 * 18 / 3600, unit="$/million")
 
 JOB = Job(
     name="digits",

@@ -514,6 +514,7 @@ WORDS: dict[str, tuple[str, str]] = {
     # units, families and refining
     "unit.cent": ("cents", "分"),
     "unit.cents": ("cents", "分"),
+    "unit.$/million": ("$ per million", "美元/百万件"),
     "unit.s": ("s", "秒"),
     "unit.seconds": ("seconds", "秒"),
     "family.vae": ("variational autoencoders", "变分自编码器"),
