@@ -30,7 +30,7 @@ class CVAE(Model):
         latent: int = 20,
         hidden: tuple[int, ...] | None = None,
         beta: float = 1.0,
-        rate: float = 2e-3,
+        rate: float = 3e-3,
     ) -> None:
         super().__init__(shape, classes, latent=latent, hidden=hidden, beta=beta, rate=rate)
         self.latent, self.beta, self.rate = latent, beta, rate
@@ -40,7 +40,7 @@ class CVAE(Model):
 
     def recipe(self, pictures: int) -> Recipe:
         """As for `vae`."""
-        return Recipe(steps=800 if pictures < 10_000 else 6 * pictures // 128, ema=0.99)
+        return Recipe(steps=max(800, 6 * pictures // 64), batch=64, ema=0.0)
 
     def start(self, images: Tensor, labels: Tensor) -> None:
         """As for `vae`."""

@@ -12,8 +12,8 @@ from torch import Tensor
 
 ROUNDS = 30  # of expectation and maximisation; the likelihood hardly moves after some twenty
 PICK_ROUNDS = 5  # of k-means for the first guess
-FLOOR = 1e-3  # of a covariance, as a share of the whole cloud's mean variance: keeps it invertible
-PRIOR = 10.0  # points' worth of the whole cloud's covariance in each component's
+FLOOR = 1e-3  # of variance that is always left, as a share of the cloud's: keeps covariances invertible
+PRIOR = 5.0  # points' worth of a sphere in each covariance
 
 
 @dataclass(frozen=True)
@@ -55,34 +55,29 @@ class Mixture:
 def fit(points: Tensor, components: int, rng: torch.Generator, rounds: int = ROUNDS) -> Mixture:
     """The mixture of so many Gaussians that makes the points likely, started from k-means.
 
-    Each covariance leans on that of all points as if PRIOR points had it (a Wishart prior's mode), so
-    that a component of few points stays wide instead of sitting on them.
+    Each covariance leans on a spherical one of the width of the first clusters, as if PRIOR points had
+    it (the mode under an inverse Wishart prior): a component of few points does not sit on them.
     """
     components = max(1, min(components, len(points) // (points.shape[1] + 1)))
-    whole = torch.cov(points.T).reshape(points.shape[1], -1)
-    whole = whole + torch.eye(len(whole), device=points.device) * (FLOOR * whole.diagonal().mean() + 1e-12)
+    eye = torch.eye(points.shape[1], device=points.device)
     shares = _nearest(points, components, rng)
-    mixture = _maximise(points, shares, whole)
+    within = points - shares @ ((shares.T @ points) / shares.sum(0).clamp(min=1)[:, None])
+    lean = eye * (within.square().mean() + FLOOR * points.var(0, correction=0).mean() + 1e-9)
+    mixture = _maximise(points, shares, lean)
     for _ in range(rounds if components > 1 else 0):
         parts = mixture.log_parts(points)
-        mixture = _maximise(points, parts.softmax(1), whole)
+        mixture = _maximise(points, parts.softmax(1), lean)
     return mixture
 
 
-def _maximise(points: Tensor, shares: Tensor, whole: Tensor) -> Mixture:
+def _maximise(points: Tensor, shares: Tensor, lean: Tensor) -> Mixture:
     """The mixture that is most likely when each point belongs to each Gaussian in these shares [n, k]."""
     counts = shares.sum(0) + 1e-9
     means = (shares.T @ points) / counts[:, None]
     seconds = torch.stack([(points * share[:, None]).T @ points for share in shares.T])
     scatter = seconds - counts[:, None, None] * means[:, :, None] * means[:, None, :]
-    # a component's prior shrinks with its share of the points, or many components would blur the mixture
-    lean = PRIOR
-    covariance = (scatter + lean * whole / shares.shape[1] ** (2 / points.shape[1])) / (counts + lean)[
-        :, None, None
-    ]
-    floor = FLOOR * whole.diagonal().mean()
-    eye = torch.eye(points.shape[1], device=points.device)
-    return Mixture(counts / counts.sum(), means, torch.linalg.cholesky(covariance + floor * eye))
+    covariance = (scatter + PRIOR * lean) / (counts + PRIOR)[:, None, None]
+    return Mixture(counts / counts.sum(), means, torch.linalg.cholesky(covariance + FLOOR * lean))
 
 
 def _nearest(points: Tensor, components: int, rng: torch.Generator) -> Tensor:

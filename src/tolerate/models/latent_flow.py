@@ -14,7 +14,7 @@ from tolerate.models.model import Losses, Model, Optimizers, Recipe, Shape
 from tolerate.models.vae import reparameterise
 
 FIRST = 0.7  # share of the training that the autoencoder gets; it bounds what the flow can reach
-REPEATS = 4  # times and noises for each latent: the encoder's work, shared, is most of a step
+REPEATS = 2  # times and noises for each latent: the encoder's work, shared, is most of a step
 
 
 class LatentFlow(Model):
@@ -33,10 +33,10 @@ class LatentFlow(Model):
         latent: int = 20,
         hidden: tuple[int, ...] | None = None,
         beta: float = 0.2,
-        width: int = 256,
-        blocks: int = 3,
+        width: int = 192,
+        blocks: int = 2,
         rounds: int = 20,
-        rate: float = 2e-3,
+        rate: float = 3e-3,
     ) -> None:
         super().__init__(
             shape,
@@ -62,7 +62,7 @@ class LatentFlow(Model):
     def recipe(self, pictures: int) -> Recipe:
         """Two stages; a step of the second costs about half of one of the first."""
         steps = self.autoencoder.recipe(pictures).steps
-        return Recipe(steps=2 * steps, ema=0.99)
+        return Recipe(steps=int(1.5 * steps), batch=64, ema=0.99)
 
     def start(self, images: Tensor, labels: Tensor) -> None:
         """As for `vae`."""

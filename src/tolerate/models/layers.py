@@ -47,9 +47,9 @@ def units(shape: tuple[int, int, int]) -> tuple[int, ...]:
     """Units of the hidden layers that suit pictures of a size.
 
     >>> units((1, 8, 8)), units((1, 28, 28))
-    ((256, 256), (512, 512))
+    ((256, 256), (400, 400))
     """
-    return (256, 256) if pixels(shape) <= 256 else (512, 512)
+    return (256, 256) if pixels(shape) <= 256 else (400, 400)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

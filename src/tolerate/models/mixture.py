@@ -39,9 +39,9 @@ class MixtureVAE(Model):
         *,
         latent: int = 20,
         hidden: tuple[int, ...] | None = None,
-        beta: float = 0.2,
+        beta: float = 0.3,
         components: int = 20,
-        rate: float = 2e-3,
+        rate: float = 3e-3,
     ) -> None:
         super().__init__(
             shape,
