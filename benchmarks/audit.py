@@ -58,7 +58,7 @@ def peeking() -> Plan:
     """Invalid: stop as soon as the fixed-sample p-value is at most 5%."""
     sure, t = ITEMS - ALLOWED + np.arange(ALLOWED + 1), 0
     certify_at = sure.copy()
-    for k in range(60):
+    for k in range(ALLOWED + 1):
         while hypergeometric(t, k, ALLOWED + 1) > 1 - CONFIDENCE:
             t += 1
         certify_at[k] = t
