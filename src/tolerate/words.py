@@ -236,6 +236,30 @@ SENTENCES = {  # English, Chinese; the same names in braces
         "weights are 1 / the chance of having been labelled, and none to come is above {size}",
         "权重为被标注概率的倒数，且今后不超过 {size}",
     ),
+    "slices": (
+        "the slices' own thresholds hold all at once with this confidence, apart from the whole's",
+        "各切片自己的阈值以该置信度同时成立，与整体的阈值分开计算",
+    ),
+    "more": (
+        "about {labels} labels (now {now}) would probably prove a part of {share}, if errors go on as seen",
+        "若错误率与现有样本相同，约需 {labels} 个标注（现有 {now} 个）才可能证明其中 {share} 可放行",
+    ),
+    "hopeless": (
+        "no number of labels will prove it with these scores: even the best-scored items were wrong too often",
+        "以目前的分数，再多标注也无法证明：连得分最高的条目也错得过多",
+    ),
+    "today": (
+        "these labels prove a tolerance of {tolerance} for {share} of items",
+        "现有标注可以证明：容错率为 {tolerance} 时可放行 {share}",
+    ),
+    "today all": (
+        "with all tolerances raised in proportion, the lowest to {tolerance}, these labels prove {share} of items",
+        "若各容错率按比例放宽（最小者放宽至 {tolerance}），现有标注可证明放行 {share}",
+    ),
+    "spoiler": (
+        "without the slice {slice}, {share} of the other items could be released",
+        "去掉切片“{slice}”后，其余条目中可放行 {share}",
+    ),
     "judged": ("the losses are right as given", "所给的损失判定无误"),
     "shared": (
         "the confidence is shared by {count} certificates, which hold together",

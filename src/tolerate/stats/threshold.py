@@ -23,8 +23,8 @@ Angelopoulos et al. 2110.01052 (fixed-sequence testing); Geifman & El-Yaniv 2017
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,36 +32,17 @@ from numpy.typing import ArrayLike, NDArray
 
 import tolerate
 from tolerate.errors import OptionError
-from tolerate.records import Certificate, Scope, Table
-from tolerate.stats.ranked import EVERYTHING, Ranked, ranked, threshold_above
-from tolerate.stats.samples import (
-    Losses,
-    Sample,
-    Tolerances,
-    fingerprint,
-    sample,
-    share,
-    tolerances_of,
-)
-from tolerate.stats.totals import EVERY_ROW, Totals, totals
-from tolerate.stats.walk import critical, sizes, walk
+from tolerate.records import Certificate, Table
+from tolerate.stats.advice import advice
+from tolerate.stats.clusters import walk_clusters
+from tolerate.stats.evidence import certified_slices, loss_lines, released_rows, slice_lines, threshold_of
+from tolerate.stats.prefixes import Found, walk_graded, walk_rows
+from tolerate.stats.samples import Losses, Sample, Tolerances, fingerprint, sample, share, tolerances_of
+from tolerate.stats.start import History, history_of
+from tolerate.stats.totals import largest_of
 from tolerate.words import number, sentence
 
 HASHED_ROWS = 1_000_000  # columns given as arrays are hashed up to this length
-DESIGN = 0.2  # share of the units that fixes thresholds and start, where the rest then tests
-START = 0.2  # of the sample: the first prefix tested, unless something better is known
-BINOMIAL = "exact binomial tests of score prefixes in a fixed sequence"
-BETTING = "betting tests of unit totals above thresholds in a fixed sequence"
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a walk found: the edge above which is released, and how it was proven."""
-
-    scope: Scope
-    edge: float | None  # release what is scored above it; None unless scope is "above"
-    method: str
-    assumptions: tuple[str, ...] = ()
 
 
 def certify(
@@ -74,7 +55,9 @@ def certify(
     weights: ArrayLike | None = None,
     tolerance: Tolerances,
     confidence: float = 0.95,
+    history: tuple[ArrayLike, ArrayLike] | None = None,
     comparisons: int = 1,
+    each_slice: bool = False,
     seed: int = 0,
     largest_cluster: float | None = None,
     losses_by: str = "",
@@ -83,7 +66,9 @@ def certify(
 
     table, or losses= and the other columns as arrays; losses may be a dict of several losses,
         with a dict of their tolerances: all of them hold for what is released.
+    history: (losses, scores) of earlier labelled data, only to choose where the tests start.
     comparisons: how many certificates share this confidence; the level is divided among them.
+    each_slice: also certify each slice by itself, with a threshold of its own; all of them hold at once.
     seed: of the random order in which clusters and graded losses are tested.
     largest_cluster: the most items (or weight) that a cluster of the population can have, if known.
 
@@ -97,13 +82,37 @@ def certify(
     given = sample(table, losses, scores, clusters, slices, weights)
     tolerances = tolerances_of(tolerance, list(given.losses))
     delta = (1 - share(confidence, "confidence", 0.95)) / _count(comparisons)
-    rows = given.clusters is None and given.weights is None and given.binary
-    if rows:
-        found = _walk_rows(ranked(given), given, tolerances, delta)
-    else:
-        found = _walk_units(given, tolerances, delta, np.random.default_rng(seed), largest_cluster)
-    options = {"comparisons": comparisons, "seed": seed, "largest_cluster": largest_cluster}
-    return _certificate(given, found, tolerances, confidence, options, losses_by)
+    past = history_of(*history) if history is not None else None
+    options: dict[str, Any] = {
+        "comparisons": comparisons,
+        "seed": seed,
+        "largest_cluster": largest_cluster,
+        "each_slice": each_slice,
+    }
+    if each_slice and given.slices is None:
+        raise OptionError("each_slice=True needs slices; give slices= or a table with a slice column")
+    found = find(given, tolerances, delta, history=past, seed=seed, largest=largest_cluster)
+    if past is not None:
+        options["history"] = past.told()
+    return _certificate(given, found, tolerances, delta, float(confidence), options, losses_by)
+
+
+def find(
+    given: Sample,
+    tolerances: Mapping[str, float],
+    delta: float,
+    *,
+    history: History | None = None,
+    seed: int = 0,
+    largest: float | None = None,
+) -> Found:
+    """The largest part that passes at level delta, by the method that fits the sample."""
+    rng = np.random.default_rng(seed)
+    if given.clusters is not None:
+        return walk_clusters(given, tolerances, delta, rng, largest)
+    if given.weights is not None or not given.binary:
+        return walk_graded(given, tolerances, delta, history, rng, largest)
+    return walk_rows(given, tolerances, delta, history)
 
 
 def _count(comparisons: int) -> int:
@@ -112,124 +121,39 @@ def _count(comparisons: int) -> int:
     return int(comparisons)
 
 
-def _walk_rows(order: Ranked, given: Sample, tolerances: Mapping[str, float], delta: float) -> Found:
-    """Exact binomial tests of prefixes of the ranking, from the start on."""
-    n = len(order)
-    hardest = min(tolerances.values())
-    tried = sizes(n, hardest, delta)
-    if given.scores is None:
-        tried = tried[tried == n]
-    edges = order.edges(tried)
-    whole = tried == n
-    counts = np.where(whole, n, order.above(edges))
-    passes = np.ones(len(tried), bool)
-    for name, tolerance in tolerances.items():
-        errors = np.where(whole, len(order.wrong[name]), order.errors(name, edges))
-        passes &= errors <= critical(counts, tolerance, delta)
-    possible = np.flatnonzero((tried >= START * n) & (critical(counts, hardest, delta) >= 0))
-    if not len(possible):
-        return Found("nothing", None, BINOMIAL)
-    last = walk(len(tried), int(possible[0]), lambda step: bool(passes[step]))
-    return _found(last, whole, edges, BINOMIAL)
-
-
-def _found(last: int | None, whole: NDArray[Any], edges: NDArray[Any], method: str) -> Found:
-    if last is None:
-        return Found("nothing", None, method)
-    return Found("all", None, method) if whole[last] else Found("above", float(edges[last]), method)
-
-
-def _walk_units(
-    given: Sample,
-    tolerances: Mapping[str, float],
-    delta: float,
-    rng: np.random.Generator,
-    largest: float | None,
-) -> Found:
-    """Betting tests of unit totals; thresholds and start from a random design part."""
-    everything = totals(given, rng, largest)
-    if given.scores is None:
-        return _found(
-            0 if _safe(everything, EVERY_ROW, tolerances, delta) else None,
-            np.array([True]),
-            np.array([0.0]),
-            BETTING,
-        )
-    design = everything.unit < int(np.ceil(DESIGN * given.units))
-    seen, tested = (totals(given.part(rows), rng, everything.largest) for rows in (design, ~design))
-    edges = _design_edges(seen)
-    start = _design_start(seen, edges, tolerances, delta, tested.units)
-    last = walk(len(edges), start, lambda step: _safe(tested, edges[step], tolerances, delta))
-    return _found(last, np.isnan(edges), edges, BETTING)
-
-
-def _safe(units: Totals, edge: float, tolerances: Mapping[str, float], delta: float) -> bool:
-    return all(units.p(name, edge, tolerance, delta) <= delta for name, tolerance in tolerances.items())
-
-
-def _design_edges(seen: Totals) -> NDArray[np.float64]:
-    """Thresholds at quantiles of the design part, strict to lenient; everything comes last."""
-    shares = np.linspace(0.05, 1, 39)[:-1]
-    inside = np.quantile(seen.scores, 1 - shares, method="lower")
-    inside = np.unique(inside[np.isfinite(inside)])[::-1]
-    return np.concatenate([inside, [EVERYTHING], [EVERY_ROW]])
-
-
-def _design_start(
-    seen: Totals, edges: NDArray[np.float64], tolerances: Mapping[str, float], delta: float, units: int
-) -> int:
-    """The edge of the largest (released share) * (chance to pass), as the design part foresees it."""
-    from scipy.special import ndtr
-
-    value = np.zeros(len(edges))
-    for step, edge in enumerate(edges):
-        released = np.ones(len(seen.scores), bool) if np.isnan(edge) else seen.scores > edge
-        chance = 1.0
-        for name, tolerance in tolerances.items():
-            gains = np.zeros(seen.units)
-            given = seen.gains(name, edge, tolerance)
-            gains[: len(given)] = given
-            guess = (
-                np.sqrt((gains.var() * seen.units + seen.largest**2 * tolerance) / (seen.units + 1)) + 1e-12
-            )
-            drift = -gains.mean() / guess
-            chance *= float(
-                ndtr((drift * np.sqrt(units) - np.sqrt(-2 * np.log(delta))) / np.sqrt(1 + units / seen.units))
-            )
-        value[step] = released.mean() * chance
-    return int(np.argmax(value))
-
-
 def _certificate(
     given: Sample,
     found: Found,
     tolerances: Mapping[str, float],
+    delta: float,
     confidence: float,
     options: dict[str, Any],
     losses_by: str,
 ) -> Certificate:
-    released = _released(given, found)
-    main = next(iter(tolerances))
-    anything = found.scope != "nothing"
-    weights = np.ones(len(given)) if given.weights is None else given.weights
-    seen = {
-        name: float(np.average(losses[released], weights=weights[released])) if released.any() else None
-        for name, losses in given.losses.items()
-    }
-    kind = np.dtype(np.float64) if given.scores is None else given.scores.dtype
+    """The record: the rule that was found, what the sample shows of it, and what it rests on."""
+    rows = released_rows(given, found)
+    risks = loss_lines(given, tolerances, rows, found.bound)
+    seed, largest = options["seed"], options["largest_cluster"]
+    finder = partial(find, seed=seed, largest=largest)
+    slices = slice_lines(given, risks[0]["name"], rows, delta, seed, largest)
+    if options["each_slice"]:
+        slices = certified_slices(given, slices, tolerances, delta, finder)
     return Certificate(
-        tolerance=tolerances[main],
-        confidence=float(confidence),
+        tolerance=risks[0]["tolerance"],
+        confidence=confidence,
         scope=found.scope,
-        threshold=None if found.edge is None else threshold_above(found.edge, kind),
-        coverage=float(weights[released].sum() / weights.sum()),
-        risk_bound=tolerances[main] if anything else None,
-        risk_seen=seen[main] if anything else None,
+        threshold=threshold_of(given, found),
+        coverage=_coverage(given, rows),
+        risk_bound=risks[0]["risk_bound"],
+        risk_seen=risks[0]["risk_seen"],
         labels=len(given),
         clusters=given.units,
-        released=int(released.sum()),
+        released=int(np.count_nonzero(rows)),
         method=found.method,
         assumptions=_assumptions(given, options),
+        advice=advice(given, found, tolerances, delta, finder),
+        slices=tuple(slices),
+        risks=tuple(risks) if len(risks) > 1 else (),
         losses_by=losses_by,
         names=given.names,
         options=options,
@@ -239,12 +163,10 @@ def _certificate(
     )
 
 
-def _released(given: Sample, found: Found) -> NDArray[np.bool_]:
-    if found.scope == "all":
-        return np.ones(len(given), bool)
-    if found.scope == "nothing" or given.scores is None or found.edge is None:
-        return np.zeros(len(given), bool)
-    return np.asarray(given.scores > found.edge)  # NaN is never above
+def _coverage(given: Sample, rows: NDArray[np.bool_]) -> float:
+    if given.weights is None:
+        return float(np.count_nonzero(rows) / len(rows))
+    return float(given.weights @ rows / given.weights.sum())
 
 
 def _assumptions(given: Sample, options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -254,14 +176,11 @@ def _assumptions(given: Sample, options: Mapping[str, Any]) -> tuple[str, ...]:
         said.append(sentence("rows"))
     elif given.clusters is not None:
         said.append(sentence("clusters", cluster=given.names.get("cluster", "as given")))
-        said.append(sentence("largest", size=number(_largest(given, options["largest_cluster"]))))
+        said.append(sentence("largest", size=number(largest_of(given, options["largest_cluster"]))))
     if given.weights is not None:
-        said.append(sentence("weights", size=number(float(given.weights.max()))))
+        said.append(sentence("weights", size=number(largest_of(given, options["largest_cluster"]))))
+    if options["each_slice"]:
+        said.append(sentence("slices"))
     if options["comparisons"] > 1:
         said.append(sentence("shared", count=str(options["comparisons"])))
     return (*said, sentence("judged"))
-
-
-def _largest(given: Sample, stated: float | None) -> float:
-    seen = float(np.bincount(given.clusters).max()) if given.clusters is not None else 1.0
-    return seen if stated is None else max(seen, stated)

@@ -8,7 +8,7 @@ the full level (fixed-sequence testing). The last prefix that passed is released
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tolerate.stats.bounds import binomial_p
 
@@ -26,35 +26,36 @@ def zero_failure_size(tolerance: float, delta: float) -> int:
     return int(np.ceil(np.log(delta) / np.log1p(-tolerance) - 1e-9))
 
 
-def sharp_size(errors: int, tolerance: float, delta: float) -> int:
-    """The fewest labels among which this many errors still prove the tolerance.
+def sharp_sizes(errors: ArrayLike, tolerance: float, delta: float) -> Sizes:
+    """The fewest labels among which so many errors still prove the tolerance.
 
     Testing at exactly these sizes wastes nothing of the level: P(Bin(n, tolerance) <= errors) is as
     close to delta as it gets.
 
-    >>> [sharp_size(errors, 0.05, 0.1) for errors in range(4)]
-    [45, 77, 105, 132]
+    >>> sharp_sizes([0, 1, 2, 3], 0.05, 0.1)
+    array([ 45,  77, 105, 132])
     """
-    if errors == 0:
-        return zero_failure_size(tolerance, delta)
-    low, high = errors, int(np.ceil((errors + 10 * np.sqrt(errors) - 3 * np.log(delta)) / tolerance))
-    while high - low > 1:
+    errors = np.asarray(errors, np.int64)
+    low: Sizes = errors.copy()
+    widest = (errors + 10 * np.sqrt(errors) - 5 * np.log(delta) + 5) / tolerance
+    high: Sizes = np.ceil(widest).astype(np.int64)
+    while np.any(high - low > 1):
         middle = (low + high) // 2
-        fits = float(binomial_p(errors, middle, tolerance)) <= delta
-        low, high = (low, middle) if fits else (middle, high)
+        fits = binomial_p(errors, middle, tolerance) <= delta
+        low, high = np.where(fits, low, middle), np.where(fits, middle, high)
     return high
 
 
 def sizes(n: int, tolerance: float, delta: float) -> Sizes:
     """The prefix sizes worth testing, from the zero-failure size up to n: sharp ones, well spaced."""
-    size = zero_failure_size(tolerance, delta)
-    if size > n:
+    if zero_failure_size(tolerance, delta) > n:
         return np.array([], np.int64)
-    found = [size]
-    while size < n:
-        errors = int(critical([int(size * FINEST) + 1], tolerance, delta)[0]) + 1
-        size = sharp_size(errors, tolerance, delta)
-        found.append(min(size, n))
+    most = max(1.0, n * tolerance)
+    few = np.arange(min(most, 1 / (FINEST - 1)) + 1)
+    steps = max(2, int(np.log(max(1.0, most / len(few))) / np.log(FINEST)))
+    many = np.geomspace(len(few), max(most, len(few)), steps)
+    sharp = sharp_sizes(np.unique(np.concatenate([few, np.round(many)])), tolerance, delta)
+    found = thinned(np.append(sharp[sharp < n], n), FINEST)
     return np.unique(np.concatenate([_filled(a, b) for a, b in zip(found, [*found[1:], n], strict=True)]))
 
 
@@ -62,6 +63,15 @@ def _filled(low: int, high: int) -> Sizes:
     """From low to high in steps of at most COARSEST."""
     steps = max(1, int(np.ceil(np.log(high / low) / np.log(COARSEST))))
     return np.round(low * (high / low) ** (np.arange(steps + 1) / steps)).astype(np.int64)
+
+
+def thinned(tried: Sizes, ratio: float) -> Sizes:
+    """The sizes that are at least `ratio` apart, and the last one."""
+    kept: list[int] = []
+    for size in tried:
+        if not kept or size >= kept[-1] * ratio or size == tried[-1]:
+            kept.append(int(size))
+    return np.array(kept, np.int64)
 
 
 def critical(n: Sequence[int] | Sizes, tolerance: float, delta: float) -> Sizes:

@@ -1,0 +1,118 @@
+"""When nothing or little is proven: what would be needed. Estimates from the same labels, no part of the promise."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tolerate.records import Floats
+from tolerate.stats.evidence import Finder, released_rows
+from tolerate.stats.prefixes import Found
+from tolerate.stats.ranked import bottomed
+from tolerate.stats.samples import Sample
+from tolerate.stats.walk import critical, zero_failure_size
+from tolerate.words import percent, sentence
+
+LITTLE = 0.2  # of the sample; where more is released, nobody needs to be told what else it takes
+LADDER = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7)
+LIKELY = 0.8  # chance of success that a number of labels is named for
+GROWTH = 1.25  # numbers of labels are tried in steps of a quarter
+TOO_MANY = 1e7
+SLICES_TRIED = 5
+
+
+def advice(
+    given: Sample, found: Found, tolerances: Mapping[str, float], delta: float, find: Finder
+) -> tuple[str, ...]:
+    """Sentences: how many labels it takes, which tolerance is provable today, which slice spoils it."""
+    if float(released_rows(given, found).mean()) >= LITTLE:
+        return ()
+    told = [_labels(given, tolerances, delta)]
+    if found.scope == "nothing":
+        told.append(_provable(given, tolerances, delta, find))
+    told.append(_spoiler(given, found, tolerances, delta, find))
+    return tuple(line for line in told if line)
+
+
+def _labels(given: Sample, tolerances: Mapping[str, float], delta: float) -> str:
+    """How many labels would probably prove something, if the errors go on as they were seen."""
+    needs = [_needed(given, name, tolerance, delta) for name, tolerance in tolerances.items()]
+    total = max(needs, key=lambda need: need[0])
+    if total[0] > TOO_MANY:
+        return sentence("hopeless")
+    if total[0] <= len(given):
+        return ""
+    return sentence("more", labels=f"{_rounded(total[0]):,}", now=f"{len(given):,}", share=percent(total[1]))
+
+
+def _needed(given: Sample, name: str, tolerance: float, delta: float) -> tuple[float, float]:
+    """The fewest labels that would probably prove a part, and that part's share."""
+    best = (np.inf, 0.0)
+    for share, rate in zip(*_rates(given, name), strict=True):
+        size = float(zero_failure_size(tolerance, delta))
+        while rate < tolerance and size / share < best[0]:
+            if _chance(int(size), rate, tolerance, delta) >= LIKELY:
+                best = (size / share, float(share))
+                break
+            size *= GROWTH
+    return best
+
+
+def _chance(size: int, rate: float, tolerance: float, delta: float) -> float:
+    from scipy.special import bdtr
+
+    most = int(critical([size], tolerance, delta)[0])
+    return float(bdtr(most, size, rate)) if most >= 0 else 0.0
+
+
+def _rates(given: Sample, name: str) -> tuple[Floats, Floats]:
+    """Error rates seen in the top 10%, 20% ... 100% of the sample, drawn towards one half by one label."""
+    shares = np.arange(1, 11) / 10 if given.scores is not None else np.ones(1)
+    order = np.argsort(-bottomed(given), kind="stable")
+    wrong = np.concatenate([[0.0], np.cumsum(given.losses[name][order])])
+    sizes = np.ceil(shares * len(given)).astype(np.int64)
+    return shares, (wrong[sizes] + 0.5) / (sizes + 1)
+
+
+def _rounded(labels: float) -> int:
+    """Two figures are all that such an estimate is worth."""
+    scale = 10 ** max(0, int(np.floor(np.log10(labels))) - 1)
+    return int(np.ceil(labels / scale) * scale)
+
+
+def _provable(given: Sample, tolerances: Mapping[str, float], delta: float, find: Finder) -> str:
+    """The smallest tolerance of the ladder at which these labels prove something."""
+    hardest = min(tolerances.values())
+    rungs = [rung for rung in LADDER if rung > hardest]
+    for rung in rungs:
+        scale = rung / hardest
+        wider = {name: min(0.99, tolerance * scale) for name, tolerance in tolerances.items()}
+        found = find(given, wider, delta)
+        if found.scope != "nothing":
+            share = float(released_rows(given, found).mean())
+            key = "today" if len(tolerances) == 1 else "today all"
+            return sentence(key, tolerance=percent(rung), share=percent(share))
+    return ""
+
+
+def _spoiler(given: Sample, found: Found, tolerances: Mapping[str, float], delta: float, find: Finder) -> str:
+    """The slice without which most could be released, if that is far more than with it."""
+    if given.slices is None:
+        return ""
+    best, worst = float(released_rows(given, found).mean()), ""
+    for name in _by_risk(given)[:SLICES_TRIED]:
+        rest = given.slices.astype(str) != name
+        if not rest.any():
+            continue
+        part = given.part(rest)
+        share = float(released_rows(part, find(part, tolerances, delta)).mean())
+        if share > best + 0.1:
+            best, worst = share, name
+    return sentence("spoiler", slice=worst, share=percent(best)) if worst else ""
+
+
+def _by_risk(given: Sample) -> list[str]:
+    """Names of slices, the one with the most summed loss first."""
+    assert given.slices is not None
+    names, places = np.unique(given.slices.astype(str), return_inverse=True)
+    losses = np.bincount(places.ravel(), weights=next(iter(given.losses.values())), minlength=len(names))
+    return [str(names[place]) for place in np.argsort(-losses, kind="stable")]

@@ -1,0 +1,158 @@
+"""Rows that stand alone: prefixes of the ranking, tested from a start chosen beforehand.
+
+Let v be the (k+1)-th largest score of n independent rows. Given v, the rows scored above v are an
+independent sample of what "release above v" releases; for 0/1 losses the binomial test of their
+errors is exact. Everything is tested first, at a tenth of the level, because a set that is fine as
+a whole should not hang on its first steps; the walk has the rest.
+
+Why the walk is valid although its prefixes depend on the scores: only the first unsafe prefix
+of the walk matters. Cut the ranking where the running risk crosses the tolerance; between two
+cuts the mean loss is exactly the tolerance. Given how many rows fall between the cuts - which
+says where the first unsafe prefix is - its losses are therefore distributed as, or worse than, independent
+losses of mean `tolerance`. docs/ideas/threshold.md gives the proof in full, with ties.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tolerate.records import Scope
+from tolerate.stats.bounds import binomial_upper
+from tolerate.stats.ranked import Ranked, Scores, bottomed, ranked
+from tolerate.stats.samples import Sample
+from tolerate.stats.start import History, best_start
+from tolerate.stats.totals import EVERY_ROW, totals
+from tolerate.stats.walk import Sizes, critical, sizes, thinned, walk, zero_failure_size
+
+EVERYTHING_SHARE = 0.1  # of the level, for the test of everything at once
+GRADED_STEP = 1.05  # graded losses: each test reads its rows anew, so prefixes are wider apart
+BINOMIAL = "exact binomial tests of score prefixes, fixed sequence (LTT, arXiv 2110.01052)"
+BETTING = "betting tests (arXiv 2010.09686) of score prefixes, fixed sequence (LTT, arXiv 2110.01052)"
+
+Tolerances = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a walk found: the edge above which is released, and how it was proven."""
+
+    scope: Scope
+    edge: float | None  # release what is scored above it; None unless scope is "above"
+    method: str
+    level: float | None = None  # of the test of everything, where that is what proved it
+    bound: float | None = None  # on the risk, where it is proven sharper than the tolerance
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The prefixes of a walk: how many rows each asks for, the edge it lies above, and the rows it gets."""
+
+    sizes: Sizes
+    edges: Scores
+    rows: NDArray[np.int64]  # fewer than asked for where scores are tied or missing
+    n: int
+
+    @property
+    def whole(self) -> NDArray[np.bool_]:
+        """Which steps release everything, rows without a score included."""
+        return np.asarray(self.sizes == self.n)
+
+
+def walk_rows(given: Sample, tolerances: Tolerances, delta: float, history: History | None) -> Found:
+    """Exact tests of 0/1 losses."""
+    order = ranked(given)
+    found = _walk(
+        order,
+        tolerances,
+        delta,
+        history,
+        BINOMIAL,
+        lambda steps, level: _binomial(order, steps, tolerances, level),
+    )
+    if found.level is None or len(tolerances) > 1:
+        return found
+    wrong = len(next(iter(order.wrong.values())))
+    return replace(found, bound=float(binomial_upper(wrong, len(order), 1 - found.level)))
+
+
+def walk_graded(
+    given: Sample,
+    tolerances: Tolerances,
+    delta: float,
+    history: History | None,
+    rng: np.random.Generator,
+    largest: float | None,
+) -> Found:
+    """Betting tests of graded or weighted losses."""
+    order = Ranked(np.sort(bottomed(given)), {})
+    units = totals(given, rng, largest)
+
+    def passes(steps: Steps, level: float) -> Callable[[int], bool]:
+        edges = np.where(steps.whole, EVERY_ROW, steps.edges)
+        return lambda step: units.safe(float(edges[step]), tolerances, level)
+
+    return _walk(order, tolerances, delta, history, BETTING, passes, GRADED_STEP)
+
+
+def _walk(
+    order: Ranked,
+    tolerances: Tolerances,
+    delta: float,
+    history: History | None,
+    method: str,
+    passes: Callable[[Steps, float], Callable[[int], bool]],
+    spread: float = 1.0,
+) -> Found:
+    """Everything first, then prefixes from the start on, until one fails."""
+    n, hardest = len(order), min(tolerances.values())
+    first = _first_level(order, hardest, delta)
+    if first and passes(_steps(order, np.array([n])), first)(0):
+        return Found("all", None, method, level=first)
+    if first == delta:
+        return Found("nothing", None, method)
+    level = delta - first
+    tried = thinned(sizes(n, hardest, level), spread)
+    if not len(tried):
+        return Found("nothing", None, method)
+    steps = _steps(order, tried)
+    share = best_start(n, hardest, level, history)
+    start = _possible(int(np.searchsorted(tried, share * n - 0.5)), steps, hardest, level)
+    last = walk(len(tried), start, passes(steps, level))
+    return _found(last, steps, method)
+
+
+def _first_level(order: Ranked, tolerance: float, delta: float) -> float:
+    """The level for everything at once: a share of it, all of it without scores, none if it could not pass."""
+    if order.scores[-1] == -np.inf:
+        return delta
+    share = delta * EVERYTHING_SHARE
+    return share if len(order) >= zero_failure_size(tolerance, share) else 0.0
+
+
+def _steps(order: Ranked, tried: Sizes) -> Steps:
+    edges = order.edges(tried)
+    return Steps(tried, edges, np.where(tried == len(order), len(order), order.above(edges)), len(order))
+
+
+def _binomial(order: Ranked, steps: Steps, tolerances: Tolerances, level: float) -> Callable[[int], bool]:
+    good = np.ones(len(steps.sizes), bool)
+    for name, tolerance in tolerances.items():
+        errors = np.where(steps.whole, len(order.wrong[name]), order.errors(name, steps.edges))
+        good &= errors <= critical(steps.rows, tolerance, level)
+    return lambda step: bool(good[step])
+
+
+def _possible(start: int, steps: Steps, tolerance: float, level: float) -> int:
+    """The first step, from the start on, with rows enough to pass at all: ties can leave a prefix too few."""
+    able = steps.rows[start:] >= zero_failure_size(tolerance, level)
+    return start + int(np.argmax(able)) if able.any() else len(steps.sizes)
+
+
+def _found(last: int | None, steps: Steps, method: str) -> Found:
+    if last is None:
+        return Found("nothing", None, method)
+    if steps.whole[last]:
+        return Found("all", None, method)
+    return Found("above", float(steps.edges[last]), method)
