@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from tolerate.models.layers import cosine, descend, one_hot, pixels, set_rate, waves
 from tolerate.models.model import Losses, Model, Optimizers, Recipe, Shape
 
-NEAR = 0.05  # least 1 - t in a division, so that times just before 1 do not outweigh all others
 WAVES = 16  # sine and cosine pairs that tell a network the time
 
 
@@ -20,8 +19,10 @@ class Flow(Model):
     x_t = (1 - t) noise + t x; the wind that is matched is x - noise. The network says which picture
     it expects at the end, and the wind is (expected - x_t) / (1 - t): a network of a few hundred
     units can say a picture, which lies on a thin sheet of all images, but not noise, which does not
-    (Li and He 2025, arXiv:2511.13720). In the same budget this is what makes a plain network usable.
-    Drawing: Heun's method on the wind, `rounds` intervals.
+    (Li and He 2025, arXiv:2511.13720). Errors in that picture count the same at every time, which
+    gives early times, where a picture's class and shape are settled, more weight than equation 23
+    does: on MNIST the Frechet distance after a minute was a quarter of that with its own weights.
+    Drawing: Heun's method on the wind, `rounds` intervals; more were not better.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Flow(Model):
         *,
         hidden: int = 512,
         blocks: int = 2,
-        rounds: int = 20,
+        rounds: int = 10,
         rate: float = 1e-3,
     ) -> None:
         super().__init__(shape, classes, hidden=hidden, blocks=blocks, rounds=rounds, rate=rate)
@@ -39,8 +40,8 @@ class Flow(Model):
         self.denoiser = Denoiser(pixels(shape), classes, hidden, blocks)
 
     def recipe(self, pictures: int) -> Recipe:
-        """Averaged weights matter here: each step sees other times and other noise."""
-        return Recipe(steps=1500 if pictures < 10_000 else 6 * pictures // 128, ema=0.99)
+        """Three passes, a minute on MNIST; averaged weights, since each step sees other times and noise."""
+        return Recipe(steps=max(1000, 3 * pictures // 64), batch=64, ema=0.99)
 
     def optimizers(self) -> Optimizers:
         """Adam, as everywhere in the zoo."""
@@ -54,8 +55,7 @@ class Flow(Model):
         x, y = 2 * images.flatten(1) - 1, one_hot(labels, self.classes)
         t, noise = _times(len(x), rng, x.device), torch.randn(x.shape, generator=rng, device=x.device)
         expected = self.denoiser((1 - t) * noise + t * x, t, y).tanh()
-        # |wind - (x - noise)|^2 = |expected - x|^2 / (1 - t)^2
-        loss = ((expected - x) / (1 - t).clamp(min=NEAR)).square().mean()
+        loss = (expected - x).square().mean()  # equation 23 times (1 - t)^2
         descend(loss, optimizers["adam"])
         return {"loss": loss}
 
@@ -68,19 +68,18 @@ class Flow(Model):
         def wind(x: Tensor, t: float) -> Tensor:
             times = torch.full((len(x), 1), t, device=x.device)
             expected: Tensor = self.denoiser(x, times, y).tanh()
-            return (expected - x) / max(1 - t, NEAR)
+            return (expected - x) / (1 - t)
 
         return (heun(wind, noise, self.rounds) / 2 + 0.5).clamp(0, 1).view(-1, *self.shape)
 
 
 class Denoiser(nn.Module):
-    """Residual layers that see a noisy vector, the time and the class, and answer with a vector."""
+    """Residual layers that see a noisy vector, each told the time and the class, and answer with a vector."""
 
     def __init__(self, width: int, classes: int, hidden: int, blocks: int) -> None:
         super().__init__()
         self.into = nn.Linear(width, hidden)
-        self.times = nn.Linear(2 * WAVES, hidden)
-        self.classes = nn.Linear(classes, hidden, bias=False)
+        self.told = nn.ModuleList(nn.Linear(2 * WAVES + classes, hidden) for _ in range(blocks + 1))
         self.blocks = nn.ModuleList(
             nn.Sequential(
                 nn.LayerNorm(hidden), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, hidden)
@@ -91,9 +90,10 @@ class Denoiser(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
         """x: [n, width]; t: [n, 1] in [0, 1]; y: [n, classes] of zeros and a one."""
-        h = self.into(x) + self.times(waves(t, WAVES)) + self.classes(y)
-        for block in self.blocks:
-            h = h + block(h)
+        told = torch.cat([waves(t, WAVES), y], 1)
+        h = self.into(x) + self.told[0](told)
+        for block, tell in zip(self.blocks, self.told[1:], strict=True):
+            h = h + block(h + tell(told))
         answer: Tensor = self.out(h)
         return answer
 
