@@ -7,11 +7,11 @@ in the discriminator, tanh at the end.
 What is different, and why:
 
 - The generator doubles the size by a 3x3 convolution to four times the channels, folded into space
-  (Shi et al. 2016), instead of a 4x4 transposed one: the same reach, no checkerboard, and half the time.
-  The discriminator's first layer unfolds space into channels the same way. So no convolution works on
-  single pixels, where a processor spends its time on moving memory.
-- Channels are few (16 at half size, doubled as the size is halved): in a short time, seeing ten times as
-  many pictures is worth more than wide layers.
+  (Shi et al. 2016), instead of a 4x4 transposed one: no checkerboard. The discriminator's first layer
+  unfolds space into channels the same way. So no convolution works on one channel at full size, where a
+  processor spends its time on moving memory.
+- Channels are few (16 at half size, doubled as the size is halved): in a short time, seeing several times
+  as many pictures is worth more than wide layers.
 - No batch norm in the discriminator: it would compare pictures within a batch, which `play` must not
   have; and a small linear layer before its outputs, without which it can hardly tell the classes apart.
 - The learning rate, the average of weights and the shared pass of `gan.py`.

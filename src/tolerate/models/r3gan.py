@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tolerate.models.dcgan import DCGAN
+from tolerate.models.layers import pixels
 from tolerate.models.model import Shape
 
 
@@ -36,8 +37,9 @@ def squared_slope(discriminator: nn.Module, images: Tensor, labels: Tensor) -> T
 class R3GAN(DCGAN):
     """The players of `dcgan.py` with the relativistic loss and both penalties.
 
-    gamma: weight of the penalties, which are computed every so many steps on this share of the batch;
-    latent, width, rate, contest: as for DCGAN.
+    gamma: weight of the penalties for each thousand numbers of a picture (it has to grow with them: Karras
+    et al. 2020); they are computed every so many steps on this share of the batch; latent, width, rate,
+    contest: as for DCGAN.
     """
 
     turn: Tensor  # steps done: a buffer, so that a resumed training penalises the same steps
@@ -51,13 +53,13 @@ class R3GAN(DCGAN):
         width: int = 16,
         rate: float = 0.006,
         contest: float = 1.0,
-        gamma: float = 0.3,
+        gamma: float = 0.06,
         every: int = 8,
         share: float = 0.5,
     ) -> None:
         regular = {"gamma": gamma, "every": every, "share": share}
         super().__init__(shape, classes, latent=latent, width=width, rate=rate, contest=contest, **regular)
-        self.gamma, self.every, self.share = gamma, every, share
+        self.gamma, self.every, self.share = gamma * pixels(shape) / 1000, every, share
         self.register_buffer("turn", torch.zeros((), dtype=torch.long))
 
     def losses(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
