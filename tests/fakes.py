@@ -35,8 +35,6 @@ JOB = Job(
 class Numbers:
     """The workshop of numbers: a model is an error rate, its judge sees most errors."""
 
-    trained: list[str] = []  # every training that was really done, for tests of resuming
-
     def __init__(self, job: Job, options: Options, folder: Path, say: Say) -> None:
         self.seed = options.seed
 
@@ -74,7 +72,6 @@ class Numbers:
         return str(request)
 
     def train(self, model: str, folder: Path, say: Say) -> dict[str, Any]:
-        Numbers.trained.append(model)
         say.progress(0.5, "thinking")
         return {
             "name": model,

@@ -171,6 +171,9 @@ def run(
     ] = None,
     proof: Annotated[int | None, typer.Option(help="Fresh requests for the proof.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that train beside the run; 0 for none.")
+    ] = None,
     review: Annotated[
         bool, typer.Option("--review", help="A person gives the verdicts, at a small page.")
     ] = False,
@@ -200,6 +203,7 @@ def run(
         proof=proof,
         budget=budget,
         seed=seed,
+        workers=workers,
         lang=lang,
         review=review,
         reviews=reviews,

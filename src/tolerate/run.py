@@ -7,7 +7,7 @@ the run's folder, so that a killed run continues where it stood and ends with th
 
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tolerate import __version__, tables
 from tolerate.checks import Verdicts
+from tolerate.crew import Crew, Task, Tell
 from tolerate.errors import OptionError, RunError
 from tolerate.folder import RunFolder, write_whole
 from tolerate.named import attribute
@@ -31,6 +32,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Contents = NDArray[Any]  # [n, ...] what was made, one row an item
 AUTO = 0.995  # coverage from which a job counts as released automatically
+TRAINED = 0.7  # share of a model's stage that is its training
 SHOWN = 2000  # plain items kept of each model, for metrics and sheets
 PEOPLE = "people"  # the strategy that is left when nothing may be released
 
@@ -136,6 +138,7 @@ class Options:
     lang: str = "en"
     steps: int | None = None  # of training a model
     device: str = "auto"
+    workers: int | None = None  # processes that train beside the run; by default one a spare core
     board: bool = False  # TensorBoard's logs too
     reviews: int = 300  # items that the person judges under `review`
     review: bool = False  # a person gives the verdicts, in place of the reader
@@ -249,7 +252,9 @@ class _Run:
         """All stages in order."""
         began = time.monotonic()
         about = self.folder.once("prepared.json", self.workshop.about)
-        models = [self._model(name, share) for name, share in _shares(self.job.models)]
+        with Crew(self.options.workers) as crew:
+            trainings = {name: self._training(crew, name) for name in self.job.models}
+            models = [self._model(name, trainings[name]) for name in self.job.models]
         self.say.stage("certify")
         strategies = self.folder.once("strategies.json", self._strategies)
         best = self.folder.once("best.json", lambda: self._best(strategies))
@@ -282,17 +287,26 @@ class _Run:
         self.folder.finish()
         return dict(summary)
 
-    def _model(self, name: str, share: float) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Train one model, let it answer the sample of requests, measure it."""
+    def _training(self, crew: Crew, name: str) -> Task | None:
+        """The training of one model under way; None if it was done before."""
+        if (self.folder.path / "models" / name / "about.json").exists():
+            return None
+        return crew.submit(train_one, self.job, self.options, self.folder.path, name)
+
+    def _model(self, name: str, training: Task | None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Wait for one model's training, let it answer the sample of requests, measure it."""
         self.say.stage(name)
         folder = self.folder.path / "models" / name
         about = self.folder.once(
-            f"models/{name}/about.json", lambda: self.workshop.train(name, folder, self.say)
+            f"models/{name}/about.json", lambda: training.result(self._told) if training else _gone()
         )
-        self.say.progress(share, f"{name}: {self.job.labels} requests")
+        self.say.progress(TRAINED, f"{self.job.labels:,} requests")
         drawn = self.folder.once_arrays(f"drawn/{name}.npz", lambda: self._draw(name, folder))
         metrics = self.folder.once(f"models/{name}/metrics.json", lambda: self._measure(name, drawn))
         return {**about, "metrics": metrics}, drawn
+
+    def _told(self, share: float, text: str) -> None:
+        self.say.progress(share * TRAINED, text)
 
     def _draw(self, model: str, folder: Path) -> dict[str, NDArray[Any]]:
         """The sample's answers by every refining of one model: losses and scores, a row a request."""
@@ -507,6 +521,24 @@ def seed_for(seed: int, *purpose: str) -> int:
     return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 
+def train_one(job: Job, options: Options, path: Path, model: str, tell: Tell) -> dict[str, Any]:
+    """Train one model of a run; what the report tells of it. Runs in a worker."""
+    say = Telling(model, tell)
+    workshop: Workshop = attribute(job.workshop)(job, options, path, say)
+    return workshop.train(model, path / "models" / model, say)
+
+
+class Telling(Quiet):
+    """Progress of one training, told in a line."""
+
+    def __init__(self, model: str, tell: Tell) -> None:
+        self.model, self.tell = model, tell
+
+    def progress(self, share: float, text: str) -> None:
+        """Pass it on, with the model's name: others may train at the same time."""
+        self.tell(share, f"training {self.model}: {text}")
+
+
 @dataclass(frozen=True)
 class _Answers:
     """One strategy's answer to each request; without one (score NaN) the loss is 1 and it is never released."""
@@ -552,11 +584,6 @@ def _interval(wrong: int, count: int, confidence: float = 0.95) -> tuple[float, 
 def _released_by(best: Sequence[Mapping[str, Any]]) -> list[str]:
     """The strategies that release something at some tolerance, each once."""
     return list(dict.fromkeys(row["strategy"] for row in best if row["zone"] != "none"))
-
-
-def _shares(names: Sequence[str]) -> Iterator[tuple[str, float]]:
-    """Each name with the share of the work that is done before it."""
-    return ((name, place / len(names)) for place, name in enumerate(names))
 
 
 def _gone() -> Any:

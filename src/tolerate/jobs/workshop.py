@@ -28,7 +28,6 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]  # [n, channels, height, width]
 TWINS = 4  # of each model's drawings, those nearest to a training picture
-TRAINING = 0.7  # share of a model's stage that is its training
 NONE = "none"  # what a reader says of a drawing that shows no class
 FAMILIES = {"likelihood": "vae", "adversarial": "gan", "flow": "flow"}  # as the report colours them
 
@@ -215,7 +214,7 @@ class PictureWorkshop:
             folder=folder,
             device=options.device,
             board=options.board,
-            on_progress=lambda at: say.progress(at.share * TRAINING, str(at)),
+            on_progress=lambda at: say.progress(at.share, str(at)),
         )
         entry = ZOO.get(model)
         return {
