@@ -127,4 +127,4 @@ class DCGAN(GAN):
         )
 
     def recipe(self, pictures: int) -> Recipe:
-        return Recipe(steps=1200 if pictures < 10_000 else 4000, batch=32, ema=0.995)
+        return Recipe(steps=800 if pictures < 10_000 else 4000, batch=32, ema=0.995)

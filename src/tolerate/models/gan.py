@@ -108,7 +108,7 @@ class GAN(Model):
         )
 
     def recipe(self, pictures: int) -> Recipe:
-        return Recipe(steps=2000 if pictures < 10_000 else 6000, batch=32, ema=0.995)
+        return Recipe(steps=600 if pictures < 10_000 else 6000, batch=32, ema=0.995)
 
     def optimizers(self) -> Optimizers:
         return {
