@@ -6,7 +6,7 @@ from scipy.special import bdtr
 
 from tolerate.checks import CHECKS, JUDGES, Verdicts, find_check, find_judge
 from tolerate.checks.ink import fit_ink
-from tolerate.checks.own_error import OwnError, own_error
+from tolerate.checks.own_error import OwnError, own_error, own_error_of
 from tolerate.checks.prototypes import fit_prototypes
 from tolerate.errors import DataError, OptionError
 from tolerate.jobs.pictures_data import digits, split
@@ -57,6 +57,8 @@ def test_own_error_in_words_and_json() -> None:
         error.sentence("fr")
     with pytest.raises(DataError, match="expected one of each"):
         own_error(np.array([1]), np.array([1, 2]), ["a"])
+    with pytest.raises(DataError, match="no verdicts"):
+        own_error_of(Verdicts(np.array([]), []), ["a"])
 
 
 def test_ink_tells_blank_and_drowned_from_written() -> None:
@@ -66,6 +68,8 @@ def test_ink_tells_blank_and_drowned_from_written() -> None:
     check = fit_ink(real.images, real.labels, real.classes)
     verdicts = check(further.images, further.labels)
     assert isinstance(verdicts, Verdicts) and verdicts.losses.mean() < 0.02
+    error = own_error_of(verdicts, further.classes)
+    assert (error.pictures, error.misread, error.none) == (len(further), 0, verdicts.losses.sum())
     blank = check(np.zeros_like(further.images), further.labels)
     assert blank.losses.all() and set(blank.reads) == {"too little ink"}
     drowned = check(np.full(further.images.shape, 255, np.uint8), further.labels)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tolerate.checks import Verdicts
 from tolerate.errors import DataError, OptionError
 from tolerate.stats.bounds import binomial_upper
 
@@ -75,3 +76,18 @@ def own_error(read: NDArray[np.int64], truth: NDArray[np.int64], classes: Sequen
         )
     none = read == len(classes)
     return OwnError(len(read), int((~none & (read != truth)).sum()), int(none.sum()))
+
+
+def own_error_of(verdicts: Verdicts, classes: Sequence[str]) -> OwnError:
+    """Count any check's errors from its verdicts on real pictures, each asked for as what it is.
+
+    Wrong ones that it read as a class are misread; for the others it saw none of the classes.
+
+    >>> own_error_of(Verdicts(np.array([0.0, 1.0, 1.0]), ["a", "b", "too little ink"]), ["a", "b"])
+    OwnError(pictures=3, misread=1, none=1)
+    """
+    if not len(verdicts.losses):
+        raise DataError("there are no verdicts to count; expected one at least")
+    wrong = [read for read, loss in zip(verdicts.reads, verdicts.losses, strict=True) if loss > 0]
+    misread = sum(read in classes for read in wrong)
+    return OwnError(len(verdicts.losses), misread, len(wrong) - misread)
