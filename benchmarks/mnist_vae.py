@@ -16,6 +16,7 @@ A peer that is not there is left out, and the table says so.
 
 import contextlib
 import io
+import logging
 import os
 import sys
 import tempfile
@@ -131,9 +132,11 @@ def argv(*words: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """What is printed goes nowhere."""
+    """What is printed or logged goes nowhere."""
+    logging.disable(logging.WARNING)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
+    logging.disable(logging.NOTSET)
 
 
 def pythae(data: Mnist, seconds: float, seed: int) -> tuple[float, float]:

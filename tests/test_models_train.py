@@ -346,9 +346,9 @@ def test_a_discriminator_that_wins_is_noticed() -> None:
             slow = torch.optim.SGD(self.drawer.parameters(), 0.0)
             return {"drawer": slow, "viewer": torch.optim.Adam(self.viewer.parameters(), 0.01)}
 
-    lost = train(Unfair(SHAPE, 3), images, labels, steps=400, batch=32)
+    lost = train(Unfair(SHAPE, 3), images, labels, steps=200, batch=32)
     assert "discriminator-wins" in kinds(lost)
-    assert "discriminator-wins" not in kinds(train(Duel(SHAPE, 3), images, labels, steps=400, batch=32))
+    assert "discriminator-wins" not in kinds(train(Duel(SHAPE, 3), images, labels, steps=200, batch=32))
 
 
 def test_a_strong_discriminator_that_its_opponent_gains_on_has_not_won() -> None:

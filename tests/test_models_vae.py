@@ -196,11 +196,13 @@ def test_sharpness_makes_draws_as_crisp_as_pictures() -> None:
         assert sharpness(logits, images) == pytest.approx(factor, rel=0.02)
 
 
-@pytest.mark.parametrize("name", ["cvae", "vae-mixture"])
-def test_digits_are_read_as_requested(name: str, digits: tuple[Tensor, Tensor, SVC]) -> None:
-    """With the default recipe, by a reader that learned from other digits."""
+@pytest.mark.parametrize(("name", "steps"), [("cvae", 300), ("vae-mixture", None)])
+def test_digits_are_read_as_requested(
+    name: str, steps: int | None, digits: tuple[Tensor, Tensor, SVC]
+) -> None:
+    """At least 98 in 100, by a reader that learned from other digits."""
     images, labels, reader = digits
-    trained = train(build(name, (1, 8, 8), 10), images, labels)
+    trained = train(build(name, (1, 8, 8), 10), images, labels, steps=steps)
     wanted = torch.arange(3000) % 10
     read = reader.predict(draws(trained.model, wanted, seed=1).flatten(1).numpy())
     assert (read == wanted.numpy()).mean() >= 0.98

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from tolerate.models.layers import cosine, descend, one_hot, pixels, set_rate, waves
+from tolerate.models.layers import cosine, descend, one_hot, pixels, set_rate, small, waves
 from tolerate.models.model import Losses, Model, Optimizers, Recipe, Shape
 
 WAVES = 16  # sine and cosine pairs that tell a network the time
@@ -30,14 +30,14 @@ class Flow(Model):
         shape: Shape,
         classes: int,
         *,
-        hidden: int = 512,
+        hidden: int | None = None,
         blocks: int = 2,
         rounds: int = 10,
         rate: float = 1e-3,
     ) -> None:
         super().__init__(shape, classes, hidden=hidden, blocks=blocks, rounds=rounds, rate=rate)
         self.rounds, self.rate = rounds, rate
-        self.denoiser = Denoiser(pixels(shape), classes, hidden, blocks)
+        self.denoiser = Denoiser(pixels(shape), classes, hidden or (256 if small(shape) else 512), blocks)
 
     def recipe(self, pictures: int) -> Recipe:
         """Three passes, a minute on MNIST; averaged weights, since each step sees other times and noise."""

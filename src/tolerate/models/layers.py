@@ -43,13 +43,22 @@ def pixels(shape: tuple[int, int, int]) -> int:
     return math.prod(shape)
 
 
+def small(shape: tuple[int, int, int]) -> bool:
+    """Whether pictures are so small that narrow networks see all there is.
+
+    >>> small((1, 8, 8)), small((1, 28, 28))
+    (True, False)
+    """
+    return pixels(shape) <= 256
+
+
 def units(shape: tuple[int, int, int]) -> tuple[int, ...]:
     """Units of the hidden layers that suit pictures of a size.
 
     >>> units((1, 8, 8)), units((1, 28, 28))
     ((256, 256), (400, 400))
     """
-    return (256, 256) if pixels(shape) <= 256 else (400, 400)
+    return (256, 256) if small(shape) else (400, 400)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
