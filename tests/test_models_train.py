@@ -362,29 +362,25 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(
         f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
-        "from pathlib import Path; import os, torch\n"
+        "import torch\n"
+        "from pathlib import Path\n"
+        "import accelerate\n"
+        "from safetensors.torch import save_file\n"
         "from test_models_train import Duel, Mean, pictures, SHAPE\n"
         "from tolerate.models.model import seeded\n"
         "from tolerate.models.train import train\n"
-        "from safetensors.torch import save_file\n"
-        f"here, rank = Path({str(tmp_path)!r}), os.environ['RANK']\n"
-        "images, labels = pictures()\n"
-        "mean = train(Mean(SHAPE, 3), images, labels, steps=12, batch=16, folder=here / 'mean', device='cpu')\n"
-        "with seeded(int(rank)): duel = Duel(SHAPE, 3)\n"
-        "duel = train(duel, images, labels, steps=12, batch=16, ema=0.9, device='cpu')\n"
-        "for name, one in (('mean', mean), ('duel', duel)):\n"
-        "    save_file(one.model.state_dict(), here / f'{name}{rank}.safetensors')\n"
+        "def work():\n"
+        f"    here, rank = Path({str(tmp_path)!r}), torch.distributed.get_rank()\n"
+        "    images, labels = pictures()\n"
+        "    options = {'steps': 12, 'batch': 16, 'device': 'cpu'}\n"
+        "    mean = train(Mean(SHAPE, 3), images, labels, folder=here / 'mean', **options)\n"
+        "    with seeded(int(rank)): duel = Duel(SHAPE, 3)\n"
+        "    duel = train(duel, images, labels, ema=0.9, **options)\n"
+        "    for name, one in (('mean', mean), ('duel', duel)):\n"
+        "        save_file(one.model.state_dict(), here / f'{name}{rank}.safetensors')\n"
+        "accelerate.debug_launcher(work, num_processes=2)\n"
     )
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-        str(script),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     images, labels = pictures()
     alone = train(Mean(SHAPE, 3), images, labels, steps=12, batch=16).model.state_dict()
