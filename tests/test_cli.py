@@ -137,3 +137,19 @@ def test_a_certificate_can_be_verified_and_shown(tmp_path: Path) -> None:
     assert changed.returncode == 1 and changed.stdout
     promise.write_text("{}")
     assert tolerate("verify", promise, path).returncode == 2
+
+
+def test_strategies_are_compared(tmp_path: Path) -> None:
+    path = tmp_path / "all.csv"
+    rows = [
+        f"{name},{int(i % 4 == 0) if name == 'cheap' else 0},{cost}"
+        for name, cost in (("cheap", 1), ("dear", 3))
+        for i in range(400)
+    ]
+    path.write_text("model,wrong,spent\n" + "\n".join(rows) + "\n")
+    words = ("compare", path, "--strategy", "model", "--loss", "wrong", "--cost", "spent", "--review", "9")
+    strict = json.loads(tolerate(*words, "-t", "5%", "--json").stdout)
+    assert [(row["strategy"], row["cost"]) for row in strict] == [("dear", 3.0), ("cheap", 9.0)]
+    loose = tolerate(*words, "-t", "40%")
+    assert loose.returncode == 0 and loose.stdout.startswith("cheap")
+    assert tolerate(*words, "-t", "0.1%").returncode == 1

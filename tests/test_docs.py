@@ -12,35 +12,46 @@ import pytest
 from tolerate.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "README.zh.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 ELSEWHERE = {  # commands that a test of their own runs, or that need a person
     "make": "test_the_make_targets_exist",
     "pip": "the make targets install",
     "tolerate run digits": "tests/test_digits.py",
     "tolerate run mnist": "tests/test_digits.py",
     "tolerate run pictures": "tests/test_digits.py",
-    "tolerate audit": "tests/test_cli.py",
 }
 
 
 def commands(page: Path) -> list[str]:
     """The indented lines of a page that call one of our commands."""
-    lines = [line.split("#")[0].strip() for line in page.read_text("utf-8").splitlines() if line.startswith("    ")]
+    lines = [
+        line.split("#")[0].strip() for line in page.read_text("utf-8").splitlines() if line.startswith("    ")
+    ]
     return [line for line in lines if line.split(" ")[0] in ("tolerate", "make", "pip")]
 
 
 def python(page: Path) -> list[str]:
-    return [text for text in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.S) if ">>>" not in text]
+    return [
+        text
+        for text in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.S)
+        if ">>>" not in text
+    ]
 
 
 def answers(folder: Path) -> None:
     """A table such as the pages speak of: confident answers are right, two to a question."""
     rng = np.random.default_rng(0)
-    lines = ["question,confidence,wrong"]
+    lines = ["question,model,confidence,wrong"]
     for question in range(1000):
-        for confidence in rng.random(2):
-            lines.append(f"q{question},{confidence:.4f},{int(rng.random() > confidence**0.1)}")
+        for model, confidence in zip(("small", "large"), rng.random(2), strict=True):
+            lines.append(f"q{question},{model},{confidence:.4f},{int(rng.random() > confidence**0.1)}")
     (folder / "answers.csv").write_text("\n".join(lines) + "\n")
+    (folder / "batch.csv").write_text("text\n" + "".join(f"text {i}\n" for i in range(2000)))
 
 
 def here(page: Path) -> str:
@@ -69,7 +80,9 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
             continue
         words = [sys.executable, "-m", *shlex.split(command)]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-        assert done.returncode in (0, 1) and not (done.returncode and done.stderr), f"{command}\n{done.stderr}"
+        assert done.returncode in (0, 1) and not (done.returncode and done.stderr), (
+            f"{command}\n{done.stderr}"
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=here)
@@ -87,7 +100,9 @@ def test_the_make_targets_exist() -> None:
 
 def test_every_command_is_in_the_docs() -> None:
     text = "\n".join(page.read_text("utf-8") for page in PAGES)
-    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    names = [
+        command.name or command.callback.__name__ for command in app.registered_commands if command.callback
+    ]
     assert [name for name in names if f"tolerate {name}" not in text] == []
 
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from tolerate.records import Decision as Decision
     from tolerate.records import Table as Table
     from tolerate.stats.audit import Audit as Audit
+    from tolerate.stats.strategy import compare as compare
     from tolerate.stats.threshold import certify as certify
+    from tolerate.stats.verify import verify as verify
+    from tolerate.stats.watch import Watch as Watch
     from tolerate.tables import read as read
 
 _WHERE = {
@@ -33,8 +36,11 @@ _WHERE = {
     "RunError": "tolerate.errors",
     "Table": "tolerate.records",
     "TolerateError": "tolerate.errors",
+    "Watch": "tolerate.stats.watch",
     "certify": "tolerate.stats.threshold",
+    "compare": "tolerate.stats.strategy",
     "read": "tolerate.tables",
+    "verify": "tolerate.stats.verify",
 }
 
 __all__ = [*_WHERE]

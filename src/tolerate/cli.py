@@ -392,6 +392,52 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command(
+    epilog="Example: tolerate compare answers.csv --strategy model --loss wrong --score confidence -t 5% --review 2"
+)
+def compare(
+    table: Annotated[Path, typer.Argument(help="Labelled items of all strategies, one row an item.")],
+    strategy: Annotated[str, typer.Option(help="Column that names the strategy (model, prompt, ...).")],
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            "--tolerance", "-t", parser=share, metavar="SHARE", help="Largest acceptable risk: 2% or 0.02."
+        ),
+    ],
+    loss: Loss = "loss",
+    score: Score = None,
+    cluster: Cluster = None,
+    cost: Annotated[
+        str | None, typer.Option(help="Column of what making the item cost. By default nothing.")
+    ] = None,
+    review: Annotated[float, typer.Option(help="Price of a person's look at one item.")] = 1.0,
+    confidence: Confidence = 0.95,
+    as_json: Json = False,
+    lang: Lang = "",
+) -> None:
+    """Which way of doing the job is the cheapest? All the promises hold together, so one may choose.
+
+    Exits with 1 if none of them may release anything.
+    """
+    from tolerate import stats, tables
+    from tolerate.words import brief
+
+    lang = speak(lang)
+    parts, costs = tables.read_strategies(table, strategy, cost, loss=loss, score=score, cluster=cluster)
+    rows = stats.compare(parts, costs, tolerance=tolerance, confidence=confidence, review=review)
+    if as_json:
+        found = [
+            {"strategy": row.name, "cost": row.cost, "certificate": row.certificate.to_json()} for row in rows
+        ]
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        width = max(len(row.name) for row in rows)
+        for row in rows:
+            print(f"{row.name:{width}}  {row.cost:10.4g}  {brief(row.certificate, lang)}")
+    if not any(row.certificate.proven for row in rows):
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: tolerate audit batch.csv --tolerance 2% --plan   then the same without --plan")
 def audit(
     table: Annotated[

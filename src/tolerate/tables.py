@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,6 +53,31 @@ def read(
         names=names,
         sha256=sha256(path),
     )
+
+
+def read_strategies(
+    path: str | Path, strategy: str, cost: str | None, **roles: str | None
+) -> tuple[dict[str, Table], dict[str, float]]:
+    """One table a strategy, and what making an item cost by each on average (0 without a cost column)."""
+    path = Path(path)
+    whole = read(path, **roles)  # type: ignore[arg-type]
+    named = np.array(read_texts(path, [strategy])[strategy])
+    spent = np.zeros(len(whole)) if cost is None else read_numbers(path, cost)
+    if np.isnan(spent).any():
+        raise DataError(f'row {_row(np.isnan(spent))} of {path} has no cost in column "{cost}"')
+    parts = {str(name): named == name for name in dict.fromkeys(named.tolist())}
+    return (
+        {name: _rows(whole, mask) for name, mask in parts.items()},
+        {name: float(spent[mask].mean()) for name, mask in parts.items()},
+    )
+
+
+def _rows(table: Table, mask: NDArray[np.bool_]) -> Table:
+    """Some rows of a table, in every column."""
+    columns = ("losses", "scores", "clusters", "slices", "weights")
+    kept = {name: getattr(table, name) for name in columns}
+    some = {name: None if column is None else column[mask] for name, column in kept.items()}
+    return replace(table, **some, sha256=None)
 
 
 def sha256(path: Path) -> str:

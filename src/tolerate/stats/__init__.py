@@ -1,5 +1,6 @@
 """The promise: bounds, tests and plans on labelled samples. NumPy and SciPy only; reads no file, prints nothing."""
 
 from tolerate.stats.threshold import certify
+from tolerate.stats.verify import Verification, verify
 
-__all__ = ["certify"]
+__all__ = ["Verification", "certify", "verify"]
