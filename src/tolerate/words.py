@@ -225,8 +225,8 @@ SENTENCES = {  # English, Chinese; the same names in braces
         "每一行都是独立抽取的（未给出分组：同一问题、文档或通话的条目不独立）",
     ),
     "clusters": (
-        "clusters ({cluster}) were drawn independently, each with all of its items",
-        "各组（{cluster}）独立抽取，且每组包含其全部条目",
+        "clusters were drawn independently, each with all of its items",
+        "各组独立抽取，且每组包含其全部条目",
     ),
     "largest": (
         "no cluster to come is larger than {size}",
@@ -245,8 +245,8 @@ SENTENCES = {  # English, Chinese; the same names in braces
         "若错误率与现有样本相同，约需 {labels} 个标注（现有 {now} 个）才可能证明其中 {share} 可放行",
     ),
     "hopeless": (
-        "no number of labels will prove it with these scores: even the best-scored items were wrong too often",
-        "以目前的分数，再多标注也无法证明：连得分最高的条目也错得过多",
+        "more labels with these scores will hardly help: even the best-scored items were wrong too often",
+        "以目前的分数，增加标注恐怕无济于事：连得分最高的条目也错得过多",
     ),
     "today": (
         "these labels prove a tolerance of {tolerance} for {share} of items",

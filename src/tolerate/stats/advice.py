@@ -47,7 +47,7 @@ def _labels(given: Sample, tolerances: Mapping[str, float], delta: float) -> str
 def _needed(given: Sample, name: str, tolerance: float, delta: float) -> tuple[float, float]:
     """The fewest labels that would probably prove a part, and that part's share."""
     best = (np.inf, 0.0)
-    for share, rate in zip(*_rates(given, name), strict=True):
+    for share, rate in zip(*_rates(given, name, tolerance), strict=True):
         size = float(zero_failure_size(tolerance, delta))
         while rate < tolerance and size / share < best[0]:
             if _chance(int(size), rate, tolerance, delta) >= LIKELY:
@@ -64,13 +64,13 @@ def _chance(size: int, rate: float, tolerance: float, delta: float) -> float:
     return float(bdtr(most, size, rate)) if most >= 0 else 0.0
 
 
-def _rates(given: Sample, name: str) -> tuple[Floats, Floats]:
-    """Error rates seen in the top 10%, 20% ... 100% of the sample, drawn towards one half by one label."""
+def _rates(given: Sample, name: str, tolerance: float) -> tuple[Floats, Floats]:
+    """Error rates seen in the top 10%, 20% ... 100% of the sample; half an error where none was seen."""
     shares = np.arange(1, 11) / 10 if given.scores is not None else np.ones(1)
     order = np.argsort(-bottomed(given), kind="stable")
     wrong = np.concatenate([[0.0], np.cumsum(given.losses[name][order])])
     sizes = np.ceil(shares * len(given)).astype(np.int64)
-    return shares, (wrong[sizes] + 0.5) / (sizes + 1)
+    return shares, np.where(wrong[sizes] > 0, wrong[sizes], np.minimum(0.5, tolerance * sizes / 3)) / sizes
 
 
 def _rounded(labels: float) -> int:

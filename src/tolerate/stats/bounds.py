@@ -29,8 +29,8 @@ def binomial_p(errors: ArrayLike, n: ArrayLike, tolerance: ArrayLike) -> Floats:
     0.09944026
     """
     errors, n = np.asarray(errors, np.float64), np.asarray(n, np.float64)
-    p = bdtr(np.minimum(errors, n), np.maximum(n, 1).astype(np.int64), tolerance)
-    return np.where(errors >= n, 1.0, p)
+    p = bdtr(np.clip(errors, 0, n), np.maximum(n, 1).astype(np.int64), tolerance)
+    return np.where(errors >= n, 1.0, np.where(errors < 0, 0.0, p))
 
 
 def binomial_upper(errors: ArrayLike, n: ArrayLike, confidence: ArrayLike) -> Floats:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from tolerate.records import Floats
-from tolerate.stats.prefixes import Found, Tolerances
+from tolerate.stats.prefixes import EVERYTHING_SHARE, Found, Tolerances
 from tolerate.stats.ranked import EVERYTHING
 from tolerate.stats.samples import Sample
 from tolerate.stats.totals import EVERY_ROW, Totals, totals
@@ -26,7 +26,6 @@ from tolerate.stats.walk import walk
 
 DESIGN = 0.2  # share of the clusters that fixes thresholds and start; the rest tests
 STEPS = 40  # thresholds of the walk, at even shares of the design part
-EVERYTHING_SHARE = 0.1  # of the level, for the test of everything at once, by all clusters
 METHOD = "betting tests (arXiv 2010.09686) of cluster totals, fixed sequence (LTT, arXiv 2110.01052)"
 
 

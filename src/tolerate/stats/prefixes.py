@@ -2,7 +2,7 @@
 
 Let v be the (k+1)-th largest score of n independent rows. Given v, the rows scored above v are an
 independent sample of what "release above v" releases; for 0/1 losses the binomial test of their
-errors is exact. Everything is tested first, at a tenth of the level, because a set that is fine as
+errors is exact. Everything is tested first, at an eighth of the level, because a set that is fine as
 a whole should not hang on its first steps; the walk has the rest.
 
 Why the walk is valid although its prefixes depend on the scores: only the first unsafe prefix
@@ -26,7 +26,7 @@ from tolerate.stats.start import History, best_start
 from tolerate.stats.totals import EVERY_ROW, totals
 from tolerate.stats.walk import Sizes, critical, sizes, thinned, walk, zero_failure_size
 
-EVERYTHING_SHARE = 0.1  # of the level, for the test of everything at once
+EVERYTHING_SHARE = 0.12  # of the level, for the test of everything at once
 GRADED_STEP = 1.05  # graded losses: each test reads its rows anew, so prefixes are wider apart
 BINOMIAL = "exact binomial tests of score prefixes, fixed sequence (LTT, arXiv 2110.01052)"
 BETTING = "betting tests (arXiv 2010.09686) of score prefixes, fixed sequence (LTT, arXiv 2110.01052)"
@@ -49,9 +49,9 @@ class Found:
 class Steps:
     """The prefixes of a walk: how many rows each asks for, the edge it lies above, and the rows it gets."""
 
-    sizes: Sizes
+    sizes: Sizes  # asked for
     edges: Scores
-    rows: NDArray[np.int64]  # fewer than asked for where scores are tied or missing
+    rows: NDArray[np.int64]  # got, increasing; other than asked for where scores are tied or missing
     n: int
 
     @property
@@ -118,8 +118,8 @@ def _walk(
         return Found("nothing", None, method)
     steps = _steps(order, tried)
     share = best_start(n, hardest, level, history)
-    start = _possible(int(np.searchsorted(tried, share * n - 0.5)), steps, hardest, level)
-    last = walk(len(tried), start, passes(steps, level))
+    start = _possible(int(np.searchsorted(steps.rows, share * n - 0.5)), steps, hardest, level)
+    last = walk(len(steps.sizes), start, passes(steps, level))
     return _found(last, steps, method)
 
 
@@ -132,8 +132,16 @@ def _first_level(order: Ranked, tolerance: float, delta: float) -> float:
 
 
 def _steps(order: Ranked, tried: Sizes) -> Steps:
-    edges = order.edges(tried)
-    return Steps(tried, edges, np.where(tried == len(order), len(order), order.above(edges)), len(order))
+    """The prefixes of these sizes; where a size cuts a group of tied scores, the rows above it and with it."""
+    n = len(order)
+    above = order.edges(tried)
+    inside = order.edges(tried - 1)  # the score of the last row asked for
+    tied = (tried < n) & (inside == above) & (inside > -np.inf)
+    edges = np.concatenate([above, np.nextafter(inside[tied], inside.dtype.type(-np.inf))])
+    asked = np.concatenate([tried, tried[tied]])
+    rows = np.where(asked == n, n, order.above(edges))
+    _, first = np.unique(rows, return_index=True)
+    return Steps(asked[first], edges[first], rows[first], n)
 
 
 def _binomial(order: Ranked, steps: Steps, tolerances: Tolerances, level: float) -> Callable[[int], bool]:

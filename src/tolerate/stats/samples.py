@@ -45,6 +45,11 @@ class Sample:
         """How many independent sampling units there are."""
         return len(self) if self.clusters is None else int(self.clusters.max()) + 1
 
+    @classmethod
+    def of_table(cls, table: Table) -> "Sample":
+        """The sample of a table, checked."""
+        return sample(table, None, None, None, None, None)
+
     def part(self, rows: NDArray[Any]) -> "Sample":
         """The sample of some rows only (a mask or indices)."""
         clusters = None if self.clusters is None else codes(self.clusters[rows])

@@ -9,11 +9,11 @@ Only power depends on any of this: a bad guess costs coverage, never the promise
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tolerate.errors import DataError
 from tolerate.records import Floats
 from tolerate.stats.samples import loss_column, score_column
 from tolerate.stats.walk import Sizes, critical, sizes, thinned, zero_failure_size
@@ -24,6 +24,7 @@ RISES = (0.0, 0.3, 0.7, 1.0, 1.5, 2.5, 4.0, 7.0, 12.0)  # mean over all items
 BENDS = (0.6, 1.0, 1.5, 2.5, 4.0)
 TOPS = ((0.02, 3.0), (0.05, 2.0), (0.1, 2.0), (0.02, 8.0), (0.1, 4.0))  # share of the top, its error rate
 OVERCONFIDENT = 0.2  # prior weight of the curves with such a top
+BINS = 200  # that a history is reduced to
 START_STEP = 1.03  # starts tried are this far apart
 DRAWS = 4000
 NEARLY = 0.998  # of the best expectation: the strictest start that has this much is taken
@@ -31,27 +32,37 @@ NEARLY = 0.998  # of the best expectation: the strictest start that has this muc
 
 @dataclass(frozen=True)
 class History:
-    """Earlier labelled data, reduced to its order: losses from the best score to the worst."""
+    """Earlier labelled data, reduced to its order: losses from the best score to the worst, in equal bins."""
 
-    losses: Floats
+    wrong: Floats  # [bins] summed losses
+    rows: Floats  # [bins]
 
     def within(self, shares: Floats) -> tuple[Floats, Floats]:
-        """Summed losses and rows between consecutive shares of the ranking (each row in one bin)."""
-        places = np.round(shares * len(self.losses)).astype(np.int64)
-        cumulated = np.concatenate([[0.0], np.cumsum(self.losses)])
-        return np.diff(cumulated[places]), np.diff(places).astype(np.float64)
+        """Summed losses and rows between consecutive shares of the ranking, spread evenly inside a bin."""
+        edges = np.linspace(0, 1, len(self.rows) + 1)
+        columns = (np.concatenate([[0.0], np.cumsum(column)]) for column in (self.wrong, self.rows))
+        wrong, rows = (np.diff(np.interp(shares, edges, column)) for column in columns)
+        return wrong, rows
 
-    def told(self) -> dict[str, Any]:
-        """What a certificate keeps of it, enough to recompute the start."""
-        wrong, rows = self.within(np.linspace(0, 1, 101))
-        return {"wrong": wrong.tolist(), "rows": rows.tolist()}
+    def told(self) -> dict[str, list[float]]:
+        """What a certificate keeps of it: enough to recompute the start."""
+        return {"wrong": self.wrong.tolist(), "rows": self.rows.tolist()}
 
 
 def history_of(losses: ArrayLike, scores: ArrayLike) -> History:
     """History from arrays; rows without a score rank last."""
-    column = score_column(scores)
+    column, values = score_column(scores), loss_column(losses, "history losses")
+    if column.shape != values.shape:
+        raise DataError(
+            f"history has {len(values)} losses but scores of shape {column.shape}; expected one each"
+        )
     order = np.argsort(-np.where(np.isnan(column), -np.inf, column), kind="stable")
-    return History(loss_column(losses, "history losses")[order])
+    bins = min(BINS, len(values))
+    place = np.arange(len(values)) * bins // len(values)
+    return History(
+        wrong=np.bincount(place, weights=values[order], minlength=bins).astype(np.float64),
+        rows=np.bincount(place, minlength=bins).astype(np.float64),
+    )
 
 
 def best_start(n: int, tolerance: float, delta: float, history: History | None = None) -> float:

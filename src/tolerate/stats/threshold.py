@@ -81,20 +81,34 @@ def certify(
     """
     given = sample(table, losses, scores, clusters, slices, weights)
     tolerances = tolerances_of(tolerance, list(given.losses))
-    delta = (1 - share(confidence, "confidence", 0.95)) / _count(comparisons)
-    past = history_of(*history) if history is not None else None
     options: dict[str, Any] = {
-        "comparisons": comparisons,
-        "seed": seed,
+        "comparisons": _count(comparisons),
+        "each_slice": bool(each_slice),
+        "seed": int(seed),
         "largest_cluster": largest_cluster,
-        "each_slice": each_slice,
     }
-    if each_slice and given.slices is None:
+    if history is not None:
+        options["history"] = history_of(*history).told()
+    return certify_sample(given, tolerances, share(confidence, "confidence", 0.95), options, losses_by)
+
+
+def certify_sample(
+    given: Sample, tolerances: Mapping[str, float], confidence: float, options: dict[str, Any], losses_by: str
+) -> Certificate:
+    """The certificate of a checked sample, by the options that it then carries."""
+    if options["each_slice"] and given.slices is None:
         raise OptionError("each_slice=True needs slices; give slices= or a table with a slice column")
-    found = find(given, tolerances, delta, history=past, seed=seed, largest=largest_cluster)
-    if past is not None:
-        options["history"] = past.told()
-    return _certificate(given, found, tolerances, delta, float(confidence), options, losses_by)
+    delta = (1 - confidence) / options["comparisons"]
+    past = options.get("history")
+    found = find(
+        given,
+        tolerances,
+        delta,
+        history=None if past is None else History(np.array(past["wrong"]), np.array(past["rows"])),
+        seed=options["seed"],
+        largest=options["largest_cluster"],
+    )
+    return _certificate(given, found, tolerances, delta, confidence, options, losses_by)
 
 
 def find(
@@ -175,7 +189,7 @@ def _assumptions(given: Sample, options: Mapping[str, Any]) -> tuple[str, ...]:
     if not given.named_clusters:
         said.append(sentence("rows"))
     elif given.clusters is not None:
-        said.append(sentence("clusters", cluster=given.names.get("cluster", "as given")))
+        said.append(sentence("clusters"))
         said.append(sentence("largest", size=number(largest_of(given, options["largest_cluster"]))))
     if given.weights is not None:
         said.append(sentence("weights", size=number(largest_of(given, options["largest_cluster"]))))
