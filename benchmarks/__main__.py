@@ -21,7 +21,9 @@ def main(names: list[str]) -> int:
     failed = 0
     for name in names or NAMES:
         print(f"\n=== {name}\n", flush=True)
-        failed += subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], cwd=HERE.parent).returncode != 0
+        failed += (
+            subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], cwd=HERE.parent).returncode != 0
+        )
     return failed
 
 

@@ -69,7 +69,9 @@ class Console:
             print(f"[{done:4.0%}] {self._name} {text}{ahead}".rstrip(), file=sys.stderr, flush=True)
 
     def _write(self, text: str) -> None:
-        if self.log is not None and (self.log.parent / "run.json").exists():  # never in a folder that is no run
+        if (
+            self.log is not None and (self.log.parent / "run.json").exists()
+        ):  # never in a folder that is no run
             with self.log.open("a", encoding="utf-8") as file:
                 file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
 

@@ -120,7 +120,9 @@ class Certificate(_Record):
     assumptions: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()  # what would be needed, when little or nothing is proven
     slices: tuple[dict[str, Any], ...] = ()  # one line a slice: name, labels, released, risk_seen, risk_bound
-    risks: tuple[dict[str, Any], ...] = ()  # one line a loss, if several: name, tolerance, risk_seen, risk_bound
+    risks: tuple[
+        dict[str, Any], ...
+    ] = ()  # one line a loss, if several: name, tolerance, risk_seen, risk_bound
     losses_by: str = ""  # who gave the losses, and what is known of their own error
     names: dict[str, str] = field(default_factory=dict)  # role -> column in the table
     options: dict[str, Any] = field(default_factory=dict)  # what `verify` needs to recompute it

@@ -490,7 +490,7 @@ class _Run:
         """The fresh items of the chosen strategy with what was decided of each, pictures included."""
         out = released(certificate.scope, certificate.threshold, fresh["scores"])
         decisions = [Decision.RELEASE if free else Decision.REVIEW for free in out]
-        columns = {
+        columns: dict[str, Any] = {
             "item": np.arange(len(decisions)),
             "asked": [self.workshop.asked(int(request)) for request in fresh["requests"]],
             "strategy": [main.name] * len(decisions),

@@ -111,7 +111,7 @@ def _parted(row: Row, fresh: Mapping[str, Arrays]) -> tuple[NDArray[np.int64], N
 
 def released(scope: str, threshold: float | None, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which answers a rule releases, for many scores at once; where there is no answer, nothing."""
-    if scope == "above":
+    if scope == "above" and threshold is not None:
         return np.asarray(scores >= threshold)
     return ~np.isnan(scores) if scope == "all" else np.zeros(len(scores), dtype=bool)
 

@@ -76,7 +76,7 @@ def _rows(table: Table, mask: NDArray[np.bool_]) -> Table:
     """Some rows of a table, in every column."""
     columns = ("losses", "scores", "clusters", "slices", "weights")
     kept = {name: getattr(table, name) for name in columns}
-    some = {name: None if column is None else column[mask] for name, column in kept.items()}
+    some: dict[str, Any] = {name: None if at is None else at[mask] for name, at in kept.items()}
     return replace(table, **some, sha256=None)
 
 

@@ -90,6 +90,11 @@ def check_items(job: Job, items: Path, options: Options, out: Path, say: Say) ->
     requests = np.array([classes.index(name) for name in listed["asked"]], dtype=np.int64)
     contents = workshop.open_items([items / name for name in listed["item"]])
     verdicts, scores = workshop.check(contents, requests), workshop.score(contents, requests)
-    columns = {**listed, "read": list(verdicts.reads), "score": scores, "loss": verdicts.losses}
+    columns: dict[str, Any] = {
+        **listed,
+        "read": list(verdicts.reads),
+        "score": scores,
+        "loss": verdicts.losses,
+    }
     tables.write(out, columns)
     return Checked(len(requests), int((verdicts.losses > 0).sum()), out)

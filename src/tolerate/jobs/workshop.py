@@ -129,12 +129,14 @@ class PictureWorkshop:
     @cached_property
     def reader(self) -> Check:
         """The check: taught on real pictures that nothing else has seen, when first asked."""
-        return self._taught("reader", find_check(self.job.check))
+        check: Check = self._taught("reader", find_check(self.job.check))
+        return check
 
     @cached_property
     def judge(self) -> Judge:
         """Cheaper than the reader, with pictures of its own; it only ranks."""
-        return self._taught("judge", find_judge(self.job.judge))
+        judge: Judge = self._taught("judge", find_judge(self.job.judge))
+        return judge
 
     def _taught(self, purpose: str, maker: Callable[..., Any]) -> Any:
         part = self.part(purpose)

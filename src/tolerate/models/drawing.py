@@ -3,7 +3,6 @@
 import time
 from functools import lru_cache
 from pathlib import Path
-
 from typing import Any
 
 import numpy as np
@@ -69,7 +68,7 @@ def likelihood(
     """
     import torch
 
-    model = _model(folder)
+    model: Any = _model(folder)
     if not hasattr(model, "bound"):
         return {}
     seen, truth = torch.as_tensor(images), torch.as_tensor(labels)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tolerate.records import Floats
 from tolerate.stats.samples import Sample
 
 Scores = NDArray[np.floating[Any]]
@@ -47,7 +46,7 @@ def ranked(given: Sample) -> Ranked:
     scores = bottomed(given)
     return Ranked(
         scores=np.sort(scores),
-        wrong={name: np.sort(scores[losses == 1]) for name, losses in given.losses.items()},
+        wrong={name: np.sort(np.extract(losses != 0, scores)) for name, losses in given.losses.items()},
     )
 
 
@@ -68,8 +67,3 @@ def threshold_above(edge: float, kind: np.dtype[Any]) -> float:
 
 def _above(ascending: Scores, edges: ArrayLike) -> NDArray[np.int64]:
     return len(ascending) - np.searchsorted(ascending, edges, side="right")
-
-
-def shares(edges: Floats, given: Ranked) -> Floats:
-    """The share of the sample above each edge."""
-    return given.above(edges) / max(1, len(given))

@@ -25,6 +25,7 @@ BENDS = (0.6, 1.0, 1.5, 2.5, 4.0)
 TOPS = ((0.02, 3.0), (0.05, 2.0), (0.1, 2.0), (0.02, 8.0), (0.1, 4.0))  # share of the top, its error rate
 OVERCONFIDENT = 0.2  # prior weight of the curves with such a top
 BINS = 200  # that a history is reduced to
+STARTS = 120  # tried at most
 START_STEP = 1.03  # starts tried are this far apart
 DRAWS = 4000
 NEARLY = 0.998  # of the best expectation: the strictest start that has this much is taken
@@ -84,7 +85,8 @@ def _start_without_history(n: int, tolerance: float, delta: float) -> float:
 
 
 def _start(n: int, tolerance: float, delta: float, history: History | None) -> float:
-    tried = thinned(sizes(n, tolerance, delta), START_STEP)
+    tried = sizes(n, tolerance, delta)
+    tried = thinned(tried, max(START_STEP, (n / tried[0]) ** (1 / STARTS)))
     edges = np.concatenate([[0], tried]) / n
     curves, belief = risk_curves((edges[1:] + edges[:-1]) / 2, tolerance)
     belief = np.log(belief)
