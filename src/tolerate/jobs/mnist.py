@@ -12,8 +12,8 @@ JOB = Job(
     tolerances=TOLERANCES,
     models=MODELS,
     refine=REFINE,
-    labels=6000,
-    proof=4000,
+    labels=4000,
+    proof=3000,
     prices=PRICES,
     example="tolerate run mnist --data MNIST --budget 60s",
 )
