@@ -1,0 +1,107 @@
+"""What a certificate says, in English and Chinese: nothing more than was proven, and nothing that cannot be read."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tolerate.errors import OptionError
+from tolerate.records import Certificate
+from tolerate.stats import certify
+from tolerate.words import SENTENCES, brief, chinese, number, percent, say_certificate, sentence
+
+N = np.arange(2000)
+CERTS = {
+    "all": certify(losses=np.zeros(200), tolerance=0.05),
+    "above": certify(losses=N > 1200, scores=-N / 2000, tolerance=0.02),
+    "nothing": certify(losses=np.ones(200), scores=np.arange(200), tolerance=0.02),
+    "clusters": certify(losses=np.zeros(2000), clusters=N // 4, tolerance=0.05),
+    "two": certify(
+        losses={"wrong": N > 1500, "harmful": N > 1800},
+        scores=-N,
+        tolerance={"wrong": 0.05, "harmful": 0.01},
+    ),
+}
+
+
+def test_the_kinds_are_what_they_are_called() -> None:
+    assert {name: cert.scope for name, cert in CERTS.items()} == {
+        "all": "all",
+        "above": "above",
+        "nothing": "nothing",
+        "clusters": "all",
+        "two": "above",
+    }
+
+
+@pytest.mark.parametrize("name", sorted(CERTS))
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_certificate_names_tolerance_confidence_and_labels(name: str, lang: str) -> None:
+    cert = CERTS[name]
+    for said in (brief(cert, lang), say_certificate(cert, lang)):
+        assert percent(cert.tolerance) in said and percent(cert.confidence) in said
+        assert f"{cert.labels:,}" in said
+        assert "None" not in said and "nan" not in said and "{" not in said
+
+
+@pytest.mark.parametrize("name", sorted(CERTS))
+def test_chinese_is_chinese(name: str) -> None:
+    said = say_certificate(CERTS[name], "zh")
+    assert not re.search(r"[a-z]{4,}", said.replace("wrong", "").replace("harmful", ""))
+
+
+def test_english_in_full() -> None:
+    promise, evidence = say_certificate(CERTS["clusters"]).split("\n")
+    assert promise == "Every item may be released: with 95% confidence the risk among them is at most 5%."
+    assert "2,000 labelled items in 500 independent clusters" in evidence
+    assert "no cluster to come is larger than 4" in evidence
+
+
+def test_nothing_is_never_dressed_up() -> None:
+    said = say_certificate(CERTS["nothing"])
+    assert said.startswith("Nothing may be released") and "Not part of the promise" in said
+    assert brief(CERTS["nothing"]).startswith("release nothing")
+    assert "不可放行" in brief(CERTS["nothing"], "zh")
+
+
+def test_short_form() -> None:
+    said = brief(CERTS["above"])
+    assert re.fullmatch(
+        r"release when score >= -0\.\d+: [\d.]+% of items, at most 2% wrong \(95% sure; 2,000 labels\)", said
+    )
+    assert "5% wrong, 1% harmful" in brief(CERTS["two"])
+
+
+def test_str_is_the_full_text() -> None:
+    assert str(CERTS["all"]) == say_certificate(CERTS["all"], "en")
+
+
+def test_the_names_of_columns_are_used() -> None:
+    cert = Certificate.from_json({**CERTS["above"].to_json(), "names": {"score": "sure"}})
+    assert "sure >=" in brief(cert) and "sure >=" in brief(cert, "zh")
+
+
+@pytest.mark.parametrize("value", [0.0001, 0.001, 0.0195, 0.02, 0.5, 0.9999, 1.0])
+def test_a_percentage_keeps_one_from_hundred(value: float) -> None:
+    shown = float(percent(value).rstrip("%")) / 100
+    assert shown == pytest.approx(value, rel=0.06, abs=6e-4) and (shown < 1 or value == 1)
+
+
+@pytest.mark.parametrize("value", [0.81, 0.123456, -0.98765, 1e-7, 12345.678, 0.0, 7.0])
+def test_a_shown_threshold_is_never_more_lenient(value: float) -> None:
+    assert float(number(value)) >= value * (1 - 1e-8) - 1e-12 if value >= 0 else float(number(value)) >= value
+
+
+@pytest.mark.parametrize("key", sorted(SENTENCES))
+def test_every_sentence_has_both_languages_with_the_same_figures(key: str) -> None:
+    english, other = SENTENCES[key]
+    names = set(re.findall(r"\{(\w+)\}", english))
+    assert names == set(re.findall(r"\{(\w+)\}", other))
+    values = {name: f"7{i}" for i, name in enumerate(sorted(names))}
+    assert chinese(sentence(key, **values)) == other.format(**values)
+
+
+def test_an_unknown_sentence_stays_and_an_unknown_language_is_refused() -> None:
+    assert chinese("as the lawyer wrote") == "as the lawyer wrote"
+    with pytest.raises(OptionError, match="known: en, zh"):
+        brief(CERTS["all"], "fr")
