@@ -66,7 +66,10 @@ def fit_features(
     on_progress: Callable[[float], None] | None = None,
 ) -> OwnFeatures:
     """Teach a feature network on its own real pictures; the same for the same pictures and seed."""
-    course = course or Course(width=8, neck=NECK, steps=400 if len(images) < 2000 else 600, nonsense=False)
+    short = len(images) < 2000
+    course = course or Course(
+        width=8, neck=NECK, nonsense=False, steps=300 if short else 900, batch=32, rate=6e-3
+    )
     network = teach(images, labels, len(classes), course, seed=seed + 2, on_progress=on_progress)
     channels, height, width = images.shape[1:]
     return OwnFeatures(network, tuple(classes), (channels, height, width), course)

@@ -54,7 +54,7 @@ def fit_judge(
     on_progress: Callable[[float], None] | None = None,
 ) -> NetworkJudge:
     """Teach a judge on its own real pictures; the same for the same pictures and seed."""
-    course = course or Course(width=12, steps=400 if len(images) < 2000 else 600)
+    course = course or Course(steps=300 if len(images) < 2000 else 900, batch=32, rate=6e-3)
     network = teach(images, labels, len(classes), course, seed=seed + 1, on_progress=on_progress)
     channels, height, width = images.shape[1:]
     return NetworkJudge(network, tuple(classes), (channels, height, width), course)
