@@ -115,7 +115,7 @@ def fit_reader(
 
 def course_for(pictures: int) -> Course:
     """Short where there is little to learn from, longer where there is more."""
-    return Course(steps=350, rate=6e-3) if pictures < 5000 else Course(steps=1000)
+    return Course(steps=350, rate=6e-3) if pictures < 5000 else Course(steps=1100, rate=6e-3)
 
 
 def _share(report: Callable[[float], None], member: int) -> Callable[[float], None]:

@@ -1,0 +1,25 @@
+"""The reader of MNIST: taught on its own part, measured on thousands of pictures that nothing has seen."""
+
+from pathlib import Path
+
+import pytest
+
+from tolerate.checks.own_error import own_error_of
+from tolerate.jobs.pictures_data import idx, split
+from tolerate.models.classifier import probabilities
+from tolerate.models.reader import fit_reader
+
+
+@pytest.mark.law
+def test_mnist_is_read(shared: Path) -> None:
+    """At least 98.5% are most like their own class, and few are misread once it may say none."""
+    pictures = idx(shared / "raw" / "mnist")
+    parts = split(pictures)
+    real, test = pictures.part(parts["reader"]), pictures.part(parts["reader_test"])
+    reader = fit_reader(real.images, real.labels, real.classes)
+    error = own_error_of(reader(test.images, test.labels), test.classes)
+    likely = sum(probabilities(network, test.images)[:, :10] for network in reader.networks)
+    assert (likely.argmax(axis=1) == test.labels).mean() >= 0.985
+    assert error.pictures == 8400
+    assert error.misread / error.pictures < 0.01
+    assert error.rate < 0.025
