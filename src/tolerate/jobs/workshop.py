@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate.checks import Check, Judge, Verdicts, find_check, find_judge
-from tolerate.checks.own_error import OwnError, own_error
+from tolerate.checks.own_error import OwnError, own_error_of
 from tolerate.errors import DataError
 from tolerate.jobs import pictures_data
 from tolerate.jobs.pictures_data import Pictures
@@ -28,7 +28,6 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]  # [n, channels, height, width]
 TWINS = 4  # of each model's drawings, those nearest to a training picture
-NONE = "none"  # what a reader says of a drawing that shows no class
 FAMILIES = {"likelihood": "vae", "adversarial": "gan", "flow": "flow"}  # as the report colours them
 
 
@@ -186,10 +185,7 @@ class PictureWorkshop:
     def reader_error(self) -> OwnError:
         """How the check does on real pictures, each asked for as what it is."""
         test = self.part("reader_test")
-        verdicts = self.reader(test.images, test.labels)
-        names = [*test.classes, NONE]
-        read = np.array([names.index(word) for word in verdicts.reads], dtype=np.int64)
-        return own_error(read, test.labels, test.classes)
+        return own_error_of(self.reader(test.images, test.labels), test.classes)
 
     def requests(self, n: int, seed: int) -> Ints:
         """n classes, drawn independently and each as likely as the other."""

@@ -13,6 +13,7 @@ from tolerate.models.anomaly import anomaly_auroc
 from tolerate.models.cost import core_seconds
 from tolerate.models.model import Model, draws, generator, load
 from tolerate.models.nonsense import NONSENSE
+from tolerate.models.train import threaded
 from tolerate.models.vae import VAE
 
 Bytes = NDArray[np.uint8]
@@ -31,7 +32,8 @@ def drawings(folder: Path, labels: NDArray[np.int64], seed: int) -> Bytes:
     """A drawing of each class asked for [n, channels, height, width], by the model kept in a folder."""
     import torch
 
-    return _to_bytes(draws(_model(folder), torch.as_tensor(labels), seed=seed).numpy())
+    with threaded(1):  # two threads beside a busy core are many times slower than one
+        return _to_bytes(draws(_model(folder), torch.as_tensor(labels), seed=seed).numpy())
 
 
 def drawing_cost(folder: Path) -> float:
