@@ -44,7 +44,12 @@ LIBRARIES = {  # library -> the only places that may import it
     "safetensors": {"models"},
     "tensorboard": {"models"},
     "pyarrow": {"tables"},
-    "jinja2": {"report", "review"},
+    "jinja2": {"report", "review", "gateway"},
+    "psycopg": {"store"},
+    "orjson": {"store", "gateway"},
+    "aiohttp": {"gateway"},
+    "uvicorn": {"gateway"},
+    "prometheus_client": {"gateway"},
     "typer": {"cli"},
     "rich": {"console", "report"},
 }
