@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tolerate import __version__
+from tolerate import __version__, cli_serve
 from tolerate.console import Console
 from tolerate.errors import DataError, OptionError, TolerateError
 
@@ -529,6 +529,11 @@ def audit(
 def _key() -> str:
     """One key from the terminal; where there is none, one character of the input, and q at its end."""
     return typer.getchar() if sys.stdin.isatty() else sys.stdin.read(1) or "q"
+
+
+app.command(
+    epilog="Example: tolerate serve --job support --certificate certificate.json --upstream http://localhost:8000/v1"
+)(cli_serve.serve)
 
 
 def main() -> None:

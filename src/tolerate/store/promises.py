@@ -124,6 +124,21 @@ def withdraw(
     return [each.id for each in standing]
 
 
+def bind(db: Database, id: str, job: str, tier: str, name: str, value: str, at: float) -> None:
+    """Hold a certificate to one more thing, unless it is held to it already."""
+    found = find(db, id, job, tier)
+    if found is None or name in found.bound:
+        return
+    db.run(
+        "UPDATE certificates SET bound = ? WHERE id = ? AND job = ? AND tier = ?",
+        json.dumps({**found.bound, name: value}),
+        id,
+        job,
+        tier,
+    )
+    append(db, "bound", at, job=job, tier=tier, certificate=id, name=name, value=value)
+
+
 def active(db: Database, job: str | None = None) -> list[Promise]:
     """The certificates in force."""
     where, values = ("", ()) if job is None else (" AND job = ?", (job,))

@@ -7,7 +7,7 @@ final the item is settled: the reviewers agree, or one more person decides.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -39,6 +39,7 @@ class Item:
     certificate: str | None = None
     owner: str = ""
     slice: str = ""
+    cluster: str = ""
     state: str = "held"
     why: str = "held"
     reason: str = ""
@@ -75,6 +76,7 @@ class Settled:
 
 
 OnSettled = Callable[[Database, Settled], None]
+Accept = Mapping[str, float]  # job -> largest final loss at which a held item is released; 0 if absent
 ITEM = ", ".join(field.name for field in fields(Item))
 _PLACES = {field.name: place for place, field in enumerate(fields(Item))}
 
@@ -233,7 +235,7 @@ def verdict(
     label: str = "",
     note: str = "",
     settled: OnSettled | None = None,
-    accept: float = 0.0,
+    accept: Accept | None = None,
 ) -> bool:
     """Take a verdict in; False if this very press was taken in before.
 
@@ -308,7 +310,7 @@ def settle_due(
     db: Database,
     at: float,
     settled: OnSettled | None,
-    accept: float = 0.0,
+    accept: Accept | None = None,
     *,
     reviewer: str | None = None,
 ) -> list[Settled]:
@@ -318,7 +320,7 @@ def settle_due(
         found = db.all(
             f"SELECT {ITEM} FROM items WHERE due IS NOT NULL AND last_by = ? ORDER BY due", reviewer
         )
-    done = [_settle(db, Item(*row), at, accept) for row in found]
+    done = [_settle(db, Item(*row), at, accept or {}) for row in found]
     final = [each for each in done if each is not None]
     for each in final:
         if settled is not None:
@@ -326,7 +328,7 @@ def settle_due(
     return final
 
 
-def _settle(db: Database, about: Item, at: float, accept: float) -> Settled | None:
+def _settle(db: Database, about: Item, at: float, accept: Accept) -> Settled | None:
     """The final loss: what all agree on, or what the one who adjudicates says; None if one must."""
     verdicts = said(db, about.ticket)
     decided = [each["loss"] for each in verdicts if each["kind"] == "adjudicate"]
@@ -336,7 +338,13 @@ def _settle(db: Database, about: Item, at: float, accept: float) -> Settled | No
         _add_slot(db, about, "adjudicate", 100)
         return None
     loss = float(decided[-1] if decided else losses[0])
-    outcome = about.state if about.state != "held" else "released" if loss <= accept else "refused"
+    outcome = (
+        about.state
+        if about.state != "held"
+        else "released"
+        if loss <= accept.get(about.job, 0.0)
+        else "refused"
+    )
     db.run(
         "UPDATE items SET loss = ?, settled = ?, state = ? WHERE ticket = ?", loss, at, outcome, about.ticket
     )
@@ -414,13 +422,13 @@ def drawn(
     """The recorded random share, oldest first: what was decided about each, its score, and its loss if it is known."""
     where, values = ("", ()) if certificate is None else (" AND certificate = ?", (certificate,))
     found = db.all(
-        "SELECT ticket, tier, at, slice, decision, score, chance, loss, cost FROM items WHERE job = "
+        "SELECT ticket, tier, at, slice, cluster, decision, score, chance, loss, cost FROM items WHERE job = "
         "? AND drawn = 1" + where + " ORDER BY at DESC LIMIT ?",
         job,
         *values,
         limit,
     )
-    names = ("ticket", "tier", "at", "slice", "decision", "score", "chance", "loss", "cost")
+    names = ("ticket", "tier", "at", "slice", "cluster", "decision", "score", "chance", "loss", "cost")
     return [dict(zip(names, row, strict=True)) for row in reversed(found)]
 
 

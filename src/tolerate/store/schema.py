@@ -25,9 +25,9 @@ TABLES = (
     # why: held, sample, import, seed. chance: of having been drawn; drawn: whether it was, for the watch.
     """CREATE TABLE IF NOT EXISTS items (
         ticket TEXT PRIMARY KEY, job TEXT NOT NULL, tier TEXT NOT NULL, certificate TEXT, at DOUBLE PRECISION NOT NULL,
-        owner TEXT NOT NULL, slice TEXT NOT NULL, state TEXT NOT NULL, why TEXT NOT NULL, reason TEXT NOT NULL,
-        decision TEXT NOT NULL, score DOUBLE PRECISION, chance DOUBLE PRECISION NOT NULL, drawn INTEGER NOT NULL,
-        prompt TEXT NOT NULL, content TEXT NOT NULL, media TEXT NOT NULL, answer TEXT NOT NULL,
+        owner TEXT NOT NULL, slice TEXT NOT NULL, cluster TEXT NOT NULL, state TEXT NOT NULL, why TEXT NOT NULL,
+        reason TEXT NOT NULL, decision TEXT NOT NULL, score DOUBLE PRECISION, chance DOUBLE PRECISION NOT NULL,
+        drawn INTEGER NOT NULL, prompt TEXT NOT NULL, content TEXT NOT NULL, media TEXT NOT NULL, answer TEXT NOT NULL,
         cost DOUBLE PRECISION NOT NULL, reviewers INTEGER NOT NULL,
         truth DOUBLE PRECISION, due DOUBLE PRECISION, last_by TEXT, loss DOUBLE PRECISION, settled DOUBLE PRECISION,
         wiped DOUBLE PRECISION)""",
