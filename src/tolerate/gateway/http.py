@@ -16,8 +16,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-JSON = (b"content-type", b"application/json")
-SAFE = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 class Gone(Exception):
@@ -98,10 +97,21 @@ class Request:
 
 
 async def respond(
-    send: Send, status: int, body: bytes, headers: Headers | None = None, kind: bytes = b"application/json"
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: Headers | None = None,
+    kind: bytes = b"application/json",
+    cache: bytes = b"no-store",
 ) -> None:
     """A whole response."""
-    head = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *SAFE, *(headers or ())]
+    head = [
+        (b"content-type", kind),
+        (b"content-length", b"%d" % len(body)),
+        NOSNIFF,
+        (b"cache-control", cache),
+        *(headers or ()),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
 
