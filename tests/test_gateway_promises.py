@@ -76,7 +76,6 @@ class Scripted:
         self.score, self.name = 0.9, "m"
         self.breakers: dict[str, Any] = {}
 
-    async def start(self) -> None: ...
     async def close(self) -> None: ...
     async def tell(self, url: str, body: Any) -> bool:
         return True

@@ -78,7 +78,7 @@ class Gate:
         self._policies = {
             job.name: [re.compile(pattern, re.IGNORECASE) for pattern in job.policy] for job in service.jobs
         }
-        self._random = random.SystemRandom()
+        self._random = random.Random(secrets.randbits(256))
 
     # The rule
 
@@ -108,7 +108,7 @@ class Gate:
     async def complete(self, job: JobSettings, ask: Ask, key: Key) -> Reply:
         """Answer a request: what a certificate releases, or a ticket."""
         began = time.monotonic()
-        ticket = "tk_" + secrets.token_hex(12)
+        ticket = self._ticket()
         policy = self._policy(job, ask)
         trail: list[Body] = []
         made, decision, reason, certificate = None, Decision.REVIEW, "", None
@@ -203,7 +203,7 @@ class Gate:
         made = Made(tier, {"choices": [{"text": text}]}, None, body.get("score"), 0, 0, 0.0)
         decision, reason, certificate = self.rule(job, made)
         ask = Ask(wire.TEXT, {"prompt": body.get("prompt", "")}, job.name, False, False, 1, *_labels(body))
-        ticket = "tk_" + secrets.token_hex(12)
+        ticket = self._ticket()
         trail: list[Body] = [{"tier": tier.name}]
         reply = await self._decided(
             replace(job, wait=0.0),
@@ -333,6 +333,10 @@ class Gate:
         """Those who wait get their tickets now: the service stops."""
         for waiting in self._waiting.values():
             waiting.cancel()
+
+    def _ticket(self) -> str:
+        """A name for an answer; unique, and no secret: a ticket opens nothing without its key."""
+        return f"tk_{self._random.getrandbits(96):024x}"
 
     # Counting
 

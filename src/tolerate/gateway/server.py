@@ -71,7 +71,6 @@ class Running:
 
     async def start(self) -> None:
         """Open what is needed and put the certificates in force that hold for what is configured."""
-        await self.upstreams.start()
         for job in self.service.jobs:
             for tier in job.tiers:
                 for url in (tier.upstream, *tier.fallback):
@@ -284,6 +283,7 @@ def server_of(running: Running, say: Callable[[str], None]) -> "Quiet":
         ws="none",
         lifespan="off",
         access_log=False,
+        proxy_headers=False,
         log_config=None,
         server_header=False,
         date_header=False,
