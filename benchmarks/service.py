@@ -144,7 +144,7 @@ def percentile(values: list[float], share: float) -> float:
     return 1000 * sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-async def measure(name: str, server: Server, seconds: float, rate: float) -> float:
+async def measure(name: str, server: Server, seconds: float) -> float:
     """Print what a gateway does; the CPU microseconds of a request at sixteen connections."""
     await closed(server.port, CHAT, server.key, 16, min(2.0, seconds))
     before, began = cpu(server.process.pid), time.perf_counter()
@@ -185,13 +185,14 @@ async def run(options: argparse.Namespace) -> None:
     port = fake.sockets[0].getsockname()[1]
     upstream = f"http://127.0.0.1:{port}/v1"
     print(
-        f"{'gateway':10s}{'requests/s':>10s}{'CPU us each':>12s}{'a core':>14s}{'p50 ms':>10s}{'p99':>9s}{'MiB':>9s}{'ready s':>9s}"
+        f"{'gateway':10s}{'requests/s':>10s}{'CPU us each':>12s}{'a core':>14s}"
+        f"{'p50 ms':>10s}{'p99':>9s}{'MiB':>9s}{'ready s':>9s}"
     )
     with tempfile.TemporaryDirectory() as name:
         ours = await loop.run_in_executor(None, start_ours, Path(name), upstream)
         steps: list[Callable[[], Awaitable[None]]] = []
         try:
-            mine = await measure("tolerate", ours, options.seconds, 500)
+            mine = await measure("tolerate", ours, options.seconds)
             steps.append(lambda: added(ours, port, 500, options.seconds))
             if options.requests:
                 steps.append(lambda: growth(ours, options.requests))
@@ -199,7 +200,7 @@ async def run(options: argparse.Namespace) -> None:
                 program = await loop.run_in_executor(None, install_litellm, options.litellm)
                 theirs = await loop.run_in_executor(None, start_litellm, program, Path(name), upstream)
                 try:
-                    peer = await measure("litellm", theirs, options.seconds, 50)
+                    peer = await measure("litellm", theirs, options.seconds)
                     print(f"requests per core, ratio: {peer / mine:.1f}", flush=True)
                 finally:
                     theirs.process.terminate()
