@@ -464,6 +464,13 @@ def audit(
         float | None,
         typer.Option(parser=share, metavar="SHARE", help="Give up early, yet prove such a batch so surely."),
     ] = None,
+    budget: Annotated[
+        int | None, typer.Option(help="With --score: the largest part that so many labels can prove.")
+    ] = None,
+    start: Annotated[
+        float,
+        typer.Option(parser=share, metavar="SHARE", help="With --budget: share of the batch tried first."),
+    ] = 0.2,
     seed: Annotated[int, typer.Option(help="Seed of the order of labelling.")] = 0,
     state: Annotated[
         Path | None, typer.Option(help="File that keeps the verdicts. By default beside the table.")
@@ -490,6 +497,8 @@ def audit(
         seed=seed,
         expected=expected,
         power=power,
+        budget=budget,
+        start=start,
     )
     if plan:
         print("\n".join(plan_lines(batch.audit, lang)))

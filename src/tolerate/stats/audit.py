@@ -18,6 +18,14 @@ from scipy.special import logsumexp
 from tolerate.errors import DataError, OptionError
 from tolerate.records import Certificate
 from tolerate.stats.audit_parts import Part, nested_parts
+from tolerate.stats.audit_search import (
+    START,
+    UNLIKELY,
+    Chain,
+    budget_plan,
+    chance_of_proof,
+    growing_chains,
+)
 from tolerate.stats.plan import (
     Forecast,
     Plan,
@@ -38,6 +46,7 @@ from tolerate.stats.sequential import (
 
 Ints = NDArray[np.int64]
 
+ENOUGH = 0.1  # share of a budget that is spent on a part before it may be given up
 PATIENCE = 0.25  # a larger part is tried while it may cost at most this share of the labels so far
 
 
@@ -75,6 +84,8 @@ class Audit:
     (e.g. 0.005 and 0.9); without them the audit never gives up while proof is possible.
     graded: losses anywhere in [0, 1] instead of 0 or 1.
     scores, withhold: find which part of the batch can go out, by leaving out the lowest scores (`nested_parts`).
+    scores, budget: the largest part that at most so many labels can prove, growing from the best-scored `start`
+    of the batch (`audit_search`); choose `start` from an earlier batch, never from these labels.
 
     >>> audit = Audit(items=1000, tolerance=0.05, seed=7)
     >>> while audit.open:
@@ -95,34 +106,50 @@ class Audit:
         graded: bool = False,
         scores: ArrayLike | None = None,
         withhold: Sequence[float] | None = None,
+        budget: int | None = None,
+        start: float = START,
         losses_by: str = "",
     ) -> None:
         _refuse_nonsense(items, tolerance, confidence, expected, power, graded)
+        _refuse_budget(budget, scores, withhold, power)
         self.items, self.tolerance, self.confidence = items, float(tolerance), float(confidence)
         self.seed = secrets.randbits(53) if seed is None else int(seed)
         self.expected, self.power, self.graded = expected, power, graded
         self.withhold, self.losses_by = None if withhold is None else tuple(withhold), losses_by
+        self.budget, self.start = None if budget is None else int(budget), float(start)
         self._scores_sha256 = None if scores is None else _fingerprint(scores)
-        whole = [Part(None, np.ones(items, bool))]
-        self._parts = whole if scores is None else nested_parts(scores, items, withhold)
+        self._chains = self._chained(scores)
         self._order = draw_order(items, self.seed)
         self._readings: list[Reading] = []
         self._begin()
 
+    def _chained(self, scores: ArrayLike | None) -> list[Chain]:
+        """The sequences of parts that are tried."""
+        if scores is None:
+            return [Chain((Part(None, np.ones(self.items, bool)),), self.confidence)]
+        if self.budget is not None:
+            return growing_chains(scores, self.items, self.confidence, self.start)
+        return [Chain(tuple(nested_parts(scores, self.items, self.withhold)), self.confidence)]
+
     def _begin(self) -> None:
         self._losses: dict[int, float] = {}
-        self._tests = [self._test(part) for part in self._parts[:1]]
+        self._trials = [self._trial(0, 0)]
         self._settle()
 
-    def _test(self, part: Part) -> "Counting | _Betting":
-        order = self._order[part.members[self._order]]
-        size = len(order)
-        if self.graded:
-            return _Betting(order, self.tolerance, self.confidence)
-        return Counting(order, self._plan(size))
+    def _trial(self, chain: int, place: int) -> "Trial":
+        part = self._chains[chain].parts[place]
+        return Trial(chain, place, part, self._test(part, self._chains[chain].confidence))
 
-    def _plan(self, size: int) -> Plan:
+    def _test(self, part: Part, confidence: float) -> "Counting | _Betting":
+        order = self._order[part.members[self._order]]
+        if self.graded:
+            return _Betting(order, self.tolerance, confidence)
+        return Counting(order, self._plan(len(order), confidence))
+
+    def _plan(self, size: int, confidence: float) -> Plan:
         allowed = allowed_wrong(size, self.tolerance)
+        if self.budget is not None:
+            return budget_plan(size, allowed, confidence, self.budget)
         if self.power is None or self.expected is None:
             return robust_plan(size, allowed, self.confidence)
         hoped = min(round(self.expected * size), allowed)
@@ -131,15 +158,23 @@ class Audit:
     # Asking
 
     @property
+    def _current(self) -> "Counting | _Betting":
+        return self._trials[-1].test
+
+    @property
     def open(self) -> bool:
         """Whether another label is wanted."""
-        return self._tests[-1].verdict == "open"
+        return self._current.verdict == "open" and self._left() > 0
+
+    def _left(self) -> int:
+        """Labels that may still be asked for."""
+        return (self.items if self.budget is None else self.budget) - len(self._losses)
 
     def next(self) -> int:
         """The item to label now; the same one until its loss is recorded."""
         if not self.open:
             raise OptionError("this audit is closed: ask `audit.certificate`, or start one for another batch")
-        return self._tests[-1].next()
+        return self._current.next()
 
     def record(self, item: int, loss: float, reader: str = "") -> None:
         """Take in the loss of the item that `next` named, or a further reading of one already labelled.
@@ -189,14 +224,33 @@ class Audit:
             self._settle()
 
     def _settle(self) -> None:
-        """Push the evidence as far as the labels reach, and on to a larger part once one is proven."""
-        self._tests[-1].advance(self._losses)
-        while self._tests[-1].verdict == "proven" and len(self._tests) < len(self._parts):
-            self._tests.append(self._test(self._parts[len(self._tests)]))
-            self._tests[-1].advance(self._losses)
-        if len(self._tests) > 1 and self.open:
-            most = PATIENCE * self._tests[-2].used
-            self._tests[-1].stop_if_longer_than(most, self._losses)
+        """Push the evidence as far as the labels reach, on to a larger part once one is proven."""
+        self._current.advance(self._losses)
+        self._leave_if_dear()
+        while (following := self._following()) is not None:
+            self._trials.append(following)
+            self._current.advance(self._losses)
+            self._leave_if_dear()
+
+    def _following(self) -> "Trial | None":
+        """The next part: a larger one after a proven one, the other chain if the first proved nothing."""
+        now = self._trials[-1]
+        if now.test.verdict == "proven" and now.place + 1 < len(self._chains[now.chain].parts):
+            return self._trial(now.chain, now.place + 1)
+        stuck = now.test.verdict == "hopeless" and now.place == 0 and now.chain + 1 < len(self._chains)
+        return self._trial(now.chain + 1, 0) if stuck else None
+
+    def _leave_if_dear(self) -> None:
+        """Leave a part that costs more than it is worth, or that the labels left will hardly prove."""
+        now = self._trials[-1]
+        if now.test.verdict != "open":
+            return
+        if self.budget is None and now.place > 0:
+            now.test.stop_if_longer_than(PATIENCE * self._trials[-2].test.used, self._losses)
+        if (
+            self.budget is not None and now.place == 0
+        ):  # nothing is proven yet: do not spend all of it on hope
+            now.test.leave_if_unlikely(self._left(), self.budget)
 
     # Answering
 
@@ -213,20 +267,20 @@ class Audit:
     @property
     def proven(self) -> bool:
         """Whether the batch, or a part of it, is certified."""
-        return self._proven_part() is not None
+        return self._proven_trial() is not None
 
     @property
     def hopeless(self) -> str | None:
         """Why nothing can be proven any more; None while it still can, or once it is."""
-        if self.proven or self._tests[0].verdict != "hopeless":
+        if self.proven or self.open:
             return None
-        return self._tests[0].why(self)
+        return self._current.why(self)
 
     @property
     def outlook(self) -> str:
         """One line on how far it is."""
         if self.open:
-            more = self._tests[-1].at_best(self._losses)
+            more = self._current.at_best(self._losses)
             if self.labels + more >= self.items:
                 return "every item must be labelled: the batch is too small for so strict a promise from a sample"
             return f"proven after {more:,} more labels if none of them is wrong"
@@ -245,14 +299,14 @@ class Audit:
         shares = [self.tolerance * f for f in (0, 0.125, 0.25, 0.5, 0.75)] if rates is None else list(rates)
         if self.expected is not None and rates is None:
             shares = sorted({*shares, self.expected})
-        first = self._test(self._parts[0])
+        first = self._trial(0, 0).test
         return tuple(first.forecast(round(share * len(first.order))) for share in shares)
 
     @property
     def certificate(self) -> Certificate:
         """The promise as it stands; scope "nothing" until something is proven."""
-        place = self._proven_part()
-        part = None if place is None else self._parts[place]
+        trial = self._proven_trial()
+        part = None if trial is None else trial.part
         seen = [loss for item, loss in self._losses.items() if part is not None and part.members[item]]
         return Certificate(
             tolerance=self.tolerance,
@@ -260,7 +314,7 @@ class Audit:
             scope="nothing" if part is None else "all" if part.threshold is None else "above",
             threshold=None if part is None else part.threshold,
             coverage=0.0 if part is None else float(part.members.mean()),
-            risk_bound=None if place is None else self._tests[place].bound(self.tolerance),
+            risk_bound=None if trial is None else trial.test.bound(self.tolerance),
             risk_seen=float(np.mean(seen)) if seen else None,
             labels=self.labels,
             clusters=self.labels,
@@ -272,13 +326,15 @@ class Audit:
             options=self._options(),
         )
 
-    def _proven_part(self) -> int | None:
-        proven = [place for place, test in enumerate(self._tests) if test.verdict == "proven"]
+    def _proven_trial(self) -> "Trial | None":
+        proven = [trial for trial in self._trials if trial.test.verdict == "proven"]
         return proven[-1] if proven else None
 
     def _method(self) -> str:
         if self.graded:
             return "audit without replacement, betting e-process (Waudby-Smith and Ramdas 2006.04347)"
+        if self.budget is not None:
+            return f"audit without replacement of growing parts, exact, at most {self.budget:,} labels (LTT 2110.01052)"
         kind = "never gives up" if self.power is None else f"power {self.power:g} at {self.expected:g} wrong"
         return f"audit without replacement, exact optimal stopping ({kind})"
 
@@ -313,6 +369,8 @@ class Audit:
             "power": self.power,
             "graded": self.graded,
             "withhold": None if self.withhold is None else list(self.withhold),
+            "budget": self.budget,
+            "start": self.start,
             "losses_by": self.losses_by,
             "scores_sha256": self._scores_sha256,
         }
@@ -370,6 +428,29 @@ def _refuse_nonsense(
         raise OptionError("with graded losses the tolerance must be above 0, e.g. 0.001")
 
 
+def _refuse_budget(budget: int | None, scores: Any, withhold: Any, power: float | None) -> None:
+    if budget is None:
+        return
+    if budget < 1:
+        raise OptionError(f"a budget of {budget} labels proves nothing; expected at least one, e.g. 1000")
+    if scores is None:
+        raise OptionError(
+            "a budget searches for the part that can go out, and needs scores= to order the items"
+        )
+    if withhold is not None or power is not None:
+        raise OptionError("a budget finds the part by itself; leave out withhold, expected and power")
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One part under test: its place in its chain, and the test."""
+
+    chain: int
+    place: int
+    part: Part
+    test: "Counting | _Betting"
+
+
 @dataclass(eq=False)
 class Counting:
     """The test of one part with 0/1 losses: counts, and a plan to compare them with."""
@@ -408,6 +489,12 @@ class Counting:
         if self.at_best(losses) > labels:
             self.verdict, self.stopped = "hopeless", True
 
+    def leave_if_unlikely(self, left: int, budget: int) -> None:
+        """Give the part up once the labels left will hardly prove it."""
+        tried = self.used >= budget * ENOUGH or left == 0
+        if tried and chance_of_proof(self.rule, self.used, self.wrong, left) < UNLIKELY:
+            self.verdict, self.stopped = "hopeless", True
+
     def forecast(self, wrong: int) -> Forecast:
         return forecast(self.rule, wrong)
 
@@ -418,6 +505,11 @@ class Counting:
 
     def why(self, audit: Audit) -> str:
         rule = self.rule
+        if audit.budget is not None:
+            return (
+                f"{self.wrong:,} of the {self.used:,} labels in the last part tried ({rule.items:,} items) were wrong: "
+                f"{audit.budget:,} labels do not prove it; allow more labels or a higher tolerance"
+            )
         if self.wrong > rule.allowed:
             return f"{self.wrong:,} wrong items were found, and only {rule.allowed:,} of {rule.items:,} may be wrong"
         return (
@@ -471,6 +563,11 @@ class _Betting:
 
     def stop_if_longer_than(self, labels: float, losses: Mapping[int, float]) -> None:
         if self.at_best(losses) > labels:
+            self.verdict = "hopeless"
+
+    def leave_if_unlikely(self, left: int, budget: int) -> None:
+        """Give the part up once its losses are above what may be lost so far, after a good share of the budget."""
+        if self.used >= budget * PATIENCE and self.state.total > self.tolerance * self.used:
             self.verdict = "hopeless"
 
     def forecast(self, wrong: int, runs: int = 100) -> Forecast:

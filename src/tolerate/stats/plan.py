@@ -226,8 +226,16 @@ def _log_path(items: int, wrong: int, t: Ints, k: Ints | int) -> Floats:
 
 def _sure(items: int, allowed: int, confidence: float, levels: int) -> Plan:
     """The plan that certifies only once the rest of the batch can no longer matter."""
-    certify_at = np.clip(items - allowed + np.arange(allowed + 1), 0, items)
-    return Plan(items, allowed, confidence, certify_at, np.empty(0, np.int64), levels)
+    return Plan(items, allowed, confidence, proven_by_counting(items, allowed), np.empty(0, np.int64), levels)
+
+
+def proven_by_counting(items: int, allowed: int) -> Ints:
+    """[allowed + 1] labels after which `k` wrong ones prove a batch by arithmetic: the rest cannot matter.
+
+    >>> proven_by_counting(10, 1).tolist()
+    [9, 10]
+    """
+    return np.clip(items - allowed + np.arange(allowed + 1), 0, items)
 
 
 # The forward pass: how many label sequences leave at each state.
@@ -394,7 +402,7 @@ class _Search:
             price.move(error)
 
     def _plan(self, certify_at: Ints) -> Plan:
-        sure = self.items - self.allowed + np.arange(self.allowed + 1)
+        sure = proven_by_counting(self.items, self.allowed)
         certify_at = np.maximum.accumulate(np.minimum(certify_at, sure))
         return Plan(self.items, self.allowed, self.confidence, certify_at, np.empty(0, np.int64), self.levels)
 
@@ -617,7 +625,7 @@ class _PowerSearch:
 
     def _plan(self, lam: float, mu: float) -> Plan:
         certify, give_up = self.tables.boundaries(mu, lam)
-        sure = self.items - self.allowed + np.arange(self.allowed + 1)
+        sure = proven_by_counting(self.items, self.allowed)
         certify_at = sure.copy()
         certify_at[: self.levels] = np.minimum(certify * self.clock, sure[: self.levels])
         give_up_at = np.where(give_up >= 0, give_up * self.clock, -1)
