@@ -44,6 +44,15 @@ def share(text: str | float) -> float:
     return value
 
 
+def share_or_all(text: str | float) -> float:
+    """A share above 0, 100% included.
+
+    >>> share_or_all("10%"), share_or_all("100%")
+    (0.1, 1.0)
+    """
+    return 1.0 if str(text) in ("100%", "1", "1.0") else share(text)
+
+
 def duration(text: str) -> float:
     """Seconds, written as 60, 60s, 2m or 1h.
 
@@ -472,6 +481,14 @@ def audit(
         typer.Option(parser=share, metavar="SHARE", help="With --budget: share of the batch tried first."),
     ] = 0.2,
     seed: Annotated[int, typer.Option(help="Seed of the order of labelling.")] = 0,
+    second: Annotated[
+        float | None,
+        typer.Option(parser=share_or_all, metavar="SHARE", help="Share that a second person reads, blind."),
+    ] = None,
+    second_loss: Annotated[
+        str | None, typer.Option(help="Column that holds the second person's verdicts already.")
+    ] = None,
+    page: Annotated[bool, typer.Option("--page", help="Give the verdicts at a page in the browser.")] = False,
     state: Annotated[
         Path | None, typer.Option(help="File that keeps the verdicts. By default beside the table.")
     ] = None,
@@ -484,7 +501,7 @@ def audit(
     It ends the moment the batch is proven, or cannot be; q stops for now and the same command
     continues. Exits with 1 if nothing is proven.
     """
-    from tolerate.ask import Batch, ask, plan_lines, replay
+    from tolerate.ask import Batch, ask, keys, plan_lines, replay
     from tolerate.words import say_certificate
 
     lang = speak(lang)
@@ -499,14 +516,22 @@ def audit(
         power=power,
         budget=budget,
         start=start,
+        second=second,
     )
     if plan:
         print("\n".join(plan_lines(batch.audit, lang)))
         return
     if loss is not None:
-        replay(batch, loss)
-    elif not ask(batch, _names(show), _key, print, lang):
-        raise typer.Exit(1)
+        replay(batch, loss, second_loss)
+    elif page:
+        from tolerate.review.batch import review_batch
+
+        review_batch(batch, _names(show), lang=lang)
+    else:
+        with keys() as key:
+            finished = ask(batch, _names(show), key, print, lang)
+        if not finished:
+            raise typer.Exit(1)
     certificate = batch.audit.certificate
     if out is not None:
         from tolerate.folder import write_whole
@@ -515,11 +540,6 @@ def audit(
     print(certificate.dumps() if as_json else say_certificate(certificate, lang))
     if not certificate.proven:
         raise typer.Exit(1)
-
-
-def _key() -> str:
-    """One key from the terminal; where there is none, one character of the input, and q at its end."""
-    return typer.getchar() if sys.stdin.isatty() else sys.stdin.read(1) or "q"
 
 
 def main() -> None:

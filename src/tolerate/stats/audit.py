@@ -35,6 +35,7 @@ from tolerate.stats.plan import (
     power_plan,
     robust_plan,
 )
+from tolerate.stats.second import Agreement, agreement, drawn_again
 from tolerate.stats.sequential import (
     BETS,
     Capital,
@@ -43,6 +44,7 @@ from tolerate.stats.sequential import (
     checked,
     threshold,
 )
+from tolerate.words import percent, sentence
 
 Ints = NDArray[np.int64]
 
@@ -65,12 +67,16 @@ def draw_order(items: int, seed: int) -> Ints:
 
 @dataclass(frozen=True)
 class Reading:
-    """One person's loss for one item; `corrects` replaces what was read before, else the stricter counts."""
+    """One person's loss for one item; `corrects` replaces what was read before, else the stricter counts.
+
+    `second`: by the second person, who does not know the first verdict.
+    """
 
     item: int
     loss: float
     reader: str = ""
     corrects: bool = False
+    second: bool = False
 
 
 class Audit:
@@ -86,6 +92,8 @@ class Audit:
     scores, withhold: find which part of the batch can go out, by leaving out the lowest scores (`nested_parts`).
     scores, budget: the largest part that at most so many labels can prove, growing from the best-scored `start`
     of the batch (`audit_search`); choose `start` from an earlier batch, never from these labels.
+    second: share of the items, drawn by lot beforehand, that a second person reads too once they are labelled;
+    the worse verdict counts, and nothing is certified while one of them is `waiting`.
 
     >>> audit = Audit(items=1000, tolerance=0.05, seed=7)
     >>> while audit.open:
@@ -108,10 +116,13 @@ class Audit:
         withhold: Sequence[float] | None = None,
         budget: int | None = None,
         start: float = START,
+        second: float | None = None,
         losses_by: str = "",
     ) -> None:
         _refuse_nonsense(items, tolerance, confidence, expected, power, graded)
         _refuse_budget(budget, scores, withhold, power)
+        if second is not None and not 0 < second <= 1:
+            raise OptionError(f"second is {second}; expected a share of the items above 0, e.g. 0.1")
         self.items, self.tolerance, self.confidence = items, float(tolerance), float(confidence)
         self.seed = secrets.randbits(53) if seed is None else int(seed)
         self.expected, self.power, self.graded = expected, power, graded
@@ -120,7 +131,11 @@ class Audit:
         self._scores_sha256 = None if scores is None else _fingerprint(scores)
         self._chains = self._chained(scores)
         self._order = draw_order(items, self.seed)
+        self.second = second
+        self._again = [] if second is None else drawn_again(items, second, self.seed).tolist()
         self._readings: list[Reading] = []
+        self._firsts: dict[int, float] = {}
+        self._seconds: dict[int, float] = {}
         self._begin()
 
     def _chained(self, scores: ArrayLike | None) -> list[Chain]:
@@ -176,21 +191,23 @@ class Audit:
             raise OptionError("this audit is closed: ask `audit.certificate`, or start one for another batch")
         return self._current.next()
 
-    def record(self, item: int, loss: float, reader: str = "") -> None:
+    def record(self, item: int, loss: float, reader: str = "", *, second: bool = False) -> None:
         """Take in the loss of the item that `next` named, or a further reading of one already labelled.
 
         Of several readings of one item the strictest counts, so that a second reader can only
-        make a certificate harder to get.
+        make a certificate harder to get. `second`: by the second person, of an item that is `waiting`.
         """
         item, loss = int(item), self._checked(loss)
+        if second:
+            self._refuse_unless_drawn(item)
         if item not in self._losses and (not self.open or item != self.next()):
             wanted = f"item {self.next()}" if self.open else "none: the audit is closed"
             raise DataError(
                 f"a loss came for item {item}, but the order asks for {wanted}; label items in the order drawn"
             )
-        self._take(Reading(item, loss, reader))
+        self._take(Reading(item, loss, reader, second=second))
 
-    def correct(self, item: int, loss: float, reader: str = "") -> None:
+    def correct(self, item: int, loss: float, reader: str = "", *, second: bool = False) -> None:
         """Replace what was read of a labelled item, after a mistake was found.
 
         The evidence is rebuilt from the first label as if the item had been read right at once. That keeps
@@ -200,7 +217,15 @@ class Audit:
         item, loss = int(item), self._checked(loss)
         if item not in self._losses:
             raise DataError(f"item {item} has no loss to correct; it was never labelled")
-        self._take(Reading(item, loss, reader, corrects=True))
+        if second:
+            self._refuse_unless_drawn(item)
+        self._take(Reading(item, loss, reader, corrects=True, second=second))
+
+    def _refuse_unless_drawn(self, item: int) -> None:
+        if item not in self._again or item not in self._losses:
+            raise DataError(
+                f"a second verdict came for item {item}, which was not drawn for the second person; ask `waiting`"
+            )
 
     def _checked(self, loss: float) -> float:
         value = checked(float(loss))
@@ -212,8 +237,10 @@ class Audit:
 
     def _take(self, reading: Reading) -> None:
         self._readings.append(reading)
-        known = self._losses.get(reading.item)
-        loss = reading.loss if known is None or reading.corrects else max(known, reading.loss)
+        said = self._seconds if reading.second else self._firsts
+        before, known = said.get(reading.item), self._losses.get(reading.item)
+        said[reading.item] = reading.loss if before is None or reading.corrects else max(before, reading.loss)
+        loss = max(self._firsts[reading.item], self._seconds.get(reading.item, 0.0))
         if known is None:
             self._losses[reading.item] = loss
             self._settle()
@@ -260,19 +287,33 @@ class Audit:
         return len(self._losses)
 
     @property
+    def waiting(self) -> tuple[int, ...]:
+        """Labelled items that the lot gave to the second person, and that are not read yet; theirs is this order."""
+        return tuple(item for item in self._again if item in self._losses and item not in self._seconds)
+
+    def said(self, item: int, *, second: bool = False) -> float:
+        """The loss that the first person gave to an item, or the second."""
+        return (self._seconds if second else self._firsts)[item]
+
+    @property
+    def agreement(self) -> Agreement:
+        """What the two people said of the items that both have read."""
+        return agreement((self._firsts[item], loss) for item, loss in self._seconds.items())
+
+    @property
     def losses(self) -> Mapping[int, float]:
         """Item -> the loss that counts."""
         return dict(self._losses)
 
     @property
     def proven(self) -> bool:
-        """Whether the batch, or a part of it, is certified."""
+        """Whether the batch, or a part of it, is certified; not while a second verdict is wanted."""
         return self._proven_trial() is not None
 
     @property
     def hopeless(self) -> str | None:
         """Why nothing can be proven any more; None while it still can, or once it is."""
-        if self.proven or self.open:
+        if self.open or self._proven_by_first() is not None:
             return None
         return self._current.why(self)
 
@@ -282,8 +323,10 @@ class Audit:
         if self.open:
             more = self._current.at_best(self._losses)
             if self.labels + more >= self.items:
-                return "every item must be labelled: the batch is too small for so strict a promise from a sample"
-            return f"proven after {more:,} more labels if none of them is wrong"
+                return sentence("every item")
+            return sentence("at best", labels=f"{more:,}")
+        if self.waiting and self._proven_by_first() is not None:
+            return sentence("waiting", items=f"{len(self.waiting):,}")
         return self.hopeless or "proven"
 
     def plan(self, rates: Sequence[float] | None = None) -> tuple[Forecast, ...]:
@@ -321,12 +364,25 @@ class Audit:
             released=len(seen),
             method=self._method(),
             assumptions=self._assumptions(),
-            advice=() if part is not None else (self.outlook,),
-            losses_by=self.losses_by,
+            advice=self._advice(),
+            losses_by=self._readers(),
             options=self._options(),
         )
 
+    def _advice(self) -> tuple[str, ...]:
+        """What would be needed, and what the second person's verdicts say of the first's."""
+        return (*(() if self.proven else (self.outlook,)), *self.agreement.advice())
+
+    def _readers(self) -> str:
+        """Who gave the losses, and how far two people agreed."""
+        second = "" if self.second is None else self.agreement.said()
+        return "; ".join(filter(None, (self.losses_by, second)))
+
     def _proven_trial(self) -> "Trial | None":
+        """The largest part proven; none while a second verdict is wanted."""
+        return None if self.waiting else self._proven_by_first()
+
+    def _proven_by_first(self) -> "Trial | None":
         proven = [trial for trial in self._trials if trial.test.verdict == "proven"]
         return proven[-1] if proven else None
 
@@ -342,18 +398,14 @@ class Audit:
         lowered = sum(
             1 for place, reading in enumerate(self._readings) if reading.corrects and self._lowers(place)
         )
-        lines = [
-            f"items were labelled in the order drawn by seed {self.seed}, whatever they looked like",
-            "it holds for these items and no others, and for losses as the readers gave them",
-        ]
-        return (
-            (*lines, f"{lowered} losses were corrected downwards after labelling")
-            if lowered
-            else tuple(lines)
-        )
+        lines = [sentence("order", seed=str(self.seed)), sentence("judged")]
+        if lowered:
+            lines.append(sentence("lowered", count=f"{lowered:,}"))
+        return tuple(lines)
 
     def _lowers(self, place: int) -> bool:
-        earlier = [r.loss for r in self._readings[:place] if r.item == self._readings[place].item]
+        now = self._readings[place]
+        earlier = [r.loss for r in self._readings[:place] if (r.item, r.second) == (now.item, now.second)]
         return self._readings[place].loss < max(earlier, default=0.0)
 
     # Keeping
@@ -371,13 +423,14 @@ class Audit:
             "withhold": None if self.withhold is None else list(self.withhold),
             "budget": self.budget,
             "start": self.start,
+            "second": self.second,
             "losses_by": self.losses_by,
             "scores_sha256": self._scores_sha256,
         }
 
     def to_json(self) -> dict[str, Any]:
         """Everything needed to go on later: the options and the readings, as plain JSON values."""
-        readings = [[r.item, r.loss, r.reader, r.corrects] for r in self._readings]
+        readings = [[r.item, r.loss, r.reader, r.corrects] + [True] * r.second for r in self._readings]
         return {**self._options(), "readings": readings}
 
     @classmethod
@@ -385,7 +438,10 @@ class Audit:
         """The audit that `to_json` wrote, rebuilt by replaying its readings; with scores, give them again."""
         try:
             options = {k: v for k, v in record.items() if k not in ("kind", "readings", "scores_sha256")}
-            readings = [Reading(int(i), float(x), str(by), bool(c)) for i, x, by, c in record["readings"]]
+            readings = [
+                Reading(int(i), float(x), str(by), bool(c), any(second))
+                for i, x, by, c, *second in record["readings"]
+            ]
             wanted = record["scores_sha256"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(
@@ -397,7 +453,8 @@ class Audit:
             )
         audit = cls(scores=scores, **options)
         for reading in readings:
-            (audit.correct if reading.corrects else audit.record)(reading.item, reading.loss, reading.reader)
+            take = audit.correct if reading.corrects else audit.record
+            take(reading.item, reading.loss, reading.reader, second=reading.second)
         return audit
 
 
@@ -511,10 +568,15 @@ class Counting:
                 f"{audit.budget:,} labels do not prove it; allow more labels or a higher tolerance"
             )
         if self.wrong > rule.allowed:
-            return f"{self.wrong:,} wrong items were found, and only {rule.allowed:,} of {rule.items:,} may be wrong"
-        return (
-            f"{self.wrong:,} of the first {self.used:,} labels were wrong: a batch with {audit.expected:.2%} wrong "
-            f"would have been proven with probability {audit.power:g}; this one looks worse"
+            return sentence(
+                "too many", wrong=f"{self.wrong:,}", allowed=f"{rule.allowed:,}", items=f"{rule.items:,}"
+            )
+        return sentence(
+            "gave up",
+            wrong=f"{self.wrong:,}",
+            labels=f"{self.used:,}",
+            share=percent(audit.expected or 0.0),
+            power=percent(audit.power or 0.0),
         )
 
 
@@ -581,7 +643,7 @@ class _Betting:
 
     def why(self, audit: Audit) -> str:
         allowed = self.tolerance * len(self.order)
-        return f"the losses found sum to {self.state.total:.6g}, and {allowed:.6g} is all that may be lost"
+        return sentence("lost", total=f"{self.state.total:.6g}", allowed=f"{allowed:.6g}")
 
 
 def _simulate(
