@@ -480,6 +480,9 @@ def audit(
         float,
         typer.Option(parser=share, metavar="SHARE", help="With --budget: share of the batch tried first."),
     ] = 0.2,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="What is found wrong is mended or taken out: fewer labels.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the order of labelling.")] = 0,
     second: Annotated[
         float | None,
@@ -516,6 +519,7 @@ def audit(
         power=power,
         budget=budget,
         start=start,
+        mend=mend,
         second=second,
     )
     if plan:

@@ -281,6 +281,10 @@ SENTENCES = {  # English, Chinese; the same names in braces
         "items were labelled in the order drawn by seed {seed}, whatever they looked like",
         "条目按种子 {seed} 抽定的顺序标注，不因其内容而改变",
     ),
+    "mended": (
+        "what was found wrong ({found}) is mended or taken out before the batch goes out",
+        "已发现的 {found} 项错误在放行之前已改正或剔除",
+    ),
     "lowered": (
         "losses were corrected downwards after labelling (count: {count})",
         "有 {count} 个损失在标注之后被改小",
