@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tolerate.records import Decision as Decision
     from tolerate.records import Table as Table
     from tolerate.stats.audit import Audit as Audit
+    from tolerate.stats.cascade import Cascade as Cascade
+    from tolerate.stats.race import Race as Race
     from tolerate.stats.strategy import compare as compare
     from tolerate.stats.threshold import certify as certify
     from tolerate.stats.verify import verify as verify
@@ -29,10 +31,12 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Audit": "tolerate.stats.audit",
+    "Cascade": "tolerate.stats.cascade",
     "Certificate": "tolerate.records",
     "DataError": "tolerate.errors",
     "Decision": "tolerate.records",
     "OptionError": "tolerate.errors",
+    "Race": "tolerate.stats.race",
     "RunError": "tolerate.errors",
     "Table": "tolerate.records",
     "TolerateError": "tolerate.errors",

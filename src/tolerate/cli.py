@@ -429,7 +429,7 @@ def compare(
     Exits with 1 if none of them may release anything.
     """
     from tolerate import stats, tables
-    from tolerate.words import brief
+    from tolerate.stats.cascade import brief_of
 
     lang = speak(lang)
     parts, costs = tables.read_strategies(table, strategy, cost, loss=loss, score=score, cluster=cluster)
@@ -442,7 +442,7 @@ def compare(
     else:
         width = max(len(row.name) for row in rows)
         for row in rows:
-            print(f"{row.name:{width}}  {row.cost:10.4g}  {brief(row.certificate, lang)}")
+            print(f"{row.name:{width}}  {row.cost:10.4g}  {brief_of(row.certificate, lang)}")
     if not any(row.certificate.proven for row in rows):
         raise typer.Exit(1)
 
