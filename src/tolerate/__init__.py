@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tolerate.stats.race import Race as Race
     from tolerate.stats.strategy import compare as compare
     from tolerate.stats.threshold import certify as certify
-    from tolerate.stats.verify import verify as verify
+    from tolerate.stats.verification import verify as verify
     from tolerate.stats.watch import Watch as Watch
     from tolerate.tables import read as read
 
@@ -44,7 +44,7 @@ _WHERE = {
     "certify": "tolerate.stats.threshold",
     "compare": "tolerate.stats.strategy",
     "read": "tolerate.tables",
-    "verify": "tolerate.stats.verify",
+    "verify": "tolerate.stats.verification",
 }
 
 __all__ = [*_WHERE]

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tolerate import __version__
+from tolerate import __version__, cli_serve
 from tolerate.console import Console
 from tolerate.errors import DataError, OptionError, TolerateError
 
@@ -382,21 +382,39 @@ def _table_of(certificate: Any, path: Path) -> Any:
 
 @app.command(epilog="Example: tolerate verify runs/digits/certificate.json runs/digits/labels.parquet")
 def verify(
-    certificate: Annotated[Path, typer.Argument(help="The certificate's JSON file.")],
-    table: Annotated[Path, typer.Argument(help="The labelled table that it rests on.")],
+    certificate: Annotated[
+        str,
+        typer.Argument(help="The certificate's JSON file; or a service's database, to replay its ledger."),
+    ],
+    table: Annotated[Path | None, typer.Argument(help="The labelled table that it rests on.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Recompute a certificate from its table and say whether it holds; exits with 1 if it does not."""
+    """Recompute a certificate from its table, or a service's decisions from its ledger; exits with 1 if they differ."""
     from tolerate import stats
     from tolerate.records import Certificate
 
-    promise = Certificate.loads(_text(certificate, "a certificate"))
+    if table is None:
+        _verify_ledger(certificate, as_json)
+        return
+    promise = Certificate.loads(_text(Path(certificate), "a certificate"))
     found = stats.verify(promise, _table_of(promise, table))
     print(
         json.dumps({"holds": found.holds, "reasons": list(found.reasons)}, indent=1)
         if as_json
         else str(found)
     )
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def _verify_ledger(database: str, as_json: bool) -> None:
+    from tolerate.store import connect
+    from tolerate.store.verify import verify as replay
+
+    if database.endswith(".json"):
+        raise OptionError(f"{database} looks like a certificate; name its table too, or a service's database")
+    found = replay(connect(database, read_only=True))
+    print(json.dumps(found.to_json(), indent=1) if as_json else str(found))
     if not found.holds:
         raise typer.Exit(1)
 
@@ -544,6 +562,16 @@ def audit(
     print(certificate.dumps() if as_json else say_certificate(certificate, lang))
     if not certificate.proven:
         raise typer.Exit(1)
+
+
+def _key() -> str:
+    """One key from the terminal; where there is none, one character of the input, and q at its end."""
+    return typer.getchar() if sys.stdin.isatty() else sys.stdin.read(1) or "q"
+
+
+app.command(
+    epilog="Example: tolerate serve --job support --certificate certificate.json --upstream http://localhost:8000/v1"
+)(cli_serve.serve)
 
 
 def main() -> None:
