@@ -44,8 +44,8 @@ LIBRARIES = {  # library -> the only places that may import it
     "safetensors": {"models"},
     "tensorboard": {"models"},
     "pyarrow": {"tables"},
-    "jinja2": {"report", "review"},
-    "typer": {"cli"},
+    "jinja2": {"report", "review", "careers"},
+    "typer": {"cli", "careers"},
     "rich": {"console", "report"},
 }
 

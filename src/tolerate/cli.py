@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from tolerate import __version__
+from tolerate.careers.commands import career
 from tolerate.console import Console
 from tolerate.errors import DataError, OptionError, TolerateError
 
@@ -511,6 +512,9 @@ def audit(
 def _key() -> str:
     """One key from the terminal; where there is none, one character of the input, and q at its end."""
     return typer.getchar() if sys.stdin.isatty() else sys.stdin.read(1) or "q"
+
+
+app.add_typer(career, name="career")
 
 
 def main() -> None:
