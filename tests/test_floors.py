@@ -45,13 +45,13 @@ LIBRARIES = {  # library -> the only places that may import it
     "safetensors": {"models"},
     "tensorboard": {"models"},
     "pyarrow": {"tables"},
-    "jinja2": {"report", "review", "gateway"},
+    "jinja2": {"report", "review", "gateway", "careers"},
     "psycopg": {"store"},
     "orjson": {"store", "gateway"},
     "aiohttp": {"gateway"},
     "uvicorn": {"gateway"},
     "prometheus_client": {"gateway"},
-    "typer": {"cli", "cli_serve"},
+    "typer": {"cli", "cli_serve", "careers"},
     "rich": {"console", "report"},
 }
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from tolerate import __version__, cli_serve
+from tolerate.careers.commands import career
 from tolerate.console import Console
 from tolerate.errors import DataError, OptionError, TolerateError
 
@@ -572,6 +573,7 @@ def _key() -> str:
 app.command(
     epilog="Example: tolerate serve --job support --certificate certificate.json --upstream http://localhost:8000/v1"
 )(cli_serve.serve)
+app.add_typer(career, name="career")
 
 
 def main() -> None:
