@@ -15,7 +15,7 @@ FLOORS: list[set[str]] = [
     {"stats"},
     {"tables", "folder", "checks", "refine"},
     {"models", "store"},
-    {"jobs", "run", "summary", "report", "review", "ask"},
+    {"jobs", "run", "summary", "report", "review", "ask", "comparison"},
     {"gateway", "careers"},
     {"cli", "cli_serve", "console", "__main__"},
 ]

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, betaincinv
+from scipy.special import bdtr, betainc, betaincinv
 
 import tolerate
 from tolerate.errors import DataError, OptionError, hint
@@ -49,6 +49,7 @@ WRONG, FINE = (
 PLACES: Floats = (np.arange(24) + 0.5) / 24  # quantiles that stand for what is plausible of a risk
 EFFORTS = (0.08, 0.15, 0.3, 0.55, 1.0)  # shares of the labels left that a test may take
 NEARLY = 0.97  # of the largest expected saving: the smallest effort that has this much is made
+HARDLY = 0.01  # strategies that are safe with less than this chance get no more labels
 UNLIKELY = 0.05  # strategies that are safe with less than this chance are not tested
 HOPELESS = 0.02  # a test gives up when its chance to pass is below this
 OFTEN = 50  # errands between two questions whether all is clear already
@@ -252,7 +253,7 @@ class Race:
 
     def _look_on(self) -> bool:
         """Send for labels of what is cheapest in a plausible world; False if there is nothing to look at."""
-        cheaper = self._cheaper()
+        cheaper = self._able(HARDLY)
         if min(self._look, self.left) < 1 or not len(cheaper) or self._clear():
             return False
         tests = max(1.0, (self.left - self._look) * EFFORTS[-2])
@@ -270,10 +271,8 @@ class Race:
         self._errands += 1
         if self._errands % OFTEN:
             return False
-        arms = self._cheaper()
-        able = (self._plausible(arms) < self.tolerance).mean(axis=1) > UNLIKELY
         bet = self._best_bet()
-        hope = self._price() - self.costs[arms[able]].min(initial=np.inf)
+        hope = self._price() - self.costs[self._able(UNLIKELY)].min(initial=np.inf)
         return bet is not None and bet.gain >= CLEAR * hope
 
     def _prove(self) -> bool:
@@ -288,17 +287,15 @@ class Race:
 
     def _best_bet(self) -> Bet | None:
         """The smallest effort of those that save nearly most on average over plausible risks."""
-        arms = self._cheaper()
-        plausible = self._plausible(arms)
-        able = (plausible < self.tolerance).mean(axis=1) > UNLIKELY
+        arms = self._able(UNLIKELY)
         # Where no second test could follow, the first may stake all that is left.
         half = zero_failure_size(self.tolerance, STAKE * self._purse.left)
         level = (1.0 if self.left < 2 * half else STAKE) * self._purse.left
         least = zero_failure_size(self.tolerance, level)
         efforts = [labels for effort in EFFORTS if (labels := int(effort * self.left)) >= least]
-        if not able.any() or not efforts:
+        if not len(arms) or not efforts:
             return None
-        arms, plausible = arms[able], plausible[able]
+        plausible = self._plausible(arms)
         bets = [self._bet(arms, plausible, labels, level) for labels in efforts]
         most = max(bet.gain for bet in bets)
         return next(bet for bet in bets if bet.gain >= NEARLY * most)
@@ -313,8 +310,11 @@ class Race:
         """What an accepted item costs by what is proven so far; a person's look if nothing is."""
         return float(min([self.review, *self.costs[list(self._proven)]]))
 
-    def _cheaper(self) -> NDArray[np.int64]:
-        return np.flatnonzero(self.costs < self._price())
+    def _able(self, chance: float) -> NDArray[np.int64]:
+        """Strategies that are cheaper than what is proven, and safe with more than this chance."""
+        cheaper = np.flatnonzero(self.costs < self._price())
+        safe = np.asarray(betainc(*self._belief(cheaper), self.tolerance), np.float64)
+        return cheaper[safe > chance]
 
     def _belief(self, arms: NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Beta distributions of risks: what was seen, and a little that every strategy is credited with."""

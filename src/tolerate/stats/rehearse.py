@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import bdtr, betaincinv, ndtr
 
 from tolerate.records import Floats
+from tolerate.stats.bounds import binomial_p
 from tolerate.stats.walk import critical
 from tolerate.stats.ways import Rule, Way, cost_of, outcomes
 
@@ -183,7 +184,7 @@ def _tickets(
             break
         best = np.maximum(best, won[:, place])
         chosen.append(able[place])
-    return float(best.mean()), Plan(sorted(chosen, key=lambda sight: sight.cost), stake)
+    return float(best.mean()), Plan(sorted(chosen, key=lambda sight: sight.cost), 1 / len(chosen))
 
 
 class Dice:
@@ -210,7 +211,7 @@ class Dice:
         if way.plain:
             n = np.round(drawn @ np.bincount(place).astype(np.float32) + phantom).astype(np.int64)
             wrong = drawn @ np.bincount(place, weights=losses).astype(np.float32) + phantom
-            return np.asarray(np.round(wrong) <= critical(n, tolerance, level))
+            return np.asarray(binomial_p(np.round(wrong), n, tolerance) <= level)
         gains = np.bincount(place, weights=way.weights[released] * (losses - tolerance))
         worst = way.largest * (1 - tolerance)
         total = drawn @ gains.astype(np.float32) + phantom * worst

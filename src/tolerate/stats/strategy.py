@@ -3,8 +3,9 @@
 With probability at least the confidence, *all* certificates returned hold together, so the cheapest may be chosen
 after looking at them. Two roads lead there, and each is given half of 1 - confidence where both are open:
 
-- **Shares** (Bonferroni): each strategy is certified (`threshold.py`) with an equal share. The strategies may share
-  items and depend on each other in any way. Best for a few strategies, or many that are nearly as good.
+- **Shares** (Bonferroni; Holm where each strategy is one test): each strategy is certified (`threshold.py`) with an
+  equal share. The strategies may share items and depend on each other in any way. Best for a few strategies, or for
+  many that are nearly as good.
 - **A plan** (`walked.py`): a design part of the items chooses strategies, thresholds and the order of the tests;
   the rest tests them, and a test that passes costs nothing of the level. Best for many strategies of which most
   are hopeless, and the road for cascades. It needs to know which rows show the same item.
@@ -20,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tolerate.errors import DataError, OptionError, hint
 from tolerate.records import Certificate, Floats, Table
+from tolerate.stats.bounds import binomial_p
 from tolerate.stats.cascade import Cascade, promise, tiers
 from tolerate.stats.compared import Compared, cheapest_first, checked_costs
 from tolerate.stats.ranked import bottomed
@@ -93,16 +95,17 @@ def compare(
         raise OptionError(
             "cascades need to know which rows show the same item; give items=, or losses= as columns"
         )
+    roads = 2 if planned else 1
     found = {
         name: certify(
-            table,
+            tables[name],
             tolerance=tolerance,
             confidence=confidence,
-            comparisons=len(tables) * (2 if planned else 1),
+            comparisons=count * roads,
             seed=seed,
             largest_cluster=largest_cluster,
         )
-        for name, table in tables.items()
+        for name, count in _shares(tables, tolerance, (1 - confidence) / roads).items()
     }
     rows = [Compared(name, made, _cost(made, prices[name], review)) for name, made in found.items()]
     if planned:
@@ -117,6 +120,29 @@ def compare(
 
 def _cost(certificate: Certificate, make: float, review: float) -> float:
     return make + (1 - certificate.coverage) * review if certificate.proven else review
+
+
+def _shares(tables: Mapping[str, Table], tolerance: float, delta: float) -> dict[str, int]:
+    """Among how many strategies each has to share the level: all, or fewer after those proven before it (Holm 1979).
+
+    Only where each strategy is one exact test (losses 0 or 1, rows alone, no scores) is a share returned.
+    """
+    samples = [Sample.of_table(table) for table in tables.values()]
+    counts = dict.fromkeys(tables, len(tables))
+    if any(
+        s.scores is not None or s.clusters is not None or s.weights is not None or not s.binary
+        for s in samples
+    ):
+        return counts
+    p = np.array([float(binomial_p(next(iter(s.losses.values())).sum(), len(s), tolerance)) for s in samples])
+    names = list(tables)
+    left = len(names)
+    for place in np.argsort(p, kind="stable"):
+        counts[names[place]] = left
+        if p[place] > delta / left:
+            break
+        left = max(1, left - 1)
+    return counts
 
 
 # What came
