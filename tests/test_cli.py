@@ -102,7 +102,7 @@ def test_an_audit_at_the_terminal_stops_continues_and_is_proven(tmp_path: Path) 
     first = tolerate(*words, keys="ffwufq")  # the third verdict was a slip, changed at once
     assert first.returncode == 1 and "4 verdicts are kept" in first.stdout
     second = tolerate(*words, keys="f" * 200)
-    assert second.returncode == 0 and "Every item may be released" in second.stdout
+    assert second.returncode == 0 and "may be released: with 95%" in second.stdout
     state = json.loads((tmp_path / "batch.csv.audit.json").read_text())
     assert [loss for _, loss, *_ in state["readings"][:4]] == [0, 0, 1, 0]
 

@@ -51,7 +51,8 @@ def answers(folder: Path) -> None:
         for model, confidence in zip(("small", "large"), rng.random(2), strict=True):
             lines.append(f"q{question},{model},{confidence:.4f},{int(rng.random() > confidence**0.1)}")
     (folder / "answers.csv").write_text("\n".join(lines) + "\n")
-    (folder / "batch.csv").write_text("text\n" + "".join(f"text {i}\n" for i in range(2000)))
+    batch = "".join(f"text {i},{rng.random():.4f}\n" for i in range(2000))
+    (folder / "batch.csv").write_text("text,confidence\n" + batch)
 
 
 def here(page: Path) -> str:

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tolerate import __version__
+from tolerate import __version__, cli_serve
+from tolerate.careers.commands import career
 from tolerate.console import Console
 from tolerate.errors import DataError, OptionError, TolerateError
 
@@ -42,6 +43,15 @@ def share(text: str | float) -> float:
     if not 0 < value < 1:
         raise typer.BadParameter(f'"{text}" is no share between 0 and 1; write 0.02 or 2%')
     return value
+
+
+def share_or_all(text: str | float) -> float:
+    """A share above 0, 100% included.
+
+    >>> share_or_all("10%"), share_or_all("100%")
+    (0.1, 1.0)
+    """
+    return 1.0 if str(text) in ("100%", "1", "1.0") else share(text)
 
 
 def duration(text: str) -> float:
@@ -373,21 +383,39 @@ def _table_of(certificate: Any, path: Path) -> Any:
 
 @app.command(epilog="Example: tolerate verify runs/digits/certificate.json runs/digits/labels.parquet")
 def verify(
-    certificate: Annotated[Path, typer.Argument(help="The certificate's JSON file.")],
-    table: Annotated[Path, typer.Argument(help="The labelled table that it rests on.")],
+    certificate: Annotated[
+        str,
+        typer.Argument(help="The certificate's JSON file; or a service's database, to replay its ledger."),
+    ],
+    table: Annotated[Path | None, typer.Argument(help="The labelled table that it rests on.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Recompute a certificate from its table and say whether it holds; exits with 1 if it does not."""
+    """Recompute a certificate from its table, or a service's decisions from its ledger; exits with 1 if they differ."""
     from tolerate import stats
     from tolerate.records import Certificate
 
-    promise = Certificate.loads(_text(certificate, "a certificate"))
+    if table is None:
+        _verify_ledger(certificate, as_json)
+        return
+    promise = Certificate.loads(_text(Path(certificate), "a certificate"))
     found = stats.verify(promise, _table_of(promise, table))
     print(
         json.dumps({"holds": found.holds, "reasons": list(found.reasons)}, indent=1)
         if as_json
         else str(found)
     )
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def _verify_ledger(database: str, as_json: bool) -> None:
+    from tolerate.store import connect
+    from tolerate.store.verify import verify as replay
+
+    if database.endswith(".json"):
+        raise OptionError(f"{database} looks like a certificate; name its table too, or a service's database")
+    found = replay(connect(database, read_only=True))
+    print(json.dumps(found.to_json(), indent=1) if as_json else str(found))
     if not found.holds:
         raise typer.Exit(1)
 
@@ -420,7 +448,7 @@ def compare(
     Exits with 1 if none of them may release anything.
     """
     from tolerate import stats, tables
-    from tolerate.words import brief
+    from tolerate.stats.cascade import brief_of
 
     lang = speak(lang)
     parts, costs = tables.read_strategies(table, strategy, cost, loss=loss, score=score, cluster=cluster)
@@ -433,7 +461,7 @@ def compare(
     else:
         width = max(len(row.name) for row in rows)
         for row in rows:
-            print(f"{row.name:{width}}  {row.cost:10.4g}  {brief(row.certificate, lang)}")
+            print(f"{row.name:{width}}  {row.cost:10.4g}  {brief_of(row.certificate, lang)}")
     if not any(row.certificate.proven for row in rows):
         raise typer.Exit(1)
 
@@ -464,7 +492,25 @@ def audit(
         float | None,
         typer.Option(parser=share, metavar="SHARE", help="Give up early, yet prove such a batch so surely."),
     ] = None,
+    budget: Annotated[
+        int | None, typer.Option(help="With --score: the largest part that so many labels can prove.")
+    ] = None,
+    start: Annotated[
+        float,
+        typer.Option(parser=share, metavar="SHARE", help="With --budget: share of the batch tried first."),
+    ] = 0.2,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="What is found wrong is mended or taken out: fewer labels.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the order of labelling.")] = 0,
+    second: Annotated[
+        float | None,
+        typer.Option(parser=share_or_all, metavar="SHARE", help="Share that a second person reads, blind."),
+    ] = None,
+    second_loss: Annotated[
+        str | None, typer.Option(help="Column that holds the second person's verdicts already.")
+    ] = None,
+    page: Annotated[bool, typer.Option("--page", help="Give the verdicts at a page in the browser.")] = False,
     state: Annotated[
         Path | None, typer.Option(help="File that keeps the verdicts. By default beside the table.")
     ] = None,
@@ -477,7 +523,7 @@ def audit(
     It ends the moment the batch is proven, or cannot be; q stops for now and the same command
     continues. Exits with 1 if nothing is proven.
     """
-    from tolerate.ask import Batch, ask, plan_lines, replay
+    from tolerate.ask import Batch, ask, keys, plan_lines, replay
     from tolerate.words import say_certificate
 
     lang = speak(lang)
@@ -490,14 +536,25 @@ def audit(
         seed=seed,
         expected=expected,
         power=power,
+        budget=budget,
+        start=start,
+        mend=mend,
+        second=second,
     )
     if plan:
         print("\n".join(plan_lines(batch.audit, lang)))
         return
     if loss is not None:
-        replay(batch, loss)
-    elif not ask(batch, _names(show), _key, print, lang):
-        raise typer.Exit(1)
+        replay(batch, loss, second_loss)
+    elif page:
+        from tolerate.review.batch import review_batch
+
+        review_batch(batch, _names(show), lang=lang)
+    else:
+        with keys() as key:
+            finished = ask(batch, _names(show), key, print, lang)
+        if not finished:
+            raise typer.Exit(1)
     certificate = batch.audit.certificate
     if out is not None:
         from tolerate.folder import write_whole
@@ -511,6 +568,12 @@ def audit(
 def _key() -> str:
     """One key from the terminal; where there is none, one character of the input, and q at its end."""
     return typer.getchar() if sys.stdin.isatty() else sys.stdin.read(1) or "q"
+
+
+app.command(
+    epilog="Example: tolerate serve --job support --certificate certificate.json --upstream http://localhost:8000/v1"
+)(cli_serve.serve)
+app.add_typer(career, name="career")
 
 
 def main() -> None:
