@@ -8,6 +8,7 @@ import pytest
 from tests.crashes import power_losses
 from tests.kills import kills
 from tests.service_fakes import database
+from tests.streams import fuzz
 
 pytestmark = pytest.mark.law
 
@@ -28,3 +29,10 @@ def test_a_thousand_kills(url: str, tmp_path: Path, seed: int) -> None:
 def test_two_hundred_power_losses(tmp_path: Path, seed: int) -> None:
     """Fifty places in each of four logs; unsynced sectors come to the disk or not, by chance."""
     assert power_losses(tmp_path, losses=50, seed=seed, count=480) == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_hundred_thousand_streams(tmp_path: Path, seed: int) -> None:
+    """10,000 fuzzed streams in each of ten runs: no token before the committed row that releases it."""
+    wrong, said = fuzz(tmp_path, 10_000, seed=100 + seed)
+    assert wrong == [] and min(said["release"], said["review"], said["failed"]) > 500
