@@ -16,8 +16,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-JSON = (b"content-type", b"application/json")
-SAFE = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 class Gone(Exception):
@@ -63,10 +62,20 @@ class Request:
     async def body(self, most: int, seconds: float) -> bytes:
         """The body; refused with 413 if it is too long and with 408 if it comes too slowly."""
         length = self.header(b"content-length")
-        if length.isdigit() and int(length) > most:
-            raise Refused(413, f"the body has {length} bytes; at most {most} are read", "too_large")
         async with asyncio.timeout(seconds):
+            if length.isdigit() and int(length) > most:
+                await self._discard(4 * most)
+                raise Refused(413, f"the body has {length} bytes; at most {most} are read", "too_large")
             return await self._read(most)
+
+    async def _discard(self, most: int) -> None:
+        """Read on for a while, so that the client is still there to hear the refusal."""
+        size = 0
+        while size < most:
+            message = await self._receive()
+            size += len(message.get("body", b""))
+            if not message.get("more_body"):
+                return
 
     async def _read(self, most: int) -> bytes:
         pieces: list[bytes] = []
@@ -98,10 +107,21 @@ class Request:
 
 
 async def respond(
-    send: Send, status: int, body: bytes, headers: Headers | None = None, kind: bytes = b"application/json"
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: Headers | None = None,
+    kind: bytes = b"application/json",
+    cache: bytes = b"no-store",
 ) -> None:
     """A whole response."""
-    head = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *SAFE, *(headers or ())]
+    head = [
+        (b"content-type", kind),
+        (b"content-length", b"%d" % len(body)),
+        NOSNIFF,
+        (b"cache-control", cache),
+        *(headers or ()),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
 

@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 
 from tolerate.gateway import binding
 from tolerate.gateway.app import App
+from tolerate.gateway.desk import Desk
 from tolerate.gateway.gate import Gate, load_certificate
 from tolerate.gateway.guard import check_url
 from tolerate.gateway.metrics import Metrics
@@ -37,6 +38,19 @@ class First:
     password: str | None = None
 
 
+class Turns(Protocol):
+    """The demonstration's switch."""
+
+    @property
+    def worse(self) -> bool:
+        """Whether it is worse now."""
+        ...
+
+    async def turn(self, worse: bool) -> None:
+        """Make the model worse, or good again."""
+        ...
+
+
 class Running:
     """A service with everything it needs, between `start` and `stop`."""
 
@@ -51,6 +65,8 @@ class Running:
         self.app = App(self.gate, self.reader)
         self.app.ready = self._ready
         self.first = First()
+        self.demo: Turns | None = None
+        self.app.desk = Desk(self).answer
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -242,12 +258,13 @@ async def serve(service: Service, say: Callable[[str], None] = print) -> None:
     running = Running(service)
     try:
         await running.start()
-        await _run(running, say)
+        await run(running, say)
     finally:
         await running.stop()
 
 
-async def _run(running: Running, say: Callable[[str], None]) -> None:
+async def run(running: Running, say: Callable[[str], None]) -> None:
+    """Listen until a signal comes."""
     server = server_of(running, say)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -112,6 +112,7 @@ class Service:
     host: str = "127.0.0.1"
     port: int = 7411
     webhooks: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     private: bool = True
     rate: float = 0.0
     body: int = 4 * 2**20
