@@ -45,6 +45,9 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 7411,
     webhook: Annotated[str, typer.Option(help="Address that is told of alarms.")] = "",
     access_log: Annotated[bool, typer.Option("--access-log", help="Log every request, as JSON.")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Bring a model, a certificate and traffic, to try.")
+    ] = False,
 ) -> None:
     """Serve a job: what the certificate covers is released, the rest is held for people at the desk.
 
@@ -55,6 +58,11 @@ def serve(
             raise OptionError(f'the service needs {name}; try: pip install "tolerate[serve]"')
     from tolerate.gateway.server import serve as run
 
+    if demo:
+        from tolerate.gateway.demo import serve_demo
+
+        _loop(lambda: serve_demo(port, database if database != "tolerate.db" else None))
+        return
     if config is not None:
         from tolerate.gateway.settings import load
 
@@ -84,7 +92,7 @@ def _one_job(
     from tolerate.gateway.settings import JobSettings, Service, Tier, text_of
 
     if not upstream:
-        raise OptionError("no model: give --upstream http://localhost:8000/v1, or --config")
+        raise OptionError("no model: give --upstream http://localhost:8000/v1, or --config, or --demo")
     tier = Tier(
         "main",
         upstream.rstrip("/"),

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from tolerate.gateway import http, wire
-from tolerate.gateway.gate import Gate, Reply
+from tolerate.gateway.gate import Gate, Reply, durable
 from tolerate.gateway.http import Gone, Request, Send, refuse, respond, respond_json
 from tolerate.gateway.limits import Buckets
 from tolerate.gateway.openapi import DESCRIPTION
@@ -245,7 +245,7 @@ class App:
             "decision": MARK, "score": None, "certificate": None, "reason": "the job streams so",
             "key": key.id,
         }  # fmt: skip
-        await self.gate.writer.record(entry)
+        await durable(self.gate.writer.record(entry))
         self.metrics.decided(job.name, tier.name, MARK)
         chunks = self.gate.upstreams.stream(tier, ask, body)
         first = await anext(chunks, None)

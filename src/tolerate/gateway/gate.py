@@ -10,10 +10,10 @@ import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -27,6 +27,7 @@ from tolerate.store import Database, Writer, promises, queue
 from tolerate.store.ledger import Entry
 from tolerate.store.people import Key
 
+T = TypeVar("T")
 HELD_PRIORITY = SAMPLE_PRIORITY = 10  # equal: what is held must not starve the watch, nor the other way round
 CACHED = 2000  # answers
 
@@ -174,15 +175,11 @@ class Gate:
         waiting = self._expect(ticket) if job.wait > 0 and decision is not Decision.RELEASE else None
         committing = time.monotonic()
         try:
-            entry = await self.writer.record(entry, partial(_keep, job, ask, key, made, text, cost))
-        except Exception as error:
+            keep = partial(_keep, job, ask, key, made, text, cost)
+            entry = await durable(self.writer.record(entry, keep))
+        except Refused:
             self._waiting.pop(ticket, None)
-            raise Refused(
-                503,
-                "the decision could not be written, so nothing is released",
-                "not_durable",
-                kind="api_error",
-            ) from error
+            raise
         now = time.monotonic()
         self.metrics.took(job.name, now - began, now - committing)
         self._count(job, ask.slice, entry, made, len(trail) - 1)
@@ -271,7 +268,8 @@ class Gate:
         now = time.time()
         if bound is None:
             self.know([replace(promise, bound={**promise.bound, "served": served})])
-            await self.writer.do(promises.bind, promise.id, job.name, made.tier.name, "served", served, now)
+            work = self.writer.do(promises.bind, promise.id, job.name, made.tier.name, "served", served, now)
+            await durable(work)
             return
         why = f'the model answers as "{served}", the certificate holds for "{bound}"'
         await self.void(job, made.tier, why)
@@ -286,7 +284,7 @@ class Gate:
                 promises.alarm(db, job.name, "void", at, {"tier": tier.name, "why": why})
             return gone
 
-        if await self.writer.do(work):
+        if await durable(self.writer.do(work)):
             self.alarmed({"kind": "void", "job": job.name, "tier": tier.name, "why": why})
 
     def alarmed(self, alarm: Body) -> None:
@@ -306,7 +304,7 @@ class Gate:
         }
         self._place(job.name, "")[3] += 1
         self.metrics.decided(job.name, tier.name, "failed")
-        await self.writer.record(entry)
+        await durable(self.writer.record(entry))
 
     # Waiting for a person
 
@@ -365,6 +363,15 @@ class Gate:
             promises.Minute(*(job, slice, minute, *values[:6], tuple(values[6])))
             for (job, slice, minute), values in taken.items()
         ]
+
+
+async def durable(written: Awaitable[T]) -> T:
+    """What was written; if the disk does not take it, nothing is released."""
+    try:
+        return await written
+    except Exception as error:
+        message = "the decision could not be written, so nothing is released"
+        raise Refused(503, message, "not_durable", kind="api_error") from error
 
 
 def _labels(body: Body) -> tuple[str, str]:

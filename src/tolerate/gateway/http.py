@@ -62,10 +62,20 @@ class Request:
     async def body(self, most: int, seconds: float) -> bytes:
         """The body; refused with 413 if it is too long and with 408 if it comes too slowly."""
         length = self.header(b"content-length")
-        if length.isdigit() and int(length) > most:
-            raise Refused(413, f"the body has {length} bytes; at most {most} are read", "too_large")
         async with asyncio.timeout(seconds):
+            if length.isdigit() and int(length) > most:
+                await self._discard(4 * most)
+                raise Refused(413, f"the body has {length} bytes; at most {most} are read", "too_large")
             return await self._read(most)
+
+    async def _discard(self, most: int) -> None:
+        """Read on for a while, so that the client is still there to hear the refusal."""
+        size = 0
+        while size < most:
+            message = await self._receive()
+            size += len(message.get("body", b""))
+            if not message.get("more_body"):
+                return
 
     async def _read(self, most: int) -> bytes:
         pieces: list[bytes] = []

@@ -41,7 +41,10 @@ class First:
 class Turns(Protocol):
     """The demonstration's switch."""
 
-    worse: bool
+    @property
+    def worse(self) -> bool:
+        """Whether it is worse now."""
+        ...
 
     async def turn(self, worse: bool) -> None:
         """Make the model worse, or good again."""
@@ -255,12 +258,13 @@ async def serve(service: Service, say: Callable[[str], None] = print) -> None:
     running = Running(service)
     try:
         await running.start()
-        await _run(running, say)
+        await run(running, say)
     finally:
         await running.stop()
 
 
-async def _run(running: Running, say: Callable[[str], None]) -> None:
+async def run(running: Running, say: Callable[[str], None]) -> None:
+    """Listen until a signal comes."""
     server = server_of(running, say)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

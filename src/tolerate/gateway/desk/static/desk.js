@@ -42,6 +42,9 @@ if (file) file.addEventListener("change", async () => {
 });
 
 const live = document.querySelector("[data-again]");
-if (live) setInterval(() => {
-  if (!document.hidden && !writing() && !document.querySelector("details[open]")) location.reload();
-}, 1000 * Number(live.dataset.again));
+if (live) {
+  const again = setInterval(() => {
+    if (!document.hidden && !writing() && !document.querySelector("details[open]")) location.reload();
+  }, 1000 * Number(live.dataset.again));
+  document.addEventListener("submit", () => clearInterval(again));
+}
