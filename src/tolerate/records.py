@@ -178,6 +178,7 @@ class Job(_Record):
     judge: str = "network"  # what ranks them
     needs_data: bool = True
     example: str = ""  # a command that runs it
+    kind: str = "pictures"  # what is made: pictures or texts
     steps: dict[str, int] = field(
         default_factory=dict
     )  # training steps by model, where the default does not fit

@@ -23,10 +23,11 @@ LARGEST = 4096  # bytes of a request's body
 
 @dataclass(frozen=True)
 class Question:
-    """One item to judge: a picture (PNG) and what was asked for."""
+    """One item to judge: a picture (PNG) or a text, and what was asked for."""
 
     png: bytes
     asked: str
+    text: str = ""
 
 
 class Verdicts:
@@ -156,6 +157,8 @@ class _Questions(Desk):
         if item is None:
             return about
         question = self.questions[item]
+        if question.text or not question.png:
+            return {**about, "asked": question.asked, "text": question.text}
         png = "data:image/png;base64," + b64encode(question.png).decode()
         return {**about, "asked": question.asked, "png": png}
 
