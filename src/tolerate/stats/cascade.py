@@ -172,7 +172,7 @@ def promise(
         risk_bound=None if thresholds is None else tolerance,
         risk_seen=_mean(losses, way.weights[released]),
         labels=len(way),
-        clusters=len(np.unique(way.units)),
+        clusters=int(np.count_nonzero(np.bincount(way.units))),
         released=int(released.sum()),
         method=method,
         assumptions=tuple(assumptions),
