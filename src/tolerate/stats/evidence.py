@@ -102,7 +102,7 @@ def upper_bound(part: Sample, name: str, delta: float, seed: int, largest: float
     low, high = 0.0, 1.0
     for _ in range(24):
         middle = (low + high) / 2
-        rejected = units.p(name, EVERY_ROW, middle, delta) <= delta
+        rejected = units.refuted(name, EVERY_ROW, middle, delta)
         low, high = (low, middle) if rejected else (middle, high)
     return high
 
