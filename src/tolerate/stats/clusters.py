@@ -9,9 +9,9 @@ Two ways share the level, and the one that releases more is taken:
 
 - **Totals.** A random part of the clusters fixes thresholds and start; the others are tested by betting on their
   sums. Thresholds must not depend on the clusters that test them. Good where items of a cluster differ.
-- **One a cluster.** One item of each cluster is picked by lot, and kept with a chance in proportion to the cluster's
-  size. The picks are independent draws from all items, so the exact walk for rows applies as it is and needs no part put
-  aside. Good where a cluster stands or falls as one, and for few clusters. 0/1 losses only.
+- **One a cluster.** One item of each cluster is picked by lot, and kept with a chance in proportion to the
+  cluster's size. The picks are independent draws from all items, so the exact walk for rows applies as it is and
+  needs no part put aside. Good where a cluster stands or falls as one, and for few clusters. 0/1 losses only.
 
 Valid for any number, size and dependence inside clusters, if none to come is larger than the largest seen or
 stated: one cluster of a thousand bad items would outweigh all that was seen.
