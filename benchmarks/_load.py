@@ -26,7 +26,10 @@ BODY = json.dumps(
         "model": "fake",
         "messages": [
             {"role": "system", "content": "You are a helpful assistant of a small shop that sells bicycles."},
-            {"role": "user", "content": "Hello! How are you today? I have a question about my order of last week."},
+            {
+                "role": "user",
+                "content": "Hello! How are you today? I have a question about my order of last week.",
+            },
         ],
         "temperature": 0.2,
     }

@@ -260,7 +260,7 @@ def memory(folder: Path, up: int, count: int) -> None:
             asyncio.run(_traffic.closed(gateway.port, gateway.message, 16, 600, number))
             seen.append(gateway.resident())
     print(f"\nMemory: {seen[0]:.1f} MiB at the start, {seen[1]:.1f} after 20,000 requests, {seen[2]:.1f} after "
-          f"{count:,} more: grew by {seen[2] - seen[1]:.2f} MiB (targets: at most 80, growing by less than 1)")  # fmt: skip
+          f"{count:,} more: {seen[2] - seen[1]:+.2f} MiB (targets: at most 80, growing by less than 1)")  # fmt: skip
 
 
 # The queue
@@ -284,7 +284,8 @@ def queue(folder: Path, items: int, reviewers: int, seconds: float) -> None:
             slots.append((item.ticket, item.at))
         marks = ", ".join("?" for _ in names)
         db.many(f"INSERT INTO items ({ITEM}) VALUES ({marks})", rows)  # type: ignore[attr-defined]
-        sql = "INSERT INTO slots (ticket, job, kind, priority, at, state) VALUES (?, 'support', 'review', 10, ?, 'open')"
+        columns, values = "ticket, job, kind, priority, at, state", "?, 'support', 'review', 10, ?, 'open'"
+        sql = f"INSERT INTO slots ({columns}) VALUES ({values})"
         db.many(sql, slots)  # type: ignore[attr-defined]
 
     for start in range(0, items, 50_000):
@@ -315,9 +316,11 @@ def queue(folder: Path, items: int, reviewers: int, seconds: float) -> None:
     kept = writer.submit(lambda db: db.one("SELECT count(*), count(DISTINCT slot) FROM verdicts")).result()
     writer.close()
     assert kept == (done, done), (kept, done)
-    print(f"\nQueue of {items:,} items, {reviewers} reviewers at the store: {done / wall:,.0f} decisions/s seen, "
-          f"{1e6 * spent / done:,.0f} us of CPU each ({done / spent:,.0f} a core-second; target 250/s), key to next item "
-          f"p50 {1e3 * at(waits, 0.5):.0f} ms, p95 {1e3 * at(waits, 0.95):.0f} ms; none doubled, none lost")  # fmt: skip
+    print(
+        f"\nQueue of {items:,} items, {reviewers} reviewers at the store: {done / wall:,.0f} decisions/s seen "
+        f"(target 250), {1e6 * spent / done:,.0f} us of CPU each ({done / spent:,.0f} a core-second), key to next "
+        f"item p50 {1e3 * at(waits, 0.5):.0f} ms, p95 {1e3 * at(waits, 0.95):.0f} ms; none doubled, none lost"
+    )
 
 
 def main() -> None:
