@@ -140,7 +140,7 @@ def test_addresses_are_looked_at_when_a_connection_is_made() -> None:
         with pytest.raises(OSError, match="no address that may be called"):
             await ask(public, url.replace("127.0.0.1", "localhost"))
         with pytest.raises(ValueError, match="must not break"):
-            await ask(calls, url + "\r\nx: y")
+            calls.post(url, b"", {"authorization": "a\r\nx: y"}, 5.0)
         assert seen == []
 
     run([LENGTH], use)
