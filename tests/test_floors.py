@@ -52,6 +52,7 @@ LIBRARIES = {  # library -> the only places that may import it
     "psycopg": {"store"},
     "orjson": {"store", "gateway"},
     "aiohttp": {"gateway"},
+    "httptools": {"gateway"},
     "uvicorn": {"gateway"},
     "prometheus_client": {"gateway"},
     "typer": {"cli", "cli_serve", "careers"},
