@@ -46,7 +46,9 @@ class Answers:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._base = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
-            self._base.execute("PRAGMA journal_mode=WAL")  # a kill loses nothing, a power cut the last answers
+            self._base.execute(
+                "PRAGMA journal_mode=WAL"
+            )  # a kill loses nothing, a power cut the last answers
             self._base.execute("PRAGMA synchronous=NORMAL")
             self._base.execute(
                 "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, request TEXT, reply TEXT, made TEXT)"
