@@ -15,9 +15,9 @@ FLOORS: list[set[str]] = [
     {"stats"},
     {"tables", "folder", "checks", "refine"},
     {"models", "store"},
-    {"jobs", "run", "summary", "report", "review", "ask"},
+    {"jobs", "run", "summary", "report", "review", "ask", "comparison"},
     {"gateway", "careers"},
-    {"cli", "console", "__main__"},
+    {"cli", "cli_serve", "console", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 SIDEWAYS = {
@@ -34,6 +34,7 @@ SIDEWAYS = {
     "checks",
     "refine",
     "cli",
+    "cli_serve",
     "__main__",
     "console",
 }  # may meet on their floor
@@ -44,8 +45,13 @@ LIBRARIES = {  # library -> the only places that may import it
     "safetensors": {"models"},
     "tensorboard": {"models"},
     "pyarrow": {"tables"},
-    "jinja2": {"report", "review"},
-    "typer": {"cli"},
+    "jinja2": {"report", "review", "gateway", "careers"},
+    "psycopg": {"store"},
+    "orjson": {"store", "gateway"},
+    "aiohttp": {"gateway"},
+    "uvicorn": {"gateway"},
+    "prometheus_client": {"gateway"},
+    "typer": {"cli", "cli_serve", "careers"},
     "rich": {"console", "report"},
 }
 

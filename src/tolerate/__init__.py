@@ -21,18 +21,22 @@ if TYPE_CHECKING:
     from tolerate.records import Decision as Decision
     from tolerate.records import Table as Table
     from tolerate.stats.audit import Audit as Audit
+    from tolerate.stats.cascade import Cascade as Cascade
+    from tolerate.stats.race import Race as Race
     from tolerate.stats.strategy import compare as compare
     from tolerate.stats.threshold import certify as certify
-    from tolerate.stats.verify import verify as verify
+    from tolerate.stats.verification import verify as verify
     from tolerate.stats.watch import Watch as Watch
     from tolerate.tables import read as read
 
 _WHERE = {
     "Audit": "tolerate.stats.audit",
+    "Cascade": "tolerate.stats.cascade",
     "Certificate": "tolerate.records",
     "DataError": "tolerate.errors",
     "Decision": "tolerate.records",
     "OptionError": "tolerate.errors",
+    "Race": "tolerate.stats.race",
     "RunError": "tolerate.errors",
     "Table": "tolerate.records",
     "TolerateError": "tolerate.errors",
@@ -40,7 +44,7 @@ _WHERE = {
     "certify": "tolerate.stats.threshold",
     "compare": "tolerate.stats.strategy",
     "read": "tolerate.tables",
-    "verify": "tolerate.stats.verify",
+    "verify": "tolerate.stats.verification",
 }
 
 __all__ = [*_WHERE]

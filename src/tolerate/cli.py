@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tolerate import __version__
+from tolerate import __version__, cli_serve
+from tolerate.careers.commands import career
 from tolerate.console import Console
 from tolerate.errors import DataError, OptionError, TolerateError
 
@@ -382,15 +383,21 @@ def _table_of(certificate: Any, path: Path) -> Any:
 
 @app.command(epilog="Example: tolerate verify runs/digits/certificate.json runs/digits/labels.parquet")
 def verify(
-    certificate: Annotated[Path, typer.Argument(help="The certificate's JSON file.")],
-    table: Annotated[Path, typer.Argument(help="The labelled table that it rests on.")],
+    certificate: Annotated[
+        str,
+        typer.Argument(help="The certificate's JSON file; or a service's database, to replay its ledger."),
+    ],
+    table: Annotated[Path | None, typer.Argument(help="The labelled table that it rests on.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Recompute a certificate from its table and say whether it holds; exits with 1 if it does not."""
+    """Recompute a certificate from its table, or a service's decisions from its ledger; exits with 1 if they differ."""
     from tolerate import stats
     from tolerate.records import Certificate
 
-    promise = Certificate.loads(_text(certificate, "a certificate"))
+    if table is None:
+        _verify_ledger(certificate, as_json)
+        return
+    promise = Certificate.loads(_text(Path(certificate), "a certificate"))
     found = stats.verify(promise, _table_of(promise, table))
     print(
         json.dumps({"holds": found.holds, "reasons": list(found.reasons)}, indent=1)
@@ -401,26 +408,58 @@ def verify(
         raise typer.Exit(1)
 
 
+def _verify_ledger(database: str, as_json: bool) -> None:
+    from tolerate.store import connect
+    from tolerate.store.verify import verify as replay
+
+    if database.endswith(".json"):
+        raise OptionError(f"{database} looks like a certificate; name its table too, or a service's database")
+    found = replay(connect(database, read_only=True))
+    print(json.dumps(found.to_json(), indent=1) if as_json else str(found))
+    if not found.holds:
+        raise typer.Exit(1)
+
+
 @app.command(
     epilog="Example: tolerate compare answers.csv --strategy model --loss wrong --score confidence -t 5% --review 2"
 )
 def compare(
     table: Annotated[Path, typer.Argument(help="Labelled items of all strategies, one row an item.")],
-    strategy: Annotated[str, typer.Option(help="Column that names the strategy (model, prompt, ...).")],
     tolerance: Annotated[
         float,
         typer.Option(
             "--tolerance", "-t", parser=share, metavar="SHARE", help="Largest acceptable risk: 2% or 0.02."
         ),
     ],
+    strategy: Annotated[
+        str | None, typer.Option(help="Column that names the strategy (model, prompt, ...).")
+    ] = None,
     loss: Loss = "loss",
     score: Score = None,
     cluster: Cluster = None,
+    item: Annotated[
+        str | None, typer.Option(help="Column naming the item, where strategies answered the same ones.")
+    ] = None,
+    cascade: Annotated[
+        list[str] | None, typer.Option(help="Strategies that ask one another: small,large. May be repeated.")
+    ] = None,
+    tier: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Instead of --strategy, a tier by its columns: NAME=LOSS,SCORE. The first one first."
+        ),
+    ] = None,
     cost: Annotated[
         str | None, typer.Option(help="Column of what making the item cost. By default nothing.")
     ] = None,
+    costs: Annotated[str, typer.Option(help="Costs of an item by strategy: small=1,large=20.")] = "",
     review: Annotated[float, typer.Option(help="Price of a person's look at one item.")] = 1.0,
     confidence: Confidence = 0.95,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say how many labels it takes.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the deal into design and test part.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the certificate of the cheapest to this file.")
+    ] = None,
     as_json: Json = False,
     lang: Lang = "",
 ) -> None:
@@ -428,21 +467,30 @@ def compare(
 
     Exits with 1 if none of them may release anything.
     """
-    from tolerate import stats, tables
-    from tolerate.words import brief
+    from tolerate import comparison
 
     lang = speak(lang)
-    parts, costs = tables.read_strategies(table, strategy, cost, loss=loss, score=score, cluster=cluster)
-    rows = stats.compare(parts, costs, tolerance=tolerance, confidence=confidence, review=review)
-    if as_json:
-        found = [
-            {"strategy": row.name, "cost": row.cost, "certificate": row.certificate.to_json()} for row in rows
-        ]
-        print(json.dumps(found, indent=1, ensure_ascii=False))
-    else:
-        width = max(len(row.name) for row in rows)
-        for row in rows:
-            print(f"{row.name:{width}}  {row.cost:10.4g}  {brief(row.certificate, lang)}")
+    asked = comparison.Asked(
+        table=table,
+        strategy=strategy,
+        loss=loss,
+        score=score,
+        cluster=cluster,
+        item=item,
+        cascades=tuple(cascade or ()),
+        tiers=tuple(tier or ()),
+        cost=cost,
+        costs=costs,
+    )
+    if plan:
+        print("\n".join(comparison.plan_lines(asked, tolerance, confidence, lang)))
+        return
+    rows = comparison.compared(asked, tolerance=tolerance, confidence=confidence, review=review, seed=seed)
+    if out is not None:
+        from tolerate.folder import write_whole
+
+        write_whole(out, rows[0].certificate.dumps().encode())
+    print(comparison.as_json(rows) if as_json else "\n".join(comparison.lines(rows, lang)))
     if not any(row.certificate.proven for row in rows):
         raise typer.Exit(1)
 
@@ -480,6 +528,9 @@ def audit(
         float,
         typer.Option(parser=share, metavar="SHARE", help="With --budget: share of the batch tried first."),
     ] = 0.2,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="What is found wrong is mended or taken out: fewer labels.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the order of labelling.")] = 0,
     second: Annotated[
         float | None,
@@ -516,6 +567,7 @@ def audit(
         power=power,
         budget=budget,
         start=start,
+        mend=mend,
         second=second,
     )
     if plan:
@@ -540,6 +592,17 @@ def audit(
     print(certificate.dumps() if as_json else say_certificate(certificate, lang))
     if not certificate.proven:
         raise typer.Exit(1)
+
+
+def _key() -> str:
+    """One key from the terminal; where there is none, one character of the input, and q at its end."""
+    return typer.getchar() if sys.stdin.isatty() else sys.stdin.read(1) or "q"
+
+
+app.command(
+    epilog="Example: tolerate serve --job support --certificate certificate.json --upstream http://localhost:8000/v1"
+)(cli_serve.serve)
+app.add_typer(career, name="career")
 
 
 def main() -> None:

@@ -72,6 +72,22 @@ def read_strategies(
     )
 
 
+def read_shown(path: str | Path, strategy: str, item: str) -> dict[str, NDArray[Any]]:
+    """By strategy, the name of the item that each of its rows shows."""
+    columns = read_texts(path, [strategy, item])
+    named, shown = np.array(columns[strategy]), np.array(columns[item])
+    return {str(name): shown[named == name] for name in dict.fromkeys(named.tolist())}
+
+
+def read_tiers(
+    path: str | Path, tiers: Mapping[str, tuple[str, str | None]], cluster: str | None = None
+) -> dict[str, Table]:
+    """One table a tier from columns of one row an item: by name, the columns of its loss and its score."""
+    return {
+        name: read(path, loss=loss, score=score, cluster=cluster) for name, (loss, score) in tiers.items()
+    }
+
+
 def _rows(table: Table, mask: NDArray[np.bool_]) -> Table:
     """Some rows of a table, in every column."""
     columns = ("losses", "scores", "clusters", "slices", "weights")

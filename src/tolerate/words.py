@@ -23,6 +23,12 @@ def say_certificate(certificate: "Certificate", lang: str = "en") -> str:
     return "\n".join(filter(None, (promise(certificate), evidence(certificate), more(certificate))))
 
 
+def say_evidence(certificate: "Certificate", lang: str = "en") -> str:
+    """What a certificate rests on, and what would be needed: its text without the promise."""
+    _, evidence, more = _voices(lang)
+    return "\n".join(filter(None, (evidence(certificate), more(certificate))))
+
+
 def brief(certificate: "Certificate", lang: str = "en") -> str:
     """The promise in one line."""
     return (_brief_zh if _known(lang) == "zh" else _brief_en)(certificate)
@@ -275,11 +281,19 @@ SENTENCES = {  # English, Chinese; the same names in braces
         "without the slice {slice}, {share} of the other items could be released",
         "去掉切片“{slice}”后，其余条目中可放行 {share}",
     ),
+    "together": (
+        "with this confidence, the promises of all strategies compared hold together",
+        "在该置信度下，所比较的全部策略的承诺同时成立",
+    ),
     "judged": ("the losses are right as given", "所给的损失判定无误"),
     # audits
     "order": (
         "items were labelled in the order drawn by seed {seed}, whatever they looked like",
         "条目按种子 {seed} 抽定的顺序标注，不因其内容而改变",
+    ),
+    "mended": (
+        "what was found wrong ({found}) is mended or taken out before the batch goes out",
+        "已发现的 {found} 项错误在放行之前已改正或剔除",
     ),
     "lowered": (
         "losses were corrected downwards after labelling (count: {count})",

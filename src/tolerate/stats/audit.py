@@ -26,6 +26,7 @@ from tolerate.stats.audit_search import (
     chance_of_proof,
     growing_chains,
 )
+from tolerate.stats.mending import mended_plan
 from tolerate.stats.plan import (
     Forecast,
     Plan,
@@ -92,6 +93,8 @@ class Audit:
     scores, withhold: find which part of the batch can go out, by leaving out the lowest scores (`nested_parts`).
     scores, budget: the largest part that at most so many labels can prove, growing from the best-scored `start`
     of the batch (`audit_search`); choose `start` from an earlier batch, never from these labels.
+    mend: what is found wrong is mended or taken out before the batch goes out, and the promise is on the rest:
+    it takes fewer labels, and a batch with too many wrong can still be saved (`mending`). 0/1 losses, no scores.
     second: share of the items, drawn by lot beforehand, that a second person reads too once they are labelled;
     the worse verdict counts, and nothing is certified while one of them is `waiting`.
 
@@ -116,17 +119,23 @@ class Audit:
         withhold: Sequence[float] | None = None,
         budget: int | None = None,
         start: float = START,
+        mend: bool = False,
         second: float | None = None,
         losses_by: str = "",
     ) -> None:
         _refuse_nonsense(items, tolerance, confidence, expected, power, graded)
         _refuse_budget(budget, scores, withhold, power)
+        if mend and (graded or power is not None or scores is not None):
+            raise OptionError(
+                "mend=True is for 0/1 losses and whole batches; leave out graded, power and scores"
+            )
         if second is not None and not 0 < second <= 1:
             raise OptionError(f"second is {second}; expected a share of the items above 0, e.g. 0.1")
         self.items, self.tolerance, self.confidence = items, float(tolerance), float(confidence)
         self.seed = secrets.randbits(53) if seed is None else int(seed)
         self.expected, self.power, self.graded = expected, power, graded
         self.withhold, self.losses_by = None if withhold is None else tuple(withhold), losses_by
+        self.mend = bool(mend)
         self.budget, self.start = None if budget is None else int(budget), float(start)
         self._scores_sha256 = None if scores is None else _fingerprint(scores)
         self._chains = self._chained(scores)
@@ -162,6 +171,8 @@ class Audit:
         return Counting(order, self._plan(len(order), confidence))
 
     def _plan(self, size: int, confidence: float) -> Plan:
+        if self.mend:
+            return mended_plan(size, self.tolerance, confidence)
         allowed = allowed_wrong(size, self.tolerance)
         if self.budget is not None:
             return budget_plan(size, allowed, confidence, self.budget)
@@ -339,7 +350,8 @@ class Audit:
         >>> [round(f.mean) for f in Audit(10_000, 0.02, seed=1).plan(rates=(0, 0.005, 0.01))]
         [190, 368, 909]
         """
-        shares = [self.tolerance * f for f in (0, 0.125, 0.25, 0.5, 0.75)] if rates is None else list(rates)
+        hoped = (0, 0.125, 0.25, 0.5, 0.75, *((1, 1.5) if self.mend else ()))
+        shares = [min(1.0, self.tolerance * f) for f in hoped] if rates is None else list(rates)
         if self.expected is not None and rates is None:
             shares = sorted({*shares, self.expected})
         first = self._trial(0, 0).test
@@ -391,6 +403,8 @@ class Audit:
             return "audit without replacement, betting e-process (Waudby-Smith and Ramdas 2006.04347)"
         if self.budget is not None:
             return f"audit without replacement of growing parts, exact, at most {self.budget:,} labels (LTT 2110.01052)"
+        if self.mend:
+            return "audit without replacement, exact stopping, what is found wrong mended or taken out"
         kind = "never gives up" if self.power is None else f"power {self.power:g} at {self.expected:g} wrong"
         return f"audit without replacement, exact optimal stopping ({kind})"
 
@@ -399,6 +413,9 @@ class Audit:
             1 for place, reading in enumerate(self._readings) if reading.corrects and self._lowers(place)
         )
         lines = [sentence("order", seed=str(self.seed)), sentence("judged")]
+        if self.mend:
+            found = sum(self._losses.values())
+            lines.append(sentence("mended", found=f"{found:,.0f}"))
         if lowered:
             lines.append(sentence("lowered", count=f"{lowered:,}"))
         return tuple(lines)
@@ -423,6 +440,7 @@ class Audit:
             "withhold": None if self.withhold is None else list(self.withhold),
             "budget": self.budget,
             "start": self.start,
+            "mend": self.mend,
             "second": self.second,
             "losses_by": self.losses_by,
             "scores_sha256": self._scores_sha256,
@@ -538,7 +556,7 @@ class Counting:
         place = self.used
         while place < last:  # items labelled for a smaller part count as soon as the order reaches them
             wrong += int(losses.get(int(self.order[place]), 0.0))
-            last = int(self.rule.certify_at[min(wrong, self.rule.allowed)])
+            last = int(self.rule.certify_at[min(wrong, len(self.rule.certify_at) - 1)])
             place += 1
         return sum(int(item) not in losses for item in self.order[self.used : last])
 
@@ -557,7 +575,10 @@ class Counting:
 
     def bound(self, tolerance: float) -> float:
         """What is proven of the risk: the exact share once all is labelled."""
-        size = len(self.order)
+        size, held = len(self.order), self.rule.may_hold
+        if held is not None:
+            left = 0 if self.used == size else int(held[self.wrong]) - self.wrong
+            return min(left / max(1, size - self.wrong), tolerance)
         return self.wrong / size if self.used == size else min(self.rule.allowed / size, tolerance)
 
     def why(self, audit: Audit) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tolerate.errors import TolerateError
+from tolerate.errors import OptionError, TolerateError
 from tolerate.records import Certificate, Table
 from tolerate.stats.samples import Sample
 from tolerate.stats.threshold import certify_sample
@@ -94,6 +94,11 @@ def _data(certificate: Certificate, table: Table) -> list[str]:
 
 def _again(certificate: Certificate, table: Table) -> Certificate:
     """The certificate that the same options give today."""
+    if {"compare", "race"} & set(certificate.options):
+        raise OptionError(
+            "it was proven together with other strategies, which one table does not show; "
+            "call compare again with the options written in it"
+        )
     given = Sample.of_table(table)
     return certify_sample(
         given,

@@ -1,0 +1,210 @@
+"""The review desk: server-rendered pages, usable by keyboard alone, in English and Chinese, without the network.
+
+Every page comes with a policy that lets it load its own style, script and pictures and nothing else. Every form
+carries the session's token, and its Origin must be ours. What a model wrote is shown as text.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tolerate.errors import TolerateError
+from tolerate.gateway.desk.render import STATIC, page
+from tolerate.gateway.http import Headers, Request, Send, respond
+from tolerate.gateway.limits import Buckets
+from tolerate.gateway.settings import Service
+from tolerate.gateway.wire import Refused
+from tolerate.store import people
+
+if TYPE_CHECKING:
+    from tolerate.gateway.server import Running
+
+COOKIE = "tolerate_session"
+POLICY = (
+    b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; media-src data:; "
+    b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SAFE: Headers = [
+    (b"content-security-policy", POLICY),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+LOGINS = (0.1, 8.0)  # a second, and at once; by address and by name
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a page answers."""
+
+    body: bytes = b""
+    status: int = 200
+    kind: bytes = b"text/html; charset=utf-8"
+    headers: Headers = field(default_factory=list)
+    cache: bytes = b"no-store"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request of someone who has logged in."""
+
+    request: Request
+    session: people.Session
+    form: dict[str, str]
+
+    @property
+    def user(self) -> people.User:
+        """Who asks."""
+        return self.session.user
+
+    @property
+    def rest(self) -> list[str]:
+        """The parts of the path after the page's name."""
+        return self.request.path.split("/")[3:]
+
+
+Page = Callable[["Desk", Visit], Awaitable[Response]]
+
+
+def go(where: str, headers: Headers | None = None) -> Response:
+    """Go to another page."""
+    return Response(b"", 303, b"text/plain", [(b"location", where.encode()), *(headers or [])])
+
+
+class Desk:
+    """All pages of the desk."""
+
+    def __init__(self, running: "Running") -> None:
+        from tolerate.gateway.desk import admin, review, watching
+
+        self.running = running
+        self.writer, self.reader = running.writer, running.reader
+        self._tries = Buckets(*LOGINS)
+        self._pages: dict[tuple[str, str], tuple[str, Page]] = {
+            **review.PAGES,
+            **watching.PAGES,
+            **admin.PAGES,
+        }
+
+    @property
+    def service(self) -> Service:
+        """What is served."""
+        return self.running.service
+
+    async def answer(self, request: Request, send: Send) -> None:
+        """Answer one request of a browser."""
+        try:
+            response = await self._answer(request)
+        except Refused as error:
+            response = self._told(error.status, error.message)
+        except TolerateError as error:
+            response = self._told(400, str(error))
+        headers = [*SAFE, *response.headers]
+        await respond(send, response.status, response.body, headers, response.kind, response.cache)
+
+    def _told(self, status: int, message: str) -> Response:
+        body = page("message.html", self.service.lang, None, message=message)
+        return Response(body, status)
+
+    async def _answer(self, request: Request) -> Response:
+        self._check_host(request)
+        name = request.path.removeprefix("/desk").strip("/").split("/")[0]
+        if name == "static":
+            return self._static(request)
+        form: dict[str, str] = {}
+        if request.method == "POST":
+            self._check_origin(request)
+            form = await request.form(self.service.body, self.service.receive)
+        elif request.method not in ("GET", "HEAD"):
+            raise Refused(405, "this takes GET and POST", headers=(("allow", "GET, POST"),))
+        if name == "login":
+            return await self._login(request, form)
+        session = await self.session(request)
+        if session is None:
+            return go("/desk/login")
+        return await self._visit(name, Visit(request, session, form))
+
+    async def _visit(self, name: str, visit: Visit) -> Response:
+        if visit.request.method == "POST" and visit.form.get("csrf") != visit.session.csrf:
+            raise Refused(403, "the form is not from this desk, or is too old; open the page again")
+        method = "GET" if visit.request.method == "HEAD" else visit.request.method
+        if (method, name) == ("POST", "logout"):
+            await self.writer.do(people.close_session, visit.session.hash)
+            return go("/desk/login", [_cookie("", 0, self._secure)])
+        found = self._pages.get((method, name))
+        if found is None:
+            raise Refused(404, "there is no such page")
+        needed, made = found
+        if needed and not visit.user.may(needed):
+            raise Refused(403, f"the role {visit.user.role} may not do this ({needed})")
+        return await made(self, visit)
+
+    def page(self, template: str, visit: Visit, status: int = 200, **values: Any) -> Response:
+        """A page for someone who has logged in."""
+        return Response(
+            page(template, visit.user.lang, visit.session, jobs=self.service.jobs, **values), status
+        )
+
+    # Who asks
+
+    async def session(self, request: Request) -> people.Session | None:
+        """The session that a request's cookie names."""
+        token = request.cookies.get(COOKIE)
+        return None if not token else await self.reader.ask(people.session, token, time.time())
+
+    async def _login(self, request: Request, form: dict[str, str]) -> Response:
+        lang = _language(request, self.service.lang)
+        if request.method != "POST":
+            return Response(page("login.html", lang, None, wrong=False))
+        name, password = form.get("name", "")[:80], form.get("password", "")[:1000]
+        if self._tries.take(f"at {request.address}") or self._tries.take(f"as {name}"):
+            raise Refused(429, "too many tries; wait a minute", headers=(("retry-after", "60"),))
+        user = await self.reader.ask(people.check_password, name, password)
+        if user is None:
+            return Response(page("login.html", lang, None, wrong=True), 401)
+        token = await self.writer.do(people.open_session, user.name, time.time())
+        return go("/desk", [_cookie(token, int(people.SESSION), self._secure)])
+
+    @property
+    def _secure(self) -> bool:
+        return any(origin.startswith("https:") for origin in self.service.origins)
+
+    # Whence
+
+    def _check_host(self, request: Request) -> None:
+        """The name that a browser believes it talks to must be ours, or another site leads it here."""
+        host = request.header(b"host")
+        if (urlsplit(f"//{host}").hostname or "") not in self._hosts:
+            raise Refused(421, "this name is not ours; list its address under origins")
+
+    @property
+    def _hosts(self) -> set[str]:
+        listed = {urlsplit(origin).hostname or "" for origin in self.service.origins}
+        return {self.service.host, "127.0.0.1", "localhost", "::1", *listed}
+
+    def _check_origin(self, request: Request) -> None:
+        """A form must come from one of our own pages."""
+        origin = request.header(b"origin")
+        ours = {f"http://{request.header(b'host')}", *self.service.origins}
+        if origin not in ours or request.header(b"sec-fetch-site") not in ("", "same-origin", "none"):
+            raise Refused(403, "the form comes from another site")
+
+    def _static(self, request: Request) -> Response:
+        found = STATIC.get(request.path.rpartition("/")[2])
+        if found is None:
+            raise Refused(404, "there is no such file")
+        body, kind = found
+        return Response(body, 200, kind, cache=b"private, max-age=300")
+
+
+def _cookie(token: str, seconds: int, secure: bool) -> tuple[bytes, bytes]:
+    value = f"{COOKIE}={token}; Path=/desk; HttpOnly; SameSite=Strict; Max-Age={seconds}"
+    return (b"set-cookie", (value + ("; Secure" if secure else "")).encode())
+
+
+def _language(request: Request, otherwise: str) -> str:
+    asked = request.query.get("lang") or request.header(b"accept-language")[:2].lower()
+    return asked if asked in ("en", "zh") else otherwise

@@ -1,0 +1,262 @@
+"""The queue and the page of one item: what a reviewer works with."""
+
+import json
+import secrets
+import time
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tolerate.errors import DataError
+from tolerate.gateway.settings import JobSettings
+from tolerate.gateway.watching import watcher
+from tolerate.gateway.wire import Refused
+from tolerate.store import Database, people, queue
+from tolerate.store.agreement import alpha, pairs
+
+if TYPE_CHECKING:
+    from tolerate.gateway.desk import Desk, Page, Response, Visit
+
+MEDIA = {
+    "image": ("image/png", "image/jpeg", "image/webp", "image/gif"),
+    "audio": ("audio/wav", "audio/mpeg", "audio/ogg"),
+    "video": ("video/mp4", "video/webm"),
+}
+
+
+async def home(desk: "Desk", visit: "Visit") -> "Response":
+    """The queues, how old they are, and how far reviewers agree."""
+    lines = [await desk.reader.ask(_line, job, time.time()) for job in desk.service.jobs]
+    return desk.page("queue.html", visit, lines=lines, demo=desk.running.demo)
+
+
+def _line(db: Database, job: JobSettings, now: float) -> dict[str, Any]:
+    ratings = queue.ratings(db, job.name)
+    graded = len(job.scale) > 2
+    return {
+        "job": job,
+        "backlog": queue.backlog(db, job.name, now),
+        "alpha": alpha(ratings, interval=graded) if ratings else None,
+        "pairs": pairs(ratings) if ratings else [],
+    }
+
+
+async def review(desk: "Desk", visit: "Visit") -> "Response":
+    """The next item of the queue, or of one job."""
+    return await _next(desk, visit, adjudicate=False)
+
+
+async def adjudicate(desk: "Desk", visit: "Visit") -> "Response":
+    """The next disagreement."""
+    return await _next(desk, visit, adjudicate=True)
+
+
+async def _next(desk: "Desk", visit: "Visit", adjudicate: bool) -> "Response":
+    jobs = _jobs(desk, visit.request.query.get("job", ""))
+    task = await desk.writer.do(_lease, visit.user.name, jobs, adjudicate)
+    back = "adjudicate" if adjudicate else "review"
+    told = visit.request.query.get("told", "")
+    only = visit.request.query.get("job", "")
+    if task is None:
+        return desk.page("empty.html", visit, back=back, told=told, only=only)
+    job = desk.service.job(task.item.job)
+    assert job is not None
+    return desk.page(
+        "item.html",
+        visit,
+        task=task,
+        item=task.item,
+        job=job,
+        media=media_of(task.item.media),
+        why=_why(task),
+        until=datetime.fromtimestamp(task.until, UTC).strftime("%H:%M"),
+        nonce=secrets.token_hex(8),
+        back=back,
+        told=told,
+        only=only,
+        draft=task.draft,
+        hidden=_hides_something(task.item),
+    )
+
+
+def _lease(db: Database, name: str, jobs: tuple[str, ...], adjudicate: bool) -> queue.Task | None:
+    return queue.lease(db, name, time.time(), jobs=jobs, adjudicate=adjudicate)
+
+
+def _jobs(desk: "Desk", name: str) -> tuple[str, ...]:
+    """The jobs whose items may come: one, or all that are served."""
+    known = tuple(job.name for job in desk.service.jobs)
+    return (name,) if name in known else known
+
+
+def _why(task: queue.Task) -> str:
+    """The kind of reason that is shown; a seeded item looks like a drawn one."""
+    if task.kind == "adjudicate":
+        return "adjudicate"
+    return "sample" if task.item.why == "seed" else task.item.why
+
+
+def _hides_something(item: queue.Item) -> bool:
+    from tolerate.gateway.desk.render import visible
+
+    return any('class="sign"' in visible(text) for text in (item.prompt, item.content))
+
+
+def media_of(text: str) -> dict[str, str] | None:
+    """A picture, sound or video that came with an item, if it is of a kind that cannot carry a program."""
+    if not text.startswith("data:"):
+        return None
+    kind = text[5:].partition(";")[0].partition(",")[0]
+    found = next((name for name, kinds in MEDIA.items() if kind in kinds), None)
+    return None if found is None else {"kind": found, "data": text}
+
+
+async def verdict(desk: "Desk", visit: "Visit") -> "Response":
+    """Take a verdict in and go on to the next item."""
+    form = visit.form
+    slot, label = _slot(form), form.get("grade", "")
+    task = await desk.reader.ask(queue.task, slot, visit.user.name)
+    if task is None:
+        return _back(visit, "gone")
+    if task.kind == "adjudicate" and not visit.user.may("adjudicate"):
+        raise Refused(403, "this needs someone who may adjudicate")
+    job = desk.service.job(task.item.job)
+    grade = next((each for each in job.scale if each.key == label), None) if job else None
+    if grade is None:
+        raise Refused(400, f'"{label[:20]}" is no grade of this job')
+    told: list[dict[str, Any]] = []
+    done: list[queue.Settled] = []
+    try:
+        await desk.writer.do(_verdict, desk, slot, visit.user.name, grade.loss, grade.en, form, told, done)
+    except DataError:
+        return _back(visit, "gone")
+    desk.running.after(done, told)
+    return _back(visit, "")
+
+
+def _verdict(
+    db: Database,
+    desk: "Desk",
+    slot: int,
+    name: str,
+    loss: float,
+    label: str,
+    form: dict[str, str],
+    told: list[dict[str, Any]],
+    done: list[queue.Settled],
+) -> None:
+    note_alarm = watcher(time.time, told)
+
+    def settled(db: Database, each: queue.Settled) -> None:
+        done.append(each)
+        note_alarm(db, each)
+
+    queue.verdict(
+        db,
+        slot,
+        name,
+        loss,
+        time.time(),
+        nonce=form.get("nonce", "")[:40] or secrets.token_hex(8),
+        label=label,
+        note=form.get("note", "")[:5000],
+        settled=settled,
+        accept=desk.running.accept(),
+    )
+
+
+def _slot(form: dict[str, str]) -> int:
+    text = form.get("slot", "")
+    if not text.isdigit() or len(text) > 15:
+        raise Refused(400, "the form names no item")
+    return int(text)
+
+
+def _back(visit: "Visit", told: str) -> "Response":
+    from urllib.parse import urlencode
+
+    from tolerate.gateway.desk import go
+
+    where = "adjudicate" if visit.form.get("back") == "adjudicate" else "review"
+    asked = {"job": visit.form.get("only", ""), "told": told}
+    query = urlencode({name: value for name, value in asked.items() if value})
+    return go(f"/desk/{where}{'?' + query if query else ''}")
+
+
+async def skip(desk: "Desk", visit: "Visit") -> "Response":
+    """Give an item back."""
+    await desk.writer.do(queue.skip, _slot(visit.form), visit.user.name)
+    return _back(visit, "")
+
+
+async def undo(desk: "Desk", visit: "Visit") -> "Response":
+    """Take the last verdict back."""
+    slot = await desk.writer.do(queue.undo, visit.user.name, time.time())
+    return _back(visit, "" if slot is not None else "final")
+
+
+async def draft(desk: "Desk", visit: "Visit") -> "Response":
+    """Keep what was written so far."""
+    from tolerate.gateway.desk import Response
+
+    slot = _slot(visit.form)
+    if await desk.reader.ask(queue.task, slot, visit.user.name) is None:
+        raise Refused(409, "this item is no longer yours")
+    body = {"note": visit.form.get("note", "")[:5000]}
+    await desk.writer.do(queue.save_draft, slot, visit.user.name, body, time.time())
+    return Response(json.dumps({"saved": True}).encode(), 200, b"application/json")
+
+
+async def me(desk: "Desk", visit: "Visit") -> "Response":
+    """A person's own page: password, and what they found of the seeded errors."""
+    found = await desk.reader.ask(queue.detection, visit.user.name)
+    return desk.page("me.html", visit, found=found)
+
+
+async def password(desk: "Desk", visit: "Visit") -> "Response":
+    """A new password; every session ends."""
+    from tolerate.gateway.desk import go
+
+    user = await desk.reader.ask(people.check_password, visit.user.name, visit.form.get("old", "")[:1000])
+    if user is None:
+        raise Refused(403, "the present password is wrong")
+    new = visit.form.get("new", "")[:1000]
+    await desk.writer.do(people.set_password, visit.user.name, new, time.time())
+    return go("/desk/login")
+
+
+async def lang(desk: "Desk", visit: "Visit") -> "Response":
+    """The other language."""
+    from tolerate.gateway.desk import go
+
+    other = "en" if visit.user.lang == "zh" else "zh"
+    await desk.writer.do(people.speak, visit.user.name, other)
+    where = visit.form.get("from", "/desk")
+    return go(where if where.startswith("/desk") and "//" not in where else "/desk")
+
+
+async def demo(desk: "Desk", visit: "Visit") -> "Response":
+    """The demonstration's button: make the model worse, or good again."""
+    from tolerate.gateway.desk import go
+
+    if desk.running.demo is None:
+        raise Refused(404, "this service is no demonstration")
+    work: Awaitable[None] = desk.running.demo.turn(visit.form.get("way") == "worse")
+    await work
+    return go(f"/desk/watch/{desk.service.jobs[0].name}")
+
+
+PAGES: "dict[tuple[str, str], tuple[str, Page]]" = {
+    ("GET", ""): ("", home),
+    ("GET", "queue"): ("", home),
+    ("GET", "review"): ("review", review),
+    ("GET", "adjudicate"): ("adjudicate", adjudicate),
+    ("POST", "verdict"): ("review", verdict),
+    ("POST", "skip"): ("review", skip),
+    ("POST", "undo"): ("review", undo),
+    ("POST", "draft"): ("review", draft),
+    ("GET", "me"): ("", me),
+    ("POST", "password"): ("", password),
+    ("POST", "lang"): ("", lang),
+    ("POST", "demo"): ("promise", demo),
+}

@@ -1,0 +1,138 @@
+"""The watch's page: the promise, the evidence against it, what flows, alarms, history, what if."""
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tolerate.errors import OptionError
+from tolerate.gateway import binding
+from tolerate.gateway.desk import charts
+from tolerate.gateway.overview import overview
+from tolerate.gateway.settings import JobSettings, Tier
+from tolerate.gateway.watching import evidence, next_certificates
+from tolerate.gateway.wire import Refused
+from tolerate.records import Certificate
+from tolerate.store import Database, promises
+
+if TYPE_CHECKING:
+    from tolerate.gateway.desk import Desk, Page, Response, Visit
+
+OTHERS = (0.01, 0.02, 0.05, 0.1, 0.2)
+
+
+async def watch(desk: "Desk", visit: "Visit") -> "Response":
+    """A job's watch."""
+    job = _job(desk, visit)
+    now = time.time()
+    about = await desk.reader.ask(overview, job, now)
+    tier = _tier(job, visit.request.query.get("tier", ""))
+    asked = visit.request.query.get("if", "")
+    found = await _what_if(desk, visit, job, tier) if asked else None
+    return desk.page(
+        "watch.html",
+        visit,
+        job=job,
+        about=about,
+        chart=charts,
+        when=when,
+        what_if=found,
+        chosen=tier.name,
+        demo=desk.running.demo,
+        names=binding.NAMES,
+    )
+
+
+async def _what_if(desk: "Desk", visit: "Visit", job: JobSettings, tier: Tier) -> dict[str, Any]:
+    """The certificates that today's evidence gives."""
+    since = _number(visit.request.query.get("since", "0"), "since")
+    columns = await desk.reader.ask(evidence, job.name, tier.name, since)
+    asked = visit.request.query.get("tolerance", "")
+    tolerances = [_share(asked)] if asked.strip() else list(OTHERS)
+    confidence = 0.95
+    made = await next_certificates(columns, tolerances, confidence)
+    now = time.time()
+    ids = [
+        await desk.writer.do(_propose, job, tier, certificate, visit.user.name, now)
+        if certificate.proven
+        else None
+        for certificate in made
+    ]
+    return {
+        "lines": list(zip(made, ids, strict=True)),
+        "labels": len(columns["losses"]),
+        "missing": sum(columns["missing"]),
+        "since": when(since),
+    }
+
+
+def _propose(db: Database, job: JobSettings, tier: Tier, certificate: Certificate, by: str, at: float) -> str:
+    bound = binding.bound_now(job, tier, certificate)
+    return promises.propose(db, job.name, tier.name, certificate, bound, by, at)
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise OptionError(f'{name} is "{text[:20]}"; expected a number') from None
+
+
+def _share(text: str) -> float:
+    text = text.strip()
+    value = _number(text.removesuffix("%"), "the tolerance") / (100 if text.endswith("%") else 1)
+    if not 0 < value < 1:
+        raise OptionError(f'the tolerance is "{text[:20]}"; write a share such as 2% or 0.02')
+    return value
+
+
+async def withdraw(desk: "Desk", visit: "Visit") -> "Response":
+    """Take the job's promises back, at once."""
+    from tolerate.gateway.desk import go
+
+    job = _job(desk, visit)
+    why = visit.form.get("why", "").strip()[:500] or "no reason given"
+    await desk.writer.do(_withdraw, job.name, visit.user.name, why)
+    await desk.running.learn()
+    return go(f"/desk/watch/{job.name}")
+
+
+def _withdraw(db: Database, job: str, by: str, why: str) -> None:
+    at = time.time()
+    if promises.withdraw(db, job, None, by, why, at):
+        promises.alarm(db, job, "withdrawn", at, {"by": by, "why": why})
+
+
+async def adopt(desk: "Desk", visit: "Visit") -> "Response":
+    """Put a proposed certificate in force."""
+    from tolerate.gateway.desk import go
+
+    job = _job(desk, visit)
+    tier = _tier(job, visit.form.get("tier", ""))
+    await desk.running.install(job, tier, visit.form.get("id", "")[:80], visit.user.name)
+    return go(f"/desk/watch/{job.name}")
+
+
+def _job(desk: "Desk", visit: "Visit") -> JobSettings:
+    name = visit.rest[0] if visit.rest else desk.service.jobs[0].name
+    job = desk.service.job(name)
+    if job is None:
+        raise Refused(404, "there is no such job")
+    return job
+
+
+def _tier(job: JobSettings, name: str) -> Tier:
+    return next((tier for tier in job.tiers if tier.name == name), job.tiers[0])
+
+
+def when(at: float | None) -> str:
+    """A time as it is shown, UTC; the beginning of time is a dash."""
+    if not at:
+        return "–"
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+PAGES: "dict[tuple[str, str], tuple[str, Page]]" = {
+    ("GET", "watch"): ("see", watch),
+    ("POST", "withdraw"): ("promise", withdraw),
+    ("POST", "adopt"): ("promise", adopt),
+}

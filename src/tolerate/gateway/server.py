@@ -1,0 +1,334 @@
+"""Starting and stopping the service: database, certificates, first key, the server, and what runs beside it."""
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import uvicorn
+
+from tolerate.gateway import binding
+from tolerate.gateway.app import App
+from tolerate.gateway.desk import Desk
+from tolerate.gateway.gate import Gate, load_certificate
+from tolerate.gateway.guard import check_url
+from tolerate.gateway.metrics import Metrics
+from tolerate.gateway.process import log
+from tolerate.gateway.reader import Reader
+from tolerate.gateway.settings import JobSettings, Service, Tier, checked
+from tolerate.gateway.upstream import Upstreams
+from tolerate.gateway.watching import watcher
+from tolerate.records import Certificate
+from tolerate.store import Database, Writer, people, promises, queue
+from tolerate.store.ledger import append
+
+SWITCH = 0.0005  # seconds after which the writer's thread gets its turn
+
+
+@dataclass(frozen=True)
+class First:
+    """What is shown once: the first key and the owner's password; None if they were made before."""
+
+    key: str | None = None
+    password: str | None = None
+
+
+class Turns(Protocol):
+    """The demonstration's switch."""
+
+    @property
+    def worse(self) -> bool:
+        """Whether it is worse now."""
+        ...
+
+    async def turn(self, worse: bool) -> None:
+        """Make the model worse, or good again."""
+        ...
+
+
+class Running:
+    """A service with everything it needs, between `start` and `stop`."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = checked(service)
+        self.metrics = Metrics()
+        self.writer = Writer(service.database)
+        self.reader = Reader(service.database)
+        self.upstreams = Upstreams(service.private)
+        self.gate = Gate(self.service, self.writer, self.upstreams, self.metrics)
+        self.gate.alarmed = self.alarmed  # type: ignore[method-assign]
+        self.app = App(self.gate, self.reader)
+        self.app.ready = self._ready
+        self.first = First()
+        self.demo: Turns | None = None
+        self.app.desk = Desk(self).answer
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Open what is needed and put the certificates in force that hold for what is configured."""
+        await self.upstreams.start()
+        for job in self.service.jobs:
+            for tier in job.tiers:
+                for url in (tier.upstream, *tier.fallback):
+                    check_url(url, private=self.service.private)
+        await self._name_models()
+        self.first = await self.writer.do(_first, time.time())
+        for job in self.service.jobs:
+            for tier in job.tiers:
+                await self._install(job, tier)
+        await self.learn()
+        for every, work in (
+            (0.5, self.settle),
+            (5.0, self._flush),
+            (10.0, self._measure),
+            (3600.0, self._forget),
+        ):
+            self._spawn(_repeat(every, work))
+        await self.writer.do(append_now, "started")
+
+    async def stop(self) -> None:
+        """Write what is left and close."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(Exception):
+            await self._flush()
+            await self.writer.do(append_now, "stopped")
+        await self.upstreams.close()
+        self.reader.close()
+        await asyncio.get_running_loop().run_in_executor(None, self.writer.close)
+
+    async def learn(self) -> None:
+        """Read the promises in force, after anything changed them."""
+        found = await self.reader.ask(promises.active)
+        self.gate.know(found)
+        standing = {(each.job, each.tier) for each in found}
+        for job in self.service.jobs:
+            for tier in job.tiers:
+                self.metrics.standing.labels(job.name, tier.name).set((job.name, tier.name) in standing)
+
+    async def settle(self) -> None:
+        """Make verdicts final that can no longer be taken back."""
+        told: list[dict[str, Any]] = []
+        done = await self.writer.do(queue.settle_due, time.time(), watcher(time.time, told), self.accept())
+        self.after(done, told)
+
+    def accept(self) -> dict[str, float]:
+        """The largest loss at which a held item of a job is released."""
+        return {job.name: job.accept for job in self.service.jobs}
+
+    def after(self, done: list[queue.Settled], told: list[dict[str, Any]]) -> None:
+        """What follows from settled items: waiting clients are answered, alarms are told."""
+        self.gate.settled(done)
+        for alarm in told:
+            self.alarmed(alarm)
+
+    def alarmed(self, alarm: dict[str, Any]) -> None:
+        """Log an alarm and tell the webhooks."""
+        log("alarm", **alarm)
+        self._spawn(self.learn())
+        for url in self.service.webhooks:
+            self._spawn(self.upstreams.tell(url, {"event": "alarm", **alarm}))
+
+    async def install(self, job: JobSettings, tier: Tier, id: str, by: str) -> None:
+        """Put a kept certificate in force, bound to what is configured now."""
+        promise = await self.reader.ask(promises.find, id, job.name, tier.name)
+        if promise is None:
+            return
+        bound = binding.bound_now(job, tier, promise.certificate)
+        now = time.time()
+        await self.writer.do(promises.install, job.name, tier.name, promise.certificate, bound, by, now)
+        await self.learn()
+
+    # Parts
+
+    async def _name_models(self) -> None:
+        """Where no model is named and the upstream has exactly one, that one is meant."""
+        jobs = []
+        for job in self.service.jobs:
+            tiers = []
+            for tier in job.tiers:
+                names = [] if tier.model is not None else await self.upstreams.models(tier)
+                tiers.append(replace(tier, model=names[0]) if len(names) == 1 else tier)
+            jobs.append(replace(job, tiers=tuple(tiers)))
+        self.service = replace(self.service, jobs=tuple(jobs))
+        self.gate.service = self.app.service = self.service
+
+    async def _install(self, job: JobSettings, tier: Tier) -> None:
+        given = None if tier.certificate is None else load_certificate(tier.certificate)
+        said = await self.writer.do(_put_in_force, job, tier, given, time.time())
+        for line in said:
+            log("certificate", job=job.name, tier=tier.name, what=line)
+
+    async def _flush(self) -> None:
+        counts = self.gate.take_counts()
+        if counts:
+            await self.writer.do(promises.add_minutes, counts)
+
+    async def _measure(self) -> None:
+        for job in self.service.jobs:
+            waiting = await self.reader.ask(queue.backlog, job.name, time.time())
+            self.metrics.backlog.labels(job.name).set(waiting.open)
+            self.metrics.age.labels(job.name).set(waiting.oldest)
+
+    async def _forget(self) -> None:
+        """Texts older than the job keeps them."""
+        for job in self.service.jobs:
+            now = time.time()
+            await self.writer.do(queue.wipe, now - job.keep_days * 86400, now)
+
+    def _ready(self) -> dict[str, Any]:
+        missing = [
+            f"{job.name}/{tier.name}"
+            for job in self.service.jobs
+            for tier in job.tiers
+            if self.gate.standing(job, tier) is None
+        ]
+        return {"ready": True, "without_certificate": missing}
+
+    def _spawn(self, work: Awaitable[Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def append_now(db: Database, kind: str) -> None:
+    """One row of the ledger without more to say."""
+    append(db, kind, time.time())
+
+
+async def _repeat(every: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do something again and again; a failure is logged and does not end it."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await work()
+        except Exception as error:
+            log("fault", where=getattr(work, "__name__", "?"), kind=type(error).__name__)
+
+
+def _first(db: Database, at: float) -> First:
+    """The owner and the first key, if nobody is there yet."""
+    if people.users(db):
+        return First()
+    password = secrets.token_urlsafe(12)
+    people.add_user(db, "owner", password, "owner", "setup", at)
+    return First(people.add_key(db, "first", "setup", at), password)
+
+
+def _put_in_force(
+    db: Database, job: JobSettings, tier: Tier, given: Certificate | None, at: float
+) -> list[str]:
+    """Make the tier's promise what it should be, inside the writer; what is worth saying.
+
+    A certificate that was withdrawn is never put in force again by a restart; one that is VOID is, once everything is
+    again what it holds for.
+    """
+    said: list[str] = []
+    if given is not None:
+        id = promises.certificate_id(given)
+        known = promises.find(db, id, job.name, tier.name)
+        if known is None or known.status in ("void", "proposed"):
+            before = known.bound if known is not None and known.status == "void" else {}
+            bound = {**binding.bound_now(job, tier, given), **before, **binding.promised(given)}
+            promises.install(db, job.name, tier.name, given, bound, "the command line", at)
+        elif known.status != "active":
+            said.append(f"not put in force again: it was {known.status} by {known.ended_by} ({known.why})")
+    for promise in promises.active(db, job.name):
+        if promise.tier == tier.name:
+            wrong = binding.mismatches(promise.bound, binding.bound_now(job, tier, promise.certificate))
+            if wrong:
+                why = f"another {', '.join(wrong)} than the certificate holds for"
+                promises.withdraw(db, job.name, tier.name, "gateway", why, at, "void")
+                promises.alarm(db, job.name, "void", at, {"tier": tier.name, "why": why})
+                said.append(f"VOID: {why}; everything is held")
+    if not any(promise.tier == tier.name for promise in promises.active(db, job.name)):
+        said.append("no certificate stands: everything is held")
+    return said
+
+
+async def serve(service: Service, say: Callable[[str], None] = print) -> None:
+    """Run until a signal stops it; what was taken is finished first."""
+    sys.setswitchinterval(SWITCH)
+    running = Running(service)
+    try:
+        await running.start()
+        await run(running, say)
+    finally:
+        await running.stop()
+
+
+async def run(running: Running, say: Callable[[str], None]) -> None:
+    """Listen until a signal comes."""
+    server = server_of(running, say)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop_soon, running, server)
+    await server.serve()
+
+
+def server_of(running: Running, say: Callable[[str], None]) -> "Quiet":
+    """The HTTP server of a started service."""
+    service = running.service
+    config = uvicorn.Config(
+        running.app,
+        host=service.host,
+        port=service.port,
+        http="httptools",
+        loop="none",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(service.drain),
+        backlog=2048,
+    )
+    server = Quiet(config)
+    server.on_started = lambda: _announce(running, server, say)
+    return server
+
+
+class Quiet(uvicorn.Server):
+    """A server that leaves signals to us and says when it listens."""
+
+    on_started: Callable[[], None] | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Signals are ours."""
+        yield
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        if self.started and self.on_started is not None:
+            self.on_started()
+
+
+def stop_soon(running: Running, server: uvicorn.Server) -> None:
+    """Take nothing new, finish what was taken, then stop."""
+    running.app.stopping = True
+    running.gate.let_go()
+    server.should_exit = True
+
+
+def _announce(running: Running, server: uvicorn.Server, say: Callable[[str], None]) -> None:
+    """Where everything is; the first key and password are shown this once."""
+    port = server.servers[0].sockets[0].getsockname()[1]
+    base = f"http://{running.service.host}:{port}"
+    running.gate.base = base
+    say(f"gateway  {base}/v1\ndesk     {base}/desk")
+    if running.first.key is not None:
+        say(f"first key         {running.first.key}")
+        say(f"owner's password  {running.first.password}   (user: owner; both are shown this once)")
+    for place, why in running._ready().items():
+        if place == "without_certificate" and why:
+            say(f"no certificate stands for {', '.join(why)}: everything is held for people")

@@ -1,0 +1,241 @@
+"""What a service is told: its jobs, each with tiers from cheap to dear, and the limits of the whole.
+
+Given as options of `tolerate serve` for one job with one tier, or as a TOML file (`--config`):
+
+    database = "tolerate.db"
+
+    [jobs.support]
+    share = 0.05                      # of what is released goes to review
+    guide = "guide.md"                # what counts as wrong, shown to reviewers
+
+    [[jobs.support.tiers]]
+    upstream = "http://localhost:8000/v1"
+    model = "small"
+    judge = "logprobs"
+    certificate = "small.json"
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tolerate.errors import DataError, OptionError, hint
+
+T = TypeVar("T")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+STRATEGY = re.compile(r"plain|(best-of|agreement)-([2-9]|1[0-6])")
+
+
+@dataclass(frozen=True)
+class Grade:
+    """One answer a reviewer can give: its key, its words in both languages, its loss."""
+
+    key: str
+    en: str
+    zh: str
+    loss: float
+
+
+FINE_OR_WRONG = (Grade("f", "Fine", "合格", 0.0), Grade("w", "Wrong", "错误", 1.0))
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One way of answering: a model behind an address, and how its answers are scored.
+
+    model: asked of the upstream; None passes on what the application names. prompt: text of the system prompt, if
+    the gateway gives it. strategy: plain, best-of-N or agreement-N. prices: of a million tokens.
+    """
+
+    name: str
+    upstream: str
+    model: str | None = None
+    judge: str = "none"
+    prompt: str | None = None
+    strategy: str = "plain"
+    key: str | None = field(default=None, repr=False)  # of the upstream
+    certificate: str | None = None  # a file
+    table: str | None = None  # the labelled table that it rests on
+    fallback: tuple[str, ...] = ()
+    price_in: float = 0.0
+    price_out: float = 0.0
+    timeout: float = 60.0
+    retries: int = 2
+
+    @property
+    def candidates(self) -> int:
+        """How many answers are made for one."""
+        return 1 if self.strategy == "plain" else int(self.strategy.rpartition("-")[2])
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """A job as it is served.
+
+    share: of what is released (and of what is held) that is drawn for the watch. wait: seconds that a held answer
+    waits for a person before the ticket is given out. stream: "held" until the verdict, or "not certified": passed on
+    as it comes, marked so in every chunk. cache: seconds for which a released answer is given again. accept: the
+    largest final loss at which a held item is released.
+    """
+
+    name: str
+    tiers: tuple[Tier, ...]
+    share: float = 0.05
+    reviewers: int = 1
+    wait: float = 0.0
+    stream: str = "held"
+    cache: float = 0.0
+    mask: bool = False
+    keep_days: float = 30.0
+    accept: float = 0.0
+    guide: str = ""
+    scale: tuple[Grade, ...] = FINE_OR_WRONG
+    slices: tuple[str, ...] = ()
+    review_price: float = 0.0
+    policy: tuple[str, ...] = ()  # patterns; a request that matches goes to a person
+
+
+@dataclass(frozen=True)
+class Service:
+    """The whole service.
+
+    origins: addresses under which browsers reach the desk, beside the one it listens on. private: whether upstreams
+    and webhooks may stand on private addresses. rate: requests a second that one key may make, 0 for no limit.
+    """
+
+    jobs: tuple[JobSettings, ...]
+    database: str = "tolerate.db"
+    host: str = "127.0.0.1"
+    port: int = 7411
+    webhooks: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    private: bool = True
+    rate: float = 0.0
+    body: int = 4 * 2**20
+    depth: int = 64
+    concurrency: int = 2000
+    receive: float = 30.0  # seconds for a request to arrive
+    drain: float = 30.0  # seconds for a stop to finish what it took
+    access_log: bool = False
+    lang: str = "en"
+
+    def job(self, name: str) -> JobSettings | None:
+        """A job by its name."""
+        return next((job for job in self.jobs if job.name == name), None)
+
+
+def load(path: Path) -> Service:
+    """A service from its TOML file; paths in it start from its folder."""
+    try:
+        given = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{path} is no TOML: {error}") from None
+    jobs = given.pop("jobs", {})
+    if not isinstance(jobs, dict) or not jobs:
+        raise DataError(f"{path} names no job; expected a table such as [jobs.support]")
+    made = tuple(_job(name, about, path.parent) for name, about in jobs.items())
+    return checked(_record(Service, {**given, "jobs": made}, str(path)))
+
+
+def _job(name: str, about: Any, folder: Path) -> JobSettings:
+    where = f"jobs.{name}"
+    if not isinstance(about, dict):
+        raise DataError(f"{where} is {about!r}; expected a table")
+    tiers = about.get("tiers")
+    if not isinstance(tiers, list) or not tiers:
+        raise DataError(f"{where} has no tiers; expected at least one [[{where}.tiers]]")
+    made = tuple(_tier(each, place, where, folder) for place, each in enumerate(tiers, start=1))
+    scale = tuple(_record(Grade, each, f"{where}.scale") for each in about.get("scale", ()))
+    values = {**about, "name": name, "tiers": made, "scale": scale or FINE_OR_WRONG}
+    if "guide" in values:
+        values["guide"] = text_of(folder / values["guide"])
+    return _record(JobSettings, values, where)
+
+
+def _tier(about: Any, place: int, where: str, folder: Path) -> Tier:
+    if not isinstance(about, dict):
+        raise DataError(f"{where}.tiers holds {about!r}; expected tables")
+    values = {"name": f"tier{place}", **about}
+    for name in ("certificate", "table"):
+        if name in values:
+            values[name] = str(folder / values[name])
+    if "prompt" in values:
+        values["prompt"] = text_of(folder / values["prompt"])
+    if "key_env" in values:
+        values["key"] = os.environ.get(values.pop("key_env"))
+    return _record(Tier, values, f"{where}.tiers")
+
+
+def text_of(path: Path) -> str:
+    """A file's text."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+
+
+def _record(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    """A frozen record from a table; an unknown name is told, and what may have been meant."""
+    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise DataError(f'{where} has no setting "{name}". {hint(name, known)}')
+    whole = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    try:
+        made = kind(**whole)
+    except TypeError as error:
+        raise DataError(f"{where} is incomplete: {error}") from None
+    return _numbers(made)
+
+
+def _numbers(record: T) -> T:
+    """Whole numbers where floats are meant become floats; a value of another kind is told."""
+    changed: dict[str, Any] = {}
+    for each in fields(record):  # type: ignore[arg-type]
+        value = getattr(record, each.name)
+        if each.type is float and isinstance(value, int) and not isinstance(value, bool):
+            changed[each.name] = float(value)
+        elif each.type in (float, int, str, bool) and not isinstance(value, each.type):
+            raise DataError(f"{each.name} is {value!r}; expected {each.type.__name__}")
+    return replace(record, **changed)  # type: ignore[type-var]
+
+
+def checked(service: Service) -> Service:
+    """The service, if its settings mean something together."""
+    for job in service.jobs:
+        if not NAME.fullmatch(job.name):
+            raise OptionError(f'"{job.name}" is no name of a job; use letters, digits, ".", "_" and "-"')
+        if not 0 <= job.share <= 1:
+            raise OptionError(f"share of {job.name} is {job.share}; expected a share such as 0.05")
+        if job.stream not in ("held", "not certified"):
+            raise OptionError(f'stream of {job.name} is "{job.stream}"; expected "held" or "not certified"')
+        _refuse_tiers(job)
+        _refuse_scale(job)
+    return service
+
+
+def _refuse_tiers(job: JobSettings) -> None:
+    names = [tier.name for tier in job.tiers]
+    if len(set(names)) < len(names):
+        raise OptionError(f"the tiers of {job.name} must have different names; got {', '.join(names)}")
+    for tier in job.tiers:
+        if not STRATEGY.fullmatch(tier.strategy):
+            raise OptionError(
+                f'strategy "{tier.strategy}" is unknown; expected plain, best-of-N or agreement-N, N from 2 to 16'
+            )
+
+
+def _refuse_scale(job: JobSettings) -> None:
+    keys = [grade.key for grade in job.scale]
+    if len(set(keys)) < len(keys) or any(len(key) != 1 or key in "usjn?" for key in keys):
+        raise OptionError(
+            f"the scale of {job.name} needs one different key a grade; u, s, j, n and ? are taken"
+        )
+    if not all(0 <= grade.loss <= 1 for grade in job.scale):
+        raise OptionError(f"the losses of {job.name}'s scale must lie in [0, 1]")

@@ -1,0 +1,62 @@
+"""The ledger: rows that nobody can change unseen, since each hash covers the row and the hash before it.
+
+A row's body is JSON with `seq`, `at` (seconds since 1970), `kind` and what happened. Kinds:
+
+    decision      job, tier, ticket, decision, score, certificate, reason, key, content (SHA-256), cost, tokens, drawn
+    certificate   job, tier, certificate (id), body (the certificate), bound, by: it stands from here on
+    withdrawn     job, tier, certificate, status (withdrawn, void, replaced), by, why: it stands no longer
+    verdict       job, ticket, slot, reviewer, loss, label, undo
+    settled       job, ticket, loss, outcome (released, refused)
+    key, user, job, alarm, started, stopped, labels: what their fields say
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tolerate.store.database import Database
+
+START = b"\0" * 32
+Entry = dict[str, Any]
+
+
+def chain(before: bytes, body: bytes) -> bytes:
+    """The hash of a row.
+
+    >>> chain(START, b"{}").hex()[:8]
+    'fb1634c4'
+    """
+    return hashlib.sha256(before + body).digest()
+
+
+def head(db: Database) -> tuple[int, bytes]:
+    """The number and hash of the last row; (0, START) in an empty ledger."""
+    row = db.one("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1")
+    return (0, START) if row is None else (int(row[0]), bytes(row[1]))
+
+
+def append(db: Database, kind: str, at: float, **what: Any) -> int:
+    """Add one row, inside the writer; its number."""
+    seq, before = head(db)
+    entry = {"seq": seq + 1, "at": round(at, 6), "kind": kind, **what}
+    body = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    db.run("INSERT INTO ledger VALUES (?, ?, ?)", seq + 1, body, chain(before, body))
+    return seq + 1
+
+
+def rows(db: Database, after: int = 0, batch: int = 5000) -> Iterator[tuple[int, bytes, bytes]]:
+    """Every row in order, read in batches."""
+    while True:
+        found = db.all("SELECT seq, body, hash FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?", after, batch)
+        for seq, body, digest in found:
+            yield int(seq), bytes(body), bytes(digest)
+        if len(found) < batch:
+            return
+        after = int(found[-1][0])
+
+
+def last(db: Database, count: int = 100) -> list[Entry]:
+    """The newest rows, newest first."""
+    found = db.all("SELECT body FROM ledger ORDER BY seq DESC LIMIT ?", count)
+    return [json.loads(bytes(body)) for (body,) in found]

@@ -1,0 +1,258 @@
+"""Certificates in force: what they are bound to, who put them there and who withdrew them, their watch."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tolerate.records import Certificate
+from tolerate.store.database import Database, Row
+from tolerate.store.ledger import append
+
+COLUMNS = "id, job, tier, status, body, bound, made_by, at, ended, ended_by, why"
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A certificate of a job's tier, with its life so far.
+
+    status: proposed, active, replaced, withdrawn or void. bound: hash by what it holds for (model, prompt, judge,
+    guide, data); what is absent is not bound.
+    """
+
+    id: str
+    job: str
+    tier: str
+    status: str
+    certificate: Certificate
+    bound: dict[str, str]
+    made_by: str
+    at: float
+    ended: float | None = None
+    ended_by: str | None = None
+    why: str | None = None
+
+
+def certificate_id(certificate: Certificate) -> str:
+    """The SHA-256 of a certificate's JSON with sorted keys."""
+    text = json.dumps(certificate.to_json(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def install(
+    db: Database, job: str, tier: str, certificate: Certificate, bound: dict[str, str], by: str, at: float
+) -> str:
+    """Put a certificate in force, in place of the one before; its id."""
+    id = certificate_id(certificate)
+    withdraw(db, job, tier, by, "another certificate took its place", at, status="replaced")
+    db.run(
+        "INSERT INTO certificates (id, job, tier, status, body, bound, made_by, at) VALUES (?, ?, ?, "
+        "'active', ?, ?, ?, ?) "
+        "ON CONFLICT (id, job, tier) DO UPDATE SET status = 'active', bound = excluded.bound, "
+        "made_by = excluded.made_by, "
+        "at = excluded.at, ended = NULL, ended_by = NULL, why = NULL, watch = NULL",
+        id,
+        job,
+        tier,
+        certificate.dumps(),
+        json.dumps(bound),
+        by,
+        at,
+    )
+    append(
+        db,
+        "certificate",
+        at,
+        job=job,
+        tier=tier,
+        certificate=id,
+        body=certificate.to_json(),
+        bound=bound,
+        by=by,
+    )
+    return id
+
+
+def propose(
+    db: Database, job: str, tier: str, certificate: Certificate, bound: dict[str, str], by: str, at: float
+) -> str:
+    """Keep a certificate that may be put in force later; its id. It decides nothing."""
+    id = certificate_id(certificate)
+    db.run(
+        "INSERT INTO certificates (id, job, tier, status, body, bound, made_by, at) VALUES (?, ?, ?, "
+        "'proposed', ?, ?, ?, ?) "
+        "ON CONFLICT (id, job, tier) DO NOTHING",
+        id,
+        job,
+        tier,
+        certificate.dumps(),
+        json.dumps(bound),
+        by,
+        at,
+    )
+    return id
+
+
+def withdraw(
+    db: Database, job: str, tier: str | None, by: str, why: str, at: float, status: str = "withdrawn"
+) -> list[str]:
+    """Take certificates out of force (of every tier if tier is None); the ids of those that stood."""
+    standing = [each for each in active(db, job) if tier is None or each.tier == tier]
+    for each in standing:
+        db.run(
+            "UPDATE certificates SET status = ?, ended = ?, ended_by = ?, why = ? WHERE id = ? AND "
+            "job = ? AND tier = ?",
+            status,
+            at,
+            by,
+            why,
+            each.id,
+            job,
+            each.tier,
+        )
+        append(
+            db,
+            "withdrawn",
+            at,
+            job=job,
+            tier=each.tier,
+            certificate=each.id,
+            status=status,
+            by=by,
+            why=why,
+        )
+    return [each.id for each in standing]
+
+
+def bind(db: Database, id: str, job: str, tier: str, name: str, value: str, at: float) -> None:
+    """Hold a certificate to one more thing, unless it is held to it already."""
+    found = find(db, id, job, tier)
+    if found is None or name in found.bound:
+        return
+    db.run(
+        "UPDATE certificates SET bound = ? WHERE id = ? AND job = ? AND tier = ?",
+        json.dumps({**found.bound, name: value}),
+        id,
+        job,
+        tier,
+    )
+    append(db, "bound", at, job=job, tier=tier, certificate=id, name=name, value=value)
+
+
+def active(db: Database, job: str | None = None) -> list[Promise]:
+    """The certificates in force."""
+    where, values = ("", ()) if job is None else (" AND job = ?", (job,))
+    return [
+        _promise(row)
+        for row in db.all(f"SELECT {COLUMNS} FROM certificates WHERE status = 'active'{where}", *values)
+    ]
+
+
+def history(db: Database, job: str, limit: int = 100) -> list[Promise]:
+    """Every certificate of a job, newest first."""
+    sql = f"SELECT {COLUMNS} FROM certificates WHERE job = ? ORDER BY at DESC, id LIMIT ?"
+    return [_promise(row) for row in db.all(sql, job, limit)]
+
+
+def find(db: Database, id: str, job: str, tier: str) -> Promise | None:
+    """One certificate of a tier, whatever became of it."""
+    row = db.one(f"SELECT {COLUMNS} FROM certificates WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
+    return None if row is None else _promise(row)
+
+
+def _promise(row: Row) -> Promise:
+    id, job, tier, status, body, bound, made_by, at, ended, ended_by, why = row
+    return Promise(
+        id,
+        job,
+        tier,
+        status,
+        Certificate.loads(body),
+        json.loads(bound),
+        made_by,
+        float(at),
+        ended,
+        ended_by,
+        why,
+    )
+
+
+def save_watch(db: Database, id: str, job: str, tier: str, state: dict[str, Any]) -> None:
+    """Keep the state of a certificate's watch."""
+    db.run(
+        "UPDATE certificates SET watch = ? WHERE id = ? AND job = ? AND tier = ?",
+        json.dumps(state),
+        id,
+        job,
+        tier,
+    )
+
+
+def load_watch(db: Database, id: str, job: str, tier: str) -> dict[str, Any] | None:
+    """The state of a certificate's watch, if any was kept."""
+    row = db.one("SELECT watch FROM certificates WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
+    return None if row is None or row[0] is None else json.loads(row[0])
+
+
+def alarm(db: Database, job: str, kind: str, at: float, body: dict[str, Any]) -> None:
+    """Keep an alarm, in its table and in the ledger."""
+    db.run("INSERT INTO alarms (job, kind, at, body) VALUES (?, ?, ?, ?)", job, kind, at, json.dumps(body))
+    append(db, "alarm", at, job=job, alarm=kind, body=body)
+
+
+def alarms(db: Database, job: str, limit: int = 50) -> list[dict[str, Any]]:
+    """A job's alarms, newest first."""
+    found = db.all("SELECT kind, at, body FROM alarms WHERE job = ? ORDER BY id DESC LIMIT ?", job, limit)
+    return [{"kind": kind, "at": at, **json.loads(body)} for kind, at, body in found]
+
+
+@dataclass(frozen=True)
+class Minute:
+    """Counts of one minute, of the whole (slice "") or of a slice. scores: a histogram of ten places."""
+
+    job: str
+    slice: str
+    minute: int
+    released: int = 0
+    held: int = 0
+    escalated: int = 0
+    failed: int = 0
+    cost: float = 0.0
+    tokens: int = 0
+    scores: tuple[int, ...] = (0,) * 10
+
+
+def add_minutes(db: Database, counts: list[Minute]) -> None:
+    """Add counts to those already kept."""
+    for each in counts:
+        row = db.one(
+            "SELECT scores FROM minutes WHERE job = ? AND slice = ? AND minute = ?",
+            each.job,
+            each.slice,
+            each.minute,
+        )
+        before = [0] * 10 if row is None else json.loads(row[0])
+        values = asdict(each)
+        values["scores"] = json.dumps([a + b for a, b in zip(before, each.scores, strict=True)])
+        db.run(
+            "INSERT INTO minutes (job, slice, minute, released, held, escalated, failed, cost, tokens, scores) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job, slice, minute) DO UPDATE SET "
+            "released = minutes.released + excluded.released, held = minutes.held + excluded.held, "
+            "escalated = minutes.escalated + excluded.escalated, failed = minutes.failed + excluded.failed, "
+            "cost = minutes.cost + excluded.cost, tokens = minutes.tokens + excluded.tokens, scores "
+            "= excluded.scores",
+            *values.values(),
+        )
+
+
+def minutes(db: Database, job: str, since: int, slice: str | None = None) -> list[Minute]:
+    """Counts by minute since a minute, oldest first; of every slice if slice is None."""
+    where, values = ("", ()) if slice is None else (" AND slice = ?", (slice,))
+    found = db.all(
+        "SELECT job, slice, minute, released, held, escalated, failed, cost, tokens, scores FROM minutes "
+        f"WHERE job = ? AND minute >= ?{where} ORDER BY minute, slice",
+        job,
+        since,
+        *values,
+    )
+    return [Minute(*(*row[:-1], tuple(json.loads(row[-1])))) for row in found]

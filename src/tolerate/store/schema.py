@@ -1,0 +1,112 @@
+"""The tables of a service, and the triggers that make its ledger append-only."""
+
+from tolerate.errors import DataError
+from tolerate.store.database import Database, Postgres
+
+LAYOUT = 1
+
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    # Every decision, verdict and withdrawal. body: JSON; hash: SHA-256 of the hash before and the body.
+    "CREATE TABLE IF NOT EXISTS ledger (seq BIGINT PRIMARY KEY, body {blob} NOT NULL, hash {blob} NOT NULL)",
+    # status: proposed, active, replaced, withdrawn, void. body: the certificate; bound: what it holds for.
+    """CREATE TABLE IF NOT EXISTS certificates (
+        id TEXT NOT NULL, job TEXT NOT NULL, tier TEXT NOT NULL, status TEXT NOT NULL, body TEXT NOT NULL,
+        bound TEXT NOT NULL, made_by TEXT NOT NULL, at DOUBLE PRECISION NOT NULL, ended DOUBLE PRECISION,
+        ended_by TEXT, why TEXT, watch TEXT, PRIMARY KEY (id, job, tier))""",
+    """CREATE TABLE IF NOT EXISTS alarms (
+        id {serial}, job TEXT NOT NULL, kind TEXT NOT NULL, at DOUBLE PRECISION NOT NULL, body TEXT NOT NULL)""",
+    # Counts by minute, for the charts. scores: a histogram of ten places.
+    """CREATE TABLE IF NOT EXISTS minutes (
+        job TEXT NOT NULL, slice TEXT NOT NULL, minute BIGINT NOT NULL, released BIGINT NOT NULL, held BIGINT NOT NULL,
+        escalated BIGINT NOT NULL, failed BIGINT NOT NULL, cost DOUBLE PRECISION NOT NULL, tokens BIGINT NOT NULL,
+        scores TEXT NOT NULL, PRIMARY KEY (job, slice, minute))""",
+    # An item that a person sees. state: held, released, refused, delivered (it went out and is looked at after).
+    # why: held, sample, import, seed. chance: of having been drawn; drawn: whether it was, for the watch.
+    """CREATE TABLE IF NOT EXISTS items (
+        ticket TEXT PRIMARY KEY, job TEXT NOT NULL, tier TEXT NOT NULL, certificate TEXT, at DOUBLE PRECISION NOT NULL,
+        owner TEXT NOT NULL, slice TEXT NOT NULL, cluster TEXT NOT NULL, state TEXT NOT NULL, why TEXT NOT NULL,
+        reason TEXT NOT NULL, decision TEXT NOT NULL, score DOUBLE PRECISION, chance DOUBLE PRECISION NOT NULL,
+        drawn INTEGER NOT NULL, prompt TEXT NOT NULL, content TEXT NOT NULL, media TEXT NOT NULL, answer TEXT NOT NULL,
+        cost DOUBLE PRECISION NOT NULL, reviewers INTEGER NOT NULL,
+        truth DOUBLE PRECISION, due DOUBLE PRECISION, last_by TEXT, loss DOUBLE PRECISION, settled DOUBLE PRECISION,
+        wiped DOUBLE PRECISION)""",
+    "CREATE INDEX IF NOT EXISTS items_drawn ON items (job, certificate, at) WHERE drawn = 1",
+    "CREATE INDEX IF NOT EXISTS items_at ON items (at) WHERE wiped IS NULL",
+    "CREATE INDEX IF NOT EXISTS items_due ON items (due) WHERE due IS NOT NULL",
+    # One look by one reviewer. state: open, leased, done, cancelled. kind: review, adjudicate.
+    """CREATE TABLE IF NOT EXISTS slots (
+        id {serial}, ticket TEXT NOT NULL, job TEXT NOT NULL, kind TEXT NOT NULL, priority INTEGER NOT NULL,
+        at DOUBLE PRECISION NOT NULL, state TEXT NOT NULL, reviewer TEXT, until DOUBLE PRECISION)""",
+    "CREATE INDEX IF NOT EXISTS slots_next ON slots (kind, priority DESC, at, id) WHERE state = 'open'",
+    "CREATE INDEX IF NOT EXISTS slots_leased ON slots (until) WHERE state = 'leased'",
+    "CREATE INDEX IF NOT EXISTS slots_mine ON slots (reviewer) WHERE state = 'leased'",
+    "CREATE INDEX IF NOT EXISTS slots_ticket ON slots (ticket)",
+    "CREATE TABLE IF NOT EXISTS skips (slot BIGINT NOT NULL, reviewer TEXT NOT NULL, PRIMARY KEY "
+    "(slot, reviewer))",
+    # taken_back: when a verdict was undone. nonce: of the page, so that one key press is one verdict.
+    """CREATE TABLE IF NOT EXISTS verdicts (
+        id {serial}, slot BIGINT NOT NULL, ticket TEXT NOT NULL, job TEXT NOT NULL, kind TEXT NOT NULL,
+        reviewer TEXT NOT NULL, loss DOUBLE PRECISION NOT NULL, label TEXT NOT NULL, note TEXT NOT NULL,
+        at DOUBLE PRECISION NOT NULL, nonce TEXT NOT NULL, taken_back DOUBLE PRECISION)""",
+    "CREATE UNIQUE INDEX IF NOT EXISTS verdicts_slot ON verdicts (slot) WHERE taken_back IS NULL",
+    "CREATE UNIQUE INDEX IF NOT EXISTS verdicts_nonce ON verdicts (reviewer, nonce)",
+    "CREATE INDEX IF NOT EXISTS verdicts_ticket ON verdicts (ticket)",
+    "CREATE INDEX IF NOT EXISTS verdicts_reviewer ON verdicts (reviewer, id)",
+    """CREATE TABLE IF NOT EXISTS drafts (
+        slot BIGINT NOT NULL, reviewer TEXT NOT NULL, body TEXT NOT NULL, at DOUBLE PRECISION NOT NULL,
+        PRIMARY KEY (slot, reviewer))""",
+    """CREATE TABLE IF NOT EXISTS users (
+        name TEXT PRIMARY KEY, role TEXT NOT NULL, hash TEXT NOT NULL, lang TEXT NOT NULL, at DOUBLE PRECISION NOT NULL,
+        disabled DOUBLE PRECISION)""",
+    """CREATE TABLE IF NOT EXISTS sessions (
+        hash TEXT PRIMARY KEY, name TEXT NOT NULL, csrf TEXT NOT NULL, at DOUBLE PRECISION NOT NULL,
+        expires DOUBLE PRECISION NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS keys (
+        id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, scopes TEXT NOT NULL, jobs TEXT NOT NULL,
+        rate DOUBLE PRECISION NOT NULL, made_by TEXT NOT NULL, at DOUBLE PRECISION NOT NULL, expires DOUBLE PRECISION,
+        revoked DOUBLE PRECISION)""",
+)
+
+APPEND_ONLY = {
+    "sqlite": (
+        "CREATE TRIGGER IF NOT EXISTS ledger_kept BEFORE UPDATE ON ledger "
+        "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
+        "CREATE TRIGGER IF NOT EXISTS ledger_whole BEFORE DELETE ON ledger "
+        "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
+    ),
+    "postgres": (
+        "CREATE OR REPLACE FUNCTION ledger_kept() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$",
+        "DROP TRIGGER IF EXISTS ledger_kept ON ledger",
+        "CREATE TRIGGER ledger_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger EXECUTE FUNCTION "
+        "ledger_kept()",
+    ),
+}
+
+
+def prepare(db: Database) -> None:
+    """Make what is missing; refuse a database of another layout."""
+    for statement in TABLES:
+        db.run(statement.format(blob=db.blob, serial=db.serial))
+    for statement in APPEND_ONLY["postgres" if isinstance(db, Postgres) else "sqlite"]:
+        db.run(statement)
+    db.run("INSERT INTO meta VALUES ('layout', ?) ON CONFLICT (name) DO NOTHING", str(LAYOUT))
+    found = meta(db, "layout")
+    if found != str(LAYOUT):
+        raise DataError(
+            f"this database has layout {found}, this version reads {LAYOUT}; use the version that wrote it"
+        )
+
+
+def meta(db: Database, name: str) -> str | None:
+    """One named value of the database."""
+    row = db.one("SELECT value FROM meta WHERE name = ?", name)
+    return None if row is None else str(row[0])
+
+
+def set_meta(db: Database, name: str, value: str) -> None:
+    """Keep one named value."""
+    db.run(
+        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value
+    )
