@@ -157,7 +157,7 @@ def certify(
     Exits with 1 if nothing can be proven.
     """
     from tolerate import stats
-    from tolerate.words import say_certificate
+    from tolerate.words import say_certificate, say_slices
 
     lang = speak(lang)
     tolerances = _tolerances(loss or ["loss"], tolerance)
@@ -173,7 +173,8 @@ def certify(
         from tolerate.folder import write_whole
 
         write_whole(out, certificate.dumps().encode())
-    print(certificate.dumps() if as_json else say_certificate(certificate, lang))
+    said = [say_certificate(certificate, lang), *say_slices(certificate, lang)]
+    print(certificate.dumps() if as_json else "\n".join(said))
     if not certificate.proven:
         raise typer.Exit(1)
 

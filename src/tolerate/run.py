@@ -21,6 +21,7 @@ from tolerate.checks import Verdicts
 from tolerate.crew import Crew, Task, Tell
 from tolerate.errors import OptionError, RunError
 from tolerate.folder import RunFolder, slug, write_whole
+from tolerate.models.endpoint import endpoint, is_endpoint
 from tolerate.named import attribute
 from tolerate.records import Certificate, Decision, Job
 from tolerate.review import Question, review
@@ -196,10 +197,15 @@ def settle(job: Job, options: Options) -> Job:
         raise OptionError(f"budget is {options.budget:g} s; expected a positive time such as 60s")
     if job.needs_data and options.data is None:
         raise OptionError(f"the job {job.name} needs --data; try: {job.example}")
+    models = tuple(dict.fromkeys(options.models)) or job.models
+    if not models:
+        raise OptionError(f"the job {job.name} needs --models; try: {job.example}")
+    for name in filter(is_endpoint, models):
+        endpoint(name)  # refused here, before anything is written
     tolerance = options.tolerance or job.tolerance
     return replace(
         job,
-        models=tuple(dict.fromkeys(options.models)) or job.models,
+        models=models,
         refine=tuple(dict.fromkeys(options.refine)) or job.refine,
         tolerance=tolerance,
         tolerances=tuple(sorted({*job.tolerances, tolerance}, reverse=True)),

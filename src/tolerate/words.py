@@ -6,8 +6,8 @@ and, where little or nothing is proven, a third that says what would be needed.
 
 import math
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from tolerate.errors import OptionError
 
@@ -33,6 +33,29 @@ def say_evidence(certificate: "Certificate", lang: str = "en") -> str:
 def brief(certificate: "Certificate", lang: str = "en") -> str:
     """The promise in one line."""
     return (_brief_zh if _known(lang) == "zh" else _brief_en)(certificate)
+
+
+def say_slices(certificate: "Certificate", lang: str = "en") -> list[str]:
+    """A line for each slice of what is released, the worst first; the promise is about the whole, not about each."""
+    if not certificate.proven:
+        return []
+    most = max((str(line["name"]) for line in certificate.slices), key=len, default="")
+    rows = sorted(certificate.slices, key=lambda line: -(line.get("risk_seen") or 0.0))
+    return [_slice_line(line, len(most), _known(lang)) for line in rows]
+
+
+def _slice_line(line: Mapping[str, Any], width: int, lang: str) -> str:
+    name, labels, out = str(line["name"]).ljust(width), int(line["labels"]), int(line["released"])
+    if not out:
+        return (
+            f"  {name}  {labels:,} 条，放行 0 条"
+            if lang == "zh"
+            else f"  {name}  releases none of {labels:,}"
+        )
+    seen, bound = percent(line["risk_seen"]), percent(line["risk_bound"])
+    if lang == "zh":
+        return f"  {name}  {labels:,} 条，放行 {out:,} 条：所见风险 {seen}，这一切片单独来看至多 {bound}"
+    return f"  {name}  releases {out:,} of {labels:,}: risk {seen}, by itself at most {bound}"
 
 
 def percent(value: float) -> str:

@@ -46,7 +46,10 @@ class Answers:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._base = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
-            self._base.execute("PRAGMA synchronous=FULL")
+            self._base.execute(
+                "PRAGMA journal_mode=WAL"
+            )  # a kill loses nothing, a power cut the last answers
+            self._base.execute("PRAGMA synchronous=NORMAL")
             self._base.execute(
                 "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, request TEXT, reply TEXT, made TEXT)"
             )
@@ -63,7 +66,7 @@ class Answers:
             raise self._broken(error) from None
 
     def put(self, key: str, request: Mapping[str, Any], reply: Any) -> None:
-        """Keep a reply; it is on the disk when this returns."""
+        """Keep a reply; whoever kills this process afterwards, it stays."""
         try:
             with self._lock:
                 self._base.execute(

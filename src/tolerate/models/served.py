@@ -29,12 +29,18 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """One candidate. mean, least: log-probability of a token on average and at worst; NaN where not given."""
+    """One candidate. mean, least: log-probability of a token on average and at worst; NaN where not given.
+
+    read: tokens of its prompt; written: its own; together: how many candidates came for that prompt.
+    """
 
     text: str
     mean: float = math.nan
     least: float = math.nan
     ended: bool = True  # False if it was cut at the limit of tokens
+    read: float = 0.0
+    written: float = 0.0
+    together: int = 1
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,9 @@ class Served:
         on_progress(len(known), len(known) + len(wanted))
         new = self._ask_all(wanted, lambda done: on_progress(len(known) + done, len(known) + len(wanted)))
         replies = known | new
-        return [candidates_of(replies[key], self.endpoint.host) for key in keys]
+        return [
+            priced(body, replies[key], self.endpoint.host) for key, body in zip(keys, bodies, strict=True)
+        ]
 
     def _kept(self, key: str) -> Any | None:
         return None if self.answers is None else self.answers.get(key)
@@ -268,6 +276,13 @@ def tokens_of(body: Body, reply: Mapping[str, Any]) -> tuple[int, int, bool]:
     letters = sum(len(message["content"]) for message in body["messages"])
     answered = sum(len(answer.text) for answer in candidates_of(reply, ""))
     return math.ceil(letters / LETTERS), math.ceil(answered / LETTERS), False
+
+
+def priced(body: Body, reply: Any, host: str) -> list[Answer]:
+    """The candidates in a reply, each with its share of the tokens."""
+    found = candidates_of(reply, host)
+    read, written, _ = tokens_of(body, reply)
+    return [replace(one, read=read, written=written / len(found), together=len(found)) for one in found]
 
 
 def blamed(refusal: Refused, sent: Iterable[str]) -> str | None:
