@@ -47,7 +47,7 @@ WRONG, FINE = (
     0.25,
 )  # what every strategy is credited with before its first label; FINE over the tolerance
 PLACES: Floats = (np.arange(24) + 0.5) / 24  # quantiles that stand for what is plausible of a risk
-EFFORTS = (0.08, 0.15, 0.3, 0.55, 1.0)  # shares of the labels left that a test may take
+EFFORTS = (0.08, 0.15, 0.3, 0.55)  # shares of the labels left that a test may take: some stay for another
 NEARLY = 0.97  # of the largest expected saving: the smallest effort that has this much is made
 HARDLY = 0.01  # strategies that are safe with less than this chance get no more labels
 UNLIKELY = 0.05  # strategies that are safe with less than this chance are not tested
@@ -256,7 +256,7 @@ class Race:
         cheaper = self._able(HARDLY)
         if min(self._look, self.left) < 1 or not len(cheaper) or self._clear():
             return False
-        tests = max(1.0, (self.left - self._look) * EFFORTS[-2])
+        tests = max(1.0, (self.left - self._look) * EFFORTS[-1])
         error = np.sqrt(self.tolerance * (1 - self.tolerance) / tests)
         provable = max(self.tolerance - MARGIN * error, self.tolerance / 3)
         risks = self._rng.beta(*self._belief(cheaper))
