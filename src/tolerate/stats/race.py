@@ -37,7 +37,8 @@ from tolerate.stats.sequential import BETS, checked
 from tolerate.stats.walk import critical, zero_failure_size
 from tolerate.words import sentence
 
-LOOKING = 0.6  # of all labels, before the first test
+LOOKING = 0.6  # of all labels, before the first test; times k / (k + FEW) for k strategies
+FEW = 3
 AGAIN = 0.25  # of the labels left, between two tests
 BATCH = 10  # labels of one strategy between two drawings of plausible risks
 MARGIN = 4.0  # standard errors by which a risk must be below the tolerance to be called provable
@@ -52,7 +53,9 @@ NEARLY = 0.97  # of the largest expected saving: the smallest effort that has th
 HARDLY = 0.01  # strategies that are safe with less than this chance get no more labels
 UNLIKELY = 0.05  # strategies that are safe with less than this chance are not tested
 HOPELESS = 0.02  # a test gives up when its chance to pass is below this
-OFTEN = 50  # errands between two questions whether all is clear already
+OFTEN = (
+    5  # errands, or half as many as there are strategies, between two questions whether all is clear already
+)
 CLEAR = (
     0.95  # of the saving that could be hoped for: a test that is expected to bring this much is made at once
 )
@@ -153,7 +156,7 @@ class Race:
         self._purse = Purse(1 - self.confidence)
         self._proven: dict[int, Proof] = {}
         self._proof: Proof | None = None
-        self._look = int(LOOKING * self._budget)
+        self._look = int(LOOKING * self._budget * len(self.names) / (len(self.names) + FEW))
         self._errands = 0
         self._arm, self._due = 0, 0  # the errand: so many labels of this strategy, then the race decides anew
         self.open = True
@@ -269,7 +272,7 @@ class Race:
     def _clear(self) -> bool:
         """Whether a test made now saves nearly as much as one could hope for; asked every so often."""
         self._errands += 1
-        if self._errands % OFTEN:
+        if self._errands % max(OFTEN, len(self.names) // 2):
             return False
         bet = self._best_bet()
         hope = self._price() - self.costs[self._able(UNLIKELY)].min(initial=np.inf)
