@@ -30,6 +30,7 @@ RATES: dict[str, Callable[[Array], Array]] = {
     "ties": lambda u: 0.02 + 0.08 * (1 - np.floor(8 * u) / 8),
     "rare errors": lambda u: np.where(u > 0.9, 0.0, 0.0557),
     "just too much": lambda u: 0.0505 + 0 * u,
+    "too much": lambda u: 0.06 + 0 * u,
 }
 
 
@@ -241,5 +242,5 @@ def test_what_is_forgotten_is_caught(
 
 
 def test_uncorrected_slices_and_choices_are_caught() -> None:
-    assert slices_broken("just too much", 1200, 60, shared=False) > allowed(60)
+    assert slices_broken("too much", 1200, 60, shared=False) > allowed(60)
     assert chosen_broken(False, 60) > allowed(60)
