@@ -19,7 +19,7 @@ check: .venv/.test
 	$(BIN)/python -m pytest tests/test_floors.py
 
 laws: .venv/.test
-	$(RUN) $(BIN)/python -m pytest -n $(WORKERS) -m law tests/laws
+	$(RUN) $(BIN)/python -m pytest -n $(WORKERS) -m law tests
 
 bench: .venv/.test
 	$(BIN)/python -m benchmarks

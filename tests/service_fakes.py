@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import math
-import os
 import re
 import secrets
 import threading
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests import postgres
 from tolerate.records import Certificate
 
 
@@ -40,21 +40,19 @@ def certificate(tolerance: float = 0.05, threshold: float | None = 0.5, **more: 
 
 
 def database(kind: str, folder: Path) -> Iterator[str]:
-    """The address of an empty database; of PostgreSQL a schema of its own where TOLERATE_POSTGRES names a server."""
+    """The address of an empty database; of PostgreSQL a schema of its own."""
     if kind == "sqlite":
         yield str(folder / "tolerate.db")
         return
-    server = os.environ.get("TOLERATE_POSTGRES")
-    if not server:
-        pytest.skip(
-            "no PostgreSQL: set TOLERATE_POSTGRES to the address of a server (.ci/postgres starts one)"
-        )
+    server = postgres.server()
+    if server is None:
+        pytest.skip("no PostgreSQL: install it (apt-get install postgresql), or set TOLERATE_POSTGRES")
     import psycopg
 
     schema = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(server, autocommit=True) as db:
         db.execute(f"CREATE SCHEMA {schema}")
-    yield f"{server}?options=-csearch_path%3D{schema}"
+    yield f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
     with psycopg.connect(server, autocommit=True) as db:
         db.execute(f"DROP SCHEMA {schema} CASCADE")
 

@@ -285,7 +285,9 @@ class TestAudit:
         assert sum(audit.losses.values()) == 0
         finish(audit, np.zeros(1000))
         assert audit.labels == 69
-        assert audit.certificate.assumptions[-1] == "1 losses were corrected downwards after labelling"
+        assert (
+            audit.certificate.assumptions[-1] == "losses were corrected downwards after labelling (count: 1)"
+        )
         again = Audit.from_json(audit.to_json())
         assert again.certificate == audit.certificate
         with pytest.raises(DataError, match="never labelled"):

@@ -8,7 +8,7 @@ import pytest
 from tolerate.errors import OptionError
 from tolerate.records import Certificate
 from tolerate.stats import certify
-from tolerate.words import SENTENCES, brief, chinese, number, percent, say_certificate, sentence
+from tolerate.words import SENTENCES, brief, chinese, number, percent, say_certificate, say_slices, sentence
 
 N = np.arange(2000)
 CERTS = {
@@ -105,3 +105,36 @@ def test_an_unknown_sentence_stays_and_an_unknown_language_is_refused() -> None:
     assert chinese("as the lawyer wrote") == "as the lawyer wrote"
     with pytest.raises(OptionError, match="known: en, zh"):
         brief(CERTS["all"], "fr")
+
+
+def test_a_threshold_just_above_0_is_said_so() -> None:
+    """Released is what is scored above 0: the rule is exact, and nobody reads 4.9e-324."""
+    scores = np.r_[np.zeros(300), np.linspace(0.01, 1, 700)]
+    cert = certify(losses=scores == 0, scores=scores, tolerance=0.02)
+    assert cert.threshold == 5e-324 and cert.released == 700
+    assert cert.decide(0.0).value == "review" and cert.decide(0.01).value == "release"
+    assert "score > 0:" in brief(cert) and "score of more than 0 " in say_certificate(cert)
+    assert "高于 0 的内容" in say_certificate(cert, "zh") and "分数 > 0 时" in brief(cert, "zh")
+    single = certify(losses=scores == 0, scores=scores.astype(np.float32), tolerance=0.02)
+    assert "score > 0:" in brief(single)
+
+
+def test_clusters_of_one_are_said_to_be_given() -> None:
+    alone = certify(losses=np.zeros(100), clusters=np.arange(100), tolerance=0.05)
+    assert "a cluster of its own" in say_certificate(alone) and "no cluster" not in say_certificate(alone)
+    assert "自成一组" in say_certificate(alone, "zh")
+
+
+def test_slices_are_listed_the_worst_first_and_only_where_something_goes_out() -> None:
+    slices = np.where(N % 2 == 0, "de", "zh-cn")
+    wrong = (N % 20 == 1).astype(float)  # a tenth of one slice
+    some = certify(losses=wrong, slices=slices, tolerance=0.1)
+    first, second = say_slices(some)
+    assert first.startswith("  zh-cn  releases 1,000 of 1,000: risk 10%, by itself at most 1")
+    assert second.startswith("  de     releases 1,000 of 1,000: risk 0%, by itself at most 0.")
+    assert "所见风险 10%" in say_slices(some, "zh")[0]
+    assert say_slices(certify(losses=wrong, slices=slices, tolerance=0.01)) == []
+    above = certify(losses=wrong, scores=np.where(N % 2 == 0, 1.0, 0.0), slices=slices, tolerance=0.02)
+    assert say_slices(above)[-1].endswith("none of 1,000") or "releases none of 1,000" in "".join(
+        say_slices(above)
+    )

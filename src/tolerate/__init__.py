@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from tolerate.errors import OptionError as OptionError
     from tolerate.errors import RunError as RunError
     from tolerate.errors import TolerateError as TolerateError
+    from tolerate.partition import parts as parts
     from tolerate.records import Certificate as Certificate
     from tolerate.records import Decision as Decision
     from tolerate.records import Table as Table
     from tolerate.stats.audit import Audit as Audit
+    from tolerate.stats.cascade import Cascade as Cascade
+    from tolerate.stats.race import Race as Race
     from tolerate.stats.strategy import compare as compare
     from tolerate.stats.threshold import certify as certify
     from tolerate.stats.verification import verify as verify
@@ -29,16 +32,19 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Audit": "tolerate.stats.audit",
+    "Cascade": "tolerate.stats.cascade",
     "Certificate": "tolerate.records",
     "DataError": "tolerate.errors",
     "Decision": "tolerate.records",
     "OptionError": "tolerate.errors",
+    "Race": "tolerate.stats.race",
     "RunError": "tolerate.errors",
     "Table": "tolerate.records",
     "TolerateError": "tolerate.errors",
     "Watch": "tolerate.stats.watch",
     "certify": "tolerate.stats.threshold",
     "compare": "tolerate.stats.strategy",
+    "parts": "tolerate.partition",
     "read": "tolerate.tables",
     "verify": "tolerate.stats.verification",
 }

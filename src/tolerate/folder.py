@@ -8,7 +8,9 @@ command on the same folder therefore continues where a killed run stood.
 import fcntl
 import json
 import os
+import re
 import shutil
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,16 @@ def read_json(path: Path, what: str) -> Any:
         raise RunError(f"cannot read {path}: {error.strerror}; expected {what}") from None
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error}); make it again") from None
+
+
+def slug(name: str) -> str:
+    """A name as it may stand in a path: what has other signs keeps a short sum of them, so that no two meet.
+
+    >>> slug("vae-mixture"), slug("openai:m@http://host/v1")
+    ('vae-mixture', 'openai-m-http-host-v1-7cc1c2b1')
+    """
+    plain = re.sub(r"[^\w.+ -]+", "-", name).strip("-.")[:80]
+    return name if plain == name else f"{plain}-{zlib.crc32(name.encode()):08x}"
 
 
 class RunFolder:

@@ -20,7 +20,8 @@ from tolerate import __version__, tables
 from tolerate.checks import Verdicts
 from tolerate.crew import Crew, Task, Tell
 from tolerate.errors import OptionError, RunError
-from tolerate.folder import RunFolder, write_whole
+from tolerate.folder import RunFolder, slug, write_whole
+from tolerate.models.endpoint import endpoint, is_endpoint
 from tolerate.named import attribute
 from tolerate.records import Certificate, Decision, Job
 from tolerate.review import Question, review
@@ -196,10 +197,15 @@ def settle(job: Job, options: Options) -> Job:
         raise OptionError(f"budget is {options.budget:g} s; expected a positive time such as 60s")
     if job.needs_data and options.data is None:
         raise OptionError(f"the job {job.name} needs --data; try: {job.example}")
+    models = tuple(dict.fromkeys(options.models)) or job.models
+    if not models:
+        raise OptionError(f"the job {job.name} needs --models; try: {job.example}")
+    for name in filter(is_endpoint, models):
+        endpoint(name)  # refused here, before anything is written
     tolerance = options.tolerance or job.tolerance
     return replace(
         job,
-        models=tuple(dict.fromkeys(options.models)) or job.models,
+        models=models,
         refine=tuple(dict.fromkeys(options.refine)) or job.refine,
         tolerance=tolerance,
         tolerances=tuple(sorted({*job.tolerances, tolerance}, reverse=True)),
@@ -289,20 +295,20 @@ class _Run:
 
     def _training(self, crew: Crew, name: str) -> Task | None:
         """The training of one model under way; None if it was done before."""
-        if (self.folder.path / "models" / name / "about.json").exists():
+        if (self.folder.path / "models" / slug(name) / "about.json").exists():
             return None
         return crew.submit(train_one, self.job, self.options, self.folder.path, name)
 
     def _model(self, name: str, training: Task | None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Wait for one model's training, let it answer the sample of requests, measure it."""
         self.say.stage(name)
-        folder = self.folder.path / "models" / name
+        folder = self.folder.path / "models" / slug(name)
         about = self.folder.once(
-            f"models/{name}/about.json", lambda: training.result(self._told) if training else _gone()
+            f"models/{slug(name)}/about.json", lambda: training.result(self._told) if training else _gone()
         )
         self.say.progress(TRAINED, f"{self.job.labels:,} requests")
-        drawn = self.folder.once_arrays(f"drawn/{name}.npz", lambda: self._draw(name, folder))
-        metrics = self.folder.once(f"models/{name}/metrics.json", lambda: self._measure(name, drawn))
+        drawn = self.folder.once_arrays(f"drawn/{slug(name)}.npz", lambda: self._draw(name, folder))
+        metrics = self.folder.once(f"models/{slug(name)}/metrics.json", lambda: self._measure(name, drawn))
         return {**about, "metrics": metrics}, drawn
 
     def _told(self, share: float, text: str) -> None:
@@ -350,12 +356,13 @@ class _Run:
     def _strategy(self, strategy: Strategy, among: int) -> dict[str, Any]:
         losses, scores = self._sample(strategy)
         candidates = self.workshop.candidates(strategy.refine)
-        folder = self.folder.path / "models" / strategy.model
+        folder = self.folder.path / "models" / slug(strategy.model)
         seconds = self.workshop.compute_seconds(strategy.model, folder, candidates)
         certificates = [
             certify(
                 losses=losses,
                 scores=scores,
+                clusters=np.arange(len(losses)),  # requests are drawn one by one: each its own cluster
                 tolerance=tolerance,
                 confidence=self.job.confidence,
                 comparisons=among,
@@ -391,7 +398,7 @@ class _Run:
         return prices.compute * seconds + prices.review * (1 - coverage)
 
     def _sample(self, strategy: Strategy) -> tuple[Floats, Floats]:
-        drawn = self.folder.once_arrays(f"drawn/{strategy.model}.npz", _gone)
+        drawn = self.folder.once_arrays(f"drawn/{slug(strategy.model)}.npz", _gone)
         return drawn[f"loss {strategy.refine}"], drawn[f"score {strategy.refine}"]
 
     def _best(self, strategies: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -422,7 +429,7 @@ class _Run:
             by = self._by_person(main, labels) if self.options.review else self._by_reader(main, labels)
             among = 1 if self.options.review else len(self.job.models) * len(self.job.refine)
             certificate = certify(
-                tables.read(labels, loss="loss", score="score"),
+                tables.read(labels, loss="loss", score="score", cluster="request"),
                 tolerance=self.job.tolerance,
                 confidence=self.job.confidence,
                 comparisons=among,
@@ -432,7 +439,7 @@ class _Run:
 
     def _by_reader(self, main: Strategy, path: Path) -> str:
         """Write the sample of the chosen strategy as the reader labelled it; who gave the losses."""
-        drawn = self.folder.once_arrays(f"drawn/{main.model}.npz", _gone)
+        drawn = self.folder.once_arrays(f"drawn/{slug(main.model)}.npz", _gone)
         self._labels(path, drawn["requests"], *self._sample(main))
         return str(self.folder.once("prepared.json", _gone)["reader"]["sentence"])
 
@@ -443,14 +450,20 @@ class _Run:
         """
         answers = self._fresh(main, "review", self.options.reviews)
         questions = [
-            Question(self.workshop.picture(content), self.workshop.asked(int(request)))
+            self._question(content, self.workshop.asked(int(request)))
             for content, request in zip(answers["contents"], answers["requests"], strict=True)
         ]
         self.say.stage("review")
         where = self.folder.path / "reviews.jsonl"
         losses = review(questions, where, lang=self.options.lang, ready=self._announce)
         self._labels(path, answers["requests"], np.array(losses), answers["scores"])
-        return f"a person, who judged {len(losses)} drawings at the review page; their own error was not measured"
+        return (
+            f"a person, who judged {len(losses)} items at the review page; their own error was not measured"
+        )
+
+    def _question(self, content: Any, asked: str) -> Question:
+        kept = self._kept(content)
+        return Question(b"", asked, kept) if isinstance(kept, str) else Question(kept, asked)
 
     def _announce(self, address: str) -> None:
         self.say.note(f"open {address} and judge {self.options.reviews} items")
@@ -467,7 +480,7 @@ class _Run:
 
     def _fresh(self, strategy: Strategy, purpose: str = "fresh", count: int = 0) -> dict[str, NDArray[Any]]:
         """Fresh requests answered by a strategy, drawn after every threshold was fixed."""
-        name = f"{purpose}/{strategy.name}.npz"
+        name = f"{purpose}/{slug(strategy.name)}.npz"
         return self.folder.once_arrays(
             name, lambda: self._draw_fresh(strategy, purpose, count or self.job.proof)
         )
@@ -475,7 +488,7 @@ class _Run:
     def _draw_fresh(self, strategy: Strategy, purpose: str, count: int) -> dict[str, NDArray[Any]]:
         self.say.progress(0.5, f"{count} fresh requests for {strategy.name}")
         requests = self.workshop.requests(count, self._seed(purpose))
-        folder = self.folder.path / "models" / strategy.model
+        folder = self.folder.path / "models" / slug(strategy.model)
         seed = self._seed(purpose, strategy.name)
         answer = self._answer(strategy.model, folder, requests, [strategy.refine], seed)[strategy.refine]
         return {
@@ -498,9 +511,13 @@ class _Run:
             "decision": [str(decision) for decision in decisions],
             "read": fresh["reads"],
             "loss": fresh["losses"],
-            "content": [self.workshop.picture(content) for content in fresh["contents"]],
+            "content": [self._kept(content) for content in fresh["contents"]],
         }
         tables.write(self.folder.path / "items.parquet", columns)
+
+    def _kept(self, content: Any) -> bytes | str:
+        """One item as the table keeps it: PNG, or the text itself."""
+        return str(content) if self.job.kind == "texts" else self.workshop.picture(content)
 
     def _report(self, summary: Mapping[str, Any]) -> None:
         from tolerate.report import write_report
@@ -525,7 +542,7 @@ def train_one(job: Job, options: Options, path: Path, model: str, tell: Tell) ->
     """Train one model of a run; what the report tells of it. Runs in a worker."""
     say = Telling(model, tell)
     workshop: Workshop = attribute(job.workshop)(job, options, path, say)
-    return workshop.train(model, path / "models" / model, say)
+    return workshop.train(model, path / "models" / slug(model), say)
 
 
 class Telling(Quiet):

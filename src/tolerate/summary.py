@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tolerate.run import Options, Workshop
 
 SHEET = 24  # items on a sheet
-PARTS = ("numpy", "scipy", "pyarrow", "torch", "scikit-learn")
+PARTS = ("numpy", "scipy", "pyarrow", "torch", "scikit-learn", "transformers", "tokenizers", "peft")
 Row = Mapping[str, Any]
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -141,7 +141,7 @@ def _cards(
     arrays = fresh[row["strategy"]]
     return [
         {
-            "png": uri(workshop.picture(arrays["contents"][at])),
+            **shown(workshop, arrays["contents"][at], int(arrays["requests"][at])),
             "asked": workshop.asked(int(arrays["requests"][at])),
             "read": str(arrays["reads"][at]),
             "score": None if np.isnan(arrays["scores"][at]) else float(arrays["scores"][at]),
@@ -149,6 +149,14 @@ def _cards(
         }
         for at in which
     ]
+
+
+def shown(workshop: "Workshop", content: Any, request: int) -> dict[str, Any]:
+    """One item as a page shows it: a picture, or the pieces of a text, each with whether it is a wrong part."""
+    pieces = getattr(workshop, "text", None)
+    if pieces is not None:
+        return {"pieces": [list(piece) for piece in pieces(content, request)]}
+    return {"png": uri(workshop.picture(content))}
 
 
 def copies(workshop: "Workshop", models: Sequence[tuple[Row, Arrays]]) -> list[dict[str, Any]]:

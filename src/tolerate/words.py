@@ -6,14 +6,15 @@ and, where little or nothing is proven, a third that says what would be needed.
 
 import math
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from tolerate.errors import OptionError
 
 if TYPE_CHECKING:
     from tolerate.records import Certificate
 
+LEAST = 2.0**-149  # the least number above 0 in single precision; in double precision it is less
 Say = Callable[["Certificate"], str]
 
 
@@ -23,9 +24,38 @@ def say_certificate(certificate: "Certificate", lang: str = "en") -> str:
     return "\n".join(filter(None, (promise(certificate), evidence(certificate), more(certificate))))
 
 
+def say_evidence(certificate: "Certificate", lang: str = "en") -> str:
+    """What a certificate rests on, and what would be needed: its text without the promise."""
+    _, evidence, more = _voices(lang)
+    return "\n".join(filter(None, (evidence(certificate), more(certificate))))
+
+
 def brief(certificate: "Certificate", lang: str = "en") -> str:
     """The promise in one line."""
     return (_brief_zh if _known(lang) == "zh" else _brief_en)(certificate)
+
+
+def say_slices(certificate: "Certificate", lang: str = "en") -> list[str]:
+    """A line for each slice of what is released, the worst first; the promise is about the whole, not about each."""
+    if not certificate.proven:
+        return []
+    most = max((str(line["name"]) for line in certificate.slices), key=len, default="")
+    rows = sorted(certificate.slices, key=lambda line: -(line.get("risk_seen") or 0.0))
+    return [_slice_line(line, len(most), _known(lang)) for line in rows]
+
+
+def _slice_line(line: Mapping[str, Any], width: int, lang: str) -> str:
+    name, labels, out = str(line["name"]).ljust(width), int(line["labels"]), int(line["released"])
+    if not out:
+        return (
+            f"  {name}  {labels:,} 条，放行 0 条"
+            if lang == "zh"
+            else f"  {name}  releases none of {labels:,}"
+        )
+    seen, bound = percent(line["risk_seen"]), percent(line["risk_bound"])
+    if lang == "zh":
+        return f"  {name}  {labels:,} 条，放行 {out:,} 条：所见风险 {seen}，这一切片单独来看至多 {bound}"
+    return f"  {name}  releases {out:,} of {labels:,}: risk {seen}, by itself at most {bound}"
 
 
 def percent(value: float) -> str:
@@ -59,6 +89,21 @@ def number(value: float) -> str:
     return f"{up:.10g}"
 
 
+def lowest(value: float, lang: str = "en", sign: bool = False) -> str:
+    """What a score must reach: at least a threshold; above 0 where the threshold is the least number above 0.
+
+    >>> lowest(0.81004), lowest(5e-324), lowest(5e-324, sign=True), lowest(0.5, "zh"), lowest(5e-324, "zh")
+    ('0.8101 or more', 'more than 0', '> 0', '不低于 0.5', '高于 0')
+    """
+    above_0 = 0 < value <= LEAST
+    shown = "0" if above_0 else number(value)
+    if sign:
+        return f"{'>' if above_0 else '>='} {shown}"
+    if lang == "zh":
+        return f"{'高于' if above_0 else '不低于'} {shown}"
+    return f"more than {shown}" if above_0 else f"{shown} or more"
+
+
 def _voices(lang: str) -> tuple[Say, Say, Say]:
     if _known(lang) == "zh":
         return _promise_zh, _evidence_zh, _more_zh
@@ -84,7 +129,7 @@ def _brief_en(c: "Certificate") -> str:
         return f"release nothing: not proven that at most {percent(c.tolerance)} would be wrong ({sure})"
     if c.scope == "all":
         return f"release everything: at most {_limits_en(c)} ({sure})"
-    where = f"{_score_en(c)} >= {number(c.threshold or 0.0)}"
+    where = f"{_score_en(c)} {lowest(c.threshold or 0.0, sign=True)}"
     return f"release when {where}: {percent(c.coverage)} of items, at most {_limits_en(c)} ({sure})"
 
 
@@ -100,16 +145,27 @@ def _promise_en(c: "Certificate") -> str:
             f"Nothing may be released on this evidence: it is not proven with {percent(c.confidence)} confidence "
             f"that any part has a risk of at most {_risk_limits_en(c)}; every item goes to a person."
         )
+    whole = _batch(c, " of this batch of {items}")
     what = (
-        "Every item"
+        f"Every item{whole}"
         if c.scope == "all"
-        else f"Items with {_score_en(c)} of {number(c.threshold or 0.0)} or more"
+        else f"Items{whole} with {_score_en(c)} of {lowest(c.threshold or 0.0)}"
     )
-    share = "" if c.scope == "all" else f" ({percent(c.coverage)} of the labelled sample)"
+    share = (
+        ""
+        if c.scope == "all"
+        else f" ({percent(c.coverage)} of {'the batch' if whole else 'the labelled sample'})"
+    )
     return (
         f"{what}{share} may be released: with {percent(c.confidence)} confidence the risk among them "
         f"is at most {_risk_limits_en(c)}."
     )
+
+
+def _batch(c: "Certificate", text: str) -> str:
+    """Of which batch an audit speaks; nothing for a certificate that speaks of items to come."""
+    items = c.options.get("items")
+    return text.format(items=f"{items:,}") if isinstance(items, int) else ""
 
 
 def _risk_limits_en(c: "Certificate") -> str:
@@ -121,17 +177,15 @@ def _risk_limits_en(c: "Certificate") -> str:
 def _evidence_en(c: "Certificate") -> str:
     units = "" if c.clusters == c.labels else f" in {_count(c.clusters, 'independent cluster')}"
     by = f" ({c.losses_by})" if c.losses_by else ""
-    seen = (
-        ""
-        if c.risk_seen is None
-        else f"; {_released_en(c)} would be released, with a mean loss of {percent(c.risk_seen)}"
-    )
-    held = "; ".join(c.assumptions) or SENTENCES["same"][0]
+    seen = "" if c.risk_seen is None else f"; {_seen_en(c)}"
+    held = "; and ".join(c.assumptions) or SENTENCES["same"][0]
     return f"This rests on {_count(c.labels, 'labelled item')}{units}{by}{seen}; it holds if {held}."
 
 
-def _released_en(c: "Certificate") -> str:
-    return f"{c.released:,} of them"
+def _seen_en(c: "Certificate") -> str:
+    if c.scope == "all":
+        return f"their mean loss is {percent(c.risk_seen or 0.0)}"
+    return f"{c.released:,} of them would be released, with a mean loss of {percent(c.risk_seen or 0.0)}"
 
 
 def _more_en(c: "Certificate") -> str:
@@ -155,7 +209,7 @@ def _brief_zh(c: "Certificate") -> str:
         return f"不可放行：未能证明错误不超过 {percent(c.tolerance)}（{sure}）"
     if c.scope == "all":
         return f"全部放行：{_limits_zh(c)}（{sure}）"
-    where = f"{_score_zh(c)} >= {number(c.threshold or 0.0)}"
+    where = f"{_score_zh(c)} {lowest(c.threshold or 0.0, sign=True)}"
     return f"{where} 时放行：占 {percent(c.coverage)}，{_limits_zh(c)}（{sure}）"
 
 
@@ -171,15 +225,21 @@ def _promise_zh(c: "Certificate") -> str:
             f"根据现有证据，任何内容都不可自动放行：未能以 {percent(c.confidence)} 的置信度证明其中任何一部分满足"
             f"“{_limits_zh(c)}”；每一项都须由人审核。"
         )
-    what = "全部内容" if c.scope == "all" else f"{_score_zh(c)}不低于 {number(c.threshold or 0.0)} 的内容"
-    share = "" if c.scope == "all" else f"（占标注样本的 {percent(c.coverage)}）"
+    whole = _batch(c, "这一批 {items} 项中")
+    what = (
+        f"{whole}全部内容"
+        if c.scope == "all"
+        else f"{whole}{_score_zh(c)}{lowest(c.threshold or 0.0, 'zh')} 的内容"
+    )
+    share = "" if c.scope == "all" else f"（占{'该批' if whole else '标注样本'}的 {percent(c.coverage)}）"
     return f"{what}{share}可以放行：以 {percent(c.confidence)} 的置信度保证，放行内容中{_limits_zh(c)}。"
 
 
 def _evidence_zh(c: "Certificate") -> str:
     units = "" if c.clusters == c.labels else f"、{c.clusters:,} 个相互独立的组"
-    by = f"（判定者：{c.losses_by}）" if c.losses_by else ""
-    seen = "" if c.risk_seen is None else f"；其中 {c.released:,} 项会被放行，平均损失 {percent(c.risk_seen)}"
+    by = f"（判定：{'；'.join(chinese(part) for part in c.losses_by.split('; '))}）" if c.losses_by else ""
+    share = "" if c.scope == "all" else f"其中 {c.released:,} 项会被放行，"
+    seen = "" if c.risk_seen is None else f"；{share}平均损失 {percent(c.risk_seen)}"
     return f"依据：{c.labels:,} 项标注{units}{by}{seen}；前提是：{_listed_zh(c.assumptions)}。"
 
 
@@ -224,6 +284,10 @@ SENTENCES = {  # English, Chinese; the same names in braces
         "call are not independent)",
         "每一行都是独立抽取的（未给出分组：同一问题、文档或通话的条目不独立）",
     ),
+    "alone": (
+        "every item was drawn independently, as a cluster of its own",
+        "每一项独立抽取，自成一组",
+    ),
     "clusters": (
         "clusters were drawn independently, each with all of its items",
         "各组独立抽取，且每组包含其全部条目",
@@ -260,7 +324,70 @@ SENTENCES = {  # English, Chinese; the same names in braces
         "without the slice {slice}, {share} of the other items could be released",
         "去掉切片“{slice}”后，其余条目中可放行 {share}",
     ),
+    "together": (
+        "with this confidence, the promises of all strategies compared hold together",
+        "在该置信度下，所比较的全部策略的承诺同时成立",
+    ),
     "judged": ("the losses are right as given", "所给的损失判定无误"),
+    # audits
+    "order": (
+        "items were labelled in the order drawn by seed {seed}, whatever they looked like",
+        "条目按种子 {seed} 抽定的顺序标注，不因其内容而改变",
+    ),
+    "mended": (
+        "what was found wrong ({found}) is mended or taken out before the batch goes out",
+        "已发现的 {found} 项错误在放行之前已改正或剔除",
+    ),
+    "lowered": (
+        "losses were corrected downwards after labelling (count: {count})",
+        "有 {count} 个损失在标注之后被改小",
+    ),
+    "second": (
+        "a second person read {items} of the labelled items, drawn by lot, not knowing the first verdict: "
+        "{same} verdicts agreed (kappa {kappa}), and the worse one counts",
+        "第二人在不知首次判定的情况下复审了抽签选出的 {items} 项：{same} 项判定一致（kappa {kappa}），以较重的判定为准",
+    ),
+    "second alike": (
+        "a second person read {items} of the labelled items, drawn by lot, not knowing the first verdict: "
+        "{same} verdicts agreed (one verdict for all, so no kappa), and the worse one counts",
+        "第二人在不知首次判定的情况下复审了抽签选出的 {items} 项：{same} 项判定一致（判定全部相同，无法计算 kappa），"
+        "以较重的判定为准",
+    ),
+    "second none": (
+        "none of the labelled items has been read by a second person",
+        "已标注的条目中尚无任何一项经第二人复审",
+    ),
+    "missed": (
+        "of {fine} items that the first person called fine the second called {missed} wrong; as far as the "
+        "second is right, the first misses at most {bound} of them (95% sure)",
+        "首次判为合格的 {fine} 项中，第二人判 {missed} 项为错误；若以第二人为准，"
+        "首次漏判的比例至多 {bound}（置信度 95%）",
+    ),
+    "waiting": (
+        "{items} items still wait for a second person's verdict, and nothing is certified before",
+        "还有 {items} 项等待第二人判定，在此之前不予认证",
+    ),
+    "every item": (
+        "every item must be labelled: the batch is too small for so strict a promise from a sample",
+        "必须逐项标注：批量太小，抽样无法证明如此严格的承诺",
+    ),
+    "at best": (
+        "proven after {labels} more labels if none of them is wrong",
+        "若再标注 {labels} 项且全部合格，即可获证",
+    ),
+    "too many": (
+        "{wrong} wrong items were found, and only {allowed} of {items} may be wrong",
+        "已发现 {wrong} 项错误，而 {items} 项中至多允许 {allowed} 项",
+    ),
+    "gave up": (
+        "{wrong} of the first {labels} labels were wrong: a batch with {share} wrong would have been proven "
+        "with probability {power}; this one looks worse",
+        "前 {labels} 个标注中有 {wrong} 个错误：错误率为 {share} 的批次获证的概率本为 {power}，这一批看来更差",
+    ),
+    "lost": (
+        "the losses found sum to {total}, and {allowed} is all that may be lost",
+        "已发现的损失合计 {total}，而总共只允许 {allowed}",
+    ),
     "shared": (
         "the confidence is shared by {count} certificates, which hold together",
         "该置信度由 {count} 份证书共用，它们同时成立",

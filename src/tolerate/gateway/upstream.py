@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from tolerate.gateway.calls import Calls, Response, TooLong
 from tolerate.gateway.guard import check_url
 from tolerate.gateway.settings import Tier
 from tolerate.gateway.wire import PATHS, Ask, Assembly, Body, Events, Refused, check_answer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 FAILURES, REST = 5, 10.0  # failures in a row that open the breaker, and seconds until it tries again
 BACK_OFF = (0.1, 0.4, 1.6)
+LARGEST = 32 * 2**20
 
 
 @dataclass
@@ -60,15 +62,12 @@ class Upstreams:
 
     def __init__(self, private: bool) -> None:
         self._private = private
-        self._wires = Wires(private)
-        self._session: aiohttp.ClientSession | None = None
+        self.calls = Calls(private)
         self.breakers: dict[str, Breaker] = {}
 
     async def close(self) -> None:
         """Let the connections go."""
-        self._wires.close()
-        if self._session is not None:
-            await self._session.close()
+        await self.calls.close()
 
     def _slow(self) -> "aiohttp.ClientSession":
         """The full client, for what is not on the hot path; loaded when first used."""
@@ -102,15 +101,17 @@ class Upstreams:
 
     async def _once(self, base: str, tier: Tier, ask: Ask, body: Body) -> Answer:
         try:
-            answer = await self._wires.post(
-                base + PATHS[ask.kind], orjson.dumps(body), _headers(tier.key), tier.timeout
-            )
+            url = base + PATHS[ask.kind]
+            async with self.calls.post(url, orjson.dumps(body), _headers(tier), tier.timeout) as response:
+                await _refuse_status(response)
+                if body.get("stream"):
+                    return await _assembled(response, ask)
+                raw = await _read(response)
+                return Answer(check_answer(ask.kind, _json(raw)), raw)
         except TimeoutError:
             raise _Again(
                 Refused(504, "the model took too long", "upstream_timeout", kind="api_error")
             ) from None
-        except TooLong:
-            raise Refused(502, "the model's answer is too long", "bad_upstream", kind="api_error") from None
         except OSError:
             raise _Again(
                 Refused(502, "the model cannot be reached", "upstream_unavailable", kind="api_error")
@@ -123,62 +124,40 @@ class Upstreams:
 
     async def stream(self, tier: Tier, ask: Ask, body: Body) -> AsyncIterator[Body]:
         """The events of an answer as they come, for jobs that are not certified."""
-        import aiohttp
-
         try:
-            async with self._slow().post(
-                tier.upstream + PATHS[ask.kind],
-                data=orjson.dumps(body),
-                headers=_header_dict(tier),
-                timeout=aiohttp.ClientTimeout(total=tier.timeout, sock_connect=5.0),
-                allow_redirects=False,
-            ) as response:
-                if response.status != 200:
-                    refuse_status(response.status, await response.content.read(4096), b"")
+            url = tier.upstream + PATHS[ask.kind]
+            async with self.calls.post(url, orjson.dumps(body), _headers(tier), tier.timeout) as response:
+                await _refuse_status(response)
                 events = Events(LARGEST)
-                async for piece in response.content.iter_any():
+                async for piece in response.pieces():
                     for each in events.feed(piece):
                         yield each
         except _Again as error:
             raise error.failure from None
-        except (aiohttp.ClientError, OSError, TimeoutError):
+        except OSError:  # a time-out is one too
             raise Refused(
                 502, "the model cannot be reached", "upstream_unavailable", kind="api_error"
             ) from None
 
     async def models(self, tier: Tier) -> list[str]:
         """The models that an upstream names; none if it does not say."""
-        import aiohttp
-
         try:
-            async with self._slow().get(
-                f"{tier.upstream}/models",
-                headers=_header_dict(tier),
-                timeout=aiohttp.ClientTimeout(total=5.0),
-                allow_redirects=False,
-            ) as response:
-                found = _json(await response.content.read(2**20)) if response.status == 200 else {}
+            async with self.calls.get(f"{tier.upstream}/models", _headers(tier), 5.0) as response:
+                found = _json(await _read(response)) if response.status == 200 else {}
                 return [str(each["id"]) for each in found.get("data", [])]
-        except (aiohttp.ClientError, OSError, TimeoutError, Refused, AttributeError, KeyError, TypeError):
+        except (OSError, Refused, AttributeError, KeyError, TypeError):
             return []
 
     async def tell(self, url: str, body: Body) -> bool:
         """Post a notice to a webhook, up to three times; whether it was taken."""
-        import aiohttp
-
         for pause in (1.0, 5.0, 0.0):
             try:
                 check_url(url, private=self._private, resolve=False)
-                async with self._slow().post(
-                    url,
-                    data=orjson.dumps(body),
-                    headers={"content-type": "application/json"},
-                    timeout=aiohttp.ClientTimeout(total=10.0),
-                    allow_redirects=False,
-                ) as response:
+                json = {"content-type": "application/json"}
+                async with self.calls.post(url, orjson.dumps(body), json, 10.0) as response:
                     if response.status < 300:
                         return True
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            except (OSError, ValueError):
                 pass
             await asyncio.sleep(pause)
         return False
@@ -192,18 +171,8 @@ class _Again(Exception):
         self.failure, self.after = failure, after
 
 
-@lru_cache(maxsize=64)
-def _headers(key: str | None) -> bytes:
-    """The headers of every request, as they are sent."""
-    lines = ["content-type: application/json", "accept: application/json, text/event-stream"]
-    lines.append("accept-encoding: identity")
-    if key:
-        lines.append(f"authorization: Bearer {key}")
-    return "".join(f"{line}\r\n" for line in lines).encode()
-
-
-def _header_dict(tier: Tier) -> dict[str, str]:
-    headers = {"content-type": "application/json", "accept-encoding": "identity"}
+def _headers(tier: Tier) -> dict[str, str]:
+    headers = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "tolerate"}
     if tier.key:
         headers["authorization"] = f"Bearer {tier.key}"
     return headers
@@ -215,19 +184,32 @@ def _pause(attempt: int, after: float | None) -> float:
     return BACK_OFF[min(attempt, len(BACK_OFF) - 1)] * (0.5 + random.random())
 
 
-def refuse_status(status: int, body: bytes, after: bytes) -> None:
-    """Raise for anything but 200; of the upstream's own words only a refusal of the request is passed on."""
+async def _refuse_status(response: Response) -> None:
+    """Raise for anything but 200; the upstream's own words are not passed on, its kind is."""
+    status = response.status
+    if status == 200:
+        return
     failure = Refused(502, f"the model's server answered {status}", "upstream_error", kind="api_error")
     if status == 429:
         failure = Refused(429, "the model's server asks to wait", "upstream_busy", kind="rate_limit_error")
     elif status in (400, 404, 413, 422):
-        said = body[:500].decode("utf-8", "replace")
+        said = (await response.start(4096)).decode("utf-8", "replace")
         failure = Refused(
             400, f"the model's server refused the request ({status}): {said}", "upstream_refused"
         )
     if status in AGAIN:
+        after = response.header(b"retry-after")
         raise _Again(failure, float(after) if after.isdigit() else None)
     raise failure
+
+
+async def _read(response: Response) -> bytes:
+    if response.header(b"content-encoding") not in ("", "identity"):
+        raise Refused(502, "the model's answer is compressed", "bad_upstream", kind="api_error")
+    try:
+        return await response.read(LARGEST)
+    except TooLong:
+        raise Refused(502, "the model's answer is too long", "bad_upstream", kind="api_error") from None
 
 
 def _json(raw: bytes) -> Any:
@@ -237,9 +219,12 @@ def _json(raw: bytes) -> Any:
         raise Refused(502, "the model's answer is no JSON", "bad_upstream", kind="api_error") from None
 
 
-def _assembled(raw: bytes, ask: Ask) -> Answer:
+async def _assembled(response: Response, ask: Ask) -> Answer:
     """A streamed answer, gathered; nothing of it is passed on before its end."""
+    if "text/event-stream" not in response.header(b"content-type"):
+        return Answer(check_answer(ask.kind, _json(await _read(response))), None)
     events, whole = Events(LARGEST), Assembly(ask.kind)
-    for each in events.feed(raw):
-        whole.add(each)
+    async for piece in response.pieces():
+        for each in events.feed(piece):
+            whole.add(each)
     return Answer(whole.whole(), None)

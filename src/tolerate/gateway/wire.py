@@ -14,6 +14,7 @@ CHAT, TEXT = "chat", "text"
 PATHS = {CHAT: "/chat/completions", TEXT: "/completions"}
 OBJECTS = {CHAT: "chat.completion", TEXT: "text_completion"}
 MOST_CHOICES = 16
+MOST_TOKENS = 2**31
 
 
 class Refused(Exception):
@@ -227,12 +228,19 @@ def _malformed(what: str) -> Refused:
 
 
 def tokens(answer: Body) -> tuple[int, int]:
-    """Tokens read and written, as far as the upstream says."""
+    """Tokens read and written, as far as the upstream says something that can be.
+
+    >>> tokens({"usage": {"prompt_tokens": 7, "completion_tokens": -1}})
+    (7, 0)
+    """
     usage = answer.get("usage")
     if not isinstance(usage, dict):
         return 0, 0
-    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    return (read if isinstance(read, int) else 0), (written if isinstance(written, int) else 0)
+    return _whole(usage.get("prompt_tokens")), _whole(usage.get("completion_tokens"))
+
+
+def _whole(value: Any) -> int:
+    return value if type(value) is int and 0 <= value < MOST_TOKENS else 0
 
 
 def held(ask: Ask, ticket: str, reason: str, poll: str, usage: Any) -> Body:

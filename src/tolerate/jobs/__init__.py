@@ -8,6 +8,8 @@ JOBS: dict[str, str] = {
     "digits": "tolerate.jobs.digits:JOB",
     "mnist": "tolerate.jobs.mnist:JOB",
     "pictures": "tolerate.jobs.pictures:JOB",
+    "casenotes": "tolerate.jobs.casenotes:JOB",
+    "maths": "tolerate.jobs.maths:JOB",
 }
 
 

@@ -43,6 +43,8 @@ class Model(nn.Module, ABC):
     drawn pictures that the discriminator tells apart, 0 to 1; leave it out for a critic).
     """
 
+    reads_tokens = False  # a language model's "pictures" are rows of whole numbers, see `language`
+
     def __init__(self, shape: Shape, classes: int, **options: Any) -> None:
         super().__init__()
         if len(shape) != 3 or min(shape) < 1 or classes < 1:

@@ -122,7 +122,7 @@ def train(
     """
     plan = plan_for(model, len(images), steps, budget, clock, batch, ema, seed, every)
     processes = Processes(device)
-    pictures = check_pictures(model, images, labels)
+    pictures = (check_tokens if model.reads_tokens else check_pictures)(model, images, labels)
     training = _Training(model, *pictures, plan, folder, processes, bf16, keep, board, on_progress)
     with seeded(seed), threaded(threads):
         return training.run()
@@ -189,6 +189,28 @@ def check_pictures(model: Model, images: Images, labels: Images) -> tuple[Tensor
             f"{model.classes - 1}"
         )
     return pictures, classes
+
+
+def check_tokens(model: Model, images: Images, labels: Images) -> tuple[Tensor, Tensor]:
+    """Rows of tokens [n, length] and where each row's answer begins [n], if this model can learn from them."""
+    rows, starts = _tensor(images), _tensor(labels).long()
+    if rows.ndim != 2 or rows.dtype.is_floating_point or len(rows) != len(starts) or not len(rows):
+        raise DataError(
+            f"got tokens of shape {tuple(rows.shape)} with {len(starts)} starts; expected whole numbers "
+            "[rows, length] with one start a row"
+        )
+    if rows.shape[1] > model.shape[2] + 1:
+        raise DataError(
+            f"rows of {rows.shape[1]} tokens are too long: this model reads {model.shape[2]} at once and learns "
+            f"from rows of at most {model.shape[2] + 1}; cut them, or build it with a longer context"
+        )
+    largest = int(rows.max())
+    if int(rows.min()) < 0 or largest >= model.classes:
+        raise DataError(
+            f"tokens go from {int(rows.min())} to {largest}; this model knows 0 to {model.classes - 1}. "
+            "Was it built for another tokenizer?"
+        )
+    return rows, starts
 
 
 def _tensor(values: Images) -> Tensor:
@@ -267,7 +289,7 @@ class _Training:
         self.batches = Batches(len(images), plan.batch, plan.seed)
         self.rng = torch.Generator(processes.device)
         with torch.no_grad():
-            model.start(floats(self.images[:SOME]), self.labels[:SOME])
+            model.start(self._given(self.images[:SOME]), self.labels[:SOME])
         processes.agree(model)
         self.optimizers = model.optimizers()
         for optimizer in self.optimizers.values():
@@ -326,7 +348,7 @@ class _Training:
     def _update(self) -> None:
         """One step: its batch and its randomness follow from its number."""
         mine = self.batches.at(self.step)[self.processes.rank :: self.processes.count]
-        images, labels = floats(self.images[mine]), self.labels[mine]
+        images, labels = self._given(self.images[mine]), self.labels[mine]
         seed = mix(self.plan.seed, self.step, self.processes.rank)
         self.rng.manual_seed(seed)
         torch.default_generator.manual_seed(seed)
@@ -336,6 +358,10 @@ class _Training:
         self._add(losses)
         self.average.update(self.step)
         self.step += 1
+
+    def _given(self, images: Tensor) -> Tensor:
+        """What a model is given: pictures as floats in [0, 1], tokens as whole numbers."""
+        return images.long() if self.model.reads_tokens else floats(images)
 
     def _precision(self) -> AbstractContextManager[Any]:
         device = self.processes.device.type
@@ -412,9 +438,10 @@ class _Training:
         self.rng.manual_seed(mix(self.plan.seed, self.step, -2))
         torch.default_generator.manual_seed(mix(self.plan.seed, self.step, -2))
         with torch.no_grad():
-            self.model.finish(floats(self.images), self.labels, self.rng)
+            self.model.finish(self._given(self.images), self.labels, self.rng)
         findings = [*self.findings, *discriminator_wins(self.log.history)]
-        findings += weigh_draws(self.model, self.images, self.labels, mix(self.plan.seed, -3))
+        if not self.model.reads_tokens:
+            findings += weigh_draws(self.model, self.images, self.labels, mix(self.plan.seed, -3))
         self.log.close()
         trained = Trained(
             model=self.model,

@@ -5,6 +5,7 @@ Behind the lines three zones: released automatically, released in part, not prov
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -64,8 +65,25 @@ def strategy_name(summary: Summary, wanted: Any) -> Both:
     for strategy in summary.get("strategies") or []:
         if strategy.get("id") == wanted and strategy.get("model"):
             refined = refine_name(str(strategy.get("refine") or "plain"))
-            return join([both(strategy["model"]), *([refined] if refined.en else [])], ", ", "，")
+            models = [str(one.get("model")) for one in summary["strategies"]]
+            name = both(model_name(str(strategy["model"]), models))
+            return join([name, *([refined] if refined.en else [])], ", ", "，")
     return both(wanted) if wanted else say("nobody")
+
+
+def model_name(name: str, others: Sequence[str] = ()) -> str:
+    """A model's name for people: one behind a server without its whole address, unless others would read the same.
+
+    >>> model_name("openai:qwen@http://127.0.0.1:8000/v1#rpm=60"), model_name("vae")
+    ('qwen at 127.0.0.1:8000', 'vae')
+    """
+    alike = {other for other in others if other != name and _short(other) == _short(name)}
+    return name if alike else _short(name)
+
+
+def _short(name: str) -> str:
+    found = re.fullmatch(r"openai:(.+?)@https?://([^/?#]+).*", name)
+    return f"{found[1]} at {found[2]}" if found else name
 
 
 def families(summary: Summary) -> list[str]:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from tolerate.errors import DataError, OptionError
 from tolerate.records import Certificate, Floats
 from tolerate.report.charts import risk_plot
-from tolerate.report.sections import PARTS, certificate_facts, job_best, sections, title
+from tolerate.report.sections import PARTS, certificate_facts, job_best, kind, sections, title
 from tolerate.report.svg import MARKERS, marker
 from tolerate.report.words import WORDS, Both, both, digits, duration, percent, say
 
@@ -39,6 +39,7 @@ def render(summary: Mapping[str, Any]) -> str:
     return _fill(
         "run.html",
         _language(summary.get("lang") or "en"),
+        kind=kind(summary),
         parts={name: parts.get(name) for name in PARTS},
         contents=[name for name in parts if name not in ("glance", "appendix")],
         title=title(summary),
@@ -138,7 +139,7 @@ def _language(lang: str) -> str:
 # The machinery of the page
 
 
-def _fill(template: str, lang: str, **values: Any) -> str:
+def _fill(template: str, lang: str, kind: str = "pictures", **values: Any) -> str:
     script = _source("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
@@ -146,7 +147,7 @@ def _fill(template: str, lang: str, **values: Any) -> str:
         .get_template(template)
         .render(
             lang=lang,
-            words=_words(),
+            words=_words(kind),
             style=Markup(_source("page.css")),
             script=Markup(script),
             script_hash=digest,
@@ -171,9 +172,9 @@ def _source(name: str) -> str:
     return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
 
 
-def _words() -> dict[str, Both]:
-    """The words that need nothing filled in, for the templates."""
-    return {key: Both(*said) for key, said in WORDS.items() if "{" not in said[0]}
+def _words(kind: str) -> dict[str, Both]:
+    """The words that need nothing filled in, for the templates; those of the kind of items in place of the usual."""
+    return {key: Both(*WORDS.get(f"{key}@{kind}", said)) for key, said in WORDS.items() if "{" not in said[0]}
 
 
 def _swatch(number: int) -> Markup:

@@ -21,6 +21,7 @@ from tolerate.report.map import (
     zone_runs,
 )
 from tolerate.report.words import (
+    WORDS,
     Both,
     both,
     digits,
@@ -31,6 +32,8 @@ from tolerate.report.words import (
     money,
     percent,
     say,
+    say_of,
+    threshold,
 )
 
 Section = dict[str, Any]
@@ -163,7 +166,9 @@ def _map_row(summary: Summary, best: Mapping[str, Any]) -> Section:
         "strategy": name,
         "coverage": percent(best.get("coverage")),
         "share": float(best["coverage"]) if is_number(best.get("coverage")) else 0.0,
-        "threshold": say("scope.all") if best.get("scope") == "all" else both(digits(best.get("threshold"))),
+        "threshold": say("scope.all")
+        if best.get("scope") == "all"
+        else both(threshold(best.get("threshold"))),
         "cost": money(best.get("cost"), unit(summary)),
         "zone": zone,
         "zone_name": say(f"zone.{zone}"),
@@ -196,7 +201,7 @@ CERTIFICATE_FACTS: dict[str, Callable[[Any], str]] = {
     "tolerance": percent,
     "confidence": percent,
     "coverage": percent,
-    "threshold": digits,
+    "threshold": threshold,
     "risk_bound": percent,
     "risk_seen": percent,
     "labels": lambda n: digits(n, 6),
@@ -275,9 +280,12 @@ def _proof_sentence(summary: Summary, rows: Sequence[Mapping[str, Any]]) -> Both
 def sheets(summary: Summary) -> Section | None:
     """The sheets of drawings, as many of each as the page has room for."""
     given = summary.get("sheets") or {}
-    safe = {name: [d for d in given.get(name) or [] if safe_picture(d.get("png"))] for name in SHEETS}
+    safe = {
+        name: [d for d in given.get(name) or [] if safe_picture(d.get("png")) or safe_text(d.get("pieces"))]
+        for name in SHEETS
+    }
     shown = fitting(safe, SHEET_BYTES)
-    parts = [_sheet(name, shown[name], len(safe[name])) for name in SHEETS if shown[name]]
+    parts = [_sheet(name, shown[name], len(safe[name]), kind(summary)) for name in SHEETS if shown[name]]
     return {"parts": parts} if parts else None
 
 
@@ -288,6 +296,22 @@ def safe_picture(source: Any) -> bool:
     (True, False)
     """
     return isinstance(source, str) and PICTURE.fullmatch(source) is not None
+
+
+def safe_text(pieces: Any) -> bool:
+    """Whether a text from outside is what a page can show: pieces, each with whether it is a wrong part.
+
+    >>> safe_text([["fine ", False], ["wrong", True]]), safe_text("fine")
+    (True, False)
+    """
+    return isinstance(pieces, list) and all(
+        isinstance(piece, list | tuple) and len(piece) == 2 and isinstance(piece[0], str) for piece in pieces
+    )
+
+
+def kind(summary: Summary) -> str:
+    """What the job makes: pictures or texts."""
+    return str((summary.get("job") or {}).get("kind") or "pictures")
 
 
 def fitting(
@@ -308,20 +332,20 @@ def fitting(
     return shown
 
 
-def _sheet(name: str, drawings: Sequence[Mapping[str, Any]], total: int) -> Section:
+def _sheet(name: str, drawings: Sequence[Mapping[str, Any]], total: int, made: str) -> Section:
     left_out = total - len(drawings)
     return {
         "name": name,
-        "title": say(f"sheet.{name}"),
-        "note": say(f"sheet.{name}.note"),
-        "drawings": [_drawing(drawing) for drawing in drawings],
+        "title": say_of(made, f"sheet.{name}"),
+        "note": say_of(made, f"sheet.{name}.note"),
+        "drawings": [_drawing(drawing, made) for drawing in drawings],
         "more": say("sheet.more", n=left_out) if left_out else None,
     }
 
 
-def _drawing(drawing: Mapping[str, Any]) -> Section:
+def _drawing(drawing: Mapping[str, Any], made: str = "pictures") -> Section:
     captions = [
-        say(f"sheet.{key}", **{key: said})
+        say_of(made, f"sheet.{key}", **{key: said})
         for key, said in (("asked", drawing.get("asked")), ("read", _read(drawing)))
         if said is not None
     ]
@@ -335,7 +359,8 @@ def _drawing(drawing: Mapping[str, Any]) -> Section:
     twin = drawing.get("twin")
     alt = join(captions, ", ", "，")
     return {
-        "png": drawing["png"],
+        "png": drawing.get("png"),
+        "pieces": [(str(text), bool(wrong)) for text, wrong in drawing.get("pieces") or []],
         "twin": twin if safe_picture(twin) else None,
         "captions": captions,
         "alt": Both(*(f"{what}: {said}" for what, said in zip(say("sheet.drawing"), alt, strict=True))),
@@ -382,7 +407,18 @@ METRICS: dict[str, tuple[int, Callable[[Any], str]]] = {
     "copies": (-1, digits),
     "parameters": (0, lambda n: digits(n, 9)),
     "seconds": (0, lambda s: digits(s, 2)),
+    "slot_errors": (-1, percent),
+    "accuracy": (1, percent),
+    "perplexity": (-1, digits),
+    "bits": (-1, digits),
+    "bits_kn": (0, digits),
+    "bleu": (1, percent),
+    "chrf": (1, percent),
+    "distinct": (1, percent),
+    "longest_copy": (-1, digits),
+    "judge_auroc": (1, digits),
     "draws_per_second": (0, lambda n: digits(n, 2)),
+    "texts_per_second": (0, lambda n: digits(n, 2)),
 }
 
 
@@ -395,7 +431,11 @@ def metrics(summary: Summary) -> Section | None:
     return {
         "columns": [_metric_head(key) for key in columns],
         "rows": [_metric_row(model, models, columns) for model in models],
-        "explained": [(say(f"metric.{key}"), say(f"what.{key}")) for key in columns if METRICS[key][0]],
+        "explained": [
+            (say(f"metric.{key}"), say_of(kind(summary), f"what.{key}"))
+            for key in columns
+            if METRICS[key][0] or f"what.{key}" in WORDS
+        ],
     }
 
 
@@ -453,7 +493,9 @@ def split(summary: Summary) -> Section | None:
     total = data.get("total")
     return {
         "bar": bar,
-        "lead": say("split.lead", total=digits(total, 9)) if is_number(total) else say("split.lead.bare"),
+        "lead": say_of(kind(summary), "split.lead", total=digits(total, 9))
+        if is_number(total)
+        else say_of(kind(summary), "split.lead.bare"),
         "parts": [
             {"name": both(p.get("name")), "n": digits(p["n"], 9), "use": both(p.get("use")), "place": k % 8}
             for k, p in enumerate(parts)
@@ -470,12 +512,19 @@ def reader(summary: Summary) -> Section | None:
     lines = [
         say("reader.person", name=given.get("name") or "–")
         if person
-        else say("reader.model", name=given.get("name") or "–", n=digits(given.get("trained_on"), 9))
+        else say_of(
+            kind(summary),
+            "reader.model",
+            name=given.get("name") or "–",
+            n=digits(given.get("trained_on"), 9),
+            sentence=given.get("sentence") or "",
+        )
     ]
     if is_number(given.get("tested_on")):
         shares = {key: percent(given.get(key)) for key in ("rate", "low", "high")}
         lines.append(
-            say(
+            say_of(
+                kind(summary),
                 "reader.error",
                 tested=digits(given["tested_on"], 9),
                 wrong=digits(given.get("wrong")),
@@ -484,12 +533,12 @@ def reader(summary: Summary) -> Section | None:
         )
     if given.get("rejected"):
         lines.append(say("reader.rejected", rejected=digits(given["rejected"])))
-    means = say("reader.means.person") if person else _reader_means(given)
+    means = say("reader.means.person") if person else _reader_means(given, kind(summary))
     return {"lines": lines, "means": means, "more": [*_judge(summary), *_anomaly(summary)]}
 
 
-def _reader_means(given: Mapping[str, Any]) -> Both | None:
-    return say("reader.means", high=percent(given["high"])) if is_number(given.get("high")) else None
+def _reader_means(given: Mapping[str, Any], made: str) -> Both | None:
+    return say_of(made, "reader.means", high=percent(given["high"])) if is_number(given.get("high")) else None
 
 
 def _judge(summary: Summary) -> list[Both]:
@@ -497,7 +546,7 @@ def _judge(summary: Summary) -> list[Both]:
     if not given:
         return []
     trained, auroc = digits(given.get("trained_on"), 9), digits(given.get("auroc"))
-    line = say("judge.line", name=given.get("name") or "–", n=trained, auroc=auroc)
+    line = say_of(kind(summary), "judge.line", name=given.get("name") or "–", n=trained, auroc=auroc)
     return [join([line, say("judge.means")], " ", "")]
 
 

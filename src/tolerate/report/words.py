@@ -11,6 +11,8 @@ from typing import Any, Literal, NamedTuple, TypeGuard
 
 from markupsafe import Markup, escape
 
+from tolerate.words import LEAST
+
 Lang = Literal["en", "zh"]
 
 
@@ -64,6 +66,12 @@ def say(key: str, **fields: Any) -> Both:
     )
 
 
+def say_of(kind: str, key: str, **fields: Any) -> Both:
+    """The sentence of that name as it is said of a kind of items, or as of any where there is none of its own."""
+    own = f"{key}@{kind}"
+    return say(own if own in WORDS else key, **fields)
+
+
 def join(texts: list[Both], en: str = "; ", zh: str = "；") -> Both:
     """Several texts in a row, with each language's own separator."""
     return Both(en.join(text.en for text in texts), zh.join(text.zh for text in texts))
@@ -92,6 +100,15 @@ def digits(value: Any, significant: int = 3) -> str:
         return f"{value:,.0f}"
     text = f"{value:,.{min(significant - 1 - size, 12)}f}"
     return text.rstrip("0").rstrip(".")
+
+
+def threshold(value: Any) -> str:
+    """The lowest released score; "> 0" where it is the least number above 0.
+
+    >>> threshold(0.8123), threshold(5e-324), threshold(None)
+    ('0.812', '> 0', '–')
+    """
+    return "> 0" if is_number(value) and 0 < value <= LEAST else digits(value)
 
 
 def percent(value: Any, significant: int = 2) -> str:
@@ -148,6 +165,9 @@ REFINES = {  # how a part of a refining's name reads, N standing for a number
     r"first-of-(\d+)-above-([\d.]+)": "refine.first",
     r"above-([\d.]+)": "refine.above",
     r"no-copies": "refine.fresh",
+    r"vote-of-(\d+)": "refine.vote",
+    r"rules": "refine.rules",
+    r"repair": "refine.repair",
 }
 
 
@@ -319,7 +339,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "proof.idle": ("nothing released", "未放行"),
     "proof.all": ("All {n} promises that released anything were kept.", "有放行的 {n} 项承诺全部兑现。"),
     "proof.some": (
-        "{kept} of {n} promises that released anything were kept on these drawings. Each promise alone "
+        "{kept} of {n} promises that released anything were kept on these items. Each promise alone "
         "holds with {confidence} "
         "confidence, so a few may fail by chance.",
         "有放行的 {n} 项承诺中，{kept} 项在这批新作品上兑现。每项承诺单独的置信度为 {confidence}，"
@@ -552,5 +572,104 @@ WORDS: dict[str, tuple[str, str]] = {
         "目前能证明的最严容错率为 {tolerance}。",
     ),
     "closing.report": ("Report: {path}", "报告：{path}"),
+    # texts, where the words for pictures do not fit
+    "sheets@texts": ("Texts", "文本"),
+    "sheets.lead@texts": (
+        "Each with what was asked for, what the check saw, and the verifier's score (higher is better). Wrong parts "
+        "are marked.",
+        "每段注明：所求、检验结果、评分（越高越好）。错误之处已标出。",
+    ),
+    "sheet.copies@texts": ("Texts nearest to a training text", "与训练文本最接近的文本"),
+    "sheet.copies.note@texts": (
+        "The longest stretch shared with a training text is marked.",
+        "与训练文本共有的最长片段已标出。",
+    ),
+    "sheet.asked@texts": ("asked: {asked}", "要求：{asked}"),
+    "sheet.read@texts": ("check: {read}", "检验：{read}"),
+    "sheet.drawing@texts": ("text", "文本"),
+    "split@texts": ("How the data was split", "数据的划分"),
+    "split.lead@texts": (
+        "{total} records. None serves two purposes, so that no part can mark its own work.",
+        "共 {total} 条记录。每条只有一个用途，任何部分都不会评判自己。",
+    ),
+    "split.lead.bare@texts": (
+        "No record serves two purposes, so that no part can mark its own work.",
+        "每条记录只有一个用途，任何部分都不会评判自己。",
+    ),
+    "reader.model@texts": ("Verdicts are given by {sentence}.", "判定方式：{sentence}。"),
+    "reader.error@texts": (
+        "On {tested} texts whose verdict was known it was wrong {wrong} times: {rate}, with 95% confidence between "
+        "{low} and {high}.",
+        "在 {tested} 段已知对错的文本上判错 {wrong} 次：{rate}，95% 区间为 {low} 至 {high}。",
+    ),
+    "reader.means@texts": (
+        "The promise is about what this check calls wrong. Its own error was measured on texts with known faults and "
+        "may differ on others; at tolerances below about {high} it may outweigh what is counted. There, let a person "
+        "look (--review) before relying on the promise.",
+        "承诺针对的是这一检验所判的错误。它自身的误差在已知有错的文本上测得，在别处可能不同；容错率低于约 {high} 时，"
+        "这一误差可能超过所计的错误。此时应先由人审查（--review），再依赖承诺。",
+    ),
+    "judge.line@texts": (
+        "The judge ({name}) only ranks; it learned from a writer's candidates for {n} requests of its own.",
+        "评分器（{name}）只用于排序，用写作模型对另外 {n} 个请求的候选训练。",
+    ),
+    "what.as_requested@texts": (
+        "Share of texts that the check finds right, without refining.",
+        "未经精修时，检验判为正确的文本所占比例。",
+    ),
+    "metric.slot_errors": ("slot errors", "槽位错误率"),
+    "what.slot_errors": (
+        "Facts that are missing, wrong or invented, for each fact that was asked for.",
+        "遗漏、错误或捏造的事实数，与所要求的事实数之比。",
+    ),
+    "metric.accuracy": ("accuracy", "准确率"),
+    "what.accuracy": (
+        "Share of questions in scope whose intent was found.",
+        "范围内问题中意图判断正确的比例。",
+    ),
+    "metric.perplexity": ("perplexity", "困惑度"),
+    "what.perplexity": (
+        "How many tokens the writer hesitates between, on average, in unseen good texts given their prompts.",
+        "在未见过的好文本上（给定提示），模型平均在多少个词元之间犹豫。",
+    ),
+    "metric.bits": ("bits/char", "比特/字"),
+    "what.bits": (
+        "Bits that the writer needs for a character of unseen good texts given their prompts.",
+        "模型表示未见过的好文本（给定提示）中每个字符所需的比特数。",
+    ),
+    "metric.bits_kn": ("Kneser-Ney", "Kneser-Ney"),
+    "what.bits_kn": (
+        "The same by counting runs of seven characters, without the prompt: the baseline.",
+        "同一数值，由七元字符计数得出（不看提示）：基线。",
+    ),
+    "metric.bleu": ("BLEU", "BLEU"),
+    "what.bleu": ("Runs of up to four words shared with good texts.", "与参考文本共有的一至四词片段。"),
+    "metric.chrf": ("chrF", "chrF"),
+    "what.chrf": ("Runs of characters shared with good texts.", "与参考文本共有的字符片段。"),
+    "metric.distinct": ("distinct-2", "distinct-2"),
+    "what.distinct": (
+        "Share of pairs of neighbouring words that are different ones: low where a writer repeats itself.",
+        "相邻词对中互不相同者的比例：低则重复多。",
+    ),
+    "metric.longest_copy": ("longest copy", "最长照抄"),
+    "what.longest_copy": (
+        "Characters of the longest stretch that is also in a training text, on average.",
+        "与训练文本共有的最长片段的平均字符数。",
+    ),
+    "metric.judge_auroc": ("judge AUROC", "评分 AUROC"),
+    "what.judge_auroc": (
+        "Chance that the judge scores a right one above a wrong one.",
+        "评分器给正确者的分数高于错误者的概率。",
+    ),
+    "metric.texts_per_second": ("texts/s", "每秒文本数"),
+    "refine.vote": ("vote of {n}", "{n} 个表决"),
+    "refine.rules": ("rules", "规则过滤"),
+    "refine.repair": ("repair", "修补"),
+    "family.transformer": ("Transformers", "Transformer"),
+    "family.recurrent": ("recurrent networks", "循环网络"),
+    "family.counts": ("counts of n-grams", "n 元计数"),
+    "family.pretrained": ("pretrained models", "预训练模型"),
+    "family.api": ("models behind an API", "API 模型"),
+    "family.linear": ("linear models", "线性模型"),
     "colon": (": ", "："),
 }

@@ -23,10 +23,11 @@ LARGEST = 4096  # bytes of a request's body
 
 @dataclass(frozen=True)
 class Question:
-    """One item to judge: a picture (PNG) and what was asked for."""
+    """One item to judge: a picture (PNG) or a text, and what was asked for."""
 
     png: bytes
     asked: str
+    text: str = ""
 
 
 class Verdicts:
@@ -102,34 +103,29 @@ def review(
     verdicts = Verdicts(path, len(questions))
     if verdicts.next is None:
         return [verdicts.losses[item] for item in range(len(questions))]
-    finished = threading.Event()
-    token = secrets.token_urlsafe(16)
-    desk = _Desk(questions, verdicts, token, lang, finished)
+    serve(_Questions(questions, verdicts, lang), port=port, ready=ready)
+    return [verdicts.losses[item] for item in range(len(questions))]
+
+
+def serve(desk: "Desk", *, port: int = 0, ready: Callable[[str], None] = print) -> None:
+    """Answer a desk's page on this machine until the person finishes; `ready` is called with its address."""
     server = ThreadingHTTPServer(("127.0.0.1", port), _handler(desk))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        ready(f"http://127.0.0.1:{server.server_address[1]}/?key={token}")
-        finished.wait()
+        ready(f"http://127.0.0.1:{server.server_address[1]}/?key={desk.token}")
+        desk.finished.wait()
     finally:
         server.shutdown()
         server.server_close()
-    return [verdicts.losses[item] for item in range(len(questions))]
 
 
-class _Desk:
-    """What the page may ask: the next item, a verdict, the last one back."""
+class Desk:
+    """What the page may ask: the next item, and what a person does with it."""
 
-    def __init__(
-        self,
-        questions: Sequence[Question],
-        verdicts: Verdicts,
-        token: str,
-        lang: str,
-        finished: threading.Event,
-    ) -> None:
-        self.questions, self.verdicts, self.token, self.lang = questions, verdicts, token, lang
-        self.finished = finished
+    def __init__(self, lang: str) -> None:
+        self.lang, self.token = lang, secrets.token_urlsafe(16)
+        self.finished = threading.Event()
         self.lock = threading.Lock()
 
     def page(self) -> bytes:
@@ -140,17 +136,33 @@ class _Desk:
         return environment.get_template("page.html").render(lang=self.lang, key=self.token).encode()
 
     def state(self) -> dict[str, Any]:
-        """The next item and how far the review is."""
+        """The next item and how far it is; `item` is None when all is judged."""
+        raise NotImplementedError
+
+    def act(self, action: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Do what the page asks and answer with the next item."""
+        raise NotImplementedError
+
+
+class _Questions(Desk):
+    """A fixed list of pictures, each with what was asked for; the last verdict can be taken back."""
+
+    def __init__(self, questions: Sequence[Question], verdicts: Verdicts, lang: str) -> None:
+        super().__init__(lang)
+        self.questions, self.verdicts = questions, verdicts
+
+    def state(self) -> dict[str, Any]:
         item = self.verdicts.next
         about = {"done": len(self.verdicts.losses), "total": self.verdicts.total, "item": item}
         if item is None:
             return about
         question = self.questions[item]
+        if question.text or not question.png:
+            return {**about, "asked": question.asked, "text": question.text}
         png = "data:image/png;base64," + b64encode(question.png).decode()
         return {**about, "asked": question.asked, "png": png}
 
     def act(self, action: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Do what the page asks and answer with the next item."""
         with self.lock:
             if action == "verdict":
                 self.verdicts.give(int(body["item"]), float(body["loss"]))
@@ -161,7 +173,7 @@ class _Desk:
             return self.state()
 
 
-def _handler(desk: _Desk) -> type[BaseHTTPRequestHandler]:
+def _handler(desk: Desk) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         server_version = "tolerate"
         sys_version = ""

@@ -7,21 +7,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tolerate.stats.strategy import Compared as Compared
+    from tolerate.stats.cascade import Cascade as Cascade
+    from tolerate.stats.compared import Compared as Compared
+    from tolerate.stats.race import Race as Race
     from tolerate.stats.strategy import compare as compare
     from tolerate.stats.threshold import certify as certify
     from tolerate.stats.verification import Verification as Verification
     from tolerate.stats.verification import verify as verify
+    from tolerate.stats.verification import verify_audit as verify_audit
+    from tolerate.stats.verification import verify_watch as verify_watch
 
 _WHERE = {
-    "Compared": "tolerate.stats.strategy",
+    "Cascade": "tolerate.stats.cascade",
+    "Compared": "tolerate.stats.compared",
+    "Race": "tolerate.stats.race",
     "Verification": "tolerate.stats.verification",
     "certify": "tolerate.stats.threshold",
     "compare": "tolerate.stats.strategy",
     "verify": "tolerate.stats.verification",
+    "verify_audit": "tolerate.stats.verification",
+    "verify_watch": "tolerate.stats.verification",
 }
 
-__all__ = ["Compared", "Verification", "certify", "compare", "verify"]
+__all__ = [
+    "Cascade",
+    "Compared",
+    "Race",
+    "Verification",
+    "certify",
+    "compare",
+    "verify",
+    "verify_audit",
+    "verify_watch",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from tolerate.records import Floats
-from tolerate.stats.evidence import Finder, released_rows
+from tolerate.stats.evidence import Evidence
 from tolerate.stats.prefixes import Found
-from tolerate.stats.ranked import bottomed
-from tolerate.stats.samples import Sample
 from tolerate.stats.walk import critical, zero_failure_size
 from tolerate.words import percent, sentence
 
@@ -20,31 +18,35 @@ TOO_MANY = 1e7
 SLICES_TRIED = 5
 
 
-def advice(
-    given: Sample, found: Found, tolerances: Mapping[str, float], delta: float, find: Finder
-) -> tuple[str, ...]:
+def advice(given: Evidence, found: Found, tolerances: Mapping[str, float], delta: float) -> tuple[str, ...]:
     """Sentences: how many labels it takes, which tolerance is provable today, which slice spoils it."""
-    if float(released_rows(given, found).mean()) >= LITTLE:
+    if _share(given, found) >= LITTLE:
         return ()
     told = [_labels(given, tolerances, delta)]
     if found.scope == "nothing":
-        told.append(_provable(given, tolerances, delta, find))
-    told.append(_spoiler(given, found, tolerances, delta, find))
+        told.append(_provable(given, tolerances, delta))
+    told.append(_spoiler(given, found, tolerances, delta))
     return tuple(line for line in told if line)
 
 
-def _labels(given: Sample, tolerances: Mapping[str, float], delta: float) -> str:
+def _share(given: Evidence, found: Found) -> float:
+    return given.released(found) / given.labels
+
+
+def _labels(given: Evidence, tolerances: Mapping[str, float], delta: float) -> str:
     """How many labels would probably prove something, if the errors go on as they were seen."""
     needs = [_needed(given, name, tolerance, delta) for name, tolerance in tolerances.items()]
     total = max(needs, key=lambda need: need[0])
     if total[0] > TOO_MANY:
         return sentence("hopeless")
-    if total[0] <= len(given):
+    if total[0] <= given.labels:
         return ""
-    return sentence("more", labels=f"{_rounded(total[0]):,}", now=f"{len(given):,}", share=percent(total[1]))
+    return sentence(
+        "more", labels=f"{_rounded(total[0]):,}", now=f"{given.labels:,}", share=percent(total[1])
+    )
 
 
-def _needed(given: Sample, name: str, tolerance: float, delta: float) -> tuple[float, float]:
+def _needed(given: Evidence, name: str, tolerance: float, delta: float) -> tuple[float, float]:
     """The fewest labels that would probably prove a part, and that part's share."""
     best = (np.inf, 0.0)
     for share, rate in zip(*_rates(given, name, tolerance), strict=True):
@@ -64,13 +66,11 @@ def _chance(size: int, rate: float, tolerance: float, delta: float) -> float:
     return float(bdtr(most, size, rate)) if most >= 0 else 0.0
 
 
-def _rates(given: Sample, name: str, tolerance: float) -> tuple[Floats, Floats]:
+def _rates(given: Evidence, name: str, tolerance: float) -> tuple[Floats, Floats]:
     """Error rates seen in the top 10%, 20% ... 100% of the sample; half an error where none was seen."""
-    shares = np.arange(1, 11) / 10 if given.scores is not None else np.ones(1)
-    order = np.argsort(-bottomed(given), kind="stable")
-    wrong = np.concatenate([[0.0], np.cumsum(given.losses[name][order])])
-    sizes = np.ceil(shares * len(given)).astype(np.int64)
-    return shares, np.where(wrong[sizes] > 0, wrong[sizes], np.minimum(0.5, tolerance * sizes / 3)) / sizes
+    shares = np.arange(1, 11) / 10 if given.scored else np.ones(1)
+    wrong, sizes = given.errors_at(name, shares), np.ceil(shares * given.labels)
+    return shares, np.where(wrong > 0, wrong, np.minimum(0.5, tolerance * sizes / 3)) / sizes
 
 
 def _rounded(labels: float) -> int:
@@ -79,40 +79,28 @@ def _rounded(labels: float) -> int:
     return int(np.ceil(labels / scale) * scale)
 
 
-def _provable(given: Sample, tolerances: Mapping[str, float], delta: float, find: Finder) -> str:
+def _provable(given: Evidence, tolerances: Mapping[str, float], delta: float) -> str:
     """The smallest tolerance of the ladder at which these labels prove something."""
     hardest = min(tolerances.values())
     rungs = [rung for rung in LADDER if rung > hardest]
     for rung in rungs:
         scale = rung / hardest
         wider = {name: min(0.99, tolerance * scale) for name, tolerance in tolerances.items()}
-        found = find(given, wider, delta)
+        found = given.find(wider, delta)
         if found.scope != "nothing":
-            share = float(released_rows(given, found).mean())
             key = "today" if len(tolerances) == 1 else "today all"
-            return sentence(key, tolerance=percent(rung), share=percent(share))
+            return sentence(key, tolerance=percent(rung), share=percent(_share(given, found)))
     return ""
 
 
-def _spoiler(given: Sample, found: Found, tolerances: Mapping[str, float], delta: float, find: Finder) -> str:
+def _spoiler(given: Evidence, found: Found, tolerances: Mapping[str, float], delta: float) -> str:
     """The slice without which most could be released, if that is far more than with it."""
-    if given.slices is None:
-        return ""
-    best, worst = float(released_rows(given, found).mean()), ""
-    for name in _by_risk(given)[:SLICES_TRIED]:
-        rest = given.slices.astype(str) != name
-        if not rest.any():
+    best, worst = _share(given, found), ""
+    for name in given.worst_slices()[:SLICES_TRIED]:
+        part = given.without(name)
+        if part is None:
             continue
-        part = given.part(rest)
-        share = float(released_rows(part, find(part, tolerances, delta)).mean())
+        share = _share(part, part.find(tolerances, delta))
         if share > best + 0.1:
             best, worst = share, name
     return sentence("spoiler", slice=worst, share=percent(best)) if worst else ""
-
-
-def _by_risk(given: Sample) -> list[str]:
-    """Names of slices, the one with the most summed loss first."""
-    assert given.slices is not None
-    names, places = np.unique(given.slices.astype(str), return_inverse=True)
-    losses = np.bincount(places.ravel(), weights=next(iter(given.losses.values())), minlength=len(names))
-    return [str(names[place]) for place in np.argsort(-losses, kind="stable")]

@@ -21,6 +21,7 @@ from tolerate.records import Certificate
 from tolerate.stats.audit import Counting, draw_order
 from tolerate.stats.plan import Verdict, allowed_wrong, forecast, robust_plan
 from tolerate.stats.sequential import BETS, Floats, checked, log_sum, threshold
+from tolerate.words import sentence
 
 Ints = NDArray[np.int64]
 
@@ -167,11 +168,9 @@ class JudgedAudit:
             clusters=self.labels,
             released=self.labels if proven else 0,
             method=f"judged audit without replacement, exact optimal stopping ({self.design or 'pilot'})",
-            assumptions=(
-                f"items were labelled in the order drawn by seed {self.seed}, whatever they looked like",
-            ),
+            assumptions=(sentence("order", seed=str(self.seed)), sentence("judged")),
             losses_by=self.losses_by,
-            options={"kind": "judged audit", "seed": self.seed, "pilot": self.pilot},
+            options={"kind": "judged audit", "items": self.items, "seed": self.seed, "pilot": self.pilot},
         )
 
     def to_json(self) -> dict[str, Any]:

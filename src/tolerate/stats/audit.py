@@ -18,6 +18,15 @@ from scipy.special import logsumexp
 from tolerate.errors import DataError, OptionError
 from tolerate.records import Certificate
 from tolerate.stats.audit_parts import Part, nested_parts
+from tolerate.stats.audit_search import (
+    START,
+    UNLIKELY,
+    Chain,
+    budget_plan,
+    chance_of_proof,
+    growing_chains,
+)
+from tolerate.stats.mending import mended_plan
 from tolerate.stats.plan import (
     Forecast,
     Plan,
@@ -27,6 +36,7 @@ from tolerate.stats.plan import (
     power_plan,
     robust_plan,
 )
+from tolerate.stats.second import Agreement, agreement, drawn_again
 from tolerate.stats.sequential import (
     BETS,
     Capital,
@@ -35,9 +45,11 @@ from tolerate.stats.sequential import (
     checked,
     threshold,
 )
+from tolerate.words import percent, sentence
 
 Ints = NDArray[np.int64]
 
+ENOUGH = 0.1  # share of a budget that is spent on a part before it may be given up
 PATIENCE = 0.25  # a larger part is tried while it may cost at most this share of the labels so far
 
 
@@ -56,12 +68,16 @@ def draw_order(items: int, seed: int) -> Ints:
 
 @dataclass(frozen=True)
 class Reading:
-    """One person's loss for one item; `corrects` replaces what was read before, else the stricter counts."""
+    """One person's loss for one item; `corrects` replaces what was read before, else the stricter counts.
+
+    `second`: by the second person, who does not know the first verdict.
+    """
 
     item: int
     loss: float
     reader: str = ""
     corrects: bool = False
+    second: bool = False
 
 
 class Audit:
@@ -75,6 +91,12 @@ class Audit:
     (e.g. 0.005 and 0.9); without them the audit never gives up while proof is possible.
     graded: losses anywhere in [0, 1] instead of 0 or 1.
     scores, withhold: find which part of the batch can go out, by leaving out the lowest scores (`nested_parts`).
+    scores, budget: the largest part that at most so many labels can prove, growing from the best-scored `start`
+    of the batch (`audit_search`); choose `start` from an earlier batch, never from these labels.
+    mend: what is found wrong is mended or taken out before the batch goes out, and the promise is on the rest:
+    it takes fewer labels, and a batch with too many wrong can still be saved (`mending`). 0/1 losses, no scores.
+    second: share of the items, drawn by lot beforehand, that a second person reads too once they are labelled;
+    the worse verdict counts, and nothing is certified while one of them is `waiting`.
 
     >>> audit = Audit(items=1000, tolerance=0.05, seed=7)
     >>> while audit.open:
@@ -95,34 +117,65 @@ class Audit:
         graded: bool = False,
         scores: ArrayLike | None = None,
         withhold: Sequence[float] | None = None,
+        budget: int | None = None,
+        start: float = START,
+        mend: bool = False,
+        second: float | None = None,
         losses_by: str = "",
     ) -> None:
         _refuse_nonsense(items, tolerance, confidence, expected, power, graded)
+        _refuse_budget(budget, scores, withhold, power)
+        if mend and (graded or power is not None or scores is not None):
+            raise OptionError(
+                "mend=True is for 0/1 losses and whole batches; leave out graded, power and scores"
+            )
+        if second is not None and not 0 < second <= 1:
+            raise OptionError(f"second is {second}; expected a share of the items above 0, e.g. 0.1")
         self.items, self.tolerance, self.confidence = items, float(tolerance), float(confidence)
         self.seed = secrets.randbits(53) if seed is None else int(seed)
         self.expected, self.power, self.graded = expected, power, graded
         self.withhold, self.losses_by = None if withhold is None else tuple(withhold), losses_by
+        self.mend = bool(mend)
+        self.budget, self.start = None if budget is None else int(budget), float(start)
         self._scores_sha256 = None if scores is None else _fingerprint(scores)
-        whole = [Part(None, np.ones(items, bool))]
-        self._parts = whole if scores is None else nested_parts(scores, items, withhold)
+        self._chains = self._chained(scores)
         self._order = draw_order(items, self.seed)
+        self.second = second
+        self._again = [] if second is None else drawn_again(items, second, self.seed).tolist()
         self._readings: list[Reading] = []
+        self._firsts: dict[int, float] = {}
+        self._seconds: dict[int, float] = {}
         self._begin()
+
+    def _chained(self, scores: ArrayLike | None) -> list[Chain]:
+        """The sequences of parts that are tried."""
+        if scores is None:
+            return [Chain((Part(None, np.ones(self.items, bool)),), self.confidence)]
+        if self.budget is not None:
+            return growing_chains(scores, self.items, self.confidence, self.start)
+        return [Chain(tuple(nested_parts(scores, self.items, self.withhold)), self.confidence)]
 
     def _begin(self) -> None:
         self._losses: dict[int, float] = {}
-        self._tests = [self._test(part) for part in self._parts[:1]]
+        self._trials = [self._trial(0, 0)]
         self._settle()
 
-    def _test(self, part: Part) -> "Counting | _Betting":
-        order = self._order[part.members[self._order]]
-        size = len(order)
-        if self.graded:
-            return _Betting(order, self.tolerance, self.confidence)
-        return Counting(order, self._plan(size))
+    def _trial(self, chain: int, place: int) -> "Trial":
+        part = self._chains[chain].parts[place]
+        return Trial(chain, place, part, self._test(part, self._chains[chain].confidence))
 
-    def _plan(self, size: int) -> Plan:
+    def _test(self, part: Part, confidence: float) -> "Counting | _Betting":
+        order = self._order[part.members[self._order]]
+        if self.graded:
+            return _Betting(order, self.tolerance, confidence)
+        return Counting(order, self._plan(len(order), confidence))
+
+    def _plan(self, size: int, confidence: float) -> Plan:
+        if self.mend:
+            return mended_plan(size, self.tolerance, confidence)
         allowed = allowed_wrong(size, self.tolerance)
+        if self.budget is not None:
+            return budget_plan(size, allowed, confidence, self.budget)
         if self.power is None or self.expected is None:
             return robust_plan(size, allowed, self.confidence)
         hoped = min(round(self.expected * size), allowed)
@@ -131,31 +184,41 @@ class Audit:
     # Asking
 
     @property
+    def _current(self) -> "Counting | _Betting":
+        return self._trials[-1].test
+
+    @property
     def open(self) -> bool:
         """Whether another label is wanted."""
-        return self._tests[-1].verdict == "open"
+        return self._current.verdict == "open" and self._left() > 0
+
+    def _left(self) -> int:
+        """Labels that may still be asked for."""
+        return (self.items if self.budget is None else self.budget) - len(self._losses)
 
     def next(self) -> int:
         """The item to label now; the same one until its loss is recorded."""
         if not self.open:
             raise OptionError("this audit is closed: ask `audit.certificate`, or start one for another batch")
-        return self._tests[-1].next()
+        return self._current.next()
 
-    def record(self, item: int, loss: float, reader: str = "") -> None:
+    def record(self, item: int, loss: float, reader: str = "", *, second: bool = False) -> None:
         """Take in the loss of the item that `next` named, or a further reading of one already labelled.
 
         Of several readings of one item the strictest counts, so that a second reader can only
-        make a certificate harder to get.
+        make a certificate harder to get. `second`: by the second person, of an item that is `waiting`.
         """
         item, loss = int(item), self._checked(loss)
+        if second:
+            self._refuse_unless_drawn(item)
         if item not in self._losses and (not self.open or item != self.next()):
             wanted = f"item {self.next()}" if self.open else "none: the audit is closed"
             raise DataError(
                 f"a loss came for item {item}, but the order asks for {wanted}; label items in the order drawn"
             )
-        self._take(Reading(item, loss, reader))
+        self._take(Reading(item, loss, reader, second=second))
 
-    def correct(self, item: int, loss: float, reader: str = "") -> None:
+    def correct(self, item: int, loss: float, reader: str = "", *, second: bool = False) -> None:
         """Replace what was read of a labelled item, after a mistake was found.
 
         The evidence is rebuilt from the first label as if the item had been read right at once. That keeps
@@ -165,7 +228,15 @@ class Audit:
         item, loss = int(item), self._checked(loss)
         if item not in self._losses:
             raise DataError(f"item {item} has no loss to correct; it was never labelled")
-        self._take(Reading(item, loss, reader, corrects=True))
+        if second:
+            self._refuse_unless_drawn(item)
+        self._take(Reading(item, loss, reader, corrects=True, second=second))
+
+    def _refuse_unless_drawn(self, item: int) -> None:
+        if item not in self._again or item not in self._losses:
+            raise DataError(
+                f"a second verdict came for item {item}, which was not drawn for the second person; ask `waiting`"
+            )
 
     def _checked(self, loss: float) -> float:
         value = checked(float(loss))
@@ -177,8 +248,10 @@ class Audit:
 
     def _take(self, reading: Reading) -> None:
         self._readings.append(reading)
-        known = self._losses.get(reading.item)
-        loss = reading.loss if known is None or reading.corrects else max(known, reading.loss)
+        said = self._seconds if reading.second else self._firsts
+        before, known = said.get(reading.item), self._losses.get(reading.item)
+        said[reading.item] = reading.loss if before is None or reading.corrects else max(before, reading.loss)
+        loss = max(self._firsts[reading.item], self._seconds.get(reading.item, 0.0))
         if known is None:
             self._losses[reading.item] = loss
             self._settle()
@@ -189,14 +262,33 @@ class Audit:
             self._settle()
 
     def _settle(self) -> None:
-        """Push the evidence as far as the labels reach, and on to a larger part once one is proven."""
-        self._tests[-1].advance(self._losses)
-        while self._tests[-1].verdict == "proven" and len(self._tests) < len(self._parts):
-            self._tests.append(self._test(self._parts[len(self._tests)]))
-            self._tests[-1].advance(self._losses)
-        if len(self._tests) > 1 and self.open:
-            most = PATIENCE * self._tests[-2].used
-            self._tests[-1].stop_if_longer_than(most, self._losses)
+        """Push the evidence as far as the labels reach, on to a larger part once one is proven."""
+        self._current.advance(self._losses)
+        self._leave_if_dear()
+        while (following := self._following()) is not None:
+            self._trials.append(following)
+            self._current.advance(self._losses)
+            self._leave_if_dear()
+
+    def _following(self) -> "Trial | None":
+        """The next part: a larger one after a proven one, the other chain if the first proved nothing."""
+        now = self._trials[-1]
+        if now.test.verdict == "proven" and now.place + 1 < len(self._chains[now.chain].parts):
+            return self._trial(now.chain, now.place + 1)
+        stuck = now.test.verdict == "hopeless" and now.place == 0 and now.chain + 1 < len(self._chains)
+        return self._trial(now.chain + 1, 0) if stuck else None
+
+    def _leave_if_dear(self) -> None:
+        """Leave a part that costs more than it is worth, or that the labels left will hardly prove."""
+        now = self._trials[-1]
+        if now.test.verdict != "open":
+            return
+        if self.budget is None and now.place > 0:
+            now.test.stop_if_longer_than(PATIENCE * self._trials[-2].test.used, self._losses)
+        if (
+            self.budget is not None and now.place == 0
+        ):  # nothing is proven yet: do not spend all of it on hope
+            now.test.leave_if_unlikely(self._left(), self.budget)
 
     # Answering
 
@@ -206,30 +298,46 @@ class Audit:
         return len(self._losses)
 
     @property
+    def waiting(self) -> tuple[int, ...]:
+        """Labelled items that the lot gave to the second person, and that are not read yet; theirs is this order."""
+        return tuple(item for item in self._again if item in self._losses and item not in self._seconds)
+
+    def said(self, item: int, *, second: bool = False) -> float:
+        """The loss that the first person gave to an item, or the second."""
+        return (self._seconds if second else self._firsts)[item]
+
+    @property
+    def agreement(self) -> Agreement:
+        """What the two people said of the items that both have read."""
+        return agreement((self._firsts[item], loss) for item, loss in self._seconds.items())
+
+    @property
     def losses(self) -> Mapping[int, float]:
         """Item -> the loss that counts."""
         return dict(self._losses)
 
     @property
     def proven(self) -> bool:
-        """Whether the batch, or a part of it, is certified."""
-        return self._proven_part() is not None
+        """Whether the batch, or a part of it, is certified; not while a second verdict is wanted."""
+        return self._proven_trial() is not None
 
     @property
     def hopeless(self) -> str | None:
         """Why nothing can be proven any more; None while it still can, or once it is."""
-        if self.proven or self._tests[0].verdict != "hopeless":
+        if self.open or self._proven_by_first() is not None:
             return None
-        return self._tests[0].why(self)
+        return self._current.why(self)
 
     @property
     def outlook(self) -> str:
         """One line on how far it is."""
         if self.open:
-            more = self._tests[-1].at_best(self._losses)
+            more = self._current.at_best(self._losses)
             if self.labels + more >= self.items:
-                return "every item must be labelled: the batch is too small for so strict a promise from a sample"
-            return f"proven after {more:,} more labels if none of them is wrong"
+                return sentence("every item")
+            return sentence("at best", labels=f"{more:,}")
+        if self.waiting and self._proven_by_first() is not None:
+            return sentence("waiting", items=f"{len(self.waiting):,}")
         return self.hopeless or "proven"
 
     def plan(self, rates: Sequence[float] | None = None) -> tuple[Forecast, ...]:
@@ -242,17 +350,18 @@ class Audit:
         >>> [round(f.mean) for f in Audit(10_000, 0.02, seed=1).plan(rates=(0, 0.005, 0.01))]
         [190, 368, 909]
         """
-        shares = [self.tolerance * f for f in (0, 0.125, 0.25, 0.5, 0.75)] if rates is None else list(rates)
+        hoped = (0, 0.125, 0.25, 0.5, 0.75, *((1, 1.5) if self.mend else ()))
+        shares = [min(1.0, self.tolerance * f) for f in hoped] if rates is None else list(rates)
         if self.expected is not None and rates is None:
             shares = sorted({*shares, self.expected})
-        first = self._test(self._parts[0])
+        first = self._trial(0, 0).test
         return tuple(first.forecast(round(share * len(first.order))) for share in shares)
 
     @property
     def certificate(self) -> Certificate:
         """The promise as it stands; scope "nothing" until something is proven."""
-        place = self._proven_part()
-        part = None if place is None else self._parts[place]
+        trial = self._proven_trial()
+        part = None if trial is None else trial.part
         seen = [loss for item, loss in self._losses.items() if part is not None and part.members[item]]
         return Certificate(
             tolerance=self.tolerance,
@@ -260,25 +369,42 @@ class Audit:
             scope="nothing" if part is None else "all" if part.threshold is None else "above",
             threshold=None if part is None else part.threshold,
             coverage=0.0 if part is None else float(part.members.mean()),
-            risk_bound=None if place is None else self._tests[place].bound(self.tolerance),
+            risk_bound=None if trial is None else trial.test.bound(self.tolerance),
             risk_seen=float(np.mean(seen)) if seen else None,
             labels=self.labels,
             clusters=self.labels,
             released=len(seen),
             method=self._method(),
             assumptions=self._assumptions(),
-            advice=() if part is not None else (self.outlook,),
-            losses_by=self.losses_by,
+            advice=self._advice(),
+            losses_by=self._readers(),
             options=self._options(),
         )
 
-    def _proven_part(self) -> int | None:
-        proven = [place for place, test in enumerate(self._tests) if test.verdict == "proven"]
+    def _advice(self) -> tuple[str, ...]:
+        """What would be needed, and what the second person's verdicts say of the first's."""
+        return (*(() if self.proven else (self.outlook,)), *self.agreement.advice())
+
+    def _readers(self) -> str:
+        """Who gave the losses, and how far two people agreed."""
+        second = "" if self.second is None else self.agreement.said()
+        return "; ".join(filter(None, (self.losses_by, second)))
+
+    def _proven_trial(self) -> "Trial | None":
+        """The largest part proven; none while a second verdict is wanted."""
+        return None if self.waiting else self._proven_by_first()
+
+    def _proven_by_first(self) -> "Trial | None":
+        proven = [trial for trial in self._trials if trial.test.verdict == "proven"]
         return proven[-1] if proven else None
 
     def _method(self) -> str:
         if self.graded:
             return "audit without replacement, betting e-process (Waudby-Smith and Ramdas 2006.04347)"
+        if self.budget is not None:
+            return f"audit without replacement of growing parts, exact, at most {self.budget:,} labels (LTT 2110.01052)"
+        if self.mend:
+            return "audit without replacement, exact stopping, what is found wrong mended or taken out"
         kind = "never gives up" if self.power is None else f"power {self.power:g} at {self.expected:g} wrong"
         return f"audit without replacement, exact optimal stopping ({kind})"
 
@@ -286,18 +412,17 @@ class Audit:
         lowered = sum(
             1 for place, reading in enumerate(self._readings) if reading.corrects and self._lowers(place)
         )
-        lines = [
-            f"items were labelled in the order drawn by seed {self.seed}, whatever they looked like",
-            "it holds for these items and no others, and for losses as the readers gave them",
-        ]
-        return (
-            (*lines, f"{lowered} losses were corrected downwards after labelling")
-            if lowered
-            else tuple(lines)
-        )
+        lines = [sentence("order", seed=str(self.seed)), sentence("judged")]
+        if self.mend:
+            found = sum(self._losses.values())
+            lines.append(sentence("mended", found=f"{found:,.0f}"))
+        if lowered:
+            lines.append(sentence("lowered", count=f"{lowered:,}"))
+        return tuple(lines)
 
     def _lowers(self, place: int) -> bool:
-        earlier = [r.loss for r in self._readings[:place] if r.item == self._readings[place].item]
+        now = self._readings[place]
+        earlier = [r.loss for r in self._readings[:place] if (r.item, r.second) == (now.item, now.second)]
         return self._readings[place].loss < max(earlier, default=0.0)
 
     # Keeping
@@ -313,13 +438,17 @@ class Audit:
             "power": self.power,
             "graded": self.graded,
             "withhold": None if self.withhold is None else list(self.withhold),
+            "budget": self.budget,
+            "start": self.start,
+            "mend": self.mend,
+            "second": self.second,
             "losses_by": self.losses_by,
             "scores_sha256": self._scores_sha256,
         }
 
     def to_json(self) -> dict[str, Any]:
         """Everything needed to go on later: the options and the readings, as plain JSON values."""
-        readings = [[r.item, r.loss, r.reader, r.corrects] for r in self._readings]
+        readings = [[r.item, r.loss, r.reader, r.corrects] + [True] * r.second for r in self._readings]
         return {**self._options(), "readings": readings}
 
     @classmethod
@@ -327,7 +456,10 @@ class Audit:
         """The audit that `to_json` wrote, rebuilt by replaying its readings; with scores, give them again."""
         try:
             options = {k: v for k, v in record.items() if k not in ("kind", "readings", "scores_sha256")}
-            readings = [Reading(int(i), float(x), str(by), bool(c)) for i, x, by, c in record["readings"]]
+            readings = [
+                Reading(int(i), float(x), str(by), bool(c), any(second))
+                for i, x, by, c, *second in record["readings"]
+            ]
             wanted = record["scores_sha256"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(
@@ -339,7 +471,8 @@ class Audit:
             )
         audit = cls(scores=scores, **options)
         for reading in readings:
-            (audit.correct if reading.corrects else audit.record)(reading.item, reading.loss, reading.reader)
+            take = audit.correct if reading.corrects else audit.record
+            take(reading.item, reading.loss, reading.reader, second=reading.second)
         return audit
 
 
@@ -368,6 +501,29 @@ def _refuse_nonsense(
         raise OptionError("giving up early is for 0/1 losses; leave out expected and power with graded=True")
     if graded and tolerance == 0:
         raise OptionError("with graded losses the tolerance must be above 0, e.g. 0.001")
+
+
+def _refuse_budget(budget: int | None, scores: Any, withhold: Any, power: float | None) -> None:
+    if budget is None:
+        return
+    if budget < 1:
+        raise OptionError(f"a budget of {budget} labels proves nothing; expected at least one, e.g. 1000")
+    if scores is None:
+        raise OptionError(
+            "a budget searches for the part that can go out, and needs scores= to order the items"
+        )
+    if withhold is not None or power is not None:
+        raise OptionError("a budget finds the part by itself; leave out withhold, expected and power")
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One part under test: its place in its chain, and the test."""
+
+    chain: int
+    place: int
+    part: Part
+    test: "Counting | _Betting"
 
 
 @dataclass(eq=False)
@@ -400,7 +556,7 @@ class Counting:
         place = self.used
         while place < last:  # items labelled for a smaller part count as soon as the order reaches them
             wrong += int(losses.get(int(self.order[place]), 0.0))
-            last = int(self.rule.certify_at[min(wrong, self.rule.allowed)])
+            last = int(self.rule.certify_at[min(wrong, len(self.rule.certify_at) - 1)])
             place += 1
         return sum(int(item) not in losses for item in self.order[self.used : last])
 
@@ -408,21 +564,40 @@ class Counting:
         if self.at_best(losses) > labels:
             self.verdict, self.stopped = "hopeless", True
 
+    def leave_if_unlikely(self, left: int, budget: int) -> None:
+        """Give the part up once the labels left will hardly prove it."""
+        tried = self.used >= budget * ENOUGH or left == 0
+        if tried and chance_of_proof(self.rule, self.used, self.wrong, left) < UNLIKELY:
+            self.verdict, self.stopped = "hopeless", True
+
     def forecast(self, wrong: int) -> Forecast:
         return forecast(self.rule, wrong)
 
     def bound(self, tolerance: float) -> float:
         """What is proven of the risk: the exact share once all is labelled."""
-        size = len(self.order)
+        size, held = len(self.order), self.rule.may_hold
+        if held is not None:
+            left = 0 if self.used == size else int(held[self.wrong]) - self.wrong
+            return min(left / max(1, size - self.wrong), tolerance)
         return self.wrong / size if self.used == size else min(self.rule.allowed / size, tolerance)
 
     def why(self, audit: Audit) -> str:
         rule = self.rule
+        if audit.budget is not None:
+            return (
+                f"{self.wrong:,} of the {self.used:,} labels in the last part tried ({rule.items:,} items) were wrong: "
+                f"{audit.budget:,} labels do not prove it; allow more labels or a higher tolerance"
+            )
         if self.wrong > rule.allowed:
-            return f"{self.wrong:,} wrong items were found, and only {rule.allowed:,} of {rule.items:,} may be wrong"
-        return (
-            f"{self.wrong:,} of the first {self.used:,} labels were wrong: a batch with {audit.expected:.2%} wrong "
-            f"would have been proven with probability {audit.power:g}; this one looks worse"
+            return sentence(
+                "too many", wrong=f"{self.wrong:,}", allowed=f"{rule.allowed:,}", items=f"{rule.items:,}"
+            )
+        return sentence(
+            "gave up",
+            wrong=f"{self.wrong:,}",
+            labels=f"{self.used:,}",
+            share=percent(audit.expected or 0.0),
+            power=percent(audit.power or 0.0),
         )
 
 
@@ -473,6 +648,11 @@ class _Betting:
         if self.at_best(losses) > labels:
             self.verdict = "hopeless"
 
+    def leave_if_unlikely(self, left: int, budget: int) -> None:
+        """Give the part up once its losses are above what may be lost so far, after a good share of the budget."""
+        if self.used >= budget * PATIENCE and self.state.total > self.tolerance * self.used:
+            self.verdict = "hopeless"
+
     def forecast(self, wrong: int, runs: int = 100) -> Forecast:
         used, proven = _simulate(len(self.order), self.tolerance, self.confidence, wrong, runs)
         p90 = int(np.quantile(used, 0.9, method="higher"))
@@ -484,7 +664,7 @@ class _Betting:
 
     def why(self, audit: Audit) -> str:
         allowed = self.tolerance * len(self.order)
-        return f"the losses found sum to {self.state.total:.6g}, and {allowed:.6g} is all that may be lost"
+        return sentence("lost", total=f"{self.state.total:.6g}", allowed=f"{allowed:.6g}")
 
 
 def _simulate(

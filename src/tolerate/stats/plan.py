@@ -51,6 +51,8 @@ class Plan:
     certify_at: [allowed + 1] labels from which `k` wrong ones prove the batch (non-decreasing).
     give_up_at: [<= allowed + 1] a k-th wrong item among the first `give_up_at[k]` labels ends it; -1: never.
     levels: the leading part of `certify_at` that the exact forward pass covers.
+    may_hold: [k] wrong items that a batch proven with k found may have held; None if always `allowed`
+    (a batch that goes out as it is; otherwise what was found is mended, see `mending`).
     """
 
     items: int
@@ -59,6 +61,7 @@ class Plan:
     certify_at: Ints
     give_up_at: Ints
     levels: int
+    may_hold: Ints | None = None
 
     @cached_property
     def exits(self) -> "Exits":
@@ -74,7 +77,7 @@ class Plan:
         >>> robust_plan(10, 1, 0.95).verdict(10, 1)
         'proven'
         """
-        if wrong > self.allowed:
+        if wrong > self.allowed and self.may_hold is None:
             return "hopeless"
         if labels >= self.certify_at[wrong]:
             return "proven"
@@ -115,7 +118,7 @@ def zero_failure(items: int, allowed: int, confidence: float) -> int:
     if allowed >= items:
         return 0
     labels = np.arange(items + 1)
-    miss = np.exp(_log_path(items, allowed + 1, labels, 0))
+    miss = np.exp(log_path(items, allowed + 1, labels, 0))
     return int(np.argmax(miss <= 1 - confidence + 1e-15))
 
 
@@ -164,11 +167,15 @@ def power_plan(items: int, allowed: int, confidence: float, hoped: int, power: f
 
 
 def false_certificate(plan: Plan, wrong: int | None = None) -> float:
-    """Exact probability that a batch with `wrong` wrong items is certified; default: the worst bad batch.
+    """Exact probability that a batch with `wrong` wrong items is certified falsely; default: the worst batch.
 
     Summed over all label sequences by a forward recursion that only adds positive terms. Where a plan has
     looks beyond its last level, those enter by their union bound, so the figure is an upper bound.
     """
+    if plan.may_hold is not None:
+        held = plan.may_hold[: plan.levels]
+        batches = np.unique(held + 1).tolist() if wrong is None else [wrong]
+        return max(_broken(plan, held, batch) for batch in batches)
     wrong = plan.allowed + 1 if wrong is None else wrong
     if wrong > plan.items:
         return 0.0
@@ -179,6 +186,15 @@ def _exact_error(plan: Plan, wrong: int) -> float:
     """Probability of a certificate up to the last level."""
     exits = plan.exits
     return float(exits.probability(plan.items, wrong)[exits.proven].sum())
+
+
+def _broken(plan: Plan, held: Ints, wrong: int) -> float:
+    """Chance that a mended batch is proven with too few found for the wrong items it holds."""
+    if wrong > plan.items:
+        return 0.0
+    exits = plan.exits
+    false = exits.proven & (held[np.minimum(exits.k, len(held) - 1)] < wrong)
+    return float(exits.probability(plan.items, wrong)[false].sum())
 
 
 def forecast(plan: Plan, wrong: int) -> Forecast:
@@ -217,7 +233,7 @@ def _log_choose(lf: Floats, n: Ints, k: Ints | int) -> Floats:
     return np.where(exists, value, -np.inf)
 
 
-def _log_path(items: int, wrong: int, t: Ints, k: Ints | int) -> Floats:
+def log_path(items: int, wrong: int, t: Ints, k: Ints | int) -> Floats:
     """ln probability of one sequence of t labels with k wrong, from a batch with `wrong` wrong items."""
     lf = _log_factorials(items)
     whole = lf[items] - lf[wrong] - lf[items - wrong]
@@ -226,8 +242,16 @@ def _log_path(items: int, wrong: int, t: Ints, k: Ints | int) -> Floats:
 
 def _sure(items: int, allowed: int, confidence: float, levels: int) -> Plan:
     """The plan that certifies only once the rest of the batch can no longer matter."""
-    certify_at = np.clip(items - allowed + np.arange(allowed + 1), 0, items)
-    return Plan(items, allowed, confidence, certify_at, np.empty(0, np.int64), levels)
+    return Plan(items, allowed, confidence, proven_by_counting(items, allowed), np.empty(0, np.int64), levels)
+
+
+def proven_by_counting(items: int, allowed: int) -> Ints:
+    """[allowed + 1] labels after which `k` wrong ones prove a batch by arithmetic: the rest cannot matter.
+
+    >>> proven_by_counting(10, 1).tolist()
+    [9, 10]
+    """
+    return np.clip(items - allowed + np.arange(allowed + 1), 0, items)
 
 
 # The forward pass: how many label sequences leave at each state.
@@ -244,7 +268,7 @@ class Exits:
 
     def probability(self, items: int, wrong: int) -> Floats:
         """Probability of each exit from a batch with `wrong` wrong items."""
-        return np.exp(self.log_count + _log_path(items, wrong, self.t, self.k))
+        return np.exp(self.log_count + log_path(items, wrong, self.t, self.k))
 
 
 def _walk(plan: Plan) -> Iterator[tuple[Ints, Ints, Floats, NDArray[np.bool_]]]:
@@ -274,14 +298,14 @@ def _walk(plan: Plan) -> Iterator[tuple[Ints, Ints, Floats, NDArray[np.bool_]]]:
         )
         entering = np.concatenate(([0.0], alive[:-1] / alive[-1]))
         shift += math.log(alive[-1])
-    if plan.levels == plan.allowed + 1:  # one wrong item too many: hopeless
+    if plan.levels == plan.allowed + 1 and plan.may_hold is None:  # one wrong item too many: hopeless
         left = np.flatnonzero(entering)
         yield left, np.full_like(left, plan.levels), shift + np.log(entering[left]), np.zeros(len(left), bool)
 
 
 def _looks(plan: Plan) -> list[tuple[int, int]]:
     """(labels, most wrong) of the looks beyond the last level; none if reaching it means giving up."""
-    if plan.levels == 0 or len(plan.give_up_at) > plan.levels:
+    if plan.levels == 0 or len(plan.give_up_at) > plan.levels or plan.may_hold is not None:
         return []
     late = plan.certify_at[plan.levels :]
     ends = np.flatnonzero(np.diff(np.append(late, plan.items + 1)))
@@ -303,7 +327,7 @@ def _hypergeometric_cdf(items: int, wrong: int, labels: int, k: int) -> float:
         return 0.0
     seen = np.arange(low, top + 1)
     lf, t = _log_factorials(items), np.full(top + 1 - low, labels)
-    return min(1.0, float(np.exp(_log_choose(lf, t, seen) + _log_path(items, wrong, t, seen)).sum()))
+    return min(1.0, float(np.exp(_log_choose(lf, t, seen) + log_path(items, wrong, t, seen)).sum()))
 
 
 def _outcomes(plan: Plan, wrong: int) -> tuple[Ints, Floats, NDArray[np.bool_]]:
@@ -316,6 +340,9 @@ def _outcomes(plan: Plan, wrong: int) -> tuple[Ints, Floats, NDArray[np.bool_]]:
         labels, chance, proven = np.append(labels, t), np.append(chance, more), np.append(proven, True)
         done += more
     rest = max(0.0, 1.0 - done)  # beyond the last level: found one wrong item too many
+    if plan.may_hold is not None:  # or mended so many that only counting proves it
+        after = int(plan.certify_at[min(plan.levels, plan.items)])
+        return np.append(labels, after), np.append(chance, rest), np.append(proven, True)
     end = round((plan.allowed + 1) * (plan.items + 1) / (wrong + 1)) if wrong > plan.allowed else plan.items
     return np.append(labels, end), np.append(chance, rest), np.append(proven, False)
 
@@ -394,7 +421,7 @@ class _Search:
             price.move(error)
 
     def _plan(self, certify_at: Ints) -> Plan:
-        sure = self.items - self.allowed + np.arange(self.allowed + 1)
+        sure = proven_by_counting(self.items, self.allowed)
         certify_at = np.maximum.accumulate(np.minimum(certify_at, sure))
         return Plan(self.items, self.allowed, self.confidence, certify_at, np.empty(0, np.int64), self.levels)
 
@@ -617,7 +644,7 @@ class _PowerSearch:
 
     def _plan(self, lam: float, mu: float) -> Plan:
         certify, give_up = self.tables.boundaries(mu, lam)
-        sure = self.items - self.allowed + np.arange(self.allowed + 1)
+        sure = proven_by_counting(self.items, self.allowed)
         certify_at = sure.copy()
         certify_at[: self.levels] = np.minimum(certify * self.clock, sure[: self.levels])
         give_up_at = np.where(give_up >= 0, give_up * self.clock, -1)

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from tolerate.records import Scope
 from tolerate.stats.bounds import binomial_upper
-from tolerate.stats.ranked import Ranked, Scores, bottomed, ranked
+from tolerate.stats.counts import Ints
+from tolerate.stats.ranked import Ranked, Scores, lower, ranked_scores
 from tolerate.stats.samples import Sample
 from tolerate.stats.start import History, best_start
 from tolerate.stats.totals import EVERY_ROW, totals
@@ -32,6 +33,7 @@ BINOMIAL = "exact binomial tests of score prefixes, fixed sequence (LTT, arXiv 2
 BETTING = "betting tests (arXiv 2010.09686) of score prefixes, fixed sequence (LTT, arXiv 2110.01052)"
 
 Tolerances = Mapping[str, float]
+Order = Callable[[Ints], Ranked]  # ranks -> running totals that are exact there
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Steps:
 
     sizes: Sizes  # asked for
     edges: Scores
-    rows: NDArray[np.int64]  # got, increasing; other than asked for where scores are tied or missing
+    rows: Ints  # got, increasing; other than asked for where scores are tied or missing
     n: int
 
     @property
@@ -60,21 +62,23 @@ class Steps:
         return np.asarray(self.sizes == self.n)
 
 
-def walk_rows(given: Sample, tolerances: Tolerances, delta: float, history: History | None) -> Found:
-    """Exact tests of 0/1 losses."""
-    order = ranked(given)
+def walk_rows(
+    roughly: Ranked, order: Order, tolerances: Tolerances, delta: float, history: History | None
+) -> Found:
+    """Exact tests of 0/1 losses. `roughly` knows the totals; `order` tells more, at the ranks asked for."""
     found = _walk(
         order,
+        roughly,
         tolerances,
         delta,
         history,
         BINOMIAL,
-        lambda steps, level: _binomial(order, steps, tolerances, level),
+        lambda known, steps, level: _binomial(known, steps, tolerances, level),
     )
     if found.level is None or len(tolerances) > 1:
         return found
-    wrong = len(next(iter(order.wrong.values())))
-    return replace(found, bound=float(binomial_upper(wrong, len(order), 1 - found.level)))
+    wrong = int(next(iter(roughly.wrong.values()))[-1])
+    return replace(found, bound=float(binomial_upper(wrong, len(roughly), 1 - found.level)))
 
 
 def walk_graded(
@@ -86,29 +90,30 @@ def walk_graded(
     largest: float | None,
 ) -> Found:
     """Betting tests of graded or weighted losses."""
-    order = Ranked(np.sort(bottomed(given)), {})
+    order = ranked_scores(given)
     units = totals(given, rng, largest)
 
-    def passes(steps: Steps, level: float) -> Callable[[int], bool]:
+    def passes(known: Ranked, steps: Steps, level: float) -> Callable[[int], bool]:
         edges = np.where(steps.whole, EVERY_ROW, steps.edges)
         return lambda step: units.safe(float(edges[step]), tolerances, level)
 
-    return _walk(order, tolerances, delta, history, BETTING, passes, GRADED_STEP)
+    return _walk(lambda ranks: order, order, tolerances, delta, history, BETTING, passes, GRADED_STEP)
 
 
 def _walk(
-    order: Ranked,
+    order: Order,
+    roughly: Ranked,
     tolerances: Tolerances,
     delta: float,
     history: History | None,
     method: str,
-    passes: Callable[[Steps, float], Callable[[int], bool]],
+    passes: Callable[[Ranked, Steps, float], Callable[[int], bool]],
     spread: float = 1.0,
 ) -> Found:
     """Everything first, then prefixes from the start on, until one fails."""
-    n, hardest = len(order), min(tolerances.values())
-    first = _first_level(order, hardest, delta)
-    if first and passes(_steps(order, np.array([n])), first)(0):
+    n, hardest = len(roughly), min(tolerances.values())
+    first = _first_level(roughly, hardest, delta)
+    if first and passes(roughly, _steps(roughly, np.array([n])), first)(0):
         return Found("all", None, method, level=first)
     if first == delta:
         return Found("nothing", None, method)
@@ -116,10 +121,11 @@ def _walk(
     tried = thinned(sizes(n, hardest, level), spread)
     if not len(tried):
         return Found("nothing", None, method)
-    steps = _steps(order, tried)
+    known = order(np.unique(np.concatenate([n - 1 - tried[tried < n], n - tried])))
+    steps = _steps(known, tried)
     share = best_start(n, hardest, level, history)
     start = _possible(int(np.searchsorted(steps.rows, share * n - 0.5)), steps, hardest, level)
-    last = walk(len(steps.sizes), start, passes(steps, level))
+    last = walk(len(steps.sizes), start, passes(known, steps, level))
     return _found(last, steps, method)
 
 
@@ -137,7 +143,7 @@ def _steps(order: Ranked, tried: Sizes) -> Steps:
     above = order.edges(tried)
     inside = order.edges(tried - 1)  # the score of the last row asked for
     tied = (tried < n) & (inside == above) & (inside > -np.inf)
-    edges = np.concatenate([above, np.nextafter(inside[tied], inside.dtype.type(-np.inf))])
+    edges = np.concatenate([above, lower(inside[tied])])
     asked = np.concatenate([tried, tried[tied]])
     rows = np.where(asked == n, n, order.above(edges))
     _, first = np.unique(rows, return_index=True)
@@ -147,7 +153,7 @@ def _steps(order: Ranked, tried: Sizes) -> Steps:
 def _binomial(order: Ranked, steps: Steps, tolerances: Tolerances, level: float) -> Callable[[int], bool]:
     good = np.ones(len(steps.sizes), bool)
     for name, tolerance in tolerances.items():
-        errors = np.where(steps.whole, len(order.wrong[name]), order.errors(name, steps.edges))
+        errors = np.where(steps.whole, order.wrong[name][-1], order.errors(name, steps.edges))
         good &= errors <= critical(steps.rows, tolerance, level)
     return lambda step: bool(good[step])
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from tolerate.errors import DataError, OptionError
 from tolerate.records import Floats, Table
 
+CHUNK = 1 << 16  # losses read at once
 Losses = ArrayLike | Mapping[str, ArrayLike]
 Tolerances = float | Mapping[str, float]
 
@@ -31,6 +32,7 @@ class Sample:
     named_clusters: bool = False  # clusters were given, even if every row has its own
     names: dict[str, str] = field(default_factory=dict)
     sha256: str | None = None
+    zero_one: bool | None = None  # whether every loss is 0 or 1, where that is known already
 
     def __len__(self) -> int:
         return len(next(iter(self.losses.values())))
@@ -38,6 +40,8 @@ class Sample:
     @property
     def binary(self) -> bool:
         """Whether every loss is 0 or 1."""
+        if self.zero_one is not None:
+            return self.zero_one
         return all(is_binary(losses) for losses in self.losses.values())
 
     @property
@@ -77,7 +81,7 @@ def sample(
     if table is not None:
         if any(given is not None for given in (scores, clusters, slices, weights)):
             raise OptionError("the table has its own columns; leave out scores, clusters, slices and weights")
-        losses, scores, clusters = table.losses, table.scores, table.clusters
+        losses, scores, clusters = table.losses_by_name, table.scores, table.clusters
         slices, weights = table.slices, table.weights
     checked = _checked(losses, scores, clusters, slices, weights)
     if table is None:
@@ -89,7 +93,12 @@ def _checked(losses: Any, scores: Any, clusters: Any, slices: Any, weights: Any)
     by_name = dict(losses) if isinstance(losses, Mapping) else {"loss": losses}
     if not by_name:
         raise DataError("losses= is an empty dict; expected at least one name with its losses")
-    checked = {str(name): loss_column(values, str(name)) for name, values in by_name.items()}
+    checked, zero_one = {}, True
+    for name, values in by_name.items():
+        checked[str(name)] = column = _loss_numbers(values, str(name))
+        if not is_binary(column):
+            zero_one = False
+            _refuse_outside(column, str(name))
     n = len(next(iter(checked.values())))
     columns = {**checked, "scores": scores, "clusters": clusters, "slices": slices, "weights": weights}
     for name, values in columns.items():
@@ -104,14 +113,25 @@ def _checked(losses: Any, scores: Any, clusters: Any, slices: Any, weights: Any)
         slices=None if slices is None else np.asarray(slices),
         weights=None if weights is None else weight_column(weights),
         named_clusters=clusters is not None,
+        zero_one=zero_one,
     )
 
 
 def loss_column(values: ArrayLike, name: str = "loss") -> Floats:
     """Losses as numbers in [0, 1], one a row; raises DataError that names the first bad one."""
+    column = _loss_numbers(values, name)
+    _refuse_outside(column, name)
+    return column
+
+
+def _loss_numbers(values: ArrayLike, name: str) -> Floats:
     column = _numbers(values, name)
     if column.ndim != 1 or not len(column):
         raise DataError(f"{name} has shape {column.shape}; expected one loss for each of at least one item")
+    return column.astype(np.float64, copy=False)
+
+
+def _refuse_outside(column: Floats, name: str) -> None:
     low, high = column.min(), column.max()
     if not (low >= 0 and high <= 1):  # a NaN fails both
         row = int(np.argmin((column >= 0) & (column <= 1)))
@@ -119,7 +139,6 @@ def loss_column(values: ArrayLike, name: str = "loss") -> Floats:
             f"{name} of row {row} is {column[row]}; expected 0 (fine) to 1 (unacceptable). "
             "Divide by the largest possible loss first; a row without a verdict is no label: leave it out"
         )
-    return column.astype(np.float64, copy=False)
 
 
 def score_column(values: ArrayLike) -> NDArray[np.floating[Any]]:
@@ -128,7 +147,8 @@ def score_column(values: ArrayLike) -> NDArray[np.floating[Any]]:
     if given.dtype == object:
         given = np.array([np.nan if value is None else value for value in given.ravel()])
     column = _numbers(given, "scores")
-    return column if np.issubdtype(column.dtype, np.floating) else column.astype(np.float64)
+    narrow = np.issubdtype(column.dtype, np.floating) and column.dtype.itemsize <= 8
+    return column if narrow else column.astype(np.float64)
 
 
 def weight_column(values: ArrayLike) -> Floats:
@@ -166,8 +186,9 @@ def codes(values: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def is_binary(losses: Floats) -> bool:
-    """Whether every loss is 0 or 1."""
-    return bool(((losses == 0) | (losses == 1)).all())
+    """Whether every loss is 0 or 1; the first piece that is not ends the reading."""
+    pieces = (losses[start : start + CHUNK] for start in range(0, len(losses), CHUNK))
+    return all(bool(((piece == 0) | (piece == 1)).all()) for piece in pieces)
 
 
 def tolerances_of(tolerance: Tolerances, names: list[str]) -> dict[str, float]:

@@ -24,21 +24,20 @@ Angelopoulos et al. 2110.01052 (fixed-sequence testing); Geifman & El-Yaniv 2017
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 import tolerate
 from tolerate.errors import OptionError
 from tolerate.records import Certificate, Table
 from tolerate.stats.advice import advice
-from tolerate.stats.clusters import walk_clusters
-from tolerate.stats.evidence import certified_slices, loss_lines, released_rows, slice_lines, threshold_of
-from tolerate.stats.prefixes import Found, walk_graded, walk_rows
+from tolerate.stats.evidence import Evidence, certified_slices, evidence_of, loss_lines
+from tolerate.stats.prefixes import Found
 from tolerate.stats.samples import Losses, Sample, Tolerances, fingerprint, sample, share, tolerances_of
 from tolerate.stats.start import History, history_of
+from tolerate.stats.tally import Source
 from tolerate.stats.totals import largest_of
 from tolerate.words import number, sentence
 
@@ -46,7 +45,7 @@ HASHED_ROWS = 1_000_000  # columns given as arrays are hashed up to this length
 
 
 def certify(
-    table: Table | None = None,
+    table: Table | Source | None = None,
     *,
     losses: Losses | None = None,
     scores: ArrayLike | None = None,
@@ -65,7 +64,8 @@ def certify(
     """Certify the largest part that can be released with risk at most the tolerance.
 
     table, or losses= and the other columns as arrays; losses may be a dict of several losses,
-        with a dict of their tolerances: all of them hold for what is released.
+        with a dict of their tolerances: all of them hold for what is released. Instead of a table, a
+        source that answers by counts (`tolerate.parts`: many files, several workers or machines).
     history: (losses, scores) of earlier labelled data, only to choose where the tests start.
     comparisons: how many certificates share this confidence; the level is divided among them.
     each_slice: also certify each slice by itself, with a threshold of its own; all of them hold at once.
@@ -79,7 +79,13 @@ def certify(
     >>> cert.scope, cert.risk_bound
     ('above', 0.05)
     """
-    given = sample(table, losses, scores, clusters, slices, weights)
+    columns = (losses, scores, clusters, slices, weights)
+    if table is None or isinstance(table, Table):
+        given: Sample | Source = sample(table, *columns)
+    elif any(column is not None for column in columns):
+        raise OptionError("a source has its own columns; leave out losses, scores, clusters, slices, weights")
+    else:
+        given = table
     tolerances = tolerances_of(tolerance, list(given.losses))
     options: dict[str, Any] = {
         "comparisons": _count(comparisons),
@@ -93,22 +99,24 @@ def certify(
 
 
 def certify_sample(
-    given: Sample, tolerances: Mapping[str, float], confidence: float, options: dict[str, Any], losses_by: str
+    given: Sample | Source,
+    tolerances: Mapping[str, float],
+    confidence: float,
+    options: dict[str, Any],
+    losses_by: str,
 ) -> Certificate:
     """The certificate of a checked sample, by the options that it then carries."""
-    if options["each_slice"] and given.slices is None:
+    if options["each_slice"] and not _sliced(given):
         raise OptionError("each_slice=True needs slices; give slices= or a table with a slice column")
+    evidence = evidence_of(given, options["seed"], options["largest_cluster"])
     delta = (1 - confidence) / options["comparisons"]
     past = options.get("history")
-    found = find(
-        given,
+    found = evidence.find(
         tolerances,
         delta,
-        history=None if past is None else History(np.array(past["wrong"]), np.array(past["rows"])),
-        seed=options["seed"],
-        largest=options["largest_cluster"],
+        None if past is None else History(np.array(past["wrong"]), np.array(past["rows"])),
     )
-    return _certificate(given, found, tolerances, delta, confidence, options, losses_by)
+    return _certificate(given, evidence, found, tolerances, delta, confidence, options, losses_by)
 
 
 def find(
@@ -121,12 +129,11 @@ def find(
     largest: float | None = None,
 ) -> Found:
     """The largest part that passes at level delta, by the method that fits the sample."""
-    rng = np.random.default_rng(seed)
-    if given.clusters is not None:
-        return walk_clusters(given, tolerances, delta, rng, largest)
-    if given.weights is not None or not given.binary:
-        return walk_graded(given, tolerances, delta, history, rng, largest)
-    return walk_rows(given, tolerances, delta, history)
+    return evidence_of(given, seed, largest).find(tolerances, delta, history)
+
+
+def _sliced(given: Sample | Source) -> bool:
+    return given.slices is not None if isinstance(given, Sample) else given.sliced
 
 
 def _count(comparisons: int) -> int:
@@ -136,7 +143,8 @@ def _count(comparisons: int) -> int:
 
 
 def _certificate(
-    given: Sample,
+    given: Sample | Source,
+    evidence: Evidence,
     found: Found,
     tolerances: Mapping[str, float],
     delta: float,
@@ -145,53 +153,51 @@ def _certificate(
     losses_by: str,
 ) -> Certificate:
     """The record: the rule that was found, what the sample shows of it, and what it rests on."""
-    rows = released_rows(given, found)
-    risks = loss_lines(given, tolerances, rows, found.bound)
-    seed, largest = options["seed"], options["largest_cluster"]
-    finder = partial(find, seed=seed, largest=largest)
-    slices = slice_lines(given, risks[0]["name"], rows, delta, seed, largest)
+    risks = loss_lines(evidence, found, tolerances, found.bound)
+    slices = evidence.slice_lines(found, risks[0]["name"], delta)
     if options["each_slice"]:
-        slices = certified_slices(given, slices, tolerances, delta, finder)
+        slices = certified_slices(evidence, slices, tolerances, delta)
     return Certificate(
         tolerance=risks[0]["tolerance"],
         confidence=confidence,
         scope=found.scope,
-        threshold=threshold_of(given, found),
-        coverage=_coverage(given, rows),
+        threshold=evidence.threshold(found),
+        coverage=evidence.coverage(found),
         risk_bound=risks[0]["risk_bound"],
         risk_seen=risks[0]["risk_seen"],
-        labels=len(given),
-        clusters=given.units,
-        released=int(np.count_nonzero(rows)),
+        labels=evidence.labels,
+        clusters=evidence.units,
+        released=evidence.released(found),
         method=found.method,
         assumptions=_assumptions(given, options),
-        advice=advice(given, found, tolerances, delta, finder),
+        advice=advice(evidence, found, tolerances, delta),
         slices=tuple(slices),
         risks=tuple(risks) if len(risks) > 1 else (),
         losses_by=losses_by,
-        names=given.names,
+        names=dict(given.names),
         options=options,
-        data_sha256=given.sha256 or (fingerprint(given) if len(given) <= HASHED_ROWS else None),
+        data_sha256=_sha256(given),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         version=tolerate.__version__,
     )
 
 
-def _coverage(given: Sample, rows: NDArray[np.bool_]) -> float:
-    if given.weights is None:
-        return float(np.count_nonzero(rows) / len(rows))
-    return float(given.weights @ rows / given.weights.sum())
+def _sha256(given: Sample | Source) -> str | None:
+    if given.sha256 is not None or not isinstance(given, Sample):
+        return given.sha256
+    return fingerprint(given) if len(given) <= HASHED_ROWS else None
 
 
-def _assumptions(given: Sample, options: Mapping[str, Any]) -> tuple[str, ...]:
+def _assumptions(given: Sample | Source, options: Mapping[str, Any]) -> tuple[str, ...]:
     """What the promise rests on, in words."""
     said = [sentence("same")]
-    if not given.named_clusters:
-        said.append(sentence("rows"))
-    elif given.clusters is not None:
+    alone = not isinstance(given, Sample) or given.clusters is None
+    if alone:
+        said.append(sentence("alone" if given.named_clusters else "rows"))
+    if isinstance(given, Sample) and given.clusters is not None:
         said.append(sentence("clusters"))
         said.append(sentence("largest", size=number(largest_of(given, options["largest_cluster"]))))
-    if given.weights is not None:
+    if isinstance(given, Sample) and given.weights is not None:
         said.append(sentence("weights", size=number(largest_of(given, options["largest_cluster"]))))
     if options["each_slice"]:
         said.append(sentence("slices"))

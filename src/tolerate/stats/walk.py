@@ -6,9 +6,11 @@ the full level (fixed-sequence testing). The last prefix that passed is released
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
 
 from tolerate.stats.bounds import binomial_p
 
@@ -36,18 +38,23 @@ def sharp_sizes(errors: ArrayLike, tolerance: float, delta: float) -> Sizes:
     array([ 45,  77, 105, 132])
     """
     errors = np.asarray(errors, np.int64)
-    low: Sizes = errors.copy()
-    widest = (errors + 10 * np.sqrt(errors) - 5 * np.log(delta) + 5) / tolerance
-    high: Sizes = np.ceil(widest).astype(np.int64)
-    while np.any(high - low > 1):
-        middle = (low + high) // 2
-        fits = binomial_p(errors, middle, tolerance) <= delta
-        low, high = np.where(fits, low, middle), np.where(fits, middle, high)
-    return high
+    z = -ndtri(delta)
+    spread = z * np.sqrt((errors + 1) * (1 - tolerance)) + (z * z - 1) / 3
+    near = np.floor((errors + 1 + spread) / tolerance).astype(np.int64)
+    widest = np.ceil((errors + 10 * np.sqrt(errors) - 5 * np.log(delta) + 5) / tolerance).astype(np.int64)
+    few = _last_true(lambda n: binomial_p(errors, n, tolerance) > delta, near, errors, widest)
+    return few + 1
 
 
+@lru_cache(maxsize=256)
 def sizes(n: int, tolerance: float, delta: float) -> Sizes:
     """The prefix sizes worth testing, from the zero-failure size up to n: sharp ones, well spaced."""
+    found = _sizes(n, tolerance, delta)
+    found.flags.writeable = False
+    return found
+
+
+def _sizes(n: int, tolerance: float, delta: float) -> Sizes:
     if zero_failure_size(tolerance, delta) > n:
         return np.array([], np.int64)
     most = max(1.0, n * tolerance)
@@ -56,7 +63,8 @@ def sizes(n: int, tolerance: float, delta: float) -> Sizes:
     many = np.geomspace(len(few), max(most, len(few)), steps)
     sharp = sharp_sizes(np.unique(np.concatenate([few, np.round(many)])), tolerance, delta)
     found = thinned(np.append(sharp[sharp < n], n), FINEST)
-    return np.unique(np.concatenate([_filled(a, b) for a, b in zip(found, [*found[1:], n], strict=True)]))
+    wide = np.flatnonzero(found[1:] > found[:-1] * COARSEST)
+    return np.unique(np.concatenate([found, *(_filled(found[k], found[k + 1]) for k in wide)]))
 
 
 def _filled(low: int, high: int) -> Sizes:
@@ -67,6 +75,8 @@ def _filled(low: int, high: int) -> Sizes:
 
 def thinned(tried: Sizes, ratio: float) -> Sizes:
     """The sizes that are at least `ratio` apart, and the last one."""
+    if ratio <= 1:
+        return np.unique(tried)
     kept: list[int] = []
     for size in tried:
         if not kept or size >= kept[-1] * ratio or size == tried[-1]:
@@ -80,13 +90,27 @@ def critical(n: Sequence[int] | Sizes, tolerance: float, delta: float) -> Sizes:
     >>> critical([44, 45, 500], 0.05, 0.1)
     array([-1,  0, 18])
     """
-    n = np.asarray(n)
-    low, high = np.full(n.shape, -1), n.copy()
-    while np.any(high - low > 1):
-        middle = (low + high) // 2
-        fits = binomial_p(middle, n, tolerance) <= delta
-        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return low.astype(np.int64)
+    n = np.asarray(n, np.int64)
+    near = np.floor(n * tolerance + ndtri(delta) * np.sqrt(n * tolerance * (1 - tolerance))).astype(np.int64)
+    return _last_true(lambda errors: binomial_p(errors, n, tolerance) <= delta, near, np.full(n.shape, -1), n)
+
+
+def _last_true(holds: Callable[[Sizes], NDArray[np.bool_]], near: Sizes, low: Sizes, high: Sizes) -> Sizes:
+    """The last whole number in [low, high) where a condition holds that first holds, then never again.
+
+    It holds at low and fails at high, both unasked. The search begins near a guess and widens from there.
+    """
+    low, high = low.astype(np.int64), high.astype(np.int64)
+    asked, width = np.clip(near, low + 1, high - 1), 1
+    while np.any(open_ := high - low > 1):
+        good = holds(np.where(open_, asked, low))
+        low, high = np.where(open_ & good, asked, low), np.where(open_ & ~good, asked, high)
+        width *= 2
+        bounded = high - low <= 2 * width
+        asked = np.where(
+            bounded, (low + high) // 2, np.clip(np.where(good, low + width, high - width), low + 1, high - 1)
+        )
+    return low
 
 
 def walk(steps: int, start: int, passes: Callable[[int], bool]) -> int | None:

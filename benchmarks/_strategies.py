@@ -1,0 +1,153 @@
+"""Populations of 100 strategies, and the peers that choose among them; for `benchmarks.strategy`.
+
+A population is (costs, risks); a person does the job at price `PERSON`, which is what is paid where nothing is
+proven. Costs are in units of the oracle's: the cheapest strategy that really is within the tolerance.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tolerate.stats.bounds import binomial_p
+
+Array = np.ndarray
+MANY = 100
+PERSON = 20.0  # price of a person, in costs of the oracle's choice
+
+
+@dataclass(frozen=True)
+class World:
+    """One draw of a population."""
+
+    costs: Array  # [k], the oracle's is 1
+    risks: Array  # [k]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method chose: the strategy (None is the person), and the labels it used."""
+
+    chosen: int | None
+    labels: int
+
+
+def world(costs: Array, risks: Array, tolerance: float) -> World:
+    """Costs in units of the oracle's."""
+    return World(costs / costs[risks <= tolerance].min(), risks)
+
+
+def smooth(rng: np.random.Generator, tolerance: float) -> World:
+    """Cost falls as risk^-1.5, with a scatter of a half; risks .5% to 40%, evenly in logarithms."""
+    risks = np.exp(rng.uniform(np.log(0.005), np.log(0.4), MANY))
+    costs = (tolerance / risks) ** 1.5 * np.exp(0.5 * rng.standard_normal(MANY))
+    return world(costs, risks, tolerance)
+
+
+def few_safe(rng: np.random.Generator, tolerance: float) -> World:
+    """Five of a hundred are safe (1% to 4%), the rest 6% to 40%; cost says nothing."""
+    risks = np.concatenate([rng.uniform(0.01, 0.04, 5), rng.uniform(0.06, 0.4, MANY - 5)])
+    return world(np.exp(rng.uniform(0, np.log(10), MANY)), rng.permutation(risks), tolerance)
+
+
+def near_ties(rng: np.random.Generator, tolerance: float) -> World:
+    """All within 3% to 7%, costs within a factor of 2 and hardly related to risk."""
+    risks = rng.uniform(0.03, 0.07, MANY)
+    costs = np.exp(rng.uniform(0, np.log(2), MANY) - 5 * (risks - 0.05))
+    return world(costs, risks, tolerance)
+
+
+def two_crowds(rng: np.random.Generator, tolerance: float) -> World:
+    """Sixty cheap ones far too bad (15% to 50%), forty dear ones fine (.2% to 3%): a gap between."""
+    risks = np.concatenate([rng.uniform(0.15, 0.5, 60), rng.uniform(0.002, 0.03, 40)])
+    costs = np.concatenate([rng.uniform(0.1, 1, 60), rng.uniform(1, 8, 40)])
+    return world(costs, risks, tolerance)
+
+
+POPULATIONS: dict[str, Callable[[np.random.Generator, float], World]] = {
+    "smooth": smooth,
+    "few safe": few_safe,
+    "near ties": near_ties,
+    "two crowds": two_crowds,
+}
+
+
+def cheapest(good: Array, costs: Array) -> int | None:
+    """The cheapest of those that passed."""
+    return int(np.argmin(np.where(good, costs, np.inf))) if good.any() else None
+
+
+# The peers: the same number of labels for every strategy
+
+
+def bonferroni(rng: np.random.Generator, w: World, budget: int, tolerance: float, delta: float) -> Outcome:
+    n = budget // MANY
+    p = binomial_p(rng.binomial(n, w.risks), n, tolerance)
+    return Outcome(cheapest(p <= delta / MANY, w.costs), n * MANY)
+
+
+def holm(rng: np.random.Generator, w: World, budget: int, tolerance: float, delta: float) -> Outcome:
+    n = budget // MANY
+    p = binomial_p(rng.binomial(n, w.risks), n, tolerance)
+    order = np.argsort(p, kind="stable")
+    failed = p[order] > delta / (MANY - np.arange(MANY))
+    good = np.zeros(MANY, bool)
+    good[order[: int(np.argmax(failed)) if failed.any() else MANY]] = True
+    return Outcome(cheapest(good, w.costs), n * MANY)
+
+
+def fixed_sequence(
+    rng: np.random.Generator, w: World, budget: int, tolerance: float, delta: float
+) -> Outcome:
+    """From the dearest to the cheapest, each at the full level, until one fails (2110.01052)."""
+    n = budget // MANY
+    return _walk(rng, w, np.argsort(-w.costs), n, 0, tolerance, delta)
+
+
+def pareto_testing(
+    rng: np.random.Generator, w: World, budget: int, tolerance: float, delta: float
+) -> Outcome:
+    """Half of the labels find the Pareto front of (p-value, cost), half test it from its safest end (2210.07913).
+
+    The second half is shared evenly by the front; what lies behind the first failure is never labelled.
+    """
+    half = budget // MANY // 2
+    p = binomial_p(rng.binomial(half, w.risks), half, tolerance)
+    front = pareto_front(p, w.costs)
+    path = front[np.argsort(p[front], kind="stable")]
+    return _walk(rng, w, path, (budget - half * MANY) // len(path), half * MANY, tolerance, delta)
+
+
+def pareto_equal(rng: np.random.Generator, w: World, budget: int, tolerance: float, delta: float) -> Outcome:
+    """Pareto testing with equal labels of every strategy in both halves, as with a table that exists already."""
+    half = budget // MANY // 2
+    p = binomial_p(rng.binomial(half, w.risks), half, tolerance)
+    front = pareto_front(p, w.costs)
+    path = front[np.argsort(p[front], kind="stable")]
+    return _walk(rng, w, path, half, half * MANY, tolerance, delta)
+
+
+def pareto_front(p: Array, costs: Array) -> Array:
+    """Those to which no cheaper one is at least as convincing."""
+    order = np.lexsort((p, costs))
+    best = np.minimum.accumulate(np.append(np.inf, p[order]))[:-1]
+    return order[p[order] < best]
+
+
+def _walk(
+    rng: np.random.Generator, w: World, path: Array, n: int, used: int, tolerance: float, delta: float
+) -> Outcome:
+    passed = binomial_p(rng.binomial(n, w.risks[path]), n, tolerance) <= delta
+    stop = len(path) if passed.all() else int(np.argmin(passed))
+    chosen = path[:stop]
+    best = int(chosen[np.argmin(w.costs[chosen])]) if stop else None
+    return Outcome(best, used + n * min(stop + 1, len(path)))
+
+
+PEERS = {
+    "Bonferroni": bonferroni,
+    "Holm": holm,
+    "fixed sequence (dearest first)": fixed_sequence,
+    "Pareto testing": pareto_testing,
+    "Pareto testing, equal labels": pareto_equal,
+}

@@ -1,0 +1,246 @@
+"""`tolerate career`: each command parses, calls one function and prints. Nothing leaves this machine."""
+
+import json
+import locale
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tolerate.errors import OptionError
+
+career = typer.Typer(
+    help="Let the error tolerance of the work decide: tasks, moves, learning. Nothing leaves this machine.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+Lang = Annotated[str, typer.Option(metavar="en|zh", help="Language: en or zh. By default the system's.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+AtlasFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--atlas", help="Folder of an imported atlas. By default the last import, else the embedded one."
+    ),
+]
+Out = Annotated[Path | None, typer.Option(help="Write the report to this file or folder.")]
+
+
+def _speak(*wanted: str) -> str:
+    """The language that is asked for, or the system's."""
+    for lang in wanted:
+        if lang and lang not in ("en", "zh"):
+            raise OptionError(f'we do not speak "{lang}"; try --lang en or --lang zh')
+    name = os.environ.get("TOLERATE_LANG") or locale.getlocale()[0] or os.environ.get("LANG", "")
+    system = "zh" if name.lower().startswith(("zh", "chinese")) else "en"
+    return next((lang for lang in wanted if lang), system)
+
+
+@career.command(epilog="Example: tolerate career data --from db_29_3_text.zip --pay bls_pay_outlook.csv")
+def data(
+    release: Annotated[
+        Path | None, typer.Option("--from", help="O*NET's text release: a zip or its folder.")
+    ] = None,
+    exposure: Annotated[
+        Path | None, typer.Option(help="Folder or file of exposure tables and experts' ratings.")
+    ] = None,
+    pay: Annotated[
+        Path | None, typer.Option(help="Table of pay and outlook (columns soc6, medianPay ...).")
+    ] = None,
+    atlas: AtlasFolder = None,
+    as_json: Json = False,
+    lang: Lang = "",
+) -> None:
+    """Import a release of O*NET once, or say what is there."""
+    from tolerate.careers.atlas import home, open_atlas, save
+    from tolerate.careers.terminal import atlas_lines
+
+    lang = _speak(lang)
+    if release is not None:
+        from tolerate.careers.release import build
+
+        save(build(release, exposure, pay, tell=_quiet if as_json else print), atlas or home())
+    elif exposure is not None or pay is not None:
+        raise OptionError(
+            "exposure and pay tables are imported together with a release; give --from RELEASE too"
+        )
+    there = open_atlas(atlas)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "version": there.version,
+                    "occupations": len(there.occupations),
+                    "notes": there.notes,
+                    "sources": [vars(each) for each in there.sources],
+                },
+                indent=1,
+                ensure_ascii=False,
+            )
+        )
+        return
+    print("\n".join(atlas_lines(there, lang)))
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+@career.command(epilog='Example: tolerate career show "translator"')
+def show(
+    occupation: Annotated[
+        str, typer.Argument(help="A title, another name for it, or a code, in English or Chinese.")
+    ],
+    out: Out = None,
+    atlas: AtlasFolder = None,
+    as_json: Json = False,
+    lang: Lang = "",
+) -> None:
+    """An occupation: its tasks on the tolerance line, and what would let a machine do them."""
+    from tolerate.careers import terminal, titles
+    from tolerate.careers.atlas import open_atlas
+    from tolerate.careers.plan import show as make
+
+    lang = _speak(lang)
+    there = open_atlas(atlas)
+    plan = make(there, occupation, lang)
+    if as_json:
+        return _json(plan)
+    lines = terminal.plan_lines(plan, lang)
+    others = [f.occupation.title for f in titles.search(there, occupation)[1:4] if f.fit > 0.8]
+    if others:
+        lines.append(terminal.also(others, lang))
+    print("\n".join([*lines, "", terminal.sources_line(there, lang)]))
+    _report(plan, out, lang)
+    return None
+
+
+@career.command(epilog="Example: tolerate career plan --me me.toml --lang zh")
+def plan(
+    occupation: Annotated[str, typer.Argument(help="An occupation, where there is no me.toml yet.")] = "",
+    me: Annotated[
+        Path | None, typer.Option(help="What you say of yourself, by hand or by `career ask`.")
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Write a me.toml to fill in, for this occupation.")
+    ] = None,
+    done: Annotated[
+        str, typer.Option(help="Skills learned since, separated by commas; kept beside me.toml.")
+    ] = "",
+    out: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("career.html"),
+    atlas: AtlasFolder = None,
+    as_json: Json = False,
+    lang: Lang = "",
+) -> None:
+    """A plan from your tasks, skills and wishes: tasks, moves, a learning path, as a report."""
+    from tolerate.careers import progress, terminal
+    from tolerate.careers.atlas import open_atlas
+    from tolerate.careers.me import Person, read
+    from tolerate.careers.plan import make
+
+    if me is None and not occupation:
+        raise OptionError(
+            "say who you are: an occupation, or --me me.toml (write one with: tolerate career ask)"
+        )
+    there = open_atlas(atlas)
+    if write is not None:
+        from tolerate.careers.template import write_me
+
+        print(write_me(there, occupation, write, _speak(lang)))
+        return None
+    person = (
+        read(me)
+        if me is not None
+        else Person(occupation=occupation, assumed=("slip", "worst", "review", "rework", "human_error"))
+    )
+    lang = _speak(lang, person.lang)
+    if done and me is None:
+        raise OptionError("progress is kept beside me.toml; give --me me.toml together with --done")
+    if me is not None:
+        person = progress.with_progress(person, me, [name for name in done.split(",") if name.strip()])
+    found = make(there, person)
+    if as_json:
+        return _json(found)
+    print("\n".join(terminal.plan_lines(found, lang)))
+    _report(found, out, lang)
+    return None
+
+
+@career.command(epilog='Example: tolerate career compare "nurse" "game artist"')
+def compare(
+    occupations: Annotated[list[str], typer.Argument(help="Two occupations or more.")],
+    out: Out = None,
+    atlas: AtlasFolder = None,
+    as_json: Json = False,
+    lang: Lang = "",
+) -> None:
+    """Occupations side by side: how strict, what a machine may get wrong, pay, openings."""
+    from tolerate.careers import terminal
+    from tolerate.careers.atlas import open_atlas
+    from tolerate.careers.plan import show as make
+
+    lang = _speak(lang)
+    if len(occupations) < 2:
+        raise OptionError('name two occupations or more: tolerate career compare "nurse" "game artist"')
+    there = open_atlas(atlas)
+    plans = [make(there, name, lang) for name in occupations]
+    if as_json:
+        print(json.dumps([_record(each) for each in plans], indent=1, ensure_ascii=False))
+        return
+    print("\n".join(terminal.compare_lines(there, [each.occupation for each in plans], plans, lang)))
+    if out is not None:
+        from tolerate.careers.page import write_comparison
+
+        print(write_comparison(plans, out, lang))
+
+
+@career.command(epilog="Example: tolerate career ask --me me.toml   (or --page, to answer in a browser)")
+def ask(
+    me: Annotated[Path, typer.Option(help="Where your answers go.")] = Path("me.toml"),
+    page: Annotated[bool, typer.Option("--page", help="Ask at a small page on this machine.")] = False,
+    atlas: AtlasFolder = None,
+    lang: Lang = "",
+) -> None:
+    """Answer a few questions, one by one; every answer is kept at once, and the same command continues."""
+    from tolerate.careers.atlas import open_atlas
+    from tolerate.careers.interview import Interview, at_terminal
+
+    lang = _speak(lang)
+    talk = Interview(open_atlas(atlas), me, lang)
+    if page:
+        from tolerate.careers.desk import at_page
+
+        at_page(talk, ready=print)
+    else:
+        at_terminal(talk, _line, print)
+
+
+def _line() -> str | None:
+    """One line of the input; None at its end."""
+    try:
+        return input("> ")
+    except EOFError:
+        return None
+
+
+def _report(plan: Any, out: Path | None, lang: str) -> None:
+    if out is None:
+        return
+    from tolerate.careers.page import write_plan
+    from tolerate.careers.words import say
+
+    print(say("t.report", path=str(write_plan(plan, out, lang))).pick(lang))
+
+
+def _json(plan: Any) -> None:
+    print(json.dumps(_record(plan), indent=1, ensure_ascii=False))
+
+
+def _record(plan: Any) -> dict[str, Any]:
+    from tolerate.careers.record import record
+
+    return record(plan)
+
+
+__all__: Sequence[str] = ("career",)

@@ -1,0 +1,185 @@
+"""Words as sparse vectors: tokens cut to their stems, weighted by how rare they are; and a ridge on top of them.
+
+NumPy and SciPy alone, so that an import works in the base install.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tolerate.records import Floats
+
+_WORD = re.compile(r"[a-z][a-z+#.-]*[a-z+#]|[a-z]")
+STOP = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "any",
+        "are",
+        "as",
+        "at",
+        "be",
+        "been",
+        "being",
+        "by",
+        "can",
+        "etc",
+        "for",
+        "from",
+        "has",
+        "have",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "may",
+        "not",
+        "of",
+        "on",
+        "or",
+        "other",
+        "such",
+        "than",
+        "that",
+        "the",
+        "their",
+        "them",
+        "these",
+        "they",
+        "this",
+        "those",
+        "to",
+        "use",
+        "used",
+        "using",
+        "was",
+        "were",
+        "when",
+        "where",
+        "which",
+        "while",
+        "who",
+        "will",
+        "with",
+    ]
+)
+_ENDS = (
+    "ization",
+    "isation",
+    "ations",
+    "ation",
+    "ments",
+    "ment",
+    "ness",
+    "ings",
+    "ing",
+    "ities",
+    "ity",
+    "ers",
+    "er",
+)
+_MORE = ("ors", "or", "ists", "ist", "ies", "ied", "ed", "es", "ly", "s", "e", "y")
+
+
+@cache
+def stem(word: str) -> str:
+    """A word without its common ending; crude, and the same for all its forms that matter here.
+
+    >>> [stem(word) for word in ("translate", "translators", "translating", "translation")]
+    ['translat', 'translat', 'translat', 'transl']
+    """
+    for ending in (*_ENDS, *_MORE):
+        if word.endswith(ending) and len(word) - len(ending) >= 4:
+            return word[: -len(ending)]
+    return word
+
+
+def tokens(text: str, pairs: bool = False) -> list[str]:
+    """The stems of a text in order, without the commonest words; with `pairs`, neighbours too."""
+    words = [stem(word) for word in _WORD.findall(text.lower()) if word not in STOP]
+    return words + [f"{a} {b}" for a, b in pairwise(words)] if pairs else words
+
+
+def counts(bags: Sequence[Iterable[str]], least: int = 1) -> tuple[sparse.csr_matrix, list[str]]:
+    """[texts, words] counts of bags of words, and the words; those in fewer than `least` bags are left out."""
+    counted = [Counter(bag) for bag in bags]
+    seen = Counter(word for bag in counted for word in bag)
+    words = sorted(word for word, n in seen.items() if n >= least)
+    place = {word: k for k, word in enumerate(words)}
+    cells = [(i, place[w], n) for i, bag in enumerate(counted) for w, n in bag.items() if w in place]
+    rows, columns, values = zip(*cells, strict=True) if cells else ((), (), ())
+    shape = (len(counted), len(words))
+    return sparse.csr_matrix((np.array(values, float), (rows, columns)), shape=shape), words
+
+
+def weighted(table: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Log counts times log rarity, each row of length 1 (or 0)."""
+    table = table.tocsr(copy=True)
+    table.data = 1 + np.log(table.data)
+    inside = np.bincount(table.indices, minlength=table.shape[1])
+    return unit(table @ sparse.diags(np.log((1 + table.shape[0]) / (1 + inside)) + 0.1))
+
+
+def unit(table: Any) -> Any:
+    """Rows of length 1; rows of nothing stay so."""
+    if sparse.issparse(table):
+        length = np.sqrt(np.asarray(table.multiply(table).sum(1)).ravel())
+        return sparse.diags(1 / np.maximum(length, 1e-12)) @ table
+    return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
+
+
+def latent(rows: Any, size: int) -> Floats:
+    """[texts, size] coordinates of texts along the strongest directions of their words."""
+    from scipy.sparse.linalg import svds
+
+    left, strength, _ = svds(rows, k=size, rng=np.random.default_rng(0))
+    return np.asarray(left * strength)
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A linear prediction."""
+
+    weights: Floats  # [features, targets]
+    centre: Floats  # [features]
+    mean: Floats  # [targets]
+
+    def __call__(self, features: Floats) -> Floats:
+        """[rows, targets] predictions."""
+        return np.asarray(self.mean + (features - self.centre) @ self.weights)
+
+
+def ridge(features: Floats, targets: Floats, penalty: float) -> Ridge:
+    """Least squares with a penalty on the weights, through the smaller of the two systems."""
+    centre, mean = features.mean(0), targets.mean(0)
+    x, y = features - centre, targets - mean
+    if len(x) <= x.shape[1]:
+        weights = x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(len(x)), y)
+    else:
+        weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ y)
+    return Ridge(weights, centre, mean)
+
+
+Fit = Callable[[Floats, Floats, Floats], Floats]  # features, targets, new features -> predictions
+
+
+def left_out(fit: Fit, features: Floats, targets: Floats, groups: NDArray[Any], folds: int = 10) -> Floats:
+    """Predictions of each row by a fit that saw no row of its group."""
+    kinds, group = np.unique(groups, return_inverse=True)
+    fold = np.random.default_rng(0).permutation(len(kinds))[group] % folds
+    found = np.full(targets.shape, np.nan)
+    for k in range(min(folds, len(kinds))):
+        inside = fold != k
+        if (~inside).any():
+            found[~inside] = fit(features[inside], targets[inside], features[~inside])
+    return found

@@ -1,0 +1,124 @@
+"""What a text job brings to its workshop: requests, texts to learn from, and a check of its own."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Span = tuple[int, int]  # from, to: characters of a text
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A prompt with an answer to learn."""
+
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check says of one text."""
+
+    wrong: bool
+    read: str  # what it saw, in words
+    marks: tuple[Span, ...] = ()  # the wrong parts of the text
+    slot_errors: int = 0  # facts missing, wrong or invented
+    slots: int = 0  # facts that were asked for
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A text whose verdict is known, to measure the check by."""
+
+    text: str
+    request: int
+    wrong: bool
+
+
+class TextTask(ABC):
+    """One job's data and check. A request is a whole number that this task understands."""
+
+    name: str  # of the data
+    limit: int  # tokens of an answer, at most
+    decoding: ClassVar[dict[str, float]] = {"temperature": 0.6}  # how candidates are sampled
+    assumptions: Sequence[dict[str, str]] = ()  # of this job beside the usual ones, in English and Chinese
+
+    @property
+    @abstractmethod
+    def sha256(self) -> str:
+        """Of the data."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """How many records serve which purpose: generator, judge, asked."""
+
+    @abstractmethod
+    def requests(self, n: int, seed: int, part: str = "asked") -> Ints:
+        """n requests of a part, drawn independently."""
+
+    @abstractmethod
+    def prompt(self, request: int) -> str:
+        """What the model reads; people see it too."""
+
+    @abstractmethod
+    def pairs(self, n: int, seed: int) -> list[Pair]:
+        """Texts to learn from, of the generator's part: n of them, or all there are."""
+
+    @abstractmethod
+    def check(self, text: str, request: int) -> Checked:
+        """Is the text what was asked for?"""
+
+    def meaning(self, text: str) -> str:
+        """What two texts must share to agree: here the words, whatever case and spacing."""
+        return normal(text)
+
+    def rule(self, text: str, request: int) -> bool:
+        """A cheap filter by rule, weaker than the check: may this text go on?"""
+        return bool(text.strip())
+
+    def repair(self, text: str, request: int) -> str:
+        """A text with what can be mended by rule mended."""
+        return text
+
+    def references(self, request: int) -> list[str]:
+        """Good answers to a request, for BLEU; none where there are none."""
+        return []
+
+    def unseen(self, n: int, seed: int) -> list[Pair]:
+        """Prompts of the asked part with a good answer, for perplexity; none where there are none."""
+        requests = self.requests(n, seed)
+        return [
+            Pair(self.prompt(request), goods[0])
+            for request in requests
+            if (goods := self.references(request))
+        ]
+
+    def beyond_copies(self, text: str) -> float:
+        """How far a text is from repeating a training text: 0 and below is a copy."""
+        return 1.0
+
+    def seeded(self, n: int, seed: int) -> Iterable[Seeded]:
+        """Texts whose verdict is known, right and wrong ones; none where there are none."""
+        return ()
+
+
+def normal(text: str) -> str:
+    """A text without what does not matter to agreement.
+
+    >>> normal("  The Cat\\n sat. ")
+    'the cat sat.'
+    """
+    return re.sub(r"\s+", " ", text).strip().casefold()
+
+
+def span_of(text: str, part: str) -> list[Span]:
+    """Where a part first stands in a text, if it does."""
+    at = text.find(part) if part else -1
+    return [(at, at + len(part))] if at >= 0 else []

@@ -1,0 +1,356 @@
+"""The workshop of text jobs: writers learn from texts, a verifier scores what they write, the job's check counts.
+
+The check is the job's own (see `tasks`). The verifier is fitted on candidates for requests of its own, with the
+check's verdicts; it only ranks. What people see of an item is its text, with the wrong part marked.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tolerate.checks import Verdicts
+from tolerate.checks.text_metrics import bleu, distinct
+from tolerate.errors import DataError
+from tolerate.folder import read_json, slug, to_json, write_whole
+from tolerate.jobs.tasks import Checked, TextTask
+from tolerate.jobs.text_words import ASSUMPTIONS, LIMITS, USES
+from tolerate.jobs.verifier import Verifier, fit_verifier
+from tolerate.jobs.workshop import curves
+from tolerate.records import Job
+from tolerate.refine.texts import TextPool, parse_text
+from tolerate.run import Candidates, Options, Say
+from tolerate.stats.bounds import binomial_upper
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Texts = NDArray[np.str_]  # [n] or [n, k]
+VERIFIER = "verifier.json"
+FITTED = 500  # requests that the verifier learns from
+PAIRS = 20_000  # texts to learn from, at most, where a job makes them
+SEEDED = 1000  # texts of each kind that the check's own error is measured on
+
+
+def casenotes(job: Job, options: Options, folder: Path, say: Say) -> "TextWorkshop":
+    """The workshop of case notes."""
+    from tolerate.jobs.casenotes import CaseNotes
+
+    return TextWorkshop(job, options, folder, say, lambda: CaseNotes(options.seed))
+
+
+@dataclass(frozen=True)
+class TextCandidates(Candidates):
+    """Candidates as texts, the mended ones behind the others, and what refining needs to know of each."""
+
+    pool: TextPool
+
+
+class TextWorkshop:
+    """Opens the data, teaches writers, lets them write, refines and checks."""
+
+    def __init__(
+        self, job: Job, options: Options, folder: Path, say: Say, task: Callable[[], TextTask]
+    ) -> None:
+        from tolerate.models.writers import writer
+
+        self.job, self.options, self.folder, self.say = job, options, folder, say
+        self._task = task
+        self._refine = {name: parse_text(name) for name in job.refine}
+        self.writers = {name: writer(name) for name in job.models}
+
+    @cached_property
+    def task(self) -> TextTask:
+        """The job's data and check."""
+        return self._task()
+
+    # What the report tells
+
+    def about(self) -> dict[str, Any]:
+        """Data, split, check and judge, as the report tells of them."""
+        self.say.stage("prepare")
+        return {
+            "data": self.about_data(),
+            "reader": self._about_check(),
+            "judge": {"name": self.job.judge, "trained_on": FITTED},
+            "assumptions": [*ASSUMPTIONS, *self.task.assumptions],
+            "limits": LIMITS,
+        }
+
+    def about_data(self) -> dict[str, Any]:
+        """The data and which of it is for what."""
+        sizes = self.task.sizes
+        return {
+            "name": self.task.name,
+            "total": sum(sizes.values()),
+            "sha256": self.task.sha256,
+            "classes": [],
+            "split": [{"name": name, "n": n, "use": USES[name]} for name, n in sizes.items()],
+        }
+
+    def _about_check(self) -> dict[str, Any]:
+        """The check and its own error on texts whose verdict is known."""
+        seeded = list(self.task.seeded(SEEDED, self.options.seed + 1))
+        verdicts = [self.task.check(one.text, one.request).wrong for one in seeded]
+        missed = sum(one.wrong and not said for one, said in zip(seeded, verdicts, strict=True))
+        false = sum(said and not one.wrong for one, said in zip(seeded, verdicts, strict=True))
+        n, wrong = len(seeded), missed + false
+        known: dict[str, Any] = {}
+        sentence = f"the check {self.job.check}, by rule; its own error was not measured"
+        if n:
+            low, high = 1 - float(binomial_upper(n - wrong, n, 0.975)), float(binomial_upper(wrong, n, 0.975))
+            faulty = sum(one.wrong for one in seeded)
+            known = {"tested_on": n, "wrong": wrong, "rate": wrong / n, "low": max(low, 0.0), "high": high}
+            sentence = (
+                f"the check {self.job.check}, by rule. Of {faulty:,} texts with a fault put in it missed {missed}, "
+                f"of {n - faulty:,} right ones it refused {false}"
+            )
+        return {
+            "name": self.job.check,
+            "trained_on": 0,
+            "rejected": 0,
+            "by": "rule",
+            "sentence": sentence,
+            **known,
+        }
+
+    # Requests
+
+    def requests(self, n: int, seed: int) -> Ints:
+        """n requests, drawn independently."""
+        return self.task.requests(n, seed)
+
+    def asked(self, request: int) -> str:
+        """A request in words."""
+        return self.task.prompt(request)
+
+    # Writers
+
+    def train(self, model: str, folder: Path, say: Say) -> dict[str, Any]:
+        """Teach one writer on its part of the texts, then its verifier on requests of its own."""
+        from tolerate.models.writing import teach_writer, texts_per_second
+
+        plan, options = self.writers[model], self.options
+        pairs = [(one.prompt, one.answer) for one in self.task.pairs(PAIRS, options.seed)]
+        steps = options.steps or self.job.steps.get(model) or (None if options.budget else plan.steps)
+        trained = teach_writer(
+            plan.entry.path,
+            pairs,
+            folder,
+            model=plan.options,
+            seed=options.seed,
+            steps=steps,
+            budget=options.budget,
+            batch=plan.batch,
+            device=options.device,
+            board=options.board,
+            on_progress=lambda at: say.progress(0.9 * at.share, str(at).replace("pictures", "texts")),
+        )
+        say.progress(0.9, "the verifier learns which of its texts are right")
+        self._fit_verifier(model, folder)
+        prompts = [self.task.prompt(request) for request in self.task.requests(64, 5, "judge")]
+        return {
+            "name": model,
+            "title": plan.entry.title,
+            "paper": plan.entry.paper,
+            "family": plan.entry.family,
+            "parameters": sum(parameter.numel() for parameter in trained.model.parameters()),
+            "steps": trained.steps,
+            "seconds": round(trained.elapsed, 2),
+            "texts_per_second": round(texts_per_second(folder, prompts, self._decoding), 1),
+            "curve": curves(trained.history),
+            "findings": [{"what": found.saw, "try": found.advice} for found in trained.findings],
+        }
+
+    def _fit_verifier(self, model: str, folder: Path) -> None:
+        """Candidates for the verifier's own requests, checked; what tells right ones from wrong ones."""
+        requests = self.task.requests(FITTED, self.options.seed + 2, "judge")
+        written = self._written(model, folder, requests, self._most, self.options.seed + 3)
+        wrong = np.array(
+            [
+                [self.task.check(one, request).wrong for one in row]
+                for row, request in zip(written.texts, requests, strict=True)
+            ]
+        )
+        meanings = self._meanings(written.texts)
+        verifier = fit_verifier(written.means, written.least, meanings, wrong)
+        write_whole(folder / VERIFIER, to_json(verifier.to_json()))
+
+    @cached_property
+    def _most(self) -> int:
+        return max(each.candidates for each in self._refine.values())
+
+    @cached_property
+    def _decoding(self) -> Any:
+        from tolerate.models.decoding import Decoding
+
+        chosen: dict[str, Any] = self.task.decoding
+        return Decoding(limit=self.task.limit, **chosen)
+
+    def _written(self, model: str, folder: Path, requests: Ints, k: int, seed: int) -> "Drafts":
+        """k drafts for each request, as the writer makes them."""
+        from tolerate.models.writing import write
+
+        found = write(folder, [self.task.prompt(request) for request in requests], k, seed, self._decoding)
+        return Drafts(
+            np.array([[one.text for one in row] for row in found]).reshape(len(requests), k),
+            np.array([[one.mean for one in row] for row in found]).reshape(len(requests), k),
+            np.array([[one.least for one in row] for row in found]).reshape(len(requests), k),
+        )
+
+    def _meanings(self, texts: Texts) -> Ints:
+        """A number for what each text says."""
+        said = np.array([self.task.meaning(str(text)) for text in texts.ravel()])
+        return np.unique(said, return_inverse=True)[1].reshape(texts.shape).astype(np.int64)
+
+    # Making, refining, checking
+
+    def make(self, model: str, folder: Path, requests: Ints, candidates: int, seed: int) -> TextCandidates:
+        """Candidates for each request, mended ones behind the others, with what refining needs to know."""
+        drafts = self._written(model, folder, requests, candidates, seed)
+        mended = self._mended(drafts.texts, requests)
+        texts = np.concatenate([drafts.texts, mended], 1)
+        means, least = (np.tile(each, 2) for each in (drafts.means, drafts.least))
+        verifier = Verifier.from_json(read_json(folder / VERIFIER, "the verifier of a trained writer"))
+        rows = np.arange(len(requests))
+        alone = verifier.alone(means, least)
+        pool = TextPool(
+            self._meanings(texts),
+            alone,
+            self._fit(texts, requests),
+            self._far_from_copies(texts),
+            lambda index, share: verifier.voted(means[rows, index], least[rows, index], share),
+        )
+        return TextCandidates(texts, alone, pool.copies, pool)
+
+    def _mended(self, texts: Texts, requests: Ints) -> Texts:
+        if not any("repair" in each.parts for each in self._refine.values()):
+            return texts
+        return np.array(
+            [
+                [self.task.repair(str(one), request) for one in row]
+                for row, request in zip(texts, requests, strict=True)
+            ]
+        )
+
+    def _fit(self, texts: Texts, requests: Ints) -> NDArray[np.bool_]:
+        return np.array(
+            [
+                [self.task.rule(str(one), request) for one in row]
+                for row, request in zip(texts, requests, strict=True)
+            ]
+        )
+
+    def _far_from_copies(self, texts: Texts) -> Floats:
+        """How far each text is from repeating a training text; looked at only if a refining asks for it."""
+        if not any("no-copies" in each.parts for each in self._refine.values()):
+            return np.ones(texts.shape)
+        return np.array([[self.task.beyond_copies(str(one)) for one in row] for row in texts])
+
+    def choose(self, refine: str, candidates: Candidates) -> tuple[Ints, Floats]:
+        """Which candidate answers each request, and its score."""
+        assert isinstance(candidates, TextCandidates)
+        return self._refine[refine].choose(candidates.pool)
+
+    def candidates(self, refine: str) -> int:
+        """How many candidates a refining makes for a request."""
+        return self._refine[refine].candidates
+
+    def checked(self, contents: Texts, requests: Ints) -> list[Checked]:
+        """The check's words on each text."""
+        return [self.task.check(str(text), request) for text, request in zip(contents, requests, strict=True)]
+
+    def check(self, contents: Texts, requests: Ints) -> Verdicts:
+        """What counts as wrong, by the job's own check."""
+        found = self.checked(contents, requests)
+        return Verdicts(np.array([float(one.wrong) for one in found]), [one.read for one in found])
+
+    def score(self, contents: Texts, requests: Ints) -> Floats:
+        """The rule's opinion of texts that came from elsewhere: 1 where it lets them pass."""
+        return np.array(
+            [
+                float(self.task.rule(str(text), request))
+                for text, request in zip(contents, requests, strict=True)
+            ]
+        )
+
+    def open_items(self, paths: Sequence[Path]) -> Texts:
+        """Texts from files."""
+        try:
+            return np.array([path.read_text("utf-8") for path in paths])
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"a text cannot be read: {error}; expected UTF-8") from None
+
+    # Figures
+
+    def measure(self, model: str, contents: Texts, requests: Ints, verdicts: Verdicts) -> dict[str, Any]:
+        """Quality of plain texts."""
+        from tolerate.models.writing import perplexity
+
+        found = self.checked(contents, requests)
+        texts = [str(text) for text in contents]
+        slots = sum(one.slots for one in found)
+        unseen = [(one.prompt, one.answer) for one in self.task.unseen(300, self.options.seed + 4)]
+        figures: dict[str, Any] = {"as_requested": float(1 - verdicts.losses.mean())}
+        if slots:
+            figures["slot_errors"] = sum(one.slot_errors for one in found) / slots
+        references = [self.task.references(request) for request in requests]
+        if references and all(references):
+            figures["bleu"] = bleu(texts, references)
+        figures["distinct"] = distinct(texts)
+        if unseen:
+            figures["perplexity"], figures["bits"] = perplexity(self.folder / "models" / slug(model), unseen)
+            figures["bits_kn"] = self._kneser_ney_bits(unseen)
+        return figures
+
+    def _kneser_ney_bits(self, unseen: Sequence[tuple[str, str]]) -> float:
+        """Bits per character of unseen answers by the n-gram model, which reads no prompts."""
+        from tolerate.models.kneser_ney import bits_of
+
+        return bits_of(
+            [one.answer for one in self.task.pairs(PAIRS, self.options.seed)],
+            [answer for _, answer in unseen],
+        )
+
+    def compute_seconds(self, model: str, folder: Path, candidates: int) -> float:
+        """Core-seconds to write the candidates of one request, counted in operations."""
+        from tolerate.models.writing import writing_cost
+
+        prompts = [self.task.prompt(request) for request in self.task.requests(32, 5, "judge")]
+        return candidates * writing_cost(folder, prompts, self._decoding)
+
+    def picture(self, content: Any) -> bytes:
+        """One text as bytes."""
+        return str(content).encode()
+
+    def text(self, content: Any, request: int) -> list[tuple[str, bool]]:
+        """One text in pieces, each with whether it is a wrong part."""
+        return marked(str(content), self.task.check(str(content), request).marks)
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """What a writer made: texts, mean and least log probability of a token, each [requests, k]."""
+
+    texts: Texts
+    means: Floats
+    least: Floats
+
+
+def marked(text: str, marks: Sequence[tuple[int, int]]) -> list[tuple[str, bool]]:
+    """A text cut into pieces, marked ones told apart.
+
+    >>> marked("a wrong word", [(2, 7)])
+    [('a ', False), ('wrong', True), (' word', False)]
+    """
+    inside = np.zeros(len(text), dtype=bool)
+    for start, end in marks:
+        inside[start:end] = True
+    pieces: list[tuple[str, bool]] = []
+    for found in re.finditer("1+|0+", "".join("1" if here else "0" for here in inside)):
+        pieces.append((text[found.start() : found.end()], found.group()[0] == "1"))
+    return pieces

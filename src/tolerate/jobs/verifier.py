@@ -1,0 +1,80 @@
+"""The verifier of texts: from a writer's own confidence and the votes of its candidates, how likely a text is right.
+
+Two logistic regressions, one that knows a candidate alone and one that knows how many others agree with it, fitted
+on candidates whose verdict is known. It only ranks; no promise rests on it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+RIDGE = 1.0  # of the weights, in units of one observation
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """Weights of the two regressions: a constant and one for each feature."""
+
+    single: tuple[float, ...]
+    agreed: tuple[float, ...]
+
+    def alone(self, means: Floats, least: Floats) -> Floats:
+        """Chance that a text is right, by its log probabilities."""
+        return _chance(self.single, features(means, least))
+
+    def voted(self, means: Floats, least: Floats, share: Floats) -> Floats:
+        """The same where the share of candidates that agree is known."""
+        return _chance(self.agreed, [*features(means, least), share])
+
+    def to_json(self) -> dict[str, Any]:
+        """The weights."""
+        return {"single": list(self.single), "agreed": list(self.agreed)}
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> "Verifier":
+        """The verifier that `to_json` wrote."""
+        return cls(tuple(record["single"]), tuple(record["agreed"]))
+
+
+def features(means: Floats, least: Floats) -> list[Floats]:
+    """What a candidate's log probabilities tell: chance of a typical and of the least likely token."""
+    return [np.exp(means), np.exp(least), np.maximum(means, -8.0)]
+
+
+def fit_verifier(means: Floats, least: Floats, meanings: Ints, wrong: Mask) -> Verifier:
+    """Fit both on candidates [requests, k] whose verdict is known."""
+    share = (meanings[:, :, None] == meanings[:, None, :]).mean(2)
+    right = ~wrong.ravel()
+    given = [each.ravel() for each in features(means, least)]
+    return Verifier(_fit(given, right), _fit([*given, share.ravel()], right))
+
+
+def _chance(weights: tuple[float, ...], given: list[Floats]) -> Floats:
+    logit = weights[0] + sum(w * each for w, each in zip(weights[1:], given, strict=True))
+    return np.asarray(1 / (1 + np.exp(-np.clip(logit, -40, 40))), dtype=np.float64)
+
+
+def _fit(given: list[Floats], right: Mask) -> tuple[float, ...]:
+    """Weights that make the verdicts likeliest, with a ridge; features are brought to one scale first."""
+    x = np.stack(given, 1)
+    middle, spread = x.mean(0), x.std(0) + 1e-9
+    design = np.c_[np.ones(len(x)), (x - middle) / spread]
+    sign = np.where(right, 1.0, -1.0)
+
+    def cost(w: Floats) -> tuple[float, Floats]:
+        margin = sign * (design @ w)
+        slope = -sign / (1 + np.exp(np.clip(margin, -40, 40)))
+        ridge = np.r_[0.01, np.full(len(w) - 1, RIDGE)]
+        return float(
+            np.logaddexp(0, -margin).sum() + 0.5 * (ridge * w * w).sum()
+        ), design.T @ slope + ridge * w
+
+    w = minimize(cost, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B").x
+    slopes = w[1:] / spread
+    return (float(w[0] - (slopes * middle).sum()), *(float(s) for s in slopes))

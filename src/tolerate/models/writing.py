@@ -1,0 +1,157 @@
+"""Texts from prompts, for those who know nothing of torch: teach a writer, let it write, ask what it costs."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tolerate.errors import DataError
+from tolerate.models import build
+from tolerate.models.cost import core_seconds
+from tolerate.models.decoding import Decoding, Text, decode
+from tolerate.models.language import END, PAD, START, LanguageModel, log_likelihoods
+from tolerate.models.model import generator, load
+from tolerate.models.tokens import Tokens, learn_tokens, load_tokens
+from tolerate.models.train import Progress, Trained, threaded, train
+
+TOKENS = "tokens.json"  # beside the model
+SPARE = 24  # tokens of context beyond the longest text learned from
+
+
+@dataclass(frozen=True)
+class Written:
+    """One candidate: the text, and the writer's own confidence in it."""
+
+    text: str
+    mean: float  # log probability of a token, on average
+    least: float  # of the least likely token
+    ended: bool
+
+
+def encoded(tokens: Tokens, prompt: str, answer: str | None = None) -> tuple[list[int], int]:
+    """A row of tokens, and where its answer begins: prompt, start, answer, end."""
+    head = [*tokens.encode(prompt), START]
+    return (head, len(head)) if answer is None else ([*head, *tokens.encode(answer), END], len(head))
+
+
+def rows_of(tokens: Tokens, pairs: Sequence[tuple[str, str]], longest: int) -> tuple[Tensor, Tensor, int]:
+    """Rows [n, length] filled up to the longest, where each answer begins [n], and how many were too long."""
+    found = [encoded(tokens, prompt, answer) for prompt, answer in pairs]
+    fitting = [(row, start) for row, start in found if len(row) <= longest]
+    if not fitting:
+        raise DataError(f"none of the {len(pairs)} texts fits into {longest} tokens; give a longer context")
+    rows = torch.full((len(fitting), max(len(row) for row, _ in fitting)), PAD, dtype=torch.int32)
+    for at, (row, _) in enumerate(fitting):
+        rows[at, : len(row)] = torch.tensor(row, dtype=torch.int32)
+    return rows, torch.tensor([start for _, start in fitting]), len(found) - len(fitting)
+
+
+def teach_writer(
+    path: str,
+    pairs: Sequence[tuple[str, str]],
+    folder: Path,
+    *,
+    tokens: Tokens | None = None,
+    context: int | None = None,
+    model: dict[str, Any] | None = None,
+    seed: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+    **plan: Any,
+) -> Trained:
+    """Train a language model, named by its `package.module:attribute`, to answer prompts; kept in the folder.
+
+    model: options of the model; plan: steps, budget and whatever else `train` takes.
+    """
+    if not pairs:
+        raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
+    tokens = tokens or learn_tokens(text for pair in pairs for text in pair)
+    rows, starts, _ = rows_of(tokens, pairs, (context or 512) + 1)
+    size = context or rows.shape[1] + SPARE
+    tokens.save(folder / TOKENS)
+    writer = build(path, (1, 1, size), len(tokens), seed=seed, **(model or {}))
+    return train(writer, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+
+
+@lru_cache(maxsize=2)
+def writer_in(folder: Path) -> tuple[LanguageModel, Tokens]:
+    """The writer kept in a folder, with its vocabulary."""
+    model, tokens = load(folder), load_tokens(folder / TOKENS)
+    if not isinstance(model, LanguageModel):
+        raise DataError(f"{folder} holds a {type(model).__name__}, expected a language model")
+    if model.classes != len(tokens):
+        raise DataError(
+            f"the model in {folder} knows {model.classes} tokens, its tokenizer {len(tokens)}: they do not fit; "
+            "train again, or put the tokenizer back that it was trained with"
+        )
+    return model, tokens
+
+
+def write(
+    folder: Path, prompts: Sequence[str], candidates: int, seed: int, how: Decoding | None = None
+) -> list[list[Written]]:
+    """Candidates for each prompt, all sampled alike, so that the first is what a plain run would give."""
+    model, tokens = writer_in(folder)
+    asked = [torch.tensor(encoded(tokens, prompt)[0]) for prompt in prompts for _ in range(candidates)]
+    with threaded(1):
+        found = decode(model, asked, _within(model, asked, how or Decoding()), generator(seed))
+    texts = [Written(tokens.decode(text.tokens), text.mean, text.least, text.ended) for text in found]
+    return [texts[at : at + candidates] for at in range(0, len(texts), candidates)]
+
+
+def _within(model: LanguageModel, asked: Sequence[Tensor], how: Decoding) -> Decoding:
+    """The decoding with no longer answers than the model can read with the longest prompt."""
+    room = model.context - max(len(prompt) for prompt in asked)
+    if room < 1:
+        raise DataError(
+            f"a prompt has {model.context - room} tokens; this model reads {model.context} at once: shorten the "
+            "prompt, or train with a longer context"
+        )
+    return replace(how, limit=min(how.limit, room))
+
+
+def writing_cost(folder: Path, prompts: Sequence[str], how: Decoding) -> float:
+    """Core-seconds of one text, counted in operations: the same on every machine."""
+    return core_seconds(lambda: write(folder, prompts, 1, 0, how)) / len(prompts)
+
+
+def texts_per_second(folder: Path, prompts: Sequence[str], how: Decoding) -> float:
+    """How fast a model writes on this machine, measured once."""
+    write(folder, prompts[:8], 1, 0, how)
+    began = time.perf_counter()
+    write(folder, prompts, 1, 0, how)
+    return len(prompts) / (time.perf_counter() - began)
+
+
+def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
+    """Perplexity of a token of unseen answers given their prompts, and bits per character of those answers."""
+    model, tokens = writer_in(folder)
+    rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
+    with threaded(1):
+        found = log_likelihoods(model, rows)
+    places = torch.arange(1, rows.shape[1])
+    learned = (rows[:, 1:] != PAD) & (places >= starts[:, None])
+    nats, count = -float(found[learned].sum()), int(learned.sum())
+    letters = sum(
+        len(tokens.decode(row[start:].tolist())) for row, start in zip(rows, starts.tolist(), strict=True)
+    )
+    return float(np.exp(nats / count)), nats / np.log(2) / max(letters, 1)
+
+
+Floats = NDArray[np.float64]
+__all__ = [
+    "Decoding",
+    "Text",
+    "Written",
+    "perplexity",
+    "teach_writer",
+    "texts_per_second",
+    "write",
+    "writing_cost",
+]
