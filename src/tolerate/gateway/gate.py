@@ -351,10 +351,6 @@ class Gate:
         for waiting in self._waiting.values():
             waiting.cancel()
 
-    def _ticket(self) -> str:
-        """A name for an answer; unique, and no secret: a ticket opens nothing without its key."""
-        return f"tk_{self._random.getrandbits(96):024x}"
-
     # Counting
 
     def _place(self, job: str, slice: str) -> list[Any]:

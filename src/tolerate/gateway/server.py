@@ -284,7 +284,6 @@ def server_of(running: Running, say: Callable[[str], None]) -> "Quiet":
         ws="none",
         lifespan="off",
         access_log=False,
-        proxy_headers=False,
         log_config=None,
         server_header=False,
         date_header=False,

@@ -5,8 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
@@ -14,10 +13,6 @@ from tolerate.gateway.calls import Calls, Response, TooLong
 from tolerate.gateway.guard import check_url
 from tolerate.gateway.settings import Tier
 from tolerate.gateway.wire import PATHS, Ask, Assembly, Body, Events, Refused, check_answer
-from tolerate.gateway.wires import LARGEST, TooLong, Wires
-
-if TYPE_CHECKING:
-    import aiohttp
 
 AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 FAILURES, REST = 5, 10.0  # failures in a row that open the breaker, and seconds until it tries again
@@ -69,14 +64,6 @@ class Upstreams:
         """Let the connections go."""
         await self.calls.close()
 
-    def _slow(self) -> "aiohttp.ClientSession":
-        """The full client, for what is not on the hot path; loaded when first used."""
-        if self._session is None:
-            from tolerate.gateway.session import session
-
-            self._session = session(self._private)
-        return self._session
-
     async def complete(self, tier: Tier, ask: Ask, body: Body) -> Answer:
         """A tier's answer to a request, whole; tried again, then elsewhere, where that may help."""
         failure = Refused(503, "the model is not available", "upstream_unavailable", kind="api_error")
@@ -116,11 +103,6 @@ class Upstreams:
             raise _Again(
                 Refused(502, "the model cannot be reached", "upstream_unavailable", kind="api_error")
             ) from None
-        if answer.status != 200:
-            refuse_status(answer.status, answer.body, answer.headers.get(b"retry-after", b""))
-        if body.get("stream") and b"text/event-stream" in answer.headers.get(b"content-type", b""):
-            return _assembled(answer.body, ask)
-        return Answer(check_answer(ask.kind, _json(answer.body)), None if body.get("stream") else answer.body)
 
     async def stream(self, tier: Tier, ask: Ask, body: Body) -> AsyncIterator[Body]:
         """The events of an answer as they come, for jobs that are not certified."""
@@ -195,7 +177,7 @@ async def _refuse_status(response: Response) -> None:
     elif status in (400, 404, 413, 422):
         said = (await response.start(4096)).decode("utf-8", "replace")
         failure = Refused(
-            400, f"the model's server refused the request ({status}): {said}", "upstream_refused"
+            400, f"the model's server refused the request ({status}): {said[:500]}", "upstream_refused"
         )
     if status in AGAIN:
         after = response.header(b"retry-after")
