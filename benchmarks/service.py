@@ -5,8 +5,8 @@
 LiteLLM (pinned) is installed on first use into a virtual environment of its own, `.peers/litellm`. Each gateway runs on
 one core, load and upstream on another. On a machine that others use too, requests a second say little; a request's CPU
 time (user and system, of all threads of the gateway) says much, so the ratio is made of that, and the gateways take
-turns. Ours writes a durable row for each answer (SQLite, full synchronisation) and draws one item in twenty for review;
-LiteLLM runs without a database. Where it may, the benchmark raises its processes' priority.
+turns. Latencies at a fixed rate are taken with real-time priority, where that is allowed. Ours writes a durable row for
+each answer (SQLite, full synchronisation) and draws one item in twenty for review; LiteLLM runs without a database.
 """
 
 import argparse
@@ -84,20 +84,26 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _first(core: int) -> None:
-    """Run in a child: on this core, before others where that is allowed, and ended with its parent."""
+def _first(core: int, real: bool = False) -> None:
+    """Stay on this core and come before others, where that is allowed; real: before everything, for short runs."""
     os.sched_setaffinity(0, {CORES[core % len(CORES)]})
     with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, -20)
+        if real:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        else:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+            os.setpriority(os.PRIO_PROCESS, 0, -20)
 
 
 @contextlib.contextmanager
-def _running(command: list[str], core: int, folder: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+def _running(
+    command: list[str], core: int, folder: Path, real: bool = False, **env: str
+) -> Iterator[subprocess.Popen[bytes]]:
     given = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", **env}
     with (folder / f"{Path(command[0]).name}-{uuid.uuid4().hex[:4]}.log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=folder if "litellm" in command[0] else ROOT, env=given, stdout=log, stderr=log,
-            preexec_fn=lambda: _first(core),
+            preexec_fn=lambda: _first(core, real),
         )  # fmt: skip
     process.log = Path(log.name)  # type: ignore[attr-defined]
     try:
@@ -124,23 +130,24 @@ def _wait(process: subprocess.Popen[bytes], url: str, seconds: float = 120) -> f
 
 
 @contextlib.contextmanager
-def upstream(folder: Path) -> Iterator[int]:
+def upstream(folder: Path, real: bool = False) -> Iterator[int]:
+    """The trivial model server."""
     port = _free_port()
-    with _running([sys.executable, "-m", "benchmarks._traffic", str(port)], 1, folder) as process:
+    with _running([sys.executable, "-m", "benchmarks._traffic", str(port)], 1, folder, real) as process:
         _wait(process, f"http://127.0.0.1:{port}/")
         yield port
 
 
 @contextlib.contextmanager
-def ours(folder: Path, upstream: int, share: float = 0.05) -> Iterator[Gateway]:
+def ours(folder: Path, upstream: int, kept: Path | None = None, real: bool = False) -> Iterator[Gateway]:
     """`tolerate serve` as a user starts it."""
     port = _free_port()
     (folder / "certificate.json").write_text(json.dumps(CERTIFICATE))
-    database = folder / f"{uuid.uuid4().hex}.db"
+    database = (kept or folder) / f"{uuid.uuid4().hex}.db"
     command = [sys.executable, "-m", "tolerate", "serve", "--job", "fake", "--judge", "given"]
     command += ["--certificate", str(folder / "certificate.json"), "--database", str(database)]
-    command += ["--upstream", f"http://127.0.0.1:{upstream}/v1", "--port", str(port), "--share", str(share)]
-    with _running(command, 0, folder) as process:
+    command += ["--upstream", f"http://127.0.0.1:{upstream}/v1", "--port", str(port), "--share", "0.05"]
+    with _running(command, 0, folder, real) as process:
         ready = _wait(process, f"http://127.0.0.1:{port}/healthz")
         cpu = _cpu(process.pid)
         time.sleep(0.3)
@@ -196,6 +203,11 @@ def measure(gateway: Gateway, connections: int, seconds: float) -> None:
     gateway.latencies.setdefault(connections, []).extend(took)
 
 
+def together(parts: list[list[float]]) -> list[float]:
+    """All of them in one list."""
+    return [each for part in parts for each in part]
+
+
 def at(values: list[float], share: float) -> float:
     """A quantile."""
     return sorted(values)[min(int(share * len(values)), len(values) - 1)]
@@ -229,27 +241,66 @@ def side_by_side(folder: Path, up: int, rounds: int, seconds: float, peer: bool)
                   f"{', '.join(f'{each:.1f}' for each in ratios)} (target: at least 40)")  # fmt: skip
 
 
-def open_loop(folder: Path, up: int, rate: float, seconds: float, rounds: int) -> None:
-    """Latency that the gateway adds at a fixed rate of arrivals."""
-    direct, through = [], []
-    with ours(folder, up) as gateway:
-        asyncio.run(_traffic.opened(gateway.port, gateway.message, rate, 2.0))
-        plain = _traffic.request("/v1/chat/completions", "x")
-        for _ in range(rounds):
-            direct.append(asyncio.run(_traffic.opened(up, plain, rate, seconds)))
-            through.append(asyncio.run(_traffic.opened(gateway.port, gateway.message, rate, seconds)))
-    print(f"\nOpen loop, {rate:g} requests/s, {rounds} rounds of {seconds:g} s "
-          f"(load of the machine {os.getloadavg()[0]:.1f} on {len(CORES)} cores):\n")  # fmt: skip
-    print("| ms | p50 | p90 | p99 |\n|---|---|---|---|")
-    lines = {"direct": direct, "through the gateway": through}
-    best: dict[str, list[float]] = {}
-    for name, found in lines.items():
-        best[name] = [min(at(each, q) for each in found) for q in (0.5, 0.9, 0.99)]
-        pooled = [at([x for each in found for x in each], q) for q in (0.5, 0.9, 0.99)]
-        print(f"| {name}, all rounds | " + " | ".join(f"{1e3 * x:.2f}" for x in pooled) + " |")
-        print(f"| {name}, best round | " + " | ".join(f"{1e3 * x:.2f}" for x in best[name]) + " |")
-    added = [1e3 * (b - a) for a, b in zip(best["direct"], best["through the gateway"], strict=True)]
-    print(f"\nAdded in the best round: p50 {added[0]:.2f} ms (target .8), p99 {added[2]:.2f} ms (target 3)")
+def disk(folder: Path, times: int = 300) -> list[float]:
+    """Seconds that this disk takes to confirm 8 KiB, the size of a small commit."""
+    file = os.open(folder / "probe", os.O_CREAT | os.O_RDWR)
+    os.pwrite(file, bytes(2**22), 0)
+    os.fsync(file)
+    took = []
+    for number in range(times):
+        time.sleep(0.002)
+        began = time.perf_counter()
+        os.pwrite(file, os.urandom(8192), number * 8192 % 2**22)
+        os.fdatasync(file)
+        took.append(time.perf_counter() - began)
+    os.close(file)
+    return took
+
+
+def open_loop(folder: Path, rate: float, seconds: float, rounds: int) -> None:
+    """Latency that the gateway adds at a fixed rate of arrivals: its own, and with this disk's confirmation.
+
+    Its own is measured with the database in a file system in memory, where a confirmation is immediate.
+    """
+    memory = Path(tempfile.mkdtemp(prefix="tolerate-bench-", dir="/dev/shm"))
+    plain = _traffic.request("/v1/chat/completions", "x")
+    found: dict[str, list[list[float]]] = {
+        "direct": [],
+        "gateway, database in memory": [],
+        "gateway, on the disk": [],
+    }
+    names, probes = list(found), []
+    try:
+        with contextlib.ExitStack() as stack:
+            up = stack.enter_context(upstream(folder, real=True))
+            fast = stack.enter_context(ours(folder, up, kept=memory, real=True))
+            slow = stack.enter_context(ours(folder, up, real=True))
+            _first(1, real=True)
+            for gateway in (fast, slow):
+                asyncio.run(_traffic.opened(gateway.port, gateway.message, rate, 2.0))
+            for _ in range(rounds):
+                ways = [(up, plain), (fast.port, fast.message), (slow.port, slow.message)]
+                for name, (port, message) in zip(names, ways, strict=True):
+                    found[name].append(asyncio.run(_traffic.opened(port, message, rate, seconds)))
+                probes.append(disk(folder))
+    finally:
+        _first(1)
+        shutil.rmtree(memory, ignore_errors=True)
+    print(
+        f"\nOpen loop, {rate:g} requests/s, {rounds} rounds of {seconds:g} s (load of the machine "
+        f"{os.getloadavg()[0]:.1f} on {len(CORES)} cores; this disk confirms 8 KiB in "
+        f"{1e3 * at(together(probes), 0.5):.2f} ms p50, {1e3 * at(together(probes), 0.99):.2f} ms p99):\n"
+    )
+    print("| ms | p50, all rounds | p99 | p50, best round | p99 | added p50, best | added p99, best |")
+    print("|---|---|---|---|---|---|---|")
+    best = {name: [min(at(each, q) for each in some) for q in (0.5, 0.99)] for name, some in found.items()}
+    for name, some in found.items():
+        every = [at(together(some), q) for q in (0.5, 0.99)]
+        added = [b - a for a, b in zip(best["direct"], best[name], strict=True)]
+        print(f"| {name} | " + " | ".join(f"{1e3 * x:.2f}" for x in [*every, *best[name], *added]) + " |")
+    print(
+        "\nTargets: added p50 .8 ms, p99 3 ms. A durable row waits for the disk: no gateway can add less than it."
+    )
 
 
 def memory(folder: Path, up: int, count: int) -> None:
@@ -260,7 +311,7 @@ def memory(folder: Path, up: int, count: int) -> None:
             asyncio.run(_traffic.closed(gateway.port, gateway.message, 16, 600, number))
             seen.append(gateway.resident())
     print(f"\nMemory: {seen[0]:.1f} MiB at the start, {seen[1]:.1f} after 20,000 requests, {seen[2]:.1f} after "
-          f"{count:,} more: grew by {seen[2] - seen[1]:.2f} MiB (targets: at most 80, growing by less than 1)")  # fmt: skip
+          f"{count:,} more: {seen[2] - seen[1]:+.2f} MiB (targets: at most 80, growing by less than 1)")  # fmt: skip
 
 
 # The queue
@@ -284,7 +335,8 @@ def queue(folder: Path, items: int, reviewers: int, seconds: float) -> None:
             slots.append((item.ticket, item.at))
         marks = ", ".join("?" for _ in names)
         db.many(f"INSERT INTO items ({ITEM}) VALUES ({marks})", rows)  # type: ignore[attr-defined]
-        sql = "INSERT INTO slots (ticket, job, kind, priority, at, state) VALUES (?, 'support', 'review', 10, ?, 'open')"
+        columns, values = "ticket, job, kind, priority, at, state", "?, 'support', 'review', 10, ?, 'open'"
+        sql = f"INSERT INTO slots ({columns}) VALUES ({values})"
         db.many(sql, slots)  # type: ignore[attr-defined]
 
     for start in range(0, items, 50_000):
@@ -315,9 +367,11 @@ def queue(folder: Path, items: int, reviewers: int, seconds: float) -> None:
     kept = writer.submit(lambda db: db.one("SELECT count(*), count(DISTINCT slot) FROM verdicts")).result()
     writer.close()
     assert kept == (done, done), (kept, done)
-    print(f"\nQueue of {items:,} items, {reviewers} reviewers at the store: {done / wall:,.0f} decisions/s seen, "
-          f"{1e6 * spent / done:,.0f} us of CPU each ({done / spent:,.0f} a core-second; target 250/s), key to next item "
-          f"p50 {1e3 * at(waits, 0.5):.0f} ms, p95 {1e3 * at(waits, 0.95):.0f} ms; none doubled, none lost")  # fmt: skip
+    print(
+        f"\nQueue of {items:,} items, {reviewers} reviewers at the store: {done / wall:,.0f} decisions/s seen "
+        f"(target 250), {1e6 * spent / done:,.0f} us of CPU each ({done / spent:,.0f} a core-second), key to next "
+        f"item p50 {1e3 * at(waits, 0.5):.0f} ms, p95 {1e3 * at(waits, 0.95):.0f} ms; none doubled, none lost"
+    )
 
 
 def main() -> None:
@@ -338,7 +392,7 @@ def main() -> None:
             if "gateway" in given.only:
                 side_by_side(folder, up, given.rounds, given.seconds, not given.without_peer)
             if "open" in given.only:
-                open_loop(folder, up, 500, given.seconds, given.rounds)
+                open_loop(folder, 500, given.seconds, given.rounds)
             if "memory" in given.only:
                 memory(folder, up, given.requests)
         if "queue" in given.only:

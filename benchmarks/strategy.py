@@ -9,6 +9,7 @@ Where nothing is proven a person does the job, at `PERSON` times the cost of the
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -58,22 +59,66 @@ def cell(name: str, method: str, budget: int, runs: int, delta: float) -> tuple[
     return np.array(costs), np.array(labels), broken / runs
 
 
-def table(runs: int, delta: float, populations: list[str], budgets: list[int]) -> None:
+def table(runs: int, delta: float, populations: list[str], budgets: list[int]) -> dict[str, list[float]]:
+    """Print all cells; the mean costs by method, budget after budget, of the last population."""
+    curves: dict[str, list[float]] = {}
     print(
         f"confidence {1 - delta:g}: cost / oracle's +- standard error (labels used, thousands; promise broken)"
     )
     for name in populations:
+        curves = {method: [] for method in METHODS}
         for budget in budgets:
             print(f"\n{name}, {budget:,} labels")
             for method in METHODS:
                 start = time.process_time()
                 costs, labels, broken = cell(name, method, budget, runs, delta)
                 spent = (time.process_time() - start) / runs
+                curves[method].append(float(costs.mean()))
                 print(
                     f"  {method:32} {costs.mean():6.2f} +- {costs.std() / np.sqrt(runs):4.2f}"
                     f"  ({labels.mean() / 1000:5.1f}k; {broken:.3f})  {spent * 1000:6.1f} ms",
                     flush=True,
                 )
+    return curves
+
+
+DRAWN = {  # what the picture shows, and its colour
+    "Bonferroni": "#999",
+    "Pareto testing": "#c60",
+    "race (ours)": "#06c",
+}
+
+
+def picture(curves: dict[str, list[float]], budgets: list[int]) -> str:
+    """Cost against labels, both on logarithmic axes, as SVG."""
+    left, right, top, bottom = 50.0, 430.0, 20.0, 220.0
+    spans = np.log(budgets[0]), np.log(budgets[-1])
+    high = np.log(PERSON)
+
+    def at(budget: float, value: float) -> str:
+        x = left + (right - left) * (np.log(budget) - spans[0]) / (spans[1] - spans[0])
+        return f"{x:.1f},{bottom - (bottom - top) * np.log(value) / high:.1f}"
+
+    parts = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 560 260" font-family="sans-serif" font-size="12">',
+        '<rect width="560" height="260" fill="#fff"/>',
+    ]
+    for value in (1, 2, 5, 10, 20):
+        y = at(budgets[0], value).split(",")[1]
+        parts.append(
+            f'<path d="M{left} {y}H{right}" stroke="#ddd"/><text x="20" y="{y}" dy="4">{value}</text>'
+        )
+    for budget in budgets:
+        x = at(budget, 1).split(",")[0]
+        parts.append(f'<text x="{x}" y="236" text-anchor="middle">{budget // 1000}k</text>')
+    for name, colour in DRAWN.items():
+        points = " ".join(at(budget, value) for budget, value in zip(budgets, curves[name], strict=True))
+        x, y = points.split(" ")[-1].split(",")
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<text x="{float(x) + 6:.0f}" y="{y}" dy="4" fill="{colour}">{name}</text>')
+    parts.append(f'<text x="{left}" y="254">labels that one can afford (100 strategies, tolerance 5%)</text>')
+    parts.append('<text x="20" y="12">cost, in costs of the best possible choice</text></svg>')
+    return "\n".join(parts) + "\n"
 
 
 def main() -> None:
@@ -84,8 +129,11 @@ def main() -> None:
     options.add_argument("--confidence", type=float, default=0.9)
     options.add_argument("--populations", nargs="*", default=list(POPULATIONS))
     options.add_argument("--budgets", nargs="*", type=int, default=list(BUDGETS))
+    options.add_argument("--svg", type=Path, help="draw the last population's curves to this file")
     chosen = options.parse_args()
-    table(chosen.runs, 1 - chosen.confidence, chosen.populations, chosen.budgets)
+    curves = table(chosen.runs, 1 - chosen.confidence, chosen.populations, chosen.budgets)
+    if chosen.svg is not None:
+        chosen.svg.write_text(picture(curves, chosen.budgets), "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The whole service inside one process: the real app, gate, writer and assembly of streams; only sockets are left out.
 
-A fake session stands where aiohttp's would: it answers what the last message says (see `service_fakes.Upstream`),
+Fake calls stand where `gateway.calls` would: they answer what the last message says (see `service_fakes.Upstream`),
 and whatever is cut, torn or broken in a stream goes through the code that reads real ones.
 """
 
@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from tests.service_fakes import Upstream, certificate, pieces_of
+from tolerate.gateway.calls import Broken
 from tolerate.gateway.server import Running
 from tolerate.gateway.settings import JobSettings, Service, Tier
 
@@ -31,32 +30,30 @@ def service_of(url: str, folder: Path, *, threshold: float | None = 0.5, **more:
     return Service((JobSettings("support", (tier,), **{"share": 0.0, **more}),), database=url, port=0)
 
 
-class Content:
-    """A body that comes in pieces."""
+class Response:
+    """What `gateway.calls` would hand over."""
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = list(pieces)
+    def __init__(self, status: int, pieces: Iterable[bytes], kind: str) -> None:
+        self.status, self._pieces, self._kind = status, list(pieces), kind
 
-    async def iter_any(self) -> AsyncIterator[bytes]:
+    def header(self, name: bytes) -> str:
+        return self._kind if name == b"content-type" else ""
+
+    async def pieces(self) -> AsyncIterator[bytes]:
         for piece in self._pieces:
             await asyncio.sleep(0)
             if piece == BREAK:
-                raise aiohttp.ClientPayloadError("broken")
+                raise Broken("broken")
             yield piece
 
     async def read(self, most: int) -> bytes:
-        return b"".join(self._pieces)[:most]
+        return b"".join([piece async for piece in self.pieces()])
+
+    async def start(self, most: int) -> bytes:
+        return (await self.read(most))[:most]
 
 
-class Response:
-    """What aiohttp would hand over."""
-
-    def __init__(self, status: int, pieces: list[bytes], kind: str) -> None:
-        self.status, self.headers, self.content_length = status, {"content-type": kind}, None
-        self.content = Content(pieces)
-
-
-class Session:
+class Models:
     """Calls to models end here. between: called while an answer is on its way."""
 
     def __init__(self) -> None:
@@ -64,7 +61,7 @@ class Session:
         self.between: Callable[[dict[str, Any]], Any] | None = None
 
     @asynccontextmanager
-    async def post(self, url: str, *, data: bytes, **given: Any) -> AsyncIterator[Response]:
+    async def post(self, url: str, data: bytes, headers: Any, timeout: float) -> AsyncIterator[Response]:
         body = json.loads(data)
         text = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
         asked = json.loads(text)
@@ -89,16 +86,12 @@ class Session:
         pass
 
 
-async def started(service: Service) -> tuple[Running, Session]:
+async def started(service: Service) -> tuple[Running, Models]:
     """A running service without sockets."""
-    running, session = Running(service), Session()
-
-    async def open_nothing() -> None:
-        running.upstreams._session = session  # type: ignore[assignment]
-
-    running.upstreams.start = open_nothing  # type: ignore[method-assign]
+    running, models = Running(service), Models()
+    running.upstreams.calls = models  # type: ignore[assignment]
     await running.start()
-    return running, session
+    return running, models
 
 
 @dataclass

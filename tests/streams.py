@@ -234,8 +234,8 @@ def _quick_comments() -> Iterator[None]:
 async def _fuzz(
     folder: Path, count: int, seed: int, broken: Any, more: dict[str, Any]
 ) -> tuple[list[str], Committed]:
-    running, session = await started(service_of(str(folder / "t.db"), folder, **more))
-    session.between = lambda asked: _slow(asked)
+    running, models = await started(service_of(str(folder / "t.db"), folder, **more))
+    models.between = lambda asked: _slow(asked)
     disk = running.writer._db = Committed(running.writer._db)  # type: ignore[assignment]
     if broken is not None:
         broken(running)

@@ -63,7 +63,7 @@ def test_an_empty_threshold_proves_nothing_and_ends_nothing() -> None:
         np.random.default_rng(0),
         None,
     )
-    assert units.p("loss", 1e9, 0.05, 0.1) == 1.0
+    assert not units.refuted("loss", 1e9, 0.05, 0.1)
 
 
 @pytest.mark.parametrize("clusters", [False, True])
@@ -249,4 +249,4 @@ def test_500_of_500_right_may_still_be_one_in_167_wrong() -> None:
     cert = certify(losses=np.zeros(500), tolerance=0.01)
     assert cert.scope == "all" and 0.005 < (cert.risk_bound or 0) < 0.007
     units = totals(sample(None, np.zeros(500), None, None, None, None), np.random.default_rng(0), None)
-    assert units.p("loss", EVERY_ROW, 0.004, 0.05) > 0.05
+    assert not units.refuted("loss", EVERY_ROW, 0.005, 0.05) and units.refuted("loss", EVERY_ROW, 0.007, 0.05)

@@ -107,6 +107,24 @@ def test_an_unknown_sentence_stays_and_an_unknown_language_is_refused() -> None:
         brief(CERTS["all"], "fr")
 
 
+def test_a_threshold_just_above_0_is_said_so() -> None:
+    """Released is what is scored above 0: the rule is exact, and nobody reads 4.9e-324."""
+    scores = np.r_[np.zeros(300), np.linspace(0.01, 1, 700)]
+    cert = certify(losses=scores == 0, scores=scores, tolerance=0.02)
+    assert cert.threshold == 5e-324 and cert.released == 700
+    assert cert.decide(0.0).value == "review" and cert.decide(0.01).value == "release"
+    assert "score > 0:" in brief(cert) and "score of more than 0 " in say_certificate(cert)
+    assert "高于 0 的内容" in say_certificate(cert, "zh") and "分数 > 0 时" in brief(cert, "zh")
+    single = certify(losses=scores == 0, scores=scores.astype(np.float32), tolerance=0.02)
+    assert "score > 0:" in brief(single)
+
+
+def test_clusters_of_one_are_said_to_be_given() -> None:
+    alone = certify(losses=np.zeros(100), clusters=np.arange(100), tolerance=0.05)
+    assert "a cluster of its own" in say_certificate(alone) and "no cluster" not in say_certificate(alone)
+    assert "自成一组" in say_certificate(alone, "zh")
+
+
 def test_slices_are_listed_the_worst_first_and_only_where_something_goes_out() -> None:
     slices = np.where(N % 2 == 0, "de", "zh-cn")
     wrong = (N % 20 == 1).astype(float)  # a tenth of one slice

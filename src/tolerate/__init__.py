@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tolerate.errors import OptionError as OptionError
     from tolerate.errors import RunError as RunError
     from tolerate.errors import TolerateError as TolerateError
+    from tolerate.partition import parts as parts
     from tolerate.records import Certificate as Certificate
     from tolerate.records import Decision as Decision
     from tolerate.records import Table as Table
@@ -43,6 +44,7 @@ _WHERE = {
     "Watch": "tolerate.stats.watch",
     "certify": "tolerate.stats.threshold",
     "compare": "tolerate.stats.strategy",
+    "parts": "tolerate.partition",
     "read": "tolerate.tables",
     "verify": "tolerate.stats.verification",
 }

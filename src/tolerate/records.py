@@ -92,6 +92,13 @@ class Table(_Record):
     weights: Floats | None = None
     names: dict[str, str] = field(default_factory=dict)  # role -> column, e.g. {"loss": "error"}
     sha256: str | None = None  # of the file's bytes
+    more_losses: dict[str, Floats] = field(default_factory=dict)  # by column, beside `losses`; [n] each
+
+    @property
+    def losses_by_name(self) -> dict[str, Floats]:
+        """Every column of losses by its name; a single one is called "loss"."""
+        first = self.names.get("loss", "loss") if self.more_losses else "loss"
+        return {first: self.losses, **self.more_losses}
 
     def __len__(self) -> int:
         return len(self.losses)

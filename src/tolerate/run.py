@@ -370,6 +370,7 @@ class _Run:
             certify(
                 losses=losses,
                 scores=scores,
+                clusters=np.arange(len(losses)),  # requests are drawn one by one: each its own cluster
                 tolerance=tolerance,
                 confidence=self.job.confidence,
                 comparisons=among,
@@ -436,7 +437,7 @@ class _Run:
             by = self._by_person(main, labels) if self.options.review else self._by_reader(main, labels)
             among = 1 if self.options.review else len(self.job.models) * len(self.job.refine)
             certificate = certify(
-                tables.read(labels, loss="loss", score="score"),
+                tables.read(labels, loss="loss", score="score", cluster="request"),
                 tolerance=self.job.tolerance,
                 confidence=self.job.confidence,
                 comparisons=among,

@@ -2,18 +2,19 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.errors import DataError, hint
+from tolerate.errors import DataError, OptionError, hint
 from tolerate.records import Floats, Table
 
 T = TypeVar("T")
+PIECE = 1 << 20  # rows of a Parquet file in memory at once
 FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 _TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 
@@ -21,7 +22,7 @@ _TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 def read(
     path: str | Path,
     *,
-    loss: str = "loss",
+    loss: str | Sequence[str] = "loss",
     score: str | None = None,
     cluster: str | None = None,
     slice: str | None = None,
@@ -29,7 +30,8 @@ def read(
 ) -> Table:
     """Labelled items from a file: one row an item, one column a role.
 
-    loss: column of losses in [0, 1] (or true/false: true is wrong). Every row needs one.
+    path: a file; of many files (a folder, "parts/*.parquet") see `tolerate.parts`.
+    loss: column of losses in [0, 1] (or true/false: true is wrong), or several. Every row needs one.
     score: column of scores, higher is better; an empty cell is a missing score, which is never
         above a threshold.
     cluster: column that names what was sampled together (question, document, call).
@@ -39,20 +41,105 @@ def read(
     Raises DataError if the file, a column or a value cannot be used.
     """
     path = Path(path)
-    roles = {"loss": loss, "score": score, "cluster": cluster, "slice": slice, "weight": weight}
+    losses = loss_names(loss)
+    roles = {"loss": losses[0], "score": score, "cluster": cluster, "slice": slice, "weight": weight}
     names = {role: name for role, name in roles.items() if name is not None}
-    columns = _columns(path, list(dict.fromkeys(names.values())))
-    if not len(columns[loss]):
+    columns = _columns(path, list(dict.fromkeys([*names.values(), *losses])))
+    if not len(columns[losses[0]]):
         raise DataError(f"{path} has a header but no rows; expected one labelled item a row")
     return Table(
-        losses=_losses(columns[loss], loss, path),
+        losses=_losses(columns[losses[0]], losses[0], path),
         scores=None if score is None else _numbers(columns[score], score, path),
         clusters=None if cluster is None else _codes(columns[cluster], cluster, path),
         slices=None if slice is None else _texts(columns[slice], slice, path),
         weights=None if weight is None else _weights(columns[weight], weight, path),
         names=names,
         sha256=sha256(path),
+        more_losses={name: _losses(columns[name], name, path) for name in losses[1:]},
     )
+
+
+def loss_names(loss: str | Sequence[str]) -> list[str]:
+    """The columns of losses, each once."""
+    names = [loss] if isinstance(loss, str) else list(loss)
+    if not names:
+        raise OptionError('no column of losses is named; expected one at least, such as "wrong"')
+    for name in names:
+        if names.count(name) > 1:
+            raise OptionError(f'the loss "{name}" is named twice; name each column once')
+    return names
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows of a file, with the columns that counting needs; slices as places in a list of names."""
+
+    losses: dict[str, Floats]
+    scores: Floats | None
+    slices: NDArray[np.int64] | None
+    slice_names: list[str]
+
+
+def pieces(
+    path: Path, losses: Sequence[str], score: str | None, slice: str | None, groups: Sequence[int] = ()
+) -> Iterator[Piece]:
+    """A file's rows, a piece at a time: of Parquet `PIECE` rows at most, other files whole.
+
+    groups: which row groups of a Parquet file; by default all.
+    """
+    names = list(dict.fromkeys([*losses, *filter(None, (score, slice))]))
+    for columns in _streamed(path, names, groups):
+        coded, known = (None, []) if slice is None else _coded(columns[slice], slice, path)
+        yield Piece(
+            {name: _losses(columns[name], name, path) for name in losses},
+            None if score is None else _numbers(columns[score], score, path),
+            coded,
+            known,
+        )
+
+
+def row_groups(path: Path) -> list[int]:
+    """How many rows each row group of a Parquet file holds; of another file nothing is known."""
+    if _kind(path) != ".parquet":
+        return []
+    import pyarrow.parquet as parquet
+
+    about = _guard(path, lambda: parquet.read_metadata(path))
+    return [about.row_group(k).num_rows for k in range(about.num_row_groups)]
+
+
+def files_of(where: str | Path) -> list[Path]:
+    """The files that a folder or a pattern such as "parts/*.parquet" names, in the order of their names."""
+    where = Path(where)
+    if where.is_dir():
+        found = [path for path in where.iterdir() if path.name.lower().endswith(FORMATS)]
+    elif not any(sign in str(where) for sign in "*?["):
+        found = [where]
+    else:
+        root = Path(where.anchor) if where.is_absolute() else Path()
+        found = [path for path in root.glob(str(where.relative_to(root))) if path.is_file()]
+    if not found:
+        raise DataError(f"{where} names no file; expected tables ({', '.join(FORMATS)})")
+    return sorted(found)
+
+
+def sha256_of_files(hashes: Sequence[str]) -> str:
+    """One SHA-256 of many files: their own hashes in the order of their names. Of one file: its own."""
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def _streamed(path: Path, names: list[str], groups: Sequence[int]) -> Iterator[dict[str, Any]]:
+    if _kind(path) != ".parquet":
+        yield _columns(path, names)
+        return
+    _known(path, names)
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    with _guard(path, lambda: parquet.ParquetFile(path)) as file:
+        batches = file.iter_batches(PIECE, row_groups=list(groups) or None, columns=names, use_threads=False)
+        while (batch := _guard(path, lambda: next(batches, None))) is not None:
+            yield {name: pa.chunked_array([batch.column(name)]) for name in names}
 
 
 def read_strategies(
@@ -93,7 +180,8 @@ def _rows(table: Table, mask: NDArray[np.bool_]) -> Table:
     columns = ("losses", "scores", "clusters", "slices", "weights")
     kept = {name: getattr(table, name) for name in columns}
     some: dict[str, Any] = {name: None if at is None else at[mask] for name, at in kept.items()}
-    return replace(table, **some, sha256=None)
+    more = {name: column[mask] for name, column in table.more_losses.items()}
+    return replace(table, **some, more_losses=more, sha256=None)
 
 
 def sha256(path: Path) -> str:
@@ -166,13 +254,18 @@ def _kind(path: Path) -> str:
 
 def _columns(path: Path, wanted: list[str]) -> dict[str, Any]:
     """The wanted columns as pyarrow arrays; of CSV as text, so that a bad cell can be named."""
+    _known(path, wanted)
+    return _guard(path, lambda: _load(path, wanted))
+
+
+def _known(path: Path, wanted: list[str]) -> None:
+    """Raise DataError if a column is missing or there twice."""
     known = columns_of(path)
     for name in wanted:
         if name not in known:
             raise DataError(f'{path} has no column "{name}". {hint(name, known)}')
         if known.count(name) > 1:
             raise DataError(f'{path} has {known.count(name)} columns named "{name}"; rename all but one')
-    return _guard(path, lambda: _load(path, wanted))
 
 
 def _guard(path: Path, load: Callable[[], T]) -> T:
@@ -310,14 +403,26 @@ def _codes(column: Any, name: str, path: Path) -> NDArray[np.int64]:
 
 
 def _texts(column: Any, name: str, path: Path, missing: str = "(none)") -> NDArray[Any]:
+
+    return np.asarray(_named(column, name, path, missing).to_numpy(zero_copy_only=False), dtype=object)
+
+
+def _coded(column: Any, name: str, path: Path) -> tuple[NDArray[np.int64], list[str]]:
+    """Places in a list of names, and that list."""
+    coded = _named(column, name, path, "(none)").combine_chunks().dictionary_encode()
+    return np.asarray(coded.indices.to_numpy(), np.int64), [
+        str(text) for text in coded.dictionary.to_pylist()
+    ]
+
+
+def _named(column: Any, name: str, path: Path, missing: str) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     try:
-        text = pc.fill_null(pc.cast(column, pa.string()), missing)
+        return pc.fill_null(pc.cast(column, pa.string()), missing)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise DataError(f'column "{name}" of {path} holds {column.type}, expected names of slices') from None
-    return np.asarray(text.to_numpy(zero_copy_only=False), dtype=object)
 
 
 def _row(mask: NDArray[np.bool_]) -> int:

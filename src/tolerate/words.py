@@ -14,6 +14,7 @@ from tolerate.errors import OptionError
 if TYPE_CHECKING:
     from tolerate.records import Certificate
 
+LEAST = 2.0**-149  # the least number above 0 in single precision; in double precision it is less
 Say = Callable[["Certificate"], str]
 
 
@@ -88,6 +89,21 @@ def number(value: float) -> str:
     return f"{up:.10g}"
 
 
+def lowest(value: float, lang: str = "en", sign: bool = False) -> str:
+    """What a score must reach: at least a threshold; above 0 where the threshold is the least number above 0.
+
+    >>> lowest(0.81004), lowest(5e-324), lowest(5e-324, sign=True), lowest(0.5, "zh"), lowest(5e-324, "zh")
+    ('0.8101 or more', 'more than 0', '> 0', '不低于 0.5', '高于 0')
+    """
+    above_0 = 0 < value <= LEAST
+    shown = "0" if above_0 else number(value)
+    if sign:
+        return f"{'>' if above_0 else '>='} {shown}"
+    if lang == "zh":
+        return f"{'高于' if above_0 else '不低于'} {shown}"
+    return f"more than {shown}" if above_0 else f"{shown} or more"
+
+
 def _voices(lang: str) -> tuple[Say, Say, Say]:
     if _known(lang) == "zh":
         return _promise_zh, _evidence_zh, _more_zh
@@ -113,7 +129,7 @@ def _brief_en(c: "Certificate") -> str:
         return f"release nothing: not proven that at most {percent(c.tolerance)} would be wrong ({sure})"
     if c.scope == "all":
         return f"release everything: at most {_limits_en(c)} ({sure})"
-    where = f"{_score_en(c)} >= {number(c.threshold or 0.0)}"
+    where = f"{_score_en(c)} {lowest(c.threshold or 0.0, sign=True)}"
     return f"release when {where}: {percent(c.coverage)} of items, at most {_limits_en(c)} ({sure})"
 
 
@@ -133,7 +149,7 @@ def _promise_en(c: "Certificate") -> str:
     what = (
         f"Every item{whole}"
         if c.scope == "all"
-        else f"Items{whole} with {_score_en(c)} of {number(c.threshold or 0.0)} or more"
+        else f"Items{whole} with {_score_en(c)} of {lowest(c.threshold or 0.0)}"
     )
     share = (
         ""
@@ -193,7 +209,7 @@ def _brief_zh(c: "Certificate") -> str:
         return f"不可放行：未能证明错误不超过 {percent(c.tolerance)}（{sure}）"
     if c.scope == "all":
         return f"全部放行：{_limits_zh(c)}（{sure}）"
-    where = f"{_score_zh(c)} >= {number(c.threshold or 0.0)}"
+    where = f"{_score_zh(c)} {lowest(c.threshold or 0.0, sign=True)}"
     return f"{where} 时放行：占 {percent(c.coverage)}，{_limits_zh(c)}（{sure}）"
 
 
@@ -213,7 +229,7 @@ def _promise_zh(c: "Certificate") -> str:
     what = (
         f"{whole}全部内容"
         if c.scope == "all"
-        else f"{whole}{_score_zh(c)}不低于 {number(c.threshold or 0.0)} 的内容"
+        else f"{whole}{_score_zh(c)}{lowest(c.threshold or 0.0, 'zh')} 的内容"
     )
     share = "" if c.scope == "all" else f"（占{'该批' if whole else '标注样本'}的 {percent(c.coverage)}）"
     return f"{what}{share}可以放行：以 {percent(c.confidence)} 的置信度保证，放行内容中{_limits_zh(c)}。"
@@ -267,6 +283,10 @@ SENTENCES = {  # English, Chinese; the same names in braces
         "every row was drawn independently (no cluster was given: items that share a question, document or "
         "call are not independent)",
         "每一行都是独立抽取的（未给出分组：同一问题、文档或通话的条目不独立）",
+    ),
+    "alone": (
+        "every item was drawn independently, as a cluster of its own",
+        "每一项独立抽取，自成一组",
     ),
     "clusters": (
         "clusters were drawn independently, each with all of its items",

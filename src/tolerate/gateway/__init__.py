@@ -3,6 +3,7 @@
 settings.py   what a service is told: jobs, tiers, upstreams, limits
 binding.py    what a certificate holds for, by hash; a mismatch makes it VOID
 wire.py       OpenAI's formats: requests, answers, streams, errors
+calls.py      HTTP to models: connections kept, addresses looked at
 upstream.py   calls to models: time-outs, retries, circuit breaker, fallback
 guard.py      which addresses may be called
 scores.py     judges that score an answer

@@ -1,5 +1,7 @@
 """What Prometheus reads of a running service."""
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -41,26 +43,26 @@ class Metrics:
             "tolerate_review_oldest_seconds", "Age of the oldest", ["job"], registry=self.registry
         )
         self.registry.register(_Memory())
-        self._children: dict[tuple[str, str, str], Counter] = {}
+        # looking a child up by its labels costs more than counting
+        self._counts = cache(self._decisions.labels)
+        self._tokens_of = cache(self._tokens.labels)
+        self._seconds_of = cache(self._seconds.labels)
 
     def decided(self, job: str, tier: str, decision: str) -> None:
         """Count a decision."""
-        child = self._children.get((job, tier, decision))
-        if child is None:
-            child = self._children[job, tier, decision] = self._decisions.labels(job, tier, decision)
-        child.inc()
+        self._counts(job, tier, decision).inc()
 
     def spent(self, job: str, tier: str, cost: float, read: int, written: int) -> None:
         """Count what a model cost."""
         if cost:
             self._cost.labels(job, tier).inc(cost)
         if read or written:
-            self._tokens.labels(job, tier, "read").inc(read)
-            self._tokens.labels(job, tier, "written").inc(written)
+            self._tokens_of(job, tier, "read").inc(read)
+            self._tokens_of(job, tier, "written").inc(written)
 
     def took(self, job: str, seconds: float, commit: float) -> None:
         """Note how long a request took, and its commit."""
-        self._seconds.labels(job).observe(seconds)
+        self._seconds_of(job).observe(seconds)
         self._commit.observe(commit)
 
     def failed(self, code: str | None) -> None:

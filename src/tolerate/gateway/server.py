@@ -71,7 +71,6 @@ class Running:
 
     async def start(self) -> None:
         """Open what is needed and put the certificates in force that hold for what is configured."""
-        await self.upstreams.start()
         for job in self.service.jobs:
             for tier in job.tiers:
                 for url in (tier.upstream, *tier.fallback):

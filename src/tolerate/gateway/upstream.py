@@ -2,18 +2,15 @@
 
 import asyncio
 import random
-import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import orjson
-from aiohttp.abc import ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
-from tolerate.gateway.guard import check_url, refuse
+from tolerate.gateway.calls import Calls, Response, TooLong
+from tolerate.gateway.guard import check_url
 from tolerate.gateway.settings import Tier
 from tolerate.gateway.wire import PATHS, Ask, Assembly, Body, Events, Refused, check_answer
 
@@ -21,26 +18,6 @@ AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 FAILURES, REST = 5, 10.0  # failures in a row that open the breaker, and seconds until it tries again
 BACK_OFF = (0.1, 0.4, 1.6)
 LARGEST = 32 * 2**20
-
-
-class Resolver(ThreadedResolver):
-    """Looks names up and leaves out what must not be called, at each connection."""
-
-    def __init__(self, private: bool) -> None:
-        super().__init__()
-        self._private = private
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """The addresses of a name that may be called."""
-        found = await super().resolve(host, port, family)
-        allowed = [
-            each for each in found if refuse(each["host"].split("%")[0], private=self._private) is None
-        ]
-        if not allowed:
-            raise OSError(f"{host} leads to no address that may be called")
-        return allowed
 
 
 @dataclass
@@ -80,28 +57,12 @@ class Upstreams:
 
     def __init__(self, private: bool) -> None:
         self._private = private
-        self._session: aiohttp.ClientSession | None = None
+        self.calls = Calls(private)
         self.breakers: dict[str, Breaker] = {}
-
-    async def start(self) -> None:
-        """Open the pool of connections."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,
-                limit_per_host=0,
-                ttl_dns_cache=10,
-                resolver=Resolver(self._private),
-                keepalive_timeout=60,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=True,
-            trust_env=False,
-        )
 
     async def close(self) -> None:
         """Let the connections go."""
-        if self._session is not None:
-            await self._session.close()
+        await self.calls.close()
 
     async def complete(self, tier: Tier, ask: Ask, body: Body) -> Answer:
         """A tier's answer to a request, whole; tried again, then elsewhere, where that may help."""
@@ -126,15 +87,9 @@ class Upstreams:
         raise failure
 
     async def _once(self, base: str, tier: Tier, ask: Ask, body: Body) -> Answer:
-        assert self._session is not None
         try:
-            async with self._session.post(
-                base + PATHS[ask.kind],
-                data=orjson.dumps(body),
-                headers=_headers(tier),
-                timeout=aiohttp.ClientTimeout(total=tier.timeout, sock_connect=min(tier.timeout, 5.0)),
-                allow_redirects=False,
-            ) as response:
+            url = base + PATHS[ask.kind]
+            async with self.calls.post(url, orjson.dumps(body), _headers(tier), tier.timeout) as response:
                 await _refuse_status(response)
                 if body.get("stream"):
                     return await _assembled(response, ask)
@@ -144,65 +99,47 @@ class Upstreams:
             raise _Again(
                 Refused(504, "the model took too long", "upstream_timeout", kind="api_error")
             ) from None
-        except (aiohttp.ClientError, OSError):
+        except OSError:
             raise _Again(
                 Refused(502, "the model cannot be reached", "upstream_unavailable", kind="api_error")
             ) from None
 
     async def stream(self, tier: Tier, ask: Ask, body: Body) -> AsyncIterator[Body]:
         """The events of an answer as they come, for jobs that are not certified."""
-        assert self._session is not None
         try:
-            async with self._session.post(
-                tier.upstream + PATHS[ask.kind],
-                data=orjson.dumps(body),
-                headers=_headers(tier),
-                timeout=aiohttp.ClientTimeout(total=tier.timeout, sock_connect=5.0),
-                allow_redirects=False,
-            ) as response:
+            url = tier.upstream + PATHS[ask.kind]
+            async with self.calls.post(url, orjson.dumps(body), _headers(tier), tier.timeout) as response:
                 await _refuse_status(response)
                 events = Events(LARGEST)
-                async for piece in response.content.iter_any():
+                async for piece in response.pieces():
                     for each in events.feed(piece):
                         yield each
         except _Again as error:
             raise error.failure from None
-        except (aiohttp.ClientError, OSError, TimeoutError):
+        except OSError:  # a time-out is one too
             raise Refused(
                 502, "the model cannot be reached", "upstream_unavailable", kind="api_error"
             ) from None
 
     async def models(self, tier: Tier) -> list[str]:
         """The models that an upstream names; none if it does not say."""
-        assert self._session is not None
         try:
-            async with self._session.get(
-                f"{tier.upstream}/models",
-                headers=_headers(tier),
-                timeout=aiohttp.ClientTimeout(total=5.0),
-                allow_redirects=False,
-            ) as response:
+            async with self.calls.get(f"{tier.upstream}/models", _headers(tier), 5.0) as response:
                 found = _json(await _read(response)) if response.status == 200 else {}
                 return [str(each["id"]) for each in found.get("data", [])]
-        except (aiohttp.ClientError, OSError, TimeoutError, Refused, AttributeError, KeyError, TypeError):
+        except (OSError, Refused, AttributeError, KeyError, TypeError):
             return []
 
     async def tell(self, url: str, body: Body) -> bool:
         """Post a notice to a webhook, up to three times; whether it was taken."""
-        assert self._session is not None
         for pause in (1.0, 5.0, 0.0):
             try:
                 check_url(url, private=self._private, resolve=False)
-                async with self._session.post(
-                    url,
-                    data=orjson.dumps(body),
-                    headers={"content-type": "application/json"},
-                    timeout=aiohttp.ClientTimeout(total=10.0),
-                    allow_redirects=False,
-                ) as response:
+                json = {"content-type": "application/json"}
+                async with self.calls.post(url, orjson.dumps(body), json, 10.0) as response:
                     if response.status < 300:
                         return True
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            except (OSError, ValueError):
                 pass
             await asyncio.sleep(pause)
         return False
@@ -217,7 +154,7 @@ class _Again(Exception):
 
 
 def _headers(tier: Tier) -> dict[str, str]:
-    headers = {"content-type": "application/json", "accept-encoding": "identity"}
+    headers = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "tolerate"}
     if tier.key:
         headers["authorization"] = f"Bearer {tier.key}"
     return headers
@@ -229,7 +166,7 @@ def _pause(attempt: int, after: float | None) -> float:
     return BACK_OFF[min(attempt, len(BACK_OFF) - 1)] * (0.5 + random.random())
 
 
-async def _refuse_status(response: aiohttp.ClientResponse) -> None:
+async def _refuse_status(response: Response) -> None:
     """Raise for anything but 200; the upstream's own words are not passed on, its kind is."""
     status = response.status
     if status == 200:
@@ -238,29 +175,23 @@ async def _refuse_status(response: aiohttp.ClientResponse) -> None:
     if status == 429:
         failure = Refused(429, "the model's server asks to wait", "upstream_busy", kind="rate_limit_error")
     elif status in (400, 404, 413, 422):
-        said = (await response.content.read(4096)).decode("utf-8", "replace")
+        said = (await response.start(4096)).decode("utf-8", "replace")
         failure = Refused(
             400, f"the model's server refused the request ({status}): {said[:500]}", "upstream_refused"
         )
     if status in AGAIN:
-        after = response.headers.get("retry-after", "")
+        after = response.header(b"retry-after")
         raise _Again(failure, float(after) if after.isdigit() else None)
     raise failure
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    length = response.content_length
-    if length is not None:
-        if length > LARGEST:
-            raise Refused(502, "the model's answer is too long", "bad_upstream", kind="api_error")
-        return await response.read()
-    pieces, size = [], 0
-    async for piece in response.content.iter_any():
-        size += len(piece)
-        if size > LARGEST:
-            raise Refused(502, "the model's answer is too long", "bad_upstream", kind="api_error")
-        pieces.append(piece)
-    return b"".join(pieces)
+async def _read(response: Response) -> bytes:
+    if response.header(b"content-encoding") not in ("", "identity"):
+        raise Refused(502, "the model's answer is compressed", "bad_upstream", kind="api_error")
+    try:
+        return await response.read(LARGEST)
+    except TooLong:
+        raise Refused(502, "the model's answer is too long", "bad_upstream", kind="api_error") from None
 
 
 def _json(raw: bytes) -> Any:
@@ -270,12 +201,12 @@ def _json(raw: bytes) -> Any:
         raise Refused(502, "the model's answer is no JSON", "bad_upstream", kind="api_error") from None
 
 
-async def _assembled(response: aiohttp.ClientResponse, ask: Ask) -> Answer:
+async def _assembled(response: Response, ask: Ask) -> Answer:
     """A streamed answer, gathered; nothing of it is passed on before its end."""
-    if "text/event-stream" not in response.headers.get("content-type", ""):
+    if "text/event-stream" not in response.header(b"content-type"):
         return Answer(check_answer(ask.kind, _json(await _read(response))), None)
     events, whole = Events(LARGEST), Assembly(ask.kind)
-    async for piece in response.content.iter_any():
+    async for piece in response.pieces():
         for each in events.feed(piece):
             whole.add(each)
     return Answer(whole.whole(), None)

@@ -31,6 +31,7 @@ class Order:
     tokens: Ints
     counts: Floats
     discounts: Floats  # [3]
+    bits: int  # of a packed token
 
     @cached_property
     def totals(self) -> Floats:
@@ -49,7 +50,28 @@ class Order:
 
     @cached_property
     def _taken(self) -> Floats:
-        return self.discounts[np.minimum(self.counts, 3).astype(np.int64) - 1]
+        return self.taken_from(self.counts)
+
+    @cached_property
+    def grams(self) -> Ints:
+        """Contexts and tokens together, packed and in order: [g]."""
+        sizes = np.diff(self.first)
+        bits = self.bits
+        return (np.repeat(self.contexts, sizes) << bits) | self.tokens
+
+    def taken_from(self, counts: Floats) -> Floats:
+        """What the discounts take from some counts; nothing from 0."""
+        return np.concatenate([np.zeros(1, np.float32), self.discounts])[
+            np.minimum(counts, 3).astype(np.int64)
+        ]
+
+
+@dataclass(frozen=True)
+class Without:
+    """The places of answers [m] that lose one count of an n-gram, and which one [m]."""
+
+    rows: Ints
+    grams: Ints
 
 
 @dataclass(frozen=True)
@@ -73,37 +95,84 @@ class KneserNey:
 
         Places before `start` are read, not answered.
         """
-        found = np.repeat(self.singles[None], len(text) - start, 0)
-        for back, order in enumerate(self.orders, 1):
-            places = np.arange(max(start, back), len(text))
-            if len(places):
-                self._sharpen(
-                    found, places - start, order, _packed(text, back, self.vocabulary)[places - back]
-                )
-        return found
+        return self.answers(self.contexts(text)[start:])[-1]
 
-    def _sharpen(self, found: Floats, rows: Ints, order: Order, contexts: Ints) -> None:
+    def contexts(self, text: Ints) -> Ints:
+        """The `order - 1` tokens before each place of a text, -1 where there are none: [length, order - 1]."""
+        padded = np.concatenate([np.full(self.order - 1, -1, dtype=np.int64), text])
+        return np.lib.stride_tricks.sliding_window_view(padded, self.order - 1)[: len(text)]
+
+    def answers(self, contexts: Ints, kept: Sequence[int] = (), actual: Ints | None = None) -> list[Floats]:
+        """Probabilities of every token after each context [n, order - 1], by the orders kept and then by all.
+
+        actual: [n], the tokens that did follow, of a text that was counted. Each is then answered by the counts
+        without itself, as if it had not been seen: what the model would say of new text. A whole answer is
+        [n, vocabulary].
+        """
+        found = np.repeat(self.singles[None], len(contexts), 0)
+        gone = self._gone(contexts, actual) if actual is not None else [None] * len(self.orders)
+        answers = [found.copy()] if 1 in kept else []
+        for back, (order, without) in enumerate(zip(self.orders, gone, strict=True), 1):
+            self._sharpen(found, contexts, back, order, without)
+            if back + 1 in kept:
+                answers.append(found.copy())
+        return [*answers, found]
+
+    def _gone(self, contexts: Ints, actual: Ints) -> "list[Without | None]":
+        """What each order loses when each actual token is taken away: it, and what it alone continued."""
+        found: list[Without | None] = []
+        rows = np.flatnonzero(contexts[:, 0] >= 0)
+        for back in range(len(self.orders), 0, -1):
+            order = self.orders[back - 1]
+            packed = _packed_last(contexts[rows], back, self.vocabulary)
+            grams = (packed << _bits(self.vocabulary)) | actual[rows]
+            at = np.searchsorted(order.grams, grams)
+            at = np.minimum(at, len(order.grams) - 1)
+            known = order.grams[at] == grams
+            rows, at = rows[known], at[known]
+            found.append(Without(rows, at))
+            rows = rows[order.counts[at] == 1]  # gone for good: the shorter one loses a continuation
+        return list(reversed(found))
+
+    def _sharpen(
+        self, found: Floats, contexts: Ints, back: int, order: Order, without: "Without | None"
+    ) -> None:
         """Take one order in: kept counts over the total, and the rest by the shorter contexts."""
-        at = np.searchsorted(order.contexts, contexts)
-        known = at < len(order.contexts)
-        known[known] = order.contexts[at[known]] == contexts[known]
+        rows = np.flatnonzero(contexts[:, len(contexts[0]) - back] >= 0)
+        packed = _packed_last(contexts[rows], back, self.vocabulary)
+        at = np.minimum(np.searchsorted(order.contexts, packed), len(order.contexts) - 1)
+        known = order.contexts[at] == packed
         rows, at = rows[known], at[known]
-        found[rows] *= (order.left[at] / order.totals[at])[:, None]
+        total, left = order.totals[at].copy(), order.left[at].copy()
+        place = np.full(len(found), -1)
+        place[rows] = np.arange(len(rows))
+        if without is not None:
+            mine, count = place[without.rows], order.counts[without.grams]
+            total[mine] -= 1
+            left[mine] += order.taken_from(count - 1) - order.taken_from(count)
+        alive = total > 0
+        rows, at, total, left = rows[alive], at[alive], total[alive], left[alive]
+        found[rows] *= (left / total)[:, None]
         sizes = order.first[at + 1] - order.first[at]
-        where = np.repeat(rows, sizes)
-        ends = np.cumsum(sizes)
+        where, ends = np.repeat(rows, sizes), np.cumsum(sizes)
         grams = np.arange(len(where)) + np.repeat(order.first[at] - (ends - sizes), sizes)
-        found[where, order.tokens[grams]] += order.kept[grams] / np.repeat(order.totals[at], sizes)
+        found[where, order.tokens[grams]] += order.kept[grams] / np.repeat(total, sizes)
+        if without is not None:
+            place[:] = -1
+            place[rows] = np.arange(len(rows))
+            mine = place[without.rows]
+            still, mine = without.grams[mine >= 0], mine[mine >= 0]
+            count = order.counts[still]
+            less = (count - 1 - order.taken_from(count - 1)) - order.kept[still]
+            found[rows[mine], order.tokens[still]] += less / total[mine]
 
     def log_likelihoods(self, text: Ints, together: int = 20_000) -> NDArray[np.float64]:
         """Natural log probability of each token of a text given those before: [length]."""
-        parts = []
+        parts, contexts = [], self.contexts(text)
         for first in range(0, len(text), together):
-            back = max(0, first - self.order)
-            piece = text[back : first + together]
-            found = self(piece, first - back)
-            parts.append(np.log(found[np.arange(len(found)), piece[first - back :]].astype(np.float64)))
-        return np.concatenate(parts)
+            found = self.answers(contexts[first : first + together])[-1]
+            parts.append(found[np.arange(len(found)), text[first : first + together]].astype(np.float64))
+        return np.log(np.concatenate(parts))
 
 
 def fit_kneser_ney(text: Sequence[int] | Ints, vocabulary: int, order: int = 7) -> KneserNey:
@@ -114,7 +183,7 @@ def fit_kneser_ney(text: Sequence[int] | Ints, vocabulary: int, order: int = 7) 
     1
     """
     tokens = np.asarray(text, dtype=np.int64)
-    bits = max(1, int(vocabulary - 1).bit_length())
+    bits = _bits(vocabulary)
     if order < 1 or bits * order > 62:
         raise OptionError(f"order {order} with {vocabulary} tokens does not fit; expected 1 to {62 // bits}")
     if len(tokens) < order + 1:
@@ -140,11 +209,24 @@ def fit_kneser_ney(text: Sequence[int] | Ints, vocabulary: int, order: int = 7) 
 
 def _packed(tokens: Ints, length: int, vocabulary: int) -> Ints:
     """Each run of `length` tokens as one number, the last token in the lowest bits: [n - length + 1]."""
-    bits = max(1, int(vocabulary - 1).bit_length())
+    bits = _bits(vocabulary)
     found = np.zeros(max(len(tokens) - length + 1, 0), dtype=np.int64)
     for step in range(length):
         found = (found << bits) | tokens[step : step + len(found)]
     return found
+
+
+def _packed_last(contexts: Ints, back: int, vocabulary: int) -> Ints:
+    """The last `back` tokens of each context as one number: [n]."""
+    bits = _bits(vocabulary)
+    found = np.zeros(len(contexts), dtype=np.int64)
+    for column in range(contexts.shape[1] - back, contexts.shape[1]):
+        found = (found << bits) | contexts[:, column]
+    return found
+
+
+def _bits(vocabulary: int) -> int:
+    return max(1, int(vocabulary - 1).bit_length())
 
 
 def _order(grams: Ints, counts: Floats, bits: int) -> Order:
@@ -152,7 +234,7 @@ def _order(grams: Ints, counts: Floats, bits: int) -> Order:
     contexts = grams >> bits
     starts = np.flatnonzero(np.r_[True, contexts[1:] != contexts[:-1]])
     first = np.r_[starts, len(grams)]
-    return Order(contexts[starts], first, grams & ((1 << bits) - 1), counts, _discounts(counts))
+    return Order(contexts[starts], first, grams & ((1 << bits) - 1), counts, _discounts(counts), bits)
 
 
 def _discounts(counts: Floats) -> Floats:
@@ -172,7 +254,7 @@ def bits_of(known: Sequence[str], unseen: Sequence[str], order: int = 7) -> floa
     places = {sign: place for place, sign in enumerate(sorted({sign for text in known for sign in text}), 2)}
     numbers = [[places.get(sign, 1) for sign in text] + [0] for text in known]
     size = len(places) + 2
-    fits = min(order, 62 // max(1, (size - 1).bit_length()))
+    fits = min(order, 62 // _bits(size))
     model = fit_kneser_ney([0] * fits + [number for text in numbers for number in text], size, fits)
     asked = np.array(
         [0] * fits + [n for text in unseen for n in [*(places.get(sign, 1) for sign in text), 0]]

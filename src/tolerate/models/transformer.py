@@ -110,13 +110,18 @@ class Transformer(LanguageModel):
             stream, kept = block(stream, turn, None if cache is None else cache.layers[place], mask)
             layers.append(kept)
         normed = self.norm(stream)
-        logits = self.head(normed)
+        logits = self._expected(normed, seen, first)
         if self.pointer is not None:
             logits, kept = self.pointer(
                 normed, logits, seen, None if cache is None else cache.layers[-1], mask
             )
             layers.append(kept)
         return logits, Cache(tuple(layers), seen, normed[:, -1])
+
+    def _expected(self, normed: Tensor, seen: Tensor, first: int) -> Tensor:
+        """Logits after each token from `first` on: [n, new, vocabulary]."""
+        logits: Tensor = self.head(normed)
+        return logits
 
     def _embedded(self, seen: Tensor, first: int) -> Tensor:
         """Embeddings of the tokens from `first` on, those of the last two and three tokens added."""

@@ -33,6 +33,7 @@ from tolerate.report.words import (
     percent,
     say,
     say_of,
+    threshold,
 )
 
 Section = dict[str, Any]
@@ -165,7 +166,9 @@ def _map_row(summary: Summary, best: Mapping[str, Any]) -> Section:
         "strategy": name,
         "coverage": percent(best.get("coverage")),
         "share": float(best["coverage"]) if is_number(best.get("coverage")) else 0.0,
-        "threshold": say("scope.all") if best.get("scope") == "all" else both(digits(best.get("threshold"))),
+        "threshold": say("scope.all")
+        if best.get("scope") == "all"
+        else both(threshold(best.get("threshold"))),
         "cost": money(best.get("cost"), unit(summary)),
         "zone": zone,
         "zone_name": say(f"zone.{zone}"),
@@ -198,7 +201,7 @@ CERTIFICATE_FACTS: dict[str, Callable[[Any], str]] = {
     "tolerance": percent,
     "confidence": percent,
     "coverage": percent,
-    "threshold": digits,
+    "threshold": threshold,
     "risk_bound": percent,
     "risk_seen": percent,
     "labels": lambda n: digits(n, 6),

@@ -11,6 +11,8 @@ from typing import Any, Literal, NamedTuple, TypeGuard
 
 from markupsafe import Markup, escape
 
+from tolerate.words import LEAST
+
 Lang = Literal["en", "zh"]
 
 
@@ -98,6 +100,15 @@ def digits(value: Any, significant: int = 3) -> str:
         return f"{value:,.0f}"
     text = f"{value:,.{min(significant - 1 - size, 12)}f}"
     return text.rstrip("0").rstrip(".")
+
+
+def threshold(value: Any) -> str:
+    """The lowest released score; "> 0" where it is the least number above 0.
+
+    >>> threshold(0.8123), threshold(5e-324), threshold(None)
+    ('0.812', '> 0', '–')
+    """
+    return "> 0" if is_number(value) and 0 < value <= LEAST else digits(value)
 
 
 def percent(value: Any, significant: int = 2) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tolerate.stats.threshold import certify as certify
     from tolerate.stats.verification import Verification as Verification
     from tolerate.stats.verification import verify as verify
+    from tolerate.stats.verification import verify_audit as verify_audit
+    from tolerate.stats.verification import verify_watch as verify_watch
 
 _WHERE = {
     "Cascade": "tolerate.stats.cascade",
@@ -23,9 +25,21 @@ _WHERE = {
     "certify": "tolerate.stats.threshold",
     "compare": "tolerate.stats.strategy",
     "verify": "tolerate.stats.verification",
+    "verify_audit": "tolerate.stats.verification",
+    "verify_watch": "tolerate.stats.verification",
 }
 
-__all__ = ["Cascade", "Compared", "Race", "Verification", "certify", "compare", "verify"]
+__all__ = [
+    "Cascade",
+    "Compared",
+    "Race",
+    "Verification",
+    "certify",
+    "compare",
+    "verify",
+    "verify_audit",
+    "verify_watch",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,12 +10,15 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betainc, betaincinv, xlogy
+from scipy.special import betainc, betaincinv, ndtri, xlogy
 
 from tolerate.errors import DataError, OptionError
 from tolerate.records import Floats
 
 Bound = Callable[[Floats, float], float]
+STAKES = 200  # times at which a test with a deadline sets its stake anew
+CAREFUL = 0.8  # of the largest stake that cannot ruin it: one total loss leaves a fifth
+BOLD = 0.9999  # staked where nothing less could still reach the goal, even by gains alone
 PValue = Callable[[Floats, float], float]
 
 
@@ -154,6 +157,42 @@ def betting_p(gains: Floats, cap: float, *, delta: float, variance: float, trust
     stakes = np.sqrt(-2 * np.log(delta) / (len(gains) * _variances(gains, variance, trust)))
     wealth = np.cumsum(np.log1p(-np.minimum(stakes, 0.95 / cap) * gains))
     return float(np.exp(-max(0.0, wealth.max())))
+
+
+def betting_test(
+    gains: Floats, cap: float, win: float, *, delta: float, variance: float, trust: float = 20.0
+) -> bool:
+    """Whether "the mean of these gains is at least 0" is refuted at level delta; no gain exceeds `cap`.
+
+    The gambler of `betting_p`, with a goal and a deadline: he wants 1/delta times his money by the last gain,
+    and stakes what would bring that about most often if the gains were normal (Kulldorff 1993). Far behind
+    he stakes more, close to the goal less, and so loses little against the most powerful test of a fixed number
+    of gains (stakes that aim anew: Voracek 2505.22422). Valid whatever the stakes, since each is fixed
+    before the gains that it is put on; `win` (no gain is below -`win`), `variance` and `trust` change the power only.
+    The order must not depend on the gains.
+    """
+    goal, wealth, total, squares = -float(np.log(delta)), 0.0, 0.0, 0.0  # wealth in logarithms
+    size = max(1, -(-len(gains) // STAKES))
+    for place in range(0, len(gains), size):
+        left, some = len(gains) - place, gains[place : place + size]
+        spread = max(0.0, squares - total * total / max(place, 1))
+        known = (trust * variance + spread) / (trust + place) + 1e-300
+        most = CAREFUL if left * np.log1p(CAREFUL * win / cap) >= goal - wealth else BOLD
+        stake = min(_urge(wealth - goal) / np.sqrt(left * known), most / cap)
+        path = wealth + np.cumsum(np.log1p(-stake * some))
+        if path.max() >= goal:
+            return True
+        wealth = float(path[-1])
+        total, squares = total + float(some.sum()), squares + float((some * some).sum())
+    return False
+
+
+def _urge(behind: float) -> float:
+    """The stake, in deviations of all that is left, of a gambler whose wealth is exp(behind) of his goal."""
+    if behind < -14:
+        return float(np.sqrt(-2 * behind))  # what the next line tends to
+    z = float(ndtri(np.exp(behind)))
+    return float(np.exp(-z * z / 2 - behind) / np.sqrt(2 * np.pi))
 
 
 def _variances(gains: Floats, variance: float, trust: float) -> Floats:

@@ -17,7 +17,7 @@ import tolerate
 from tolerate.errors import DataError
 from tolerate.records import Certificate, Decision, Floats, _Record
 from tolerate.stats.ways import EVERYTHING, SKIP, Way, coverage_of, outcomes
-from tolerate.words import brief, number, percent, say_certificate, say_evidence
+from tolerate.words import brief, lowest, percent, say_certificate, say_evidence
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def brief_of(answer: Certificate | Cascade, lang: str = "en") -> str:
 
 
 def _tier_brief(tier: Tier) -> str:
-    where = "" if tier.threshold is None else f">= {number(tier.threshold)} "
+    where = "" if tier.threshold is None else f"{lowest(tier.threshold, sign=True)} "
     return f"{where}({percent(tier.released)})"
 
 
@@ -133,10 +133,8 @@ def _tier_words(tier: Tier, zh: bool) -> str:
         return "不调用" if zh else "not asked"
     if tier.rule == "all":
         return f"放行到达的全部内容，占 {share}" if zh else f"releases all that reaches it, {share} of items"
-    edge = number(tier.threshold or 0.0)
-    return (
-        f"分数不低于 {edge} 时放行，占 {share}" if zh else f"releases from score {edge} on, {share} of items"
-    )
+    edge = lowest(tier.threshold or 0.0, "zh" if zh else "en")
+    return f"分数{edge} 时放行，占 {share}" if zh else f"releases a score of {edge}, {share} of items"
 
 
 def _releases(tier: Tier, score: float | None) -> bool:
@@ -172,7 +170,7 @@ def promise(
         risk_bound=None if thresholds is None else tolerance,
         risk_seen=_mean(losses, way.weights[released]),
         labels=len(way),
-        clusters=len(np.unique(way.units)),
+        clusters=int(np.count_nonzero(np.bincount(way.units))),
         released=int(released.sum()),
         method=method,
         assumptions=tuple(assumptions),

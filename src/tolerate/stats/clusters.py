@@ -5,13 +5,19 @@ promises in up to 27% of cluster resamples of real data. The sampling unit is th
 evidence the sum of its released items' (loss - tolerance): the risk E[sum of losses] / E[number
 released] is above the tolerance exactly if the mean of that sum is above 0.
 
-Thresholds must not depend on the clusters that test them. A random part of the clusters (or an
-earlier labelled set) fixes the thresholds and the start; the other clusters walk. Valid for any number,
-size and dependence inside clusters, if none to come is larger than the largest seen or stated: one
-cluster of a thousand bad items would outweigh all that was seen.
+Two ways share the level, and the one that releases more is taken:
+
+- **Totals.** A random part of the clusters fixes thresholds and start; the others are tested by betting on their
+  sums. Thresholds must not depend on the clusters that test them. Good where items of a cluster differ.
+- **One a cluster.** One item of each cluster is picked by lot, and kept with a chance in proportion to the
+  cluster's size. The picks are independent draws from all items, so the exact walk for rows applies as it is and
+  needs no part put aside. Good where a cluster stands or falls as one, and for few clusters. 0/1 losses only.
+
+Valid for any number, size and dependence inside clusters, if none to come is larger than the largest seen or
+stated: one cluster of a thousand bad items would outweigh all that was seen.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +27,14 @@ from tolerate.records import Floats
 from tolerate.stats.prefixes import EVERYTHING_SHARE, Found, Tolerances
 from tolerate.stats.ranked import EVERYTHING
 from tolerate.stats.samples import Sample
-from tolerate.stats.totals import EVERY_ROW, Totals, totals
+from tolerate.stats.tally import CountEvidence, Rows
+from tolerate.stats.totals import EVERY_ROW, Totals, largest_of, totals
 from tolerate.stats.walk import walk
 
 DESIGN = 0.2  # share of the clusters that fixes thresholds and start; the rest tests
 STEPS = 40  # thresholds of the walk, at even shares of the design part
+ONE_SHARE = 0.4  # of the level, for one item a cluster; the totals have the rest
+ONE = "exact binomial tests of one item a cluster, drawn by lot, fixed sequence (LTT, arXiv 2110.01052)"
 METHOD = "betting tests (arXiv 2010.09686) of cluster totals, fixed sequence (LTT, arXiv 2110.01052)"
 
 
@@ -39,6 +48,52 @@ class Design:
 
 
 def walk_clusters(
+    given: Sample, tolerances: Tolerances, delta: float, rng: np.random.Generator, largest: float | None
+) -> Found:
+    """The larger of what the totals prove and what one item a cluster proves; they share the level."""
+    if not given.binary:
+        return walk_totals(given, tolerances, delta, rng, largest)
+    one = walk_picks(given, tolerances, delta * ONE_SHARE, rng, largest)
+    found = walk_totals(given, tolerances, delta * (1 - ONE_SHARE), rng, largest)
+    return one if _share(given, one) > _share(given, found) else found
+
+
+def walk_picks(
+    given: Sample, tolerances: Tolerances, delta: float, rng: np.random.Generator, largest: float | None
+) -> Found:
+    """Exact tests of one item a cluster: independent draws from all items, each as likely as its weight."""
+    rows = picks(given, rng, largest)
+    if not len(rows):
+        return Found("nothing", None, ONE)
+    alone = replace(given.part(rows), clusters=None, weights=None)
+    return replace(CountEvidence(Rows(alone)).find(tolerances, delta), method=ONE)
+
+
+def picks(given: Sample, rng: np.random.Generator, largest: float | None) -> NDArray[np.int64]:
+    """Rows of at most one item a cluster.
+
+    A cluster is kept with chance (its weight / the largest weight a cluster can have), an item of it picked with chance
+    (its weight / the cluster's). So each item of the population is picked with one chance per unit of weight.
+    """
+    assert given.clusters is not None
+    weights = np.ones(len(given)) if given.weights is None else given.weights
+    order = np.argsort(given.clusters, kind="stable")
+    ends = np.cumsum(weights[order])
+    sizes = np.bincount(given.clusters, weights=weights)
+    first = np.concatenate([[0.0], np.cumsum(sizes)[:-1]])
+    lot = first + rng.random(len(sizes)) * largest_of(given, largest)
+    kept = lot < first + sizes
+    return order[np.minimum(np.searchsorted(ends, lot[kept], side="right"), len(order) - 1)]
+
+
+def _share(given: Sample, found: Found) -> float:
+    """How much of the sample is released."""
+    if found.edge is None or given.scores is None:
+        return float(found.scope == "all")
+    return float(np.mean(given.scores > found.edge))
+
+
+def walk_totals(
     given: Sample, tolerances: Tolerances, delta: float, rng: np.random.Generator, largest: float | None
 ) -> Found:
     """Betting tests of cluster totals: everything first, then thresholds from the start on."""

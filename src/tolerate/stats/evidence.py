@@ -192,7 +192,7 @@ class RowEvidence:
         low, high = 0.0, 1.0
         for _ in range(24):
             middle = (low + high) / 2
-            rejected = units.p(name, EVERY_ROW, middle, delta) <= delta
+            rejected = units.refuted(name, EVERY_ROW, middle, delta)
             low, high = (low, middle) if rejected else (middle, high)
         return high
 

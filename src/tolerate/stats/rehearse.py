@@ -137,10 +137,10 @@ def rehearsed(
     seen: by stake, what is foreseen of every rule at that share of the level.
     """
     dice = Dice(ways, scales, rng)
-    plans = [
-        _tickets(dice, found, stake, tolerance, level, review) for stake, found in seen.items() if stake < 1
-    ]
-    plans.append(_walk(dice, front(seen[1.0], review), tolerance, level, review))
+    plans = [_walk(dice, front(seen[1.0], review), tolerance, level, review)]
+    for stake, found in seen.items():
+        if stake < 1:
+            plans.append(_tickets(dice, found, stake, tolerance, level, review))
     return max(plans, key=lambda plan: plan[0])[1]
 
 
@@ -192,7 +192,7 @@ class Dice:
 
     def __init__(self, ways: list[Way], scales: Floats, rng: np.random.Generator) -> None:
         self.ways = ways
-        self.units = np.unique(np.concatenate([way.units for way in ways]))
+        self.units = np.flatnonzero(np.bincount(np.concatenate([way.units for way in ways])))
         weights = rng.standard_gamma(1.0, (WORLDS, len(self.units)), np.float32)
         scale = float(np.median(scales))
         self.drawn = rng.poisson(weights * np.float32(scale)).astype(np.float32)

@@ -81,7 +81,7 @@ def sample(
     if table is not None:
         if any(given is not None for given in (scores, clusters, slices, weights)):
             raise OptionError("the table has its own columns; leave out scores, clusters, slices and weights")
-        losses, scores, clusters = table.losses, table.scores, table.clusters
+        losses, scores, clusters = table.losses_by_name, table.scores, table.clusters
         slices, weights = table.slices, table.weights
     checked = _checked(losses, scores, clusters, slices, weights)
     if table is None:

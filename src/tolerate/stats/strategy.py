@@ -93,7 +93,7 @@ def compare(
     planned = items is not None and (len(tables) > FEW or bool(chains))
     if chains and items is None:
         raise OptionError(
-            "cascades need to know which rows show the same item; give items=, or losses= as columns"
+            "cascades need to know which rows show the same item; give items= (--item), or losses= as columns"
         )
     roads = 2 if planned else 1
     found = {
@@ -236,10 +236,16 @@ def _known(tables: Mapping[str, Table], items: Mapping[str, ArrayLike]) -> dict[
 
 
 def _checked_nesting(items: NDArray[np.int64], units: NDArray[np.int64]) -> None:
-    if len(np.unique(np.stack([items, units]), axis=1).T) > len(np.unique(items)):
+    last = np.empty(int(items.max()) + 1, np.int64)
+    last[items] = units
+    if (last[items] != units).any():
         raise DataError(
             "an item is in different clusters in different strategies; expected codes common to all tables"
         )
+
+
+def _once(codes: NDArray[np.int64]) -> bool:
+    return int(np.bincount(codes).max()) == 1
 
 
 def _way(name: str, rows: Rows, cost: float) -> Way:
@@ -252,7 +258,7 @@ def _way(name: str, rows: Rows, cost: float) -> Way:
         units=rows.units,
         weights=np.ones(len(sample)) if sample.weights is None else sample.weights,
         costs=np.array([cost]),
-        plain=sample.binary and sample.weights is None and len(np.unique(rows.units)) == len(sample),
+        plain=sample.binary and sample.weights is None and _once(rows.units),
         scored=sample.scores is not None,
     )
 
@@ -286,11 +292,11 @@ def _chain(chain: tuple[str, ...], known: Mapping[str, Rows], prices: Mapping[st
 
 def _places(name: str, rows: Rows, chain: tuple[str, ...], known: Mapping[str, Rows]) -> NDArray[np.int64]:
     """Where a tier's rows of the items common to all tiers are, in the order of the items."""
-    if len(np.unique(rows.items)) < len(rows.items):
+    if not _once(rows.items):
         raise DataError(f'"{name}" has several rows of one item; a cascade needs one row an item and tier')
-    common = rows.items
-    for other in chain:
-        common = np.intersect1d(common, known[other].items)
+    most = 1 + max(int(known[other].items.max()) for other in chain)
+    shown = [np.bincount(known[other].items, minlength=most) > 0 for other in chain]
+    common = np.flatnonzero(np.logical_and.reduce(shown))
     if not len(common):
         raise DataError(
             f"the tiers of {BETWEEN.join(chain)} have no item in common; nothing can be said of the cascade"

@@ -2,7 +2,7 @@
 
 A `Source` answers three questions about its rows with whole numbers: how many lie in which cell of scores
 (`look`), how many rows and errors each slice has above an edge (`by_slice`), and the same for a part of
-the slices (`only`, `without`). `Rows` answers from memory, `tolerate.parts` from many files, by several
+the slices (`only`, `without`). `Rows` answers from memory, `tolerate.partition` from many files, by several
 workers or machines. The numbers are the same to the last digit, and so is the certificate.
 """
 

@@ -191,8 +191,9 @@ def _sha256(given: Sample | Source) -> str | None:
 def _assumptions(given: Sample | Source, options: Mapping[str, Any]) -> tuple[str, ...]:
     """What the promise rests on, in words."""
     said = [sentence("same")]
-    if not given.named_clusters:
-        said.append(sentence("rows"))
+    alone = not isinstance(given, Sample) or given.clusters is None
+    if alone:
+        said.append(sentence("alone" if given.named_clusters else "rows"))
     if isinstance(given, Sample) and given.clusters is not None:
         said.append(sentence("clusters"))
         said.append(sentence("largest", size=number(largest_of(given, options["largest_cluster"]))))

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate.records import Floats
-from tolerate.stats.bounds import betting_p
+from tolerate.stats.bounds import betting_test
 from tolerate.stats.ranked import Scores, bottomed
 from tolerate.stats.samples import Sample, codes
 
 EVERY_ROW = np.nan  # the edge of the rule that releases all, rows without a score included
-TRUST = 10.0  # observations that a variance foreseen from other units is worth
 
 
 @dataclass(frozen=True)
@@ -56,16 +55,14 @@ class Totals:
         sums: Floats = np.bincount(unit, weights=worth, minlength=self.units).astype(np.float64)
         return sums[np.bincount(unit, minlength=self.units) > 0]
 
-    def p(
+    def refuted(
         self, name: str, edge: float, tolerance: float, delta: float, variance: float | None = None
-    ) -> float:
-        """P-value for "the risk above this edge exceeds the tolerance"."""
+    ) -> bool:
+        """Whether "the risk above this edge exceeds the tolerance" is refuted at level delta."""
         gains = self.gains(name, edge, tolerance)
-        cap = self.largest * (1 - tolerance)
-        guess = tolerance / 2 * self.largest * float(self.weights.sum()) / max(1, self.units)
-        if variance is None:
-            return betting_p(gains, cap, delta=delta, variance=guess)
-        return betting_p(gains, cap, delta=delta, variance=variance, trust=TRUST)
+        win, cap = self.largest * tolerance, self.largest * (1 - tolerance)
+        guess = win / 2 * float(self.weights.sum()) / max(1, self.units) if variance is None else variance
+        return betting_test(gains, cap, win, delta=delta, variance=guess)
 
     def safe(
         self,
@@ -76,7 +73,7 @@ class Totals:
     ) -> bool:
         """Whether every loss's test passes at this edge, each at the full level."""
         guess = variances or {}
-        return all(self.p(name, edge, t, delta, guess.get(name)) <= delta for name, t in tolerances.items())
+        return all(self.refuted(name, edge, t, delta, guess.get(name)) for name, t in tolerances.items())
 
 
 def totals(given: Sample, rng: np.random.Generator, largest: float | None) -> Totals:

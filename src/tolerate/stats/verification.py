@@ -2,17 +2,22 @@
 
 A certificate is a claim by someone; its table is the evidence. `verify` runs the named method again with
 the options written in the certificate and says what differs: the data, a number, or the promise itself.
+The evidence of an audit is its record of readings (`verify_audit`), that of a watch the losses reviewed
+(`verify_watch`).
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tolerate.errors import OptionError, TolerateError
 from tolerate.records import Certificate, Table
 from tolerate.stats.samples import Sample
+from tolerate.stats.tally import Source
 from tolerate.stats.threshold import certify_sample
 
 COMPARED = (
@@ -46,8 +51,8 @@ class Verification:
         return "the certificate does not hold: " + "; ".join(self.reasons)
 
 
-def verify(certificate: Certificate, table: Table) -> Verification:
-    """Recompute a certificate from its table.
+def verify(certificate: Certificate, table: Table | Source) -> Verification:
+    """Recompute a certificate from its table, or from a source that answers by counts (`tolerate.parts`).
 
     It holds if the table is the one it names (SHA-256) and every figure comes out the same; numbers
     may differ by a relative 1e-9. The advice, the date and the version are no part of the promise.
@@ -60,15 +65,105 @@ def verify(certificate: Certificate, table: Table) -> Verification:
     reasons = _inner(certificate) + _data(certificate, table)
     try:
         again = _again(certificate, table)
-    except (TolerateError, KeyError, TypeError) as error:
+    except (TolerateError, KeyError, TypeError, ValueError, AttributeError) as error:
         return Verification(False, (*reasons, f"it cannot be recomputed: {error}"))
     reasons += _different(certificate, again)
     return Verification(not reasons, tuple(reasons), again)
 
 
+def verify_audit(
+    certificate: Certificate,
+    record: Mapping[str, Any],
+    *,
+    scores: ArrayLike | None = None,
+    flagged: ArrayLike | None = None,
+) -> Verification:
+    """Recompute the certificate of an audit from the record of its readings (`to_json`).
+
+    The order of labelling is drawn again from the seed, and every reading is replayed in it: a reading left
+    out, added or out of order is found. scores, flagged: those that the audit was opened with.
+
+    >>> from tolerate.stats.audit import Audit
+    >>> audit = Audit(items=200, tolerance=0.05, seed=3)
+    >>> while audit.open:
+    ...     audit.record(audit.next(), loss=0)
+    >>> verify_audit(audit.certificate, audit.to_json()).holds
+    True
+    """
+    reasons = _inner(certificate)
+    try:
+        again = _audited(certificate, record, scores, flagged)
+    except (TolerateError, KeyError, TypeError, ValueError) as error:
+        return Verification(False, (*reasons, f"it cannot be recomputed: {error}"))
+    reasons += _different(certificate, again)
+    for name in ("tolerance", "confidence", "options", "losses_by"):
+        said, is_now = getattr(certificate, name), getattr(again, name)
+        if not _same(said, is_now):
+            reasons.append(f"{name} is {_shown(is_now)}, the certificate says {_shown(said)}")
+    return Verification(not reasons, tuple(reasons), again)
+
+
+def _audited(
+    certificate: Certificate,
+    record: Mapping[str, Any],
+    scores: ArrayLike | None,
+    flagged: ArrayLike | None,
+) -> Certificate:
+    if certificate.options.get("kind") == "judged audit":
+        from tolerate.stats.assisted import JudgedAudit
+
+        if flagged is None:
+            raise OptionError("a judge helped in this audit; give flagged=, the items that it flagged")
+        return JudgedAudit.from_json(record, flagged).certificate
+    from tolerate.stats.audit import Audit
+
+    return Audit.from_json(record, scores).certificate
+
+
+def verify_watch(
+    record: Mapping[str, Any],
+    losses: ArrayLike,
+    weights: ArrayLike | None = None,
+    slices: Sequence[str] | None = None,
+) -> Verification:
+    """Whether a watch (`to_json`), its alarms included, is what these reviewed losses make of it, in their order.
+
+    >>> from tolerate.stats.watch import Watch
+    >>> watch = Watch(tolerance=0.02)
+    >>> watch.update_many([0.0, 0.0, 0.0, 1.0] * 25)
+    >>> verify_watch(watch.to_json(), [0.0, 0.0, 0.0, 1.0] * 25).holds
+    True
+    """
+    from tolerate.stats.watch import Watch
+
+    try:
+        watch = Watch.from_json(record)
+        options = {
+            key: record[key] for key in ("tolerance", "confidence", "slices", "run_length", "max_weight")
+        }
+        again = Watch(watch.certificate, **options)
+        again.update_many(losses, weights, slices)
+    except (TolerateError, KeyError, TypeError, ValueError) as error:
+        return Verification(False, (f"it cannot be replayed: {error}",))
+    reasons = []
+    for said, is_now in zip(record["lines"], again.to_json()["lines"], strict=True):
+        where = f' of "{is_now["name"]}"' if is_now["name"] else ""
+        reasons += [
+            f"{name}{where} is {_shown(is_now[name])}, the watch says {_shown(said.get(name))}"
+            for name in is_now
+            if not _same(said.get(name), is_now[name])
+        ]
+    return Verification(not reasons, tuple(reasons))
+
+
 def _inner(certificate: Certificate) -> list[str]:
     """Contradictions that need no table."""
     found = []
+    if certificate.risks:
+        first = {name: getattr(certificate, name) for name in ("tolerance", "risk_bound", "risk_seen")}
+        for name, value in first.items():
+            if not _same(certificate.risks[0].get(name), value):
+                found.append(f"its {name} {_shown(value)} is not that of its first loss")
     if certificate.risk_bound is not None and certificate.risk_bound > certificate.tolerance:
         found.append(
             f"its risk bound {certificate.risk_bound:g} is above its own tolerance {certificate.tolerance:g}"
@@ -80,7 +175,7 @@ def _inner(certificate: Certificate) -> list[str]:
     return found
 
 
-def _data(certificate: Certificate, table: Table) -> list[str]:
+def _data(certificate: Certificate, table: Table | Source) -> list[str]:
     """Whether this is the table the certificate was made from."""
     if certificate.data_sha256 is None or table.sha256 is None:
         return []
@@ -92,21 +187,33 @@ def _data(certificate: Certificate, table: Table) -> list[str]:
     ]
 
 
-def _again(certificate: Certificate, table: Table) -> Certificate:
+def _again(certificate: Certificate, table: Table | Source) -> Certificate:
     """The certificate that the same options give today."""
     if {"compare", "race"} & set(certificate.options):
         raise OptionError(
             "it was proven together with other strategies, which one table does not show; "
             "call compare again with the options written in it"
         )
-    given = Sample.of_table(table)
+    given = Sample.of_table(table) if isinstance(table, Table) else table
     return certify_sample(
         given,
-        {next(iter(given.losses)): certificate.tolerance},
+        _tolerances(certificate, list(given.losses)),
         certificate.confidence,
         dict(certificate.options),
         certificate.losses_by,
     )
+
+
+def _tolerances(certificate: Certificate, losses: list[str]) -> dict[str, float]:
+    """The tolerance of each loss, in the order of the certificate."""
+    if not certificate.risks:
+        if len(losses) > 1:
+            raise OptionError(f"it is about one loss, the table holds {len(losses)}: {', '.join(losses)}")
+        return {losses[0]: certificate.tolerance}
+    limits = {str(risk["name"]): float(risk["tolerance"]) for risk in certificate.risks}
+    if set(limits) != set(losses):
+        raise OptionError(f"it is about the losses {', '.join(limits)}, the table holds {', '.join(losses)}")
+    return limits
 
 
 def _different(certificate: Certificate, again: Certificate) -> list[str]:

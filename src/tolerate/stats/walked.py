@@ -84,7 +84,7 @@ def walk_ways(
 
 
 def _p(way: Way, rule: Rule, split: Split, tolerance: float, level: float, largest: float | None) -> float:
-    cap = way.largest if largest is None else max(largest, way.largest)
+    cap = 1.0 if way.plain else max(largest or 0.0, way.largest)
     return p_value(way.part(split.test(way)), rule.thresholds, split.ranks, tolerance, level, cap)
 
 

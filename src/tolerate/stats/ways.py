@@ -55,7 +55,7 @@ class Way:
     @property
     def largest(self) -> float:
         """The largest total weight of a unit."""
-        return float(np.bincount(np.unique(self.units, return_inverse=True)[1].ravel(), self.weights).max())
+        return float(np.bincount(self.units, self.weights).max())
 
 
 class Rule(NamedTuple):

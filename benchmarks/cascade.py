@@ -1,0 +1,147 @@
+"""Cascades on real answers: cost of an item and broken promises, ours beside Bonferroni over a grid and LOTUS's bound.
+
+    python -m benchmarks.cascade [--runs 100] [--items 2000]
+
+Each set is the population; its items are drawn with replacement (they are the clusters: one answer a model and item). A
+promise is broken when the risk of what the chosen rule releases from the whole set is above the tolerance.
+The cost of the chosen rule is that on the whole set, too. The dear model costs 20, the cheap one 1, a person 100.
+The grid's thresholds are quantiles of the whole set, known beforehand. Peers are written anew from their papers.
+"""
+
+import argparse
+import csv
+import gzip
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from scipy.special import ndtri
+
+from tolerate.stats import Cascade, compare
+from tolerate.stats.bounds import binomial_p
+from tolerate.stats.ways import EVERYTHING, SKIP, Way, cost_of, grid, outcomes
+
+Array = np.ndarray
+Rule = tuple[float, ...]
+CONFIDENCE, REVIEW = 0.95, 100.0
+COSTS = (1.0, 20.0)
+SETS = {  # file: score column, cheap and dear model, tolerances
+    "exam_mmlu": ("score_qlen", "mixtral", "gpt4", (0.2, 0.25, 0.3)),
+    "maths_gsm8k": ("score_agree", "6b_verification", "175b_verification", (0.2, 0.3, 0.4)),
+    "medical_thoughtsource": ("score_agree", "flan-T5-xxl", "gpt-4", (0.2, 0.25, 0.3)),
+}
+
+
+def load(path: Path, score: str, models: tuple[str, str]) -> Way:
+    """The items that both models have answered, the first answer of each."""
+    answers: dict[str, dict[str, tuple[float, float]]] = {}
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            value = float(row[score]) if row[score] else np.nan
+            answers.setdefault(row["group_id"], {}).setdefault(row["model"], (float(row["error"]), value))
+    both = [found for found in answers.values() if all(model in found for model in models)]
+    losses, scores = (np.array([[found[m][i] for m in models] for found in both]) for i in (0, 1))
+    n = len(both)
+    scores = np.where(np.isnan(scores), -np.inf, scores)
+    return Way("", scores, losses, np.arange(n), np.ones(n), np.array(COSTS), True)
+
+
+def ours(whole: Way, rows: Array, tolerance: float, seed: int, chain: bool = True) -> Rule | None:
+    part = whole.part(rows)
+    names = ("cheap", "dear")
+    found = compare(
+        losses=dict(zip(names, part.losses.T, strict=True)),
+        scores=dict(zip(names, part.scores.T, strict=True)),
+        costs=dict(zip(names, COSTS, strict=True)),
+        cascades=[names] if chain else [],
+        tolerance=tolerance,
+        confidence=CONFIDENCE,
+        review=REVIEW,
+        seed=seed,
+    )[0]
+    answer = found.certificate
+    if not answer.proven:
+        return None
+    if isinstance(answer, Cascade):
+        known = {"all": EVERYTHING, "skipped": SKIP}
+        return tuple(known.get(tier.rule, tier.threshold) for tier in answer.tiers)  # type: ignore[misc]
+    own = EVERYTHING if answer.threshold is None else answer.threshold
+    return (own, SKIP) if found.name == "cheap" else (SKIP, own)
+
+
+def alone(whole: Way, rows: Array, tolerance: float, seed: int) -> Rule | None:
+    return ours(whole, rows, tolerance, seed, chain=False)
+
+
+def over_grid(passes: Callable[[Array, float, int], bool]) -> Callable[[Way, Array, float, int], Rule | None]:
+    """The cheapest cascade of the grid that passes."""
+
+    def method(whole: Way, rows: Array, tolerance: float, seed: int) -> Rule | None:
+        rules, part = grid(whole, 12), whole.part(rows)
+        best, chosen = REVIEW, None
+        for rule in rules:
+            done = outcomes(part, rule)
+            cost = cost_of(part, rule, done.tier, REVIEW)
+            if cost < best and len(done.losses) and passes(done.losses, tolerance, len(rules)):
+                best, chosen = cost, rule
+        return chosen
+
+    return method
+
+
+def bonferroni(losses: Array, tolerance: float, rules: int) -> bool:
+    return float(binomial_p(losses.sum(), len(losses), tolerance)) <= (1 - CONFIDENCE) / rules
+
+
+def lotus(losses: Array, tolerance: float, rules: int) -> bool:
+    """Invalid: a normal bound with the sample's deviation, no correction for the search."""
+    return bool(losses.mean() + ndtri(CONFIDENCE) * losses.std() / np.sqrt(len(losses)) <= tolerance)
+
+
+METHODS = {
+    "best single model, threshold (ours)": alone,
+    "cascade, Bonferroni over a grid": over_grid(bonferroni),
+    "cascade (ours)": ours,
+    "cascade, LOTUS's bound (invalid)": over_grid(lotus),
+}
+
+
+def table(folder: Path, runs: int, items: int) -> None:
+    for name, (score, cheap, dear, tolerances) in SETS.items():
+        whole = load(folder / "labelled" / f"{name}.csv.gz", score, (cheap, dear))
+        wrong = whole.losses.mean(axis=0)
+        print(f"\n{name}: {len(whole):,} items; {cheap} {wrong[0]:.3f} wrong, {dear} {wrong[1]:.3f}")
+        for tolerance in tolerances:
+            for method, find in METHODS.items():
+                costs, broken = [], 0
+                for run in range(runs):
+                    rows = np.random.default_rng([run, items]).integers(0, len(whole), min(items, len(whole)))
+                    rule = find(whole, rows, tolerance, run)
+                    if rule is None:
+                        costs.append(REVIEW)
+                        continue
+                    done = outcomes(whole, rule)
+                    costs.append(cost_of(whole, rule, done.tier, REVIEW))
+                    broken += bool(len(done.losses) and done.losses.mean() > tolerance)
+                error = np.std(costs) / np.sqrt(runs)
+                mean = f"cost {np.mean(costs):6.2f} +- {error:4.2f}"
+                print(f"  {tolerance:4.2f}  {method:38} {mean}  broken {broken / runs:.3f}", flush=True)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--runs", type=int, default=100)
+    options.add_argument("--items", type=int, default=2000)
+    chosen = options.parse_args()
+    shared = Path(os.environ.get("TOLERATE_SHARED", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    if not (shared / "labelled").is_dir():
+        print(f"no folder {shared / 'labelled'}; set TOLERATE_SHARED")
+        return
+    table(shared, chosen.runs, chosen.items)
+
+
+if __name__ == "__main__":
+    main()

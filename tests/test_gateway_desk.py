@@ -1,0 +1,360 @@
+"""The desk: who may do what, that hostile text stays text, and the whole flow by keyboard in a browser."""
+
+import json
+import re
+import shutil
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.service_fakes import Served, Upstream, served, upstream
+from tests.test_gateway import service_of
+from tolerate.gateway.desk.admin import cell, parse
+from tolerate.gateway.desk.render import visible
+from tolerate.gateway.desk.words import WORDS
+from tolerate.gateway.settings import Grade
+from tolerate.gateway.wire import Refused
+from tolerate.store import people, promises, queue
+
+HOSTILE = '<script>alert(1)</script><img src="http://evil.example/x" onerror=alert(1)> \u202eevil\u200b {{7*7}} [x](http://evil.example)'
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[Upstream]:
+    with upstream() as fake:
+        yield fake
+
+
+@pytest.fixture
+def desk(model: Upstream, tmp_path: Path) -> Iterator[Served]:
+    service = service_of(model.url, str(tmp_path / "t.db"), tmp_path, share=1.0, guide="Be strict.")
+    with served(service) as running:
+        yield running
+
+
+class Browser:
+    """Someone at the desk, without a browser: cookies and the token of the last page."""
+
+    def __init__(self, desk: Served, name: str = "owner", password: str = "") -> None:
+        self.desk, self.cookie, self.csrf = desk, "", ""
+        status, headers, _ = self.post("login", {"name": name, "password": password or desk.password})
+        self.status = status
+        self.cookie = (headers["set-cookie"] or "").split(";")[0]
+        self.cookie_flags = headers["set-cookie"] or ""
+
+    def get(self, path: str, **headers: str):
+        status, head, body = self.desk.ask("GET", f"/desk/{path}", key=None, cookie=self.cookie, **headers)
+        found = re.search(r'name="csrf" value="([^"]+)"', body) if isinstance(body, str) else None
+        self.csrf = found[1] if found else self.csrf
+        return status, head, body
+
+    def post(self, path: str, form: dict[str, str], **headers: str):
+        data = urllib.parse.urlencode({"csrf": self.csrf, **form}).encode()
+        given = {"origin": self.desk.url, "cookie": self.cookie, **headers}
+        return self.desk.ask("POST", f"/desk/{path}", data, key=None, **given)
+
+
+def with_role(desk: Served, role: str) -> Browser:
+    desk.write(people.add_user, role, f"password of {role}", role, "owner", time.time())
+    browser = Browser(desk, role, f"password of {role}")
+    browser.get("me")
+    return browser
+
+
+def field(page: str, name: str) -> str:
+    return re.search(rf'name="{name}" value="([^"]*)"', page)[1]
+
+
+# Safety
+
+
+def test_headers_cookies_and_a_policy_on_every_page(desk: Served) -> None:
+    browser = Browser(desk)
+    assert {"HttpOnly", "SameSite=Strict"} <= {part.strip() for part in browser.cookie_flags.split(";")}
+    for path in ("", "review", "watch/support", "people", "labels", "me", "nothing"):
+        _, headers, body = browser.get(path)
+        policy = headers["content-security-policy"]
+        assert (
+            "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
+        )
+        assert headers["x-content-type-options"] == "nosniff" and "Traceback" not in body
+        assert (
+            not re.search(r'(src|href)="(https?:)?//', body) and "style=" not in body and len(body) < 250_000
+        )
+
+
+def test_nobody_gets_in_without_a_password(desk: Served) -> None:
+    assert Browser(desk, password="wrong").status == 401
+    for path in ("", "review", "watch/support", "people", "labels.csv?job=support"):
+        status, headers, _ = desk.ask("GET", f"/desk/{path}", key=None)
+        assert status == 303 and headers["location"] == "/desk/login"
+
+
+def test_logins_are_limited(desk: Served) -> None:
+    statuses = [Browser(desk, "eve", "wrong").status for _ in range(10)]
+    assert statuses[0] == 401 and statuses[-1] == 429
+
+
+def test_forms_need_their_token_their_origin_and_our_name(desk: Served) -> None:
+    browser = Browser(desk)
+    browser.get("")
+    assert browser.post("lang", {"csrf": "guess"})[0] == 403
+    assert browser.post("lang", {}, origin="http://evil.example")[0] == 403
+    assert browser.post("lang", {}, origin="null")[0] == 403
+    assert browser.post("lang", {}, sec_fetch_site="cross-site")[0] == 403
+    assert browser.get("", host="evil.example")[0] == 421
+    assert browser.post("lang", {})[0] == 303
+
+
+def test_a_session_ends(desk: Served) -> None:
+    browser = Browser(desk)
+    browser.get("")
+    assert browser.post("logout", {})[0] == 303
+    assert browser.get("")[0] == 303
+
+
+@pytest.mark.parametrize(
+    ("role", "allowed"),
+    [
+        ("reviewer", {"", "review", "me"}),
+        ("auditor", {"", "me", "watch/support", "labels", "labels.csv?job=support"}),
+        ("engineer", {"", "me", "review", "adjudicate", "watch/support", "labels", "labels.csv?job=support"}),
+    ],
+)
+def test_roles(desk: Served, role: str, allowed: set[str]) -> None:
+    browser = with_role(desk, role)
+    pages = ("", "me", "review", "adjudicate", "watch/support", "labels", "labels.csv?job=support", "people")
+    assert {page for page in pages if browser.get(page)[0] == 200} == allowed
+    assert (browser.post("withdraw/support", {"why": "x"})[0] == 303) == (role == "engineer")
+    assert browser.post("add-user", {"name": "eve", "role": "owner"})[0] == 403
+
+
+def test_what_a_model_wrote_is_shown_as_text(desk: Served) -> None:
+    desk.chat({"say": HOSTILE, "score": 0.1})
+    _, _, page = Browser(desk).get("review")
+    assert "<script>alert" not in page and "<img src" not in page and "&lt;script&gt;alert(1)" in page
+    assert "\u202e" not in page and "\u200b" not in page and "U+202E" in page and "U+200B" in page
+    assert "{{7*7}}" in page
+
+
+@pytest.mark.parametrize(
+    "sign", ["\x00", "\x1b", "\u00a0", "\u200d", "\u2066", "\ufeff", "\U000e0041", "\u2028", "\ue000"]
+)
+def test_hidden_characters_are_named(sign: str) -> None:
+    assert f"U+{ord(sign):04X}" in visible(f"a{sign}b") and sign not in visible(sign)
+
+
+def test_words_in_both_languages_have_the_same_places() -> None:
+    for key, (english, chinese) in WORDS.items():
+        assert re.findall(r"{(\w+)", english) == re.findall(r"{(\w+)", chinese) or sorted(
+            re.findall(r"{(\w+)", english)
+        ) == sorted(re.findall(r"{(\w+)", chinese)), key
+
+
+# The flow
+
+
+def judge(browser: Browser, grade: str, **more: str):
+    _, _, page = browser.get("review")
+    names = ("slot", "nonce", "back", "only")
+    form = {name: field(page, name) for name in names}
+    return form, browser.post("verdict", {**form, "grade": grade, **more})
+
+
+def test_verdicts_undo_skip_and_drafts(desk: Served) -> None:
+    for n in range(4):
+        desk.chat({"say": f"answer {n}", "score": 0.1})
+    browser = Browser(desk)
+    first, (status, headers, _) = judge(browser, "w", note="no")
+    assert status == 303 and headers["location"] == "/desk/review"
+    assert browser.post("verdict", {**first, "grade": "w"})[0] == 303  # the same press again changes nothing
+    assert browser.post("undo", {"back": "review"})[0] == 303
+    _, _, page = browser.get("review")
+    assert field(page, "slot") == first["slot"]
+    assert browser.post("draft", {"slot": first["slot"], "note": "half a <note>"})[2] == {"saved": True}
+    assert "half a &lt;note&gt;" in browser.get("review")[2]
+    browser.post("skip", {"slot": first["slot"], "back": "review"})
+    assert field(browser.get("review")[2], "slot") != first["slot"]
+    assert judge(browser, "x")[1][0] == 400
+    seen = {judge(browser, "f")[0]["slot"] for _ in range(4)}
+    assert len(seen) == 4
+    assert "Nothing waits" in browser.get("review")[2]
+    desk.thread.do(desk.running.settle())
+    assert (
+        browser.get("labels.csv?job=support")[2].count("owner: Fine") == 3
+    )  # the fourth can still be taken back
+
+
+def test_a_graded_scale_blind_reviewers_and_adjudication(model: Upstream, tmp_path: Path) -> None:
+    scale = (
+        Grade("1", "Fine", "合格", 0.0),
+        Grade("2", "Minor", "轻微", 0.3),
+        Grade("3", "Severe", "严重", 1.0),
+    )
+    service = service_of(model.url, str(tmp_path / "t.db"), tmp_path, reviewers=2, scale=scale, accept=0.3)
+    with served(service) as desk:
+        ticket = desk.chat({"say": "arguable", "score": 0.1})[2]["tolerate"]["ticket"]
+        one, two = with_role(desk, "reviewer"), with_role(desk, "engineer")
+        judge(one, "1", note="fine with me")
+        assert "fine with me" not in two.get("review")[2]
+        judge(two, "2")
+        desk.write(lambda db: db.run("UPDATE items SET due = 1"))
+        desk.thread.do(desk.running.settle())
+        owner = Browser(desk)
+        _, _, page = owner.get("adjudicate")
+        assert "fine with me" in page and "The reviewers disagree" in page
+        form = {name: field(page, name) for name in ("slot", "nonce", "back", "only")}
+        owner.post("verdict", {**form, "grade": "2"})
+        desk.write(lambda db: db.run("UPDATE items SET due = 1 WHERE due IS NOT NULL"))
+        desk.thread.do(desk.running.settle())
+        assert desk.ask("GET", f"/v1/tickets/{ticket}")[2]["state"] == "released"  # 0.3 is accepted here
+        assert "alpha" in owner.get("")[2]
+
+
+def test_import_seeded_errors_and_export(desk: Served) -> None:
+    browser = Browser(desk)
+    browser.get("labels")
+    table = 'content,prompt,truth,media\n"=cmd()",ask,1,\nplain,ask,,"data:image/png;base64,AAAA"\nsvg,ask,,"data:image/svg+xml,x"\n'
+    _, _, page = browser.post("import", {"job": "support", "reviewers": "1", "table": table})
+    assert "3 items came in" in page
+    _, _, page = browser.get("review")
+    assert (
+        "Drawn at random" in page and "truth" not in page and "seed" not in page
+    )  # a seeded item does not show
+    judge(browser, "w")
+    assert '<img class="media" src="data:image/png' in browser.get("review")[2]
+    judge(browser, "f")
+    assert "svg+xml" not in browser.get("review")[2]
+    judge(browser, "f")
+    desk.write(lambda db: db.run("UPDATE items SET due = 1 WHERE due IS NOT NULL"))
+    desk.thread.do(desk.running.settle())
+    assert "found: 1 of 1" in browser.get("me")[2]
+    _, headers, text = browser.get("labels.csv?job=support")
+    assert "attachment" in headers["content-disposition"] and "'=cmd()" in text and ",=cmd()" not in text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a,b\n1,2\n", "content\na,b\n", 'content\n"', "content,truth\na,maybe\n"]
+)
+def test_tables_that_cannot_be_used(text: str) -> None:
+    with pytest.raises(Refused):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1"])
+def test_no_cell_is_a_formula(text: str) -> None:
+    assert cell(text).startswith("'")
+
+
+def test_what_if_and_the_next_certificate(desk: Served) -> None:
+    browser = Browser(desk)
+    for n in range(150):
+        desk.chat({"say": f"a {n}", "score": 0.9})
+    for n in range(150):
+        task = desk.write(queue.lease, "bob", time.time())
+        desk.write(queue.verdict, task.slot, "bob", 0.0, time.time() - 60, nonce=str(n))
+    desk.thread.do(desk.running.settle())
+    browser.post("withdraw/support", {"why": "a <b>rumour</b>"}) if browser.get("")[0] == 200 else None
+    assert desk.chat({"say": "SECRET", "score": 0.9})[1]["x-tolerate-decision"] == "review"
+    _, _, page = browser.get("watch/support?if=1&since=0&tolerance=10%25")
+    assert "a &lt;b&gt;rumour&lt;/b&gt;" in page and "150 drawn items" in page
+    browser.post("adopt/support", {"id": field(page, "id"), "tier": "main"})
+    assert desk.chat({"say": "free again", "score": 0.9})[1]["x-tolerate-decision"] == "release"
+    (active,) = desk.write(promises.active)
+    assert active.made_by == "owner" and active.certificate.tolerance == 0.1
+    assert browser.get("watch/support?if=1&since=x")[0] == 400
+    assert browser.get("watch/support?if=1&since=0&tolerance=7")[0] == 400
+
+
+def test_people_and_keys(desk: Served) -> None:
+    browser = Browser(desk)
+    browser.get("people")
+    _, _, page = browser.post("add-key", {"name": "app", "scope read": "1", "days": "1", "rate": "5"})
+    secret = re.search(r"tol_[\w-]+", page)[0]
+    assert desk.ask("GET", "/v1/models", key=secret)[0] == 200 and secret not in browser.get("people")[2]
+    ids = re.findall(r'name="id" value="([^"]+)"', browser.get("people")[2])
+    for id in ids:
+        browser.post("revoke-key", {"id": id})
+    assert desk.ask("GET", "/v1/models", key=secret)[0] == 401
+    _, _, page = browser.post("add-user", {"name": "ann", "role": "reviewer"})
+    password = re.search(r"ann: ([\w-]+)", page)[1]
+    ann = Browser(desk, "ann", password)
+    ann.get("me")
+    assert ann.post("password", {"old": password, "new": "a longer password"})[0] == 303
+    assert ann.get("me")[0] == 303 and Browser(desk, "ann", "a longer password").status == 303
+    browser.post("disable-user", {"name": "ann"})
+    assert Browser(desk, "ann", "a longer password").status == 401
+    assert browser.post("disable-user", {"name": "owner"})[0] == 400
+
+
+def test_in_chinese(desk: Served) -> None:
+    browser = Browser(desk)
+    browser.get("")
+    browser.post("lang", {"from": "//evil.example"})
+    for path in ("", "review", "watch/support", "people", "labels", "me"):
+        page = re.sub(r'<[^>]*>|class="en"[^<]*', " ", browser.get(path)[2])
+        assert "标注" in page and "Label guide" not in page
+
+
+# In a browser
+
+
+def test_the_whole_flow_by_keyboard(model: Upstream, tmp_path: Path) -> None:
+    sync = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    from axe_playwright_python.sync_playwright import Axe
+
+    service = service_of(model.url, str(tmp_path / "t.db"), tmp_path, share=1.0, guide="Be strict.")
+    with served(service) as desk, sync.sync_playwright() as play:
+        for n in range(6):
+            desk.chat({"say": f"{n} {HOSTILE}", "score": 0.1 if n % 2 else 0.9})
+        flags = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+        browser = play.chromium.launch(executable_path=chromium, args=flags)
+        page = browser.new_page(color_scheme="dark")
+        outside, faults = [], []
+        page.on(
+            "request",
+            lambda request: (
+                outside.append(request.url) if not request.url.startswith((desk.url, "data:")) else None
+            ),
+        )
+        page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(f"{desk.url}/desk")
+        page.keyboard.type("owner")
+        page.keyboard.press("Tab")
+        page.keyboard.type(desk.password)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/desk")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/desk/review")
+        page.keyboard.press("n")
+        page.keyboard.type("half a thought f")
+        page.wait_for_selector("#kept:text('saved')")
+        page.reload()
+        assert page.input_value("#note") == "half a thought f"
+        for key in "fwf":
+            slot = page.input_value("[name=slot]")
+            page.keyboard.press(key)
+            page.wait_for_selector(f'[name=slot]:not([value="{slot}"])', state="attached")
+        page.keyboard.press("u")
+        page.wait_for_selector(f'[name=slot][value="{slot}"]', state="attached")
+        found = {}
+        for path in ("review", "watch/support", "people", "labels", "me", ""):
+            page.goto(f"{desk.url}/desk/{path}")
+            result = Axe().run(page)
+            found[path] = [
+                each["id"]
+                for each in result.response["violations"]
+                if each["impact"] in ("serious", "critical")
+            ]
+        page.screenshot(path=str(tmp_path / "desk.png"))
+        assert found == {path: [] for path in found} and outside == [] and faults == []
+        assert len(desk.write(lambda db: db.all("SELECT 1 FROM verdicts WHERE taken_back IS NULL"))) == 2
+        browser.close()
+    assert json.dumps(found)
