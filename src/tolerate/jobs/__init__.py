@@ -9,6 +9,7 @@ JOBS: dict[str, str] = {
     "mnist": "tolerate.jobs.mnist:JOB",
     "pictures": "tolerate.jobs.pictures:JOB",
     "casenotes": "tolerate.jobs.casenotes:JOB",
+    "restaurants": "tolerate.jobs.restaurants:JOB",
 }
 
 
