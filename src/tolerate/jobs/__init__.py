@@ -11,6 +11,7 @@ JOBS: dict[str, str] = {
     "casenotes": "tolerate.jobs.casenotes:JOB",
     "maths": "tolerate.jobs.maths:JOB",
     "headlines": "tolerate.jobs.headlines:JOB",
+    "restaurants": "tolerate.jobs.restaurants:JOB",
 }
 
 
