@@ -259,6 +259,9 @@ def run(
         bool, typer.Option("--review", help="A person gives the verdicts, at a small page.")
     ] = False,
     reviews: Annotated[int, typer.Option(help="Items that the person judges under --review.")] = 300,
+    judge: Annotated[
+        str, typer.Option(help="A model that judges until a person does: openai:MODEL@URL (headlines).")
+    ] = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the folder's run and start again.")] = False,
     as_json: Json = False,
     lang: Lang = "",
@@ -288,6 +291,7 @@ def run(
         lang=lang,
         review=review,
         reviews=reviews,
+        judge=judge,
     )
     settled = settle(chosen, options)
     folder = out or Path("runs") / chosen.name

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tolerate import __version__, tables
 from tolerate.checks import Verdicts
+from tolerate.checks.against_people import beside
 from tolerate.crew import Crew, Task, Tell
 from tolerate.errors import OptionError, RunError
 from tolerate.folder import RunFolder, slug, write_whole
@@ -35,6 +36,7 @@ Contents = NDArray[Any]  # [n, ...] what was made, one row an item
 AUTO = 0.995  # coverage from which a job counts as released automatically
 TRAINED = 0.7  # share of a model's stage that is its training
 SHOWN = 2000  # plain items kept of each model, for metrics and sheets
+JUDGED = {"headlines"}  # jobs in which a model may judge
 PEOPLE = "people"  # the strategy that is left when nothing may be released
 
 
@@ -143,6 +145,7 @@ class Options:
     board: bool = False  # TensorBoard's logs too
     reviews: int = 300  # items that the person judges under `review`
     review: bool = False  # a person gives the verdicts, in place of the reader
+    judge: str = ""  # a model that judges in place of the reader, where a job takes one
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,10 @@ def settle(job: Job, options: Options) -> Job:
         raise OptionError(f"the job {job.name} needs --models; try: {job.example}")
     for name in filter(is_endpoint, models):
         endpoint(name)  # refused here, before anything is written
+    if options.judge:
+        if job.name not in JUDGED:
+            raise OptionError(f"the job {job.name} has a check of its own and takes no --judge")
+        endpoint(options.judge)
     tolerance = options.tolerance or job.tolerance
     return replace(
         job,
@@ -228,6 +235,7 @@ def _essence(job: Job, options: Options) -> dict[str, Any]:
         "seed": options.seed,
         "budget": options.budget,
         "review": options.review is not None,
+        **({"judge": options.judge} if options.judge else {}),
     }
     keep = ("name", "models", "refine", "tolerance", "confidence", "labels", "proof", "tolerances")
     return {"job": job.name, **chosen, **{key: getattr(job, key) for key in keep if key != "name"}}
@@ -457,9 +465,10 @@ class _Run:
         where = self.folder.path / "reviews.jsonl"
         losses = review(questions, where, lang=self.options.lang, ready=self._announce)
         self._labels(path, answers["requests"], np.array(losses), answers["scores"])
-        return (
-            f"a person, who judged {len(losses)} items at the review page; their own error was not measured"
-        )
+        check = self.folder.once("prepared.json", _gone)["reader"]["name"]
+        further = self._sample(main)[0]
+        told = beside(check, answers["losses"], np.array(losses), further)
+        return f"a person, who judged {len(losses)} items at the review page; their own error was not measured. {told}"
 
     def _question(self, content: Any, asked: str) -> Question:
         kept = self._kept(content)

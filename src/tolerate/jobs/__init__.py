@@ -10,6 +10,8 @@ JOBS: dict[str, str] = {
     "pictures": "tolerate.jobs.pictures:JOB",
     "casenotes": "tolerate.jobs.casenotes:JOB",
     "maths": "tolerate.jobs.maths:JOB",
+    "headlines": "tolerate.jobs.headlines:JOB",
+    "restaurants": "tolerate.jobs.restaurants:JOB",
 }
 
 

@@ -41,6 +41,39 @@ class Seeded:
     wrong: bool
 
 
+@dataclass(frozen=True)
+class OwnError:
+    """How a check did on texts whose verdict is known."""
+
+    faulty: int  # texts with a fault put in
+    missed: int  # of those, how many it let pass
+    right: int
+    refused: int  # of the right ones, how many it called wrong
+
+    @property
+    def tested(self) -> int:
+        """Texts of both kinds."""
+        return self.faulty + self.right
+
+    @property
+    def wrong(self) -> int:
+        """Verdicts that were wrong."""
+        return self.missed + self.refused
+
+    def sentence(self) -> str:
+        """The figures in words.
+
+        >>> OwnError(faulty=10, missed=1, right=0, refused=0).sentence()
+        'of 10 texts with a fault put in it missed 1; how often it refuses right ones was not measured'
+        """
+        if not self.tested:
+            return "its own error was not measured"
+        right = f"of {self.right:,} right ones it refused {self.refused}"
+        unknown = "how often it refuses right ones was not measured"
+        found = f"of {self.faulty:,} texts with a fault put in it missed {self.missed}"
+        return f"{found}; {right if self.right else unknown}"
+
+
 class TextTask(ABC):
     """One job's data and check. A request is a whole number that this task understands."""
 
@@ -66,6 +99,14 @@ class TextTask(ABC):
     @abstractmethod
     def prompt(self, request: int) -> str:
         """What the model reads; people see it too."""
+
+    def reads(self, request: int) -> str:
+        """What the writers read, where it is not what people see."""
+        return self.prompt(request)
+
+    def said(self, text: str, request: int) -> str:
+        """What a writer wrote, as people see it."""
+        return text
 
     @abstractmethod
     def pairs(self, n: int, seed: int) -> list[Pair]:
@@ -107,6 +148,13 @@ class TextTask(ABC):
     def seeded(self, n: int, seed: int) -> Iterable[Seeded]:
         """Texts whose verdict is known, right and wrong ones; none where there are none."""
         return ()
+
+    def own_error(self, n: int, seed: int) -> OwnError:
+        """The check's own error on texts whose verdict is known, n of each kind."""
+        known = [(one.wrong, self.check(one.text, one.request).wrong) for one in self.seeded(n, seed)]
+        faulty = [said for wrong, said in known if wrong]
+        right = [said for wrong, said in known if not wrong]
+        return OwnError(len(faulty), len(faulty) - sum(faulty), len(right), sum(right))
 
 
 def normal(text: str) -> str:

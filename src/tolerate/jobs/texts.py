@@ -43,6 +43,15 @@ def casenotes(job: Job, options: Options, folder: Path, say: Say) -> "TextWorksh
     return TextWorkshop(job, options, folder, say, lambda: CaseNotes(options.seed))
 
 
+def restaurants(job: Job, options: Options, folder: Path, say: Say) -> "TextWorkshop":
+    """The workshop of texts about restaurants."""
+    from tolerate.jobs.restaurants import Restaurants
+
+    assert options.data is not None  # settle() has seen to it
+    data = options.data
+    return TextWorkshop(job, options, folder, say, lambda: Restaurants(data, options.seed))
+
+
 @dataclass(frozen=True)
 class TextCandidates(Candidates):
     """Candidates as texts, the mended ones behind the others, and what refining needs to know of each."""
@@ -94,21 +103,13 @@ class TextWorkshop:
 
     def _about_check(self) -> dict[str, Any]:
         """The check and its own error on texts whose verdict is known."""
-        seeded = list(self.task.seeded(SEEDED, self.options.seed + 1))
-        verdicts = [self.task.check(one.text, one.request).wrong for one in seeded]
-        missed = sum(one.wrong and not said for one, said in zip(seeded, verdicts, strict=True))
-        false = sum(said and not one.wrong for one, said in zip(seeded, verdicts, strict=True))
-        n, wrong = len(seeded), missed + false
+        error = self.task.own_error(SEEDED, self.options.seed + 1)
+        n, wrong = error.tested, error.wrong
         known: dict[str, Any] = {}
-        sentence = f"the check {self.job.check}, by rule; its own error was not measured"
         if n:
             low, high = 1 - float(binomial_upper(n - wrong, n, 0.975)), float(binomial_upper(wrong, n, 0.975))
-            faulty = sum(one.wrong for one in seeded)
             known = {"tested_on": n, "wrong": wrong, "rate": wrong / n, "low": max(low, 0.0), "high": high}
-            sentence = (
-                f"the check {self.job.check}, by rule. Of {faulty:,} texts with a fault put in it missed {missed}, "
-                f"of {n - faulty:,} right ones it refused {false}"
-            )
+        sentence = f"the check {self.job.check}, by rule; {error.sentence()}"
         return {
             "name": self.job.check,
             "trained_on": 0,
@@ -152,7 +153,7 @@ class TextWorkshop:
         )
         say.progress(0.9, "the verifier learns which of its texts are right")
         self._fit_verifier(model, folder)
-        prompts = [self.task.prompt(request) for request in self.task.requests(64, 5, "judge")]
+        prompts = [self.task.reads(request) for request in self.task.requests(64, 5, "judge")]
         return {
             "name": model,
             "title": plan.entry.title,
@@ -195,9 +196,14 @@ class TextWorkshop:
         """k drafts for each request, as the writer makes them."""
         from tolerate.models.writing import write
 
-        found = write(folder, [self.task.prompt(request) for request in requests], k, seed, self._decoding)
+        found = write(folder, [self.task.reads(request) for request in requests], k, seed, self._decoding)
         return Drafts(
-            np.array([[one.text for one in row] for row in found]).reshape(len(requests), k),
+            np.array(
+                [
+                    [self.task.said(one.text, request) for one in row]
+                    for row, request in zip(found, requests, strict=True)
+                ]
+            ).reshape(len(requests), k),
             np.array([[one.mean for one in row] for row in found]).reshape(len(requests), k),
             np.array([[one.least for one in row] for row in found]).reshape(len(requests), k),
         )
@@ -320,7 +326,7 @@ class TextWorkshop:
         """Core-seconds to write the candidates of one request, counted in operations."""
         from tolerate.models.writing import writing_cost
 
-        prompts = [self.task.prompt(request) for request in self.task.requests(32, 5, "judge")]
+        prompts = [self.task.reads(request) for request in self.task.requests(32, 5, "judge")]
         return candidates * writing_cost(folder, prompts, self._decoding)
 
     def picture(self, content: Any) -> bytes:

@@ -1,0 +1,40 @@
+"""A cheap check beside a person: how often the two differ, and what the person's verdicts make of the check's.
+
+It is told beside a certificate that rests on the person alone, and is no part of the promise.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tolerate.stats.assisted import prediction_powered
+from tolerate.words import percent
+
+Floats = NDArray[np.float64]
+
+
+def beside(name: str, check: Floats, person: Floats, further: Floats) -> str:
+    """A sentence on a check's own error against a person, and the risk when the person corrects it.
+
+    check, person: [n] losses of the same items. further: [m] the check's losses of other such items.
+
+    >>> said, right = np.zeros(100), np.zeros(100)
+    >>> right[:5] = said[3:6] = 1.0
+    >>> beside("rule", said, right, np.zeros(50))
+    'The check rule missed 3 of the 5 that the person called wrong and refused 1 of the 95 others.'
+    """
+    wrong = person > 0
+    missed, refused = int((check[wrong] == 0).sum()), int((check[~wrong] > 0).sum())
+    sentence = (
+        f"The check {name} missed {missed} of the {int(wrong.sum()):,} that the person called wrong and refused "
+        f"{refused} of the {int((~wrong).sum()):,} others."
+    )
+    if len(person) < 2 or len(further) < 2:
+        return sentence
+    found = prediction_powered(person, check, further, confidence=0.95)
+    if found.advice:  # too few errors for the normal approximation
+        return sentence
+    low, high = percent(max(found.low, 0.0)), percent(min(found.high, 1.0))
+    return (
+        f"{sentence} Its verdicts on {len(further):,} further items, corrected by the person's, put the risk of all at "
+        f"{percent(max(found.mean, 0.0))} ({low} to {high}, approximately 95%)."
+    )
