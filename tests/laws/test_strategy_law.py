@@ -95,7 +95,7 @@ def broken(rule: Rule, kind: str, k: int, n: int, correlation: float, ties: bool
 
 @pytest.mark.law
 @pytest.mark.parametrize("n", [50, 200, 1000, 5000])
-@pytest.mark.parametrize(("correlation", "ties"), [(0.0, False), (0.7, False), (0.95, False), (0.3, True)])
+@pytest.mark.parametrize(("correlation", "ties"), [(0.0, False), (0.7, False), (0.3, True)])
 @pytest.mark.parametrize("kind", ["just above", "half safe", "one safe"])
 def test_whole_strategies(kind: str, correlation: float, ties: bool, n: int) -> None:
     runs = 80 if n == 5000 else 200
@@ -179,7 +179,7 @@ def test_cascades(n: int) -> None:
 @pytest.mark.law
 @pytest.mark.parametrize("n", [50, 200, 1000])
 def test_cascades_in_clusters(n: int) -> None:
-    assert cascade_broken(n, True, 150) <= allowed(150)
+    assert cascade_broken(n, True, 100) <= allowed(100)
 
 
 def test_cascades_short() -> None:
