@@ -3,7 +3,8 @@
     python -m benchmarks.audit [--runs 200]
 
 Ours are exact (enumerated); the others are the published methods written anew, simulated on the same batches
-(confseq 0.0.11 needs Boost's headers to build; its prior-posterior ratio is written anew, too). The last lines withhold what a judge flags, and time the parts.
+(confseq 0.0.11 needs Boost's headers to build; its prior-posterior ratio is written anew, too). The last
+lines withhold what a judge flags, and time the parts.
 """
 
 import argparse
