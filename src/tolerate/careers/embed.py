@@ -1,6 +1,6 @@
 """Makes the embedded default from a release: `python -m tolerate.careers.embed RELEASE EXPOSURE PAY`.
 
-Facts and figures only, each with its source in `sources.json`; the Chinese of titles and tasks is ours, in `chinese*.tsv`.
+Facts and figures only, each with its source in `sources.json`; the Chinese is ours, in `chinese*.tsv`.
 """
 
 import csv

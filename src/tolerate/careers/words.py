@@ -289,7 +289,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "path.why": ("why", "为何"),
     "path.here": ("see it or train it here", "在本机查看或训练"),
     "path.read": ("read", "阅读"),
-    "path.for": ("needed for {names}", "为学习 {names} 所需"),
+    "path.for": ("needed for {names}", "为“{names}”所需"),
     "path.target": ("a target you named", "您指定的目标"),
     "picture.path": (
         "Hours of learning against the share of the work unlocked.",
