@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tolerate.errors import DataError
+from tolerate.gateway.desk.words import REASONS
 from tolerate.gateway.settings import JobSettings
 from tolerate.gateway.watching import watcher
 from tolerate.gateway.wire import Refused
@@ -69,6 +70,7 @@ async def _next(desk: "Desk", visit: "Visit", adjudicate: bool) -> "Response":
         job=job,
         media=media_of(task.item.media),
         why=_why(task),
+        reason=reason_in(visit.user.lang, task.item.reason),
         until=datetime.fromtimestamp(task.until, UTC).strftime("%H:%M"),
         nonce=secrets.token_hex(8),
         back=back,
@@ -94,6 +96,15 @@ def _why(task: queue.Task) -> str:
     if task.kind == "adjudicate":
         return "adjudicate"
     return "sample" if task.item.why == "seed" else task.item.why
+
+
+def reason_in(lang: str, reason: str) -> str:
+    """Why an item was held, in the reader's language.
+
+    >>> reason_in("zh", "below the threshold")
+    '分数低于阈值'
+    """
+    return REASONS.get(reason, reason) if lang == "zh" else reason
 
 
 def _hides_something(item: queue.Item) -> bool:
