@@ -2,8 +2,9 @@
 
     python -m benchmarks.audit [--runs 200]
 
-Ours are exact (enumerated); the others are the published methods written anew, simulated on the
-same batches. The last lines withhold what a judge flags, and time the parts.
+Ours are exact (enumerated); the others are the published methods written anew, simulated on the same batches
+(confseq 0.0.11 needs Boost's headers to build; its prior-posterior ratio is written anew, too). The last
+lines withhold what a judge flags, and time the parts.
 """
 
 import argparse
@@ -90,6 +91,19 @@ def stops(make: Callable[[], EProcess]) -> Callable[[np.ndarray], int]:
     return labels
 
 
+def bargain(losses: np.ndarray) -> int:
+    """BARGAIN (2509.02896): the betting test with stakes from a running variance, as if drawn with replacement."""
+    wealth, total, squares = 0.0, 0.5, 0.25
+    for t, loss in enumerate(losses, start=1):
+        stake = min(math.sqrt(2 * threshold(CONFIDENCE) * t / (squares * t * math.log(t + 1))), 0.75)
+        wealth += math.log1p(-stake / (1 - TOLERANCE) * (loss - TOLERANCE))
+        total += loss
+        squares += (loss - total / (t + 1)) ** 2
+        if wealth >= threshold(CONFIDENCE):
+            return t
+    return ITEMS
+
+
 PEERS = {
     "ALPHA, shrink-truncate (.995, d 100)": stops(lambda: alpha_shrink(TOLERANCE, ITEMS, hoped=0.005)),
     "hypergeometric mixture {10..150}": stops(
@@ -98,6 +112,7 @@ PEERS = {
     "betting without replacement (ours, graded)": stops(
         lambda: betting_without_replacement(TOLERANCE, ITEMS)
     ),
+    "BARGAIN's betting test": bargain,
     "prior-posterior ratio, uniform prior": prior_posterior_ratio,
 }
 

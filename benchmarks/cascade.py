@@ -107,8 +107,9 @@ METHODS = {
 }
 
 
-def table(folder: Path, runs: int, items: int) -> None:
-    for name, (score, cheap, dear, tolerances) in SETS.items():
+def table(folder: Path, runs: int, items: int, sets: list[str]) -> None:
+    for name in sets:
+        score, cheap, dear, tolerances = SETS[name]
         whole = load(folder / "labelled" / f"{name}.csv.gz", score, (cheap, dear))
         wrong = whole.losses.mean(axis=0)
         print(f"\n{name}: {len(whole):,} items; {cheap} {wrong[0]:.3f} wrong, {dear} {wrong[1]:.3f}")
@@ -135,12 +136,13 @@ def main() -> None:
     )
     options.add_argument("--runs", type=int, default=100)
     options.add_argument("--items", type=int, default=2000)
+    options.add_argument("--sets", nargs="*", default=list(SETS))
     chosen = options.parse_args()
     shared = Path(os.environ.get("TOLERATE_SHARED", Path(__file__).resolve().parents[2] / "shared" / "data"))
     if not (shared / "labelled").is_dir():
         print(f"no folder {shared / 'labelled'}; set TOLERATE_SHARED")
         return
-    table(shared, chosen.runs, chosen.items)
+    table(shared, chosen.runs, chosen.items, chosen.sets)
 
 
 if __name__ == "__main__":

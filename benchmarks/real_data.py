@@ -207,7 +207,7 @@ def one_a_cluster(method: Method) -> Method:
     return alone
 
 
-def mapie(fwer: str, thresholds: Array) -> Method:
+def mapie(fwer: str, thresholds: Array, delta: float = DELTA) -> Method:
     """MAPIE 1.6's BinaryClassificationController: precision at least 1 - tolerance."""
     from mapie.risk_control import BinaryClassificationController, precision
 
@@ -217,7 +217,7 @@ def mapie(fwer: str, thresholds: Array) -> Method:
             predict_function=lambda x: np.column_stack([1 - x[:, 0], x[:, 0]]),
             risk=precision,
             target_level=float(1 - tolerance),
-            confidence_level=1 - DELTA,
+            confidence_level=1 - delta,
             list_predict_params=thresholds,
             fwer_method=fwer,  # type: ignore[arg-type]
         )

@@ -8,6 +8,7 @@ import atexit
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -77,6 +78,6 @@ def _wait(address: str, process: subprocess.Popen[bytes], folder: Path) -> None:
 def _stop(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
     if os.getpid() != owner:  # a fork of ours ends, not we
         return
-    process.terminate()
+    process.send_signal(signal.SIGINT)  # end even while somebody is connected
     process.wait(30)
     shutil.rmtree(folder, ignore_errors=True)

@@ -74,10 +74,8 @@ class Upstream:
             return web.json_response({"data": [{"id": "tiny"}]})
         body = await request.json()
         self.seen.append(body)
-        text = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
-        asked = (
-            json.loads(text) if isinstance(text, str) and text.startswith("{") else {"say": f"echo {text}"}
-        )
+        text = body["messages"][-1].get("content") if "messages" in body else body["prompt"]
+        asked = _asked(text)
         await asyncio.sleep(asked.get("sleep", 0))
         if "fail" in asked and self._fails.get(text, 0) < asked.get("times", 99):
             self._fails[text] = self._fails.get(text, 0) + 1
@@ -121,6 +119,15 @@ class Upstream:
             await response.write(piece.encode() if isinstance(piece, str) else piece)
         await response.write_eof()
         return response
+
+
+def _asked(text: Any) -> dict[str, Any]:
+    """What the last message says the answer is; any other text is answered with itself."""
+    try:
+        found = json.loads(text)
+        return found if isinstance(found, dict) and found else {"say": f"echo {text}"}
+    except (TypeError, ValueError):
+        return {"say": f"echo {text}"}
 
 
 def pieces_of(whole: dict[str, Any], text: bool) -> list[str]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 TOLERATE = [sys.executable, "-m", "tolerate"]
@@ -153,3 +154,82 @@ def test_strategies_are_compared(tmp_path: Path) -> None:
     loose = tolerate(*words, "-t", "40%")
     assert loose.returncode == 0 and loose.stdout.startswith("cheap")
     assert tolerate(*words, "-t", "0.1%").returncode == 1
+
+
+def test_cascades_are_compared_from_rows_and_from_columns(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    long, wide = ["question,model,sure,wrong"], ["question,wrong_small,sure_small,wrong_large"]
+    for question in range(800):
+        sure = rng.random()
+        wrong = int(rng.random() > sure**0.2), int(rng.random() < 0.01)
+        long += [f"q{question},small,{sure:.4f},{wrong[0]}", f"q{question},large,,{wrong[1]}"]
+        wide.append(f"q{question},{wrong[0]},{sure:.4f},{wrong[1]}")
+    (tmp_path / "long.csv").write_text("\n".join(long) + "\n")
+    (tmp_path / "wide.csv").write_text("\n".join(wide) + "\n")
+    prices = ("--costs", "small=1,large=10", "--review", "40", "-t", "5%")
+    rows = ("--strategy", "model", "--loss", "wrong", "--score", "sure", "--item", "question")
+    said = tolerate("compare", tmp_path / "long.csv", *rows, "--cascade", "small,large", *prices)
+    assert said.returncode == 0 and said.stdout.startswith("small > large"), said.stderr
+    tiers = ("--tier", "small=wrong_small,sure_small", "--tier", "large=wrong_large")
+    out = tmp_path / "cascade.json"
+    said = tolerate("compare", tmp_path / "wide.csv", *tiers, *prices, "--out", out, "--lang", "zh")
+    assert "错误不超过 5%" in said.stdout and "small > large" in said.stdout, said.stderr
+    assert set(json.loads(out.read_text())) == {"certificate", "tiers"}
+    plan = tolerate("compare", tmp_path / "wide.csv", *tiers, "-t", "5%", "--plan")
+    assert plan.returncode == 0 and len(plan.stdout.splitlines()) == 4
+    assert tolerate("compare", tmp_path / "wide.csv", "-t", "5%").returncode == 2
+    assert tolerate("compare", tmp_path / "wide.csv", "--tier", "small", "-t", "5%").returncode == 2
+
+
+def test_an_audit_is_verified_from_its_verdicts(tmp_path: Path) -> None:
+    path, promise = batch(tmp_path, 0.001), tmp_path / "certificate.json"
+    tolerate("audit", path, "-t", "5%", "--loss", "verdict", "--out", promise)
+    assert tolerate("verify", promise, path).returncode == 0
+    kept = tmp_path / "batch.csv.audit.json"
+    record = json.loads(kept.read_text())
+    kept.write_text(json.dumps({**record, "readings": record["readings"][:-1]}))
+    changed = tolerate("verify", promise, path)
+    assert changed.returncode == 1 and "labels is" in changed.stdout
+    kept.unlink()
+    assert tolerate("verify", promise, path).returncode == 2
+
+
+def test_several_losses_each_with_its_tolerance(tmp_path: Path) -> None:
+    path, promise = tmp_path / "answers.csv", tmp_path / "certificate.json"
+    path.write_text(
+        "wrong,harmful,score\n"
+        + "".join(f"{int(i % 40 == 0)},{int(i % 400 == 0)},{i / 2000}\n" for i in range(2000))
+    )
+    done = tolerate(
+        "certify", path, "--loss", "wrong=5%", "--loss", "harmful=1%", "--score", "score", "--out", promise
+    )
+    assert done.returncode == 0 and "5% (wrong), 1% (harmful)" in done.stdout
+    mixed = tolerate(
+        "certify", path, "--loss", "wrong", "--loss", "harmful=1%", "-t", "5%", "--score", "score"
+    )
+    assert mixed.stdout == done.stdout
+    assert tolerate("verify", promise, path).returncode == 0
+    promise.write_text(promise.read_text().replace('"risk_bound": 0.01', '"risk_bound": 0.001'))
+    assert tolerate("verify", promise, path).returncode == 1
+    missing = tolerate("certify", path, "--loss", "wrong", "--score", "score")
+    assert missing.returncode == 2 and "--loss wrong=2%" in missing.stderr
+    twice = tolerate("certify", path, "--loss", "wrong=5%", "--loss", "wrong=1%")
+    assert twice.returncode == 2 and "twice" in twice.stderr
+
+
+def test_the_certificates_of_a_comparison_are_verified(tmp_path: Path) -> None:
+    path, found = tmp_path / "answers.csv", tmp_path / "compared.json"
+    lines = [f"{('a', 'b')[i % 2]},{int(i % 50 == 1)},{i / 3000}" for i in range(3000)]
+    path.write_text("model,wrong,score\n" + "\n".join(lines) + "\n")
+    compared = tolerate(
+        "compare", path, "--strategy", "model", "--loss", "wrong", "--score", "score", "-t", "5%", "--json"
+    )
+    found.write_text(compared.stdout)
+    good = tolerate("verify", found, path, "--strategy", "model")
+    assert good.returncode == 0 and good.stdout.count("holds") == 2, good
+    rows = json.loads(compared.stdout)
+    rows[0]["certificate"]["risk_bound"] = 1e-6
+    found.write_text(json.dumps(rows))
+    changed = tolerate("verify", found, path, "--strategy", "model")
+    assert changed.returncode == 1 and "does not hold" in changed.stdout
+    assert tolerate("verify", found, path).returncode == 2

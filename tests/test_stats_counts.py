@@ -186,7 +186,9 @@ def test_a_lost_row_is_seen() -> None:
 def random_counts(seed: int) -> Counts:
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 200))
-    return look(rng.normal(size=n), {"a": rng.random(n) < 0.2, "b": rng.random(n) < 0.5})
+    return look(
+        rng.normal(size=n), {"a": rng.random(n) < 0.2, "b": rng.random(n) < 0.5, "c": rng.random(n) < 0.5}
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -259,3 +261,17 @@ def test_rows_that_counts_cannot_tell_are_read_as_rows() -> None:
     assert not isinstance(evidence_of(graded), CountEvidence)
     source: Source = Rows(Sample({"loss": np.zeros(60)}, None, None, None, None))
     assert certify(source, tolerance=0.05).scope == "all"
+
+
+@pytest.mark.parametrize("losses", [1, 2, 3, 5])
+def test_every_loss_is_counted(losses: int) -> None:
+    rng = np.random.default_rng(losses)
+    scores = np.where(rng.random(500) < 0.2, np.nan, rng.random(500))
+    columns = {f"loss {k}": rng.random(500) < 0.1 * (k + 1) for k in range(losses)}
+    counted = look(scores, columns)
+    missing = np.isnan(scores)
+    assert {name: int(held.sum()) for name, held in counted.wrong.items()} == {
+        name: int(column.sum()) for name, column in columns.items()
+    }
+    assert int(counted.rows[0]) == missing.sum() and counted.exact[0]
+    assert all(counted.wrong[name][0] == np.sum(column & missing) for name, column in columns.items())

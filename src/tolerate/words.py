@@ -379,6 +379,11 @@ SENTENCES = {  # English, Chinese; the same names in braces
         "{wrong} wrong items were found, and only {allowed} of {items} may be wrong",
         "已发现 {wrong} 项错误，而 {items} 项中至多允许 {allowed} 项",
     ),
+    "audit again": (
+        "a new audit would probably prove a tolerance of {tolerance}, or this one for a part if what a judge "
+        "suspects is withheld",
+        "重新抽检大概可以证明容错率 {tolerance}；若先扣下评分器存疑的条目，也可能以原容错率放行其余部分",
+    ),
     "gave up": (
         "{wrong} of the first {labels} labels were wrong: a batch with {share} wrong would have been proven "
         "with probability {power}; this one looks worse",

@@ -95,10 +95,10 @@ def broken(rule: Rule, kind: str, k: int, n: int, correlation: float, ties: bool
 
 @pytest.mark.law
 @pytest.mark.parametrize("n", [50, 200, 1000, 5000])
-@pytest.mark.parametrize(("correlation", "ties"), [(0.0, False), (0.7, False), (0.95, False), (0.3, True)])
+@pytest.mark.parametrize(("correlation", "ties"), [(0.0, False), (0.7, False), (0.3, True)])
 @pytest.mark.parametrize("kind", ["just above", "half safe", "one safe"])
 def test_whole_strategies(kind: str, correlation: float, ties: bool, n: int) -> None:
-    runs = 150 if n == 5000 else 400
+    runs = 80 if n == 5000 else 200
     assert broken(ours, kind, 12, n, correlation, ties, runs) <= allowed(runs)
 
 
@@ -172,14 +172,14 @@ def lotus(n: int, runs: int) -> float:
 @pytest.mark.law
 @pytest.mark.parametrize("n", [50, 200, 1000, 5000])
 def test_cascades(n: int) -> None:
-    runs = 150 if n == 5000 else 400
+    runs = 80 if n == 5000 else 200
     assert cascade_broken(n, False, runs) <= allowed(runs)
 
 
 @pytest.mark.law
 @pytest.mark.parametrize("n", [50, 200, 1000])
 def test_cascades_in_clusters(n: int) -> None:
-    assert cascade_broken(n, True, 300) <= allowed(300)
+    assert cascade_broken(n, True, 100) <= allowed(100)
 
 
 def test_cascades_short() -> None:
@@ -216,7 +216,7 @@ def race_broken(kind: str, k: int, labels: int, graded: bool, runs: int) -> floa
 @pytest.mark.parametrize("graded", [False, True])
 @pytest.mark.parametrize("kind", ["just above", "half safe", "one safe"])
 def test_race(kind: str, graded: bool, labels: int) -> None:
-    assert race_broken(kind, 12, labels, graded, 400) <= allowed(400)
+    assert race_broken(kind, 12, labels, graded, 200) <= allowed(200)
 
 
 def test_race_short() -> None:

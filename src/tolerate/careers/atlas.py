@@ -8,9 +8,9 @@ is marked so wherever it is shown.
 import csv
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,36 @@ class Task:
         return Both(self.text, self.text_zh or self.text)
 
 
+class Tasks(Mapping[str, tuple[Task, ...]]):
+    """The tasks of each occupation, made of their rows when they are asked for: a release has nineteen thousand."""
+
+    def __init__(self, rows: Iterable[dict[str, str]]) -> None:
+        self._rows: dict[str, list[dict[str, str]]] = {}
+        self._place: dict[str, str] = {}
+        for row in rows:
+            self._rows.setdefault(row["code"], []).append(row)
+            self._place[row["id"]] = row["code"]
+
+    def __getitem__(self, code: str) -> tuple[Task, ...]:
+        return tuple(_record(Task, row) for row in self._rows[code])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def by_id(self, wanted: str) -> Task | None:
+        """The task of an id, or None."""
+        code = self._place.get(wanted)
+        return None if code is None else next(task for task in self[code] if task.id == wanted)
+
+    @property
+    def count(self) -> int:
+        """How many tasks there are."""
+        return len(self._place)
+
+
 @dataclass(frozen=True)
 class Source:
     """Where figures come from, under which licence, and from when."""
@@ -138,7 +168,7 @@ class Atlas:
 
     version: str
     occupations: dict[str, Occupation]
-    tasks: dict[str, tuple[Task, ...]]
+    tasks: Tasks
     profiles: dict[str, Floats]  # code -> [elements], NaN where unknown
     elements: tuple[str, ...]  # "skill: Writing", "knowledge level: Medicine and Dentistry" ...
     related: dict[
@@ -201,15 +231,11 @@ def load(folder: Path) -> Atlas:
             f"Import again: tolerate career data --from RELEASE"
         )
     about = json.loads((folder / "sources.json").read_text("utf-8"))
-    tasks: dict[str, list[Task]] = {}
-    for row in _rows(folder / "tasks.tsv"):
-        task = _record(Task, row)
-        tasks.setdefault(task.code, []).append(task)
     elements, profiles = _profiles(folder / "profiles.tsv")
     return Atlas(
         version=about["version"],
         occupations={row["code"]: _record(Occupation, row) for row in _rows(folder / "occupations.tsv")},
-        tasks={code: tuple(found) for code, found in tasks.items()},
+        tasks=Tasks(_rows(folder / "tasks.tsv")),
         profiles=profiles,
         elements=elements,
         related={row["code"]: _related(row["related"]) for row in _rows(folder / "related.tsv")},
@@ -273,17 +299,23 @@ def _related(cell: str) -> tuple[tuple[str, float], ...]:
 
 
 def _record(kind: Any, row: dict[str, str]) -> Any:
-    return kind(**{each.name: _parse(each.type, row[each.name]) for each in fields(kind) if each.name in row})
+    return kind(**{name: parse(row[name]) for name, parse in _parsers(kind).items() if name in row})
 
 
-def _parse(kind: Any, cell: str) -> Any:
+@cache
+def _parsers(kind: Any) -> dict[str, Callable[[str], Any]]:
+    return {each.name: _parser(each.type) for each in fields(kind)}
+
+
+def _parser(kind: Any) -> Callable[[str], Any]:
+    """What reads a cell of a field of this type."""
     if kind == (Figure | None):
-        return Figure.loads(cell)
+        return Figure.loads
     if kind == (float | None):
-        return float(cell) if cell else None
+        return lambda cell: float(cell) if cell else None
     if kind is bool:
-        return cell == "1"
-    return tuple(filter(None, cell.split("|"))) if kind == tuple[str, ...] else cell
+        return lambda cell: cell == "1"
+    return (lambda cell: tuple(filter(None, cell.split("|")))) if kind == tuple[str, ...] else str
 
 
 def _cells(record: Any) -> dict[str, str]:
@@ -304,6 +336,11 @@ def _cell(value: Any) -> str:
 
 def _short(value: float) -> str:
     return "" if np.isnan(value) else f"{round(value, 4):.10g}"
+
+
+def tasks_of(tasks: Iterable[Task]) -> Tasks:
+    """Tasks as an atlas holds them."""
+    return Tasks(_cells(task) for task in tasks)
 
 
 def with_chinese(occupations: Iterable[Occupation]) -> dict[str, Occupation]:

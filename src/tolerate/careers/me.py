@@ -61,7 +61,7 @@ class Wishes:
     same_field: bool = False
     growth: float | None = None  # per cent in ten years, at least
     openings: float | None = None  # a year, at least
-    feasibility: float | None = 0.05
+    feasibility: float | None = 0.01
     tolerance: str = "any"  # similar, stricter, tolerant, any
     learning: float | None = None  # hours of learning, at most
 

@@ -8,12 +8,12 @@ by the best ratio of value to hours, then by moving single skills while that hel
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.careers.skills import Graph, implied, ordered
+from tolerate.careers.skills import Graph, Skill, implied, ordered, possible
 from tolerate.errors import OptionError
 from tolerate.records import Floats
 
@@ -180,8 +180,6 @@ def _polished(
     skills: Graph, order: list[str], known: frozenset[str], value: Mapping[str, float]
 ) -> list[str]:
     """Move stretches of one to four skills to where they help, while that helps."""
-    from tolerate.careers.skills import possible
-
     best, cost = order, delay(skills, order, value)
     for _ in range(3):
         before = cost
@@ -216,3 +214,68 @@ def _steps(
         ]
         steps.append(Step(name, skills[name].hours, total, tuple(asked), value.get(name, 0.0)))
     return tuple(steps)
+
+
+# The oracles, for tests and benchmarks: slow and plainly right
+
+
+def fewest_hours(skills: Graph, targets: Sequence[str], names: Sequence[str]) -> float:
+    """The least hours that reach the targets, by trying every subset of these skills."""
+    best = np.inf
+    wanted = set(targets)
+    order = [name for name in ordered(skills) if name in names]
+    for bits in range(1 << len(order)):
+        chosen = [name for k, name in enumerate(order) if bits >> k & 1]
+        hours = sum(skills[name].hours for name in chosen)
+        if hours < best and wanted <= set(chosen) and possible(skills, chosen):
+            best = hours
+    return float(best)
+
+
+def least_delay(skills: Graph, chosen: Sequence[str], value: Mapping[str, float]) -> float:
+    """The least sum of value times the hour it is reached, over every order that can be learned (Held & Karp)."""
+    names, full = list(chosen), (1 << len(chosen)) - 1
+    at = {name: k for k, name in enumerate(names)}
+    needs = [[sum(1 << at[o] for o in clause if o in at) for clause in skills[n].needs] for n in names]
+    cost = {0: 0.0}
+    spent = {0: 0.0}
+    for _ in names:
+        after: dict[int, float] = {}
+        for done, sofar in cost.items():
+            for k, name in enumerate(names):
+                if done >> k & 1 or not all(done & clause for clause in needs[k]):
+                    continue
+                mask = done | 1 << k
+                spent[mask] = spent[done] + skills[name].hours
+                new = sofar + value.get(name, 0.0) * spent[mask]
+                after[mask] = min(after.get(mask, np.inf), new)
+        cost = after
+    return cost[full]
+
+
+def against_exact(
+    skills: Graph, trials: int, size: int = 13, seed: int = 0
+) -> tuple[list[float], list[float]]:
+    """Hours and delays as ratios to the exact optimum, for random targets that need at most `size` skills."""
+    rng = np.random.default_rng(seed)
+    hours: list[float] = []
+    delays: list[float] = []
+    names = list(skills)
+    while len(hours) < trials:
+        targets = [str(name) for name in rng.choice(names, int(rng.integers(1, 4)), replace=False)]
+        known = {str(name) for name in rng.choice(names, 45, replace=False)} - set(targets)
+        inside = _reach(skills, targets, frozenset(known))
+        if not 3 <= len(inside) <= size:
+            continue
+        part = {name: _without(skills[name], known) for name in inside}
+        chosen = choose(part, targets)
+        hours.append(sum(part[n].hours for n in chosen) / fewest_hours(part, targets, sorted(inside)))
+        value = {name: float(rng.random()) for name in chosen if rng.random() < 0.5} or {targets[0]: 1.0}
+        order = arrange(part, chosen, (), value)
+        delays.append(delay(part, order, value) / least_delay(part, chosen, value))
+    return hours, delays
+
+
+def _without(skill: Skill, known: set[str]) -> Skill:
+    """A skill whose needs that are known already are left out."""
+    return replace(skill, needs=tuple(clause for clause in skill.needs if not known & set(clause)))

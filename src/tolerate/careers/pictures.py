@@ -85,11 +85,17 @@ def _label(name: Both, y: float, narrow: bool, left: float) -> list[Markup]:
 
 
 def _cut(text: str, room: float, size: float = 12.5) -> str:
+    """A text cut to the room there is, an ellipsis at its end."""
     if svg.text_width(text, size) <= room:
         return text
-    while text and svg.text_width(text + "…", size) > room:
-        text = text[:-1]
-    return text.rstrip(" ,;，；、") + "…"
+    room -= svg.text_width("…", size)
+    kept = ""
+    for sign in text:
+        room -= svg.text_width(sign, size)
+        if room < 0:
+            break
+        kept += sign
+    return kept.rstrip(" ,;，；、") + "…"
 
 
 def _measured(axis: Axis, error: Figure, y: float) -> Markup:
@@ -117,9 +123,9 @@ def occupations_map(plan: Plan, narrow: bool = False) -> Markup:
     x, y = Axis(1, 5, left + 12, right - 12), Axis(lowest - 0.1, 5.05, bottom - 8, top + 8)
     moves = [move.occupation for move in (plan.moves.found if plan.moves else ())]
     named = [plan.occupation, *moves[: 5 if narrow else 9]]
-    dots = svg.group(
-        *(_dot(each, x, y) for each in known if each.code not in {n.code for n in named}), class_="dots"
-    )
+    inside = {each.code for each in named}
+    told = len(known) <= 200  # more names than that would make the page heavy
+    dots = svg.group(*(_dot(each, x, y, told) for each in known if each.code not in inside), class_="dots")
     return svg.picture(
         width,
         height,
@@ -145,11 +151,11 @@ def _spot(each: Occupation, x: Axis, y: Axis) -> svg.Point:
     return x.at(each.severity.value), y.at(each.exactness.value)
 
 
-def _dot(each: Occupation, x: Axis, y: Axis) -> Markup:
+def _dot(each: Occupation, x: Axis, y: Axis, told: bool) -> Markup:
     px, py = _spot(each, x, y)
     guessed = each.severity is not None and each.severity.estimated
-    title = svg.tag("title", each.title, data_en=each.name.en, data_zh=each.name.zh)
-    return svg.tag("circle", title, cx=px, cy=py, r=3.2, class_="dot guessed" if guessed else "dot")
+    title = [svg.tag("title", each.title, data_en=each.name.en, data_zh=each.name.zh)] if told else []
+    return svg.tag("circle", *title, cx=px, cy=py, r=3, class_="dot guessed" if guessed else "dot")
 
 
 def _named(shown: Sequence[Occupation], own: Occupation, x: Axis, y: Axis, within: Box) -> list[Markup]:

@@ -149,7 +149,7 @@ def match(atlas: Atlas, occupation: Occupation, piece: Piece) -> Task | None:
     """The task that is meant: by its id, or the most alike in words, or none; DataError for an id that is not there."""
     own = atlas.tasks.get(occupation.code, ())
     if piece.id:
-        found = next((task for tasks in atlas.tasks.values() for task in tasks if task.id == piece.id), None)
+        found = atlas.tasks.by_id(piece.id)
         if found is None:
             near = "; ".join(f"{task.id} {task.text[:60]}" for task in own[:4])
             raise DataError(

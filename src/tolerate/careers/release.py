@@ -20,18 +20,19 @@ from tolerate.careers.atlas import (
     Occupation,
     Source,
     Task,
+    Tasks,
     load,
     retired,
+    tasks_of,
     with_chinese,
 )
 from tolerate.careers.onet import Gathered, Release, gather
-from tolerate.careers.tasks import rated
+from tolerate.careers.tasks import Published, rated
 from tolerate.errors import DataError
 from tolerate.records import Floats
 
 Rows = list[dict[str, str]]
 PAY = ("soc6", "medianPay", "payLow", "payHigh", "numJobs", "annualOpenings", "growth", "license")
-DATES = {"Working with AI (Microsoft)": "2025", "GPTs are GPTs (OpenAI)": "2023", "WORKBank experts": "2025"}
 
 
 def build(
@@ -51,7 +52,9 @@ def build(
         f"{name}.txt is not in the release; without it: {loss}" for name, loss in release.missing.items()
     ]
     sources = [_onet(release)]
-    occupations = _occupations(it, notes)
+    tell("comparing occupations")
+    table = relate.similarities(it)
+    occupations = _occupations(it, table, notes)
     if pay is not None:
         occupations = _paid(occupations, read(pay), notes)
         sources.append(
@@ -63,15 +66,14 @@ def build(
                 "https://www.bls.gov",
             )
         )
-    experts: Rows = []
+    published = Published()
     if exposure is not None:
-        occupations, experts = _exposed(occupations, exposure, sources)
-    tell("comparing occupations")
-    related = relate.related(it, kept)
+        occupations, published = _exposed(occupations, exposure, sources)
+    related, _ = relate.related(it, table, kept)
     return Atlas(
         version=f"O*NET {release.version}",
         occupations={each.code: each for each in with_chinese(occupations.values()).values()},
-        tasks=_tasks(it, experts),
+        tasks=_tasks(it, published),
         profiles=_profiles(it),
         elements=_elements(it),
         related=related,
@@ -92,35 +94,29 @@ def _onet(release: Release) -> Source:
     )
 
 
-def _occupations(it: Gathered, notes: list[str]) -> dict[str, Occupation]:
+def _occupations(it: Gathered, words: relate.Table, notes: list[str]) -> dict[str, Occupation]:
     groups = np.array([code[:7] for code in it.codes])
     context = it.blocks["context"]
-    exact = estimate.estimate(context.of("exactness"), _known_rows(it, ()), groups)
-    severe = estimate.estimate(context.of("severity"), _known_rows(it, ("exactness",)), groups)
-    guessed = sum(each is not None and each.estimated for each in severe)
+    exact = estimate.estimate(estimate.kernels(it, words), context.of("exactness"), groups, rounds=6)
+    severe = estimate.estimate(estimate.kernels(it, words, ("exactness",)), context.of("severity"), groups)
+    usable = relate.usable(it)
+    guessed = sum(each is not None and each.estimated for each, ok in zip(severe, usable, strict=True) if ok)
     if guessed:
         notes.append(f"consequence of error of {guessed} occupations is estimated; an interval goes with it")
-    profiled = np.hstack([it.blocks["interest"].values, it.blocks["skill"].values])
-    has_profile: NDArray[np.bool_] = np.asarray(np.isfinite(profiled).any(axis=1))
     found = {}
     for k, code in enumerate(it.codes):
-        usable = has_profile[k] or not has_profile.any()
         found[code] = Occupation(
             code=code,
             title=it.titles[k],
             aliases=tuple(it.aliases.get(code, ())),
             description=it.descriptions[k],
-            severity=severe[k] if usable else None,
-            exactness=exact[k] if usable else None,
+            severity=severe[k] if usable[k] else None,
+            exactness=exact[k] if usable[k] else None,
             freedom=_figure(context.of("freedom")[k]),
             pressure=_figure(context.of("pressure")[k]),
             zone=_plain(it.zones[k]),
         )
     return found
-
-
-def _known_rows(it: Gathered, context: tuple[str, ...]) -> Floats:
-    return estimate.features(it, context)
 
 
 def _figure(value: float) -> Figure | None:
@@ -131,14 +127,13 @@ def _plain(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _tasks(it: Gathered, experts: Rows) -> dict[str, tuple[Task, ...]]:
-    ratings = rated(it, experts)
+def _tasks(it: Gathered, published: Published) -> Tasks:
+    ratings = rated(it, published)
     known = (
         {task.id: task for tasks in load(EMBEDDED).tasks.values() for task in tasks} if _embedded() else {}
     )
-    out = {}
+    made = []
     for code, tasks in it.tasks.items():
-        made = []
         for number, text, core in tasks:
             task = Task(number, code, text, core=core, **ratings.get(number, {}))
             old = known.get(number)
@@ -149,8 +144,7 @@ def _tasks(it: Gathered, experts: Rows) -> dict[str, tuple[Task, ...]]:
                         task, physical=old.physical, personal=old.personal, agency=old.agency, keep=old.keep
                     )
             made.append(task)
-        out[code] = tuple(made)
-    return out
+    return tasks_of(made)
 
 
 def _embedded() -> bool:
@@ -190,7 +184,7 @@ def _paid(occupations: Mapping[str, Occupation], rows: Rows, notes: list[str]) -
             f"the pay table has the columns "
             f"{', '.join(rows[0]) if rows else 'none'}; expected {', '.join(PAY)}"
         )
-    atlas = Atlas("", dict(occupations), {}, {}, (), {}, (), retired=retired())
+    atlas = Atlas("", dict(occupations), Tasks(()), {}, (), {}, (), retired=retired())
     out, unmatched = dict(occupations), []
     for row in rows:
         codes = [code for code in occupations if code.startswith(row["soc6"])] or list(
@@ -225,9 +219,9 @@ def _cell(row: Mapping[str, str], name: str) -> float | None:
 
 def _exposed(
     occupations: Mapping[str, Occupation], folder: Path, sources: list[Source]
-) -> tuple[dict[str, Occupation], Rows]:
+) -> tuple[dict[str, Occupation], Published]:
     """Exposure tables are told by their columns, whatever their names."""
-    out, experts = dict(occupations), []
+    out, published = dict(occupations), Published()
     files = [folder] if folder.is_file() else sorted(each for each in folder.iterdir() if _is_table(each))
     if not files:
         raise DataError(f"{folder} holds no table; expected exposure tables (CSV or TSV, also .gz)")
@@ -242,10 +236,14 @@ def _exposed(
             values = {row["SOC Code"]: float(row["ai_applicability_score"]) for row in rows}
             out = {c: replace(each, use=values.get(c[:7])) for c, each in out.items()}
             sources.append(Source("Working with AI", "CC BY 4.0, Microsoft", "2025", file.name))
+        elif {"IWA", "completion_ai"} <= columns:
+            published = replace(published, use=rows)
+        elif {"Task ID", "gpt4_exposure"} <= columns:
+            published = replace(published, exposure=rows)
         elif "Human Agency Scale Rating" in columns and "Automation Capacity Rating" in columns:
-            experts = rows
+            published = replace(published, experts=rows)
             sources.append(Source("WORKBank experts' ratings", "CC BY 4.0, SALT-NLP", "2025", file.name))
-    return out, experts
+    return out, published
 
 
 def _is_table(path: Path) -> bool:
@@ -259,7 +257,9 @@ def shrink(atlas: Atlas, codes: Iterable[str], tasks: int = 10) -> Atlas:
     return replace(
         atlas,
         occupations=with_chinese(_short(atlas.occupations[c]) for c in kept),
-        tasks={c: tuple(sorted(atlas.tasks.get(c, ()), key=lambda t: not t.core))[:tasks] for c in kept},
+        tasks=tasks_of(
+            task for c in kept for task in sorted(atlas.tasks.get(c, ()), key=lambda t: not t.core)[:tasks]
+        ),
         profiles={c: atlas.profiles[c] for c in kept if c in atlas.profiles},
         related={c: tuple((d, s) for d, s in atlas.related.get(c, ()) if d in inside)[:25] for c in kept},
     )

@@ -197,7 +197,7 @@ def atlas_lines(atlas: Atlas, lang: str) -> list[str]:
     )
     lines = [
         f"{atlas.version}: {len(atlas.occupations):,} × {say('occupation').pick(lang)}, "
-        f"{sum(map(len, atlas.tasks.values())):,} × {say('task').pick(lang)}; "
+        f"{atlas.tasks.count:,} × {say('task').pick(lang)}; "
         f"{say('glance.severity').pick(lang)}: {estimated} {say('estimated').pick(lang)}"
     ]
     lines += [f"  {each.name} · {each.date} · {each.licence} · {each.what}" for each in atlas.sources]

@@ -7,10 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from tolerate.records import Floats
@@ -89,6 +91,7 @@ _ENDS = (
 _MORE = ("ors", "or", "ists", "ist", "ies", "ied", "ed", "es", "ly", "s", "e", "y")
 
 
+@cache
 def stem(word: str) -> str:
     """A word without its common ending; crude, and the same for all its forms that matter here.
 
@@ -135,9 +138,17 @@ def unit(table: Any) -> Any:
     return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
 
 
+def latent(rows: Any, size: int) -> Floats:
+    """[texts, size] coordinates of texts along the strongest directions of their words."""
+    from scipy.sparse.linalg import svds
+
+    left, strength, _ = svds(rows, k=size, rng=np.random.default_rng(0))
+    return np.asarray(left * strength)
+
+
 @dataclass(frozen=True)
 class Ridge:
-    """A linear prediction; `spread` is the standard error of a prediction left out of the fit, in its own units."""
+    """A linear prediction."""
 
     weights: Floats  # [features, targets]
     centre: Floats  # [features]
@@ -162,7 +173,7 @@ def ridge(features: Floats, targets: Floats, penalty: float) -> Ridge:
 Fit = Callable[[Floats, Floats, Floats], Floats]  # features, targets, new features -> predictions
 
 
-def left_out(fit: Fit, features: Floats, targets: Floats, groups: Floats, folds: int = 10) -> Floats:
+def left_out(fit: Fit, features: Floats, targets: Floats, groups: NDArray[Any], folds: int = 10) -> Floats:
     """Predictions of each row by a fit that saw no row of its group."""
     kinds, group = np.unique(groups, return_inverse=True)
     fold = np.random.default_rng(0).permutation(len(kinds))[group] % folds

@@ -41,32 +41,48 @@ def search(atlas: Atlas, wanted: str, most: int = 8) -> list[Found]:
     codes = atlas.current(wanted) if wanted[:2].isdigit() else ()
     if codes:
         return [Found(atlas.occupations[code], code, 1.0) for code in codes[:most]]
-    best = [max(_fits(each, wanted), key=lambda found: found.fit) for each in atlas.occupations.values()]
-    return sorted((each for each in best if each.fit > 0), key=_order)[:most]
+    exact = [
+        Found(each, name, 1.0)
+        for each in atlas.occupations.values()
+        for name in _names(each)
+        if name.lower() == wanted.lower()
+    ]
+    stems = tokens(wanted)
+    best = [
+        max(_fits(each, wanted, stems), key=lambda found: found.fit) for each in atlas.occupations.values()
+    ]
+    rest = sorted((each for each in best if each.fit > 0), key=_order)
+    sure = {found.occupation.code: found for found in sorted(exact, key=_order)}
+    return [*sure.values(), *(each for each in rest if each.occupation.code not in sure)][:most]
+
+
+def _names(occupation: Occupation) -> tuple[str, ...]:
+    return (occupation.title, occupation.title_zh, *occupation.aliases)
 
 
 def _order(found: Found) -> tuple[float, int]:
     return -round(found.fit, 3), len(found.occupation.title)
 
 
-def _fits(occupation: Occupation, wanted: str) -> Iterator[Found]:
+def _fits(occupation: Occupation, wanted: str, stems: list[str]) -> Iterator[Found]:
     """How well each name fits; the title a little better than another title of the same fit."""
-    yield Found(occupation, occupation.title, _fit(wanted, occupation.title))
+    yield Found(occupation, occupation.title, _fit(wanted, occupation.title, stems))
     if occupation.title_zh:
-        yield Found(occupation, occupation.title_zh, _fit(wanted, occupation.title_zh))
+        yield Found(occupation, occupation.title_zh, _fit(wanted, occupation.title_zh, stems))
     for name in occupation.aliases:
-        yield Found(occupation, name, 0.99 * _fit(wanted, name))
+        yield Found(occupation, name, 0.99 * _fit(wanted, name, stems))
 
 
-def _fit(wanted: str, name: str) -> float:
+def _fit(wanted: str, name: str, stems: list[str]) -> float:
+    """Between 0 and 1; names that share no stem are passed over without a closer look."""
     one, other = wanted.lower(), name.lower()
     if one == other:
         return 1.0
     if not one.isascii():
-        return _chinese(one, other)
-    if other.isascii() is False or not (set(one) & set(other)):
-        return 0.0
-    return max(_words(one, other), _typed(one, other))
+        return 0.0 if other.isascii() else _chinese(one, other)
+    near = abs(len(one) - len(other)) <= 3 and one[:1] == other[:1]
+    shared = any(part in other for part in stems)
+    return max(_words(stems, other) if shared else 0.0, _typed(one, other) if near else 0.0)
 
 
 def _chinese(one: str, other: str) -> float:
@@ -77,8 +93,8 @@ def _chinese(one: str, other: str) -> float:
     return 0.9 * len(pairs[0] & pairs[1]) / max(len(pairs[0] | pairs[1]), 1)
 
 
-def _words(one: str, other: str) -> float:
-    mine, theirs = set(tokens(one)), set(tokens(other))
+def _words(stems: list[str], other: str) -> float:
+    mine, theirs = set(stems), set(tokens(other))
     shared = len(mine & theirs)
     if not shared:
         return 0.0
@@ -86,8 +102,6 @@ def _words(one: str, other: str) -> float:
 
 
 def _typed(one: str, other: str) -> float:
-    """Likeness letter by letter, for typing errors: only where the lengths and first letters allow it."""
-    if abs(len(one) - len(other)) > 3 or one[0] != other[0]:
-        return 0.0
+    """Likeness letter by letter, for typing errors."""
     matcher = SequenceMatcher(None, one, other, autojunk=False)
     return 0.0 if matcher.quick_ratio() < 0.8 else max(0.0, 0.95 * matcher.ratio() - 0.05)

@@ -217,7 +217,7 @@ class Gate:
         if tier is None:
             raise Refused(404, "the job has no such tier", "tier_not_found", param="tier")
         text = body["content"]
-        made = Made(tier, {"choices": [{"text": text}]}, None, body.get("score"), 0, 0, 0.0)
+        made = Made(tier, {"choices": [{"text": text}]}, None, _number(body.get("score")), 0, 0, 0.0)
         decision, reason, certificate = self.rule(job, made)
         ask = Ask(wire.TEXT, {"prompt": body.get("prompt", "")}, job.name, False, False, 1, *_labels(body))
         ticket = "tk_" + self._chance.bytes(12).hex()

@@ -11,12 +11,15 @@ def _object(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
 
 TEXT: Schema = {"type": "string"}
 ERROR = _object(("error",), error=_object(("message", "type", "param", "code"), message=TEXT, type=TEXT))
-METADATA: Schema = {"type": "object", "properties": {"slice": TEXT, "cluster": TEXT}}
+METADATA: Schema = {"type": ["object", "null"], "description": "slice and cluster, as texts, name the part"}
 SHARED: Schema = {
     "model": {"type": "string", "minLength": 1},
-    "stream": {"type": "boolean"},
-    "stream_options": _object(include_usage={"type": "boolean"}),
-    "n": {"type": "integer", "minimum": 1, "maximum": 16},
+    "stream": {"type": ["boolean", "null"]},
+    "stream_options": {
+        "type": ["object", "null"],
+        "properties": {"include_usage": {"type": ["boolean", "null"]}},
+    },
+    "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 16},
     "metadata": METADATA,
 }
 MESSAGE = _object(
@@ -62,7 +65,7 @@ def _route(
 
 def _answer(what: str, body: Schema) -> Schema:
     route = _route(what, _said(ANSWER, "released, or held with finish_reason content_filter"), body)
-    route["responses"]["200"]["content"]["text/event-stream"] = {"schema": TEXT}
+    route["responses"]["200"]["content"]["text/event-stream"] = {}
     return route
 
 

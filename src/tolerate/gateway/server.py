@@ -226,13 +226,14 @@ def _put_in_force(
     """Make the tier's promise what it should be, inside the writer; what is worth saying.
 
     A certificate that was withdrawn is never put in force again by a restart; one that is VOID is, once everything is
-    again what it holds for.
+    again what it holds for and if nobody put another one in its place.
     """
     said: list[str] = []
+    stands = any(promise.tier == tier.name for promise in promises.active(db, job.name))
     if given is not None:
         id = promises.certificate_id(given)
         known = promises.find(db, id, job.name, tier.name)
-        if known is None or known.status in ("void", "proposed"):
+        if known is None or known.status == "proposed" or (known.status == "void" and not stands):
             before = known.bound if known is not None and known.status == "void" else {}
             bound = {**binding.bound_now(job, tier, given), **before, **binding.promised(given)}
             promises.install(db, job.name, tier.name, given, bound, "the command line", at)

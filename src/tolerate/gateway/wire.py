@@ -105,11 +105,15 @@ def ask_of(kind: str, body: Body) -> Ask:
     stream, n = body.get("stream"), body.get("n")
     if stream is not None and not isinstance(stream, bool):
         raise _bad("stream", "expected true or false")
+    if isinstance(n, float) and n.is_integer():
+        n = body["n"] = int(n)
     if n is not None and (not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= MOST_CHOICES):
         raise _bad("n", f"expected a whole number from 1 to {MOST_CHOICES}")
     options, metadata = body.get("stream_options"), body.get("metadata")
     if options is not None and not isinstance(options, dict):
         raise _bad("stream_options", "expected an object")
+    if options and not isinstance(options.get("include_usage"), bool | None):
+        raise _bad("stream_options.include_usage", "expected true or false")
     if metadata is not None and not isinstance(metadata, dict):
         raise _bad("metadata", "expected an object")
     return Ask(

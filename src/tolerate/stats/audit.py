@@ -17,6 +17,7 @@ from scipy.special import logsumexp
 
 from tolerate.errors import DataError, OptionError
 from tolerate.records import Certificate
+from tolerate.stats.advice import LADDER
 from tolerate.stats.audit_parts import Part, nested_parts
 from tolerate.stats.audit_search import (
     START,
@@ -26,6 +27,7 @@ from tolerate.stats.audit_search import (
     chance_of_proof,
     growing_chains,
 )
+from tolerate.stats.bounds import binomial_upper
 from tolerate.stats.mending import mended_plan
 from tolerate.stats.plan import (
     Forecast,
@@ -383,7 +385,16 @@ class Audit:
 
     def _advice(self) -> tuple[str, ...]:
         """What would be needed, and what the second person's verdicts say of the first's."""
-        return (*(() if self.proven else (self.outlook,)), *self.agreement.advice())
+        told = () if self.proven else (self.outlook, *self._provable())
+        return (*told, *self.agreement.advice())
+
+    def _provable(self) -> tuple[str, ...]:
+        """Once it is hopeless: the tolerance that a batch with so many wrong labels would probably meet."""
+        if self.hopeless is None or self.graded or self.budget is not None:
+            return ()
+        upper = float(binomial_upper(sum(self._losses.values()), self.labels, self.confidence))
+        rung = next((rung for rung in LADDER if rung >= upper), None)
+        return () if rung is None else (sentence("audit again", tolerance=percent(rung)),)
 
     def _readers(self) -> str:
         """Who gave the losses, and how far two people agreed."""

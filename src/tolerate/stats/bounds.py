@@ -6,6 +6,7 @@ Both are valid for any number of labels. `BOUNDS` and `P_VALUES` list them; the 
 every entry through the same laws.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +17,7 @@ from tolerate.errors import DataError, OptionError
 from tolerate.records import Floats
 
 Bound = Callable[[Floats, float], float]
-STAKES = 200  # times at which a test with a deadline sets its stake anew
+STAKES = 100  # times at which a test with a deadline sets its stake anew
 CAREFUL = 0.8  # of the largest stake that cannot ruin it: one total loss leaves a fifth
 BOLD = 0.9999  # staked where nothing less could still reach the goal, even by gains alone
 PValue = Callable[[Floats, float], float]
@@ -177,7 +178,10 @@ def betting_test(
         left, some = len(gains) - place, gains[place : place + size]
         spread = max(0.0, squares - total * total / max(place, 1))
         known = (trust * variance + spread) / (trust + place) + 1e-300
-        most = CAREFUL if left * np.log1p(CAREFUL * win / cap) >= goal - wealth else BOLD
+        need = (goal - wealth) / left  # of each gain that is left
+        if need > math.log1p(BOLD * win / cap):
+            return False  # out of reach, even if nothing is lost any more
+        most = CAREFUL if math.log1p(CAREFUL * win / cap) >= need else BOLD
         stake = min(_urge(wealth - goal) / np.sqrt(left * known), most / cap)
         path = wealth + np.cumsum(np.log1p(-stake * some))
         if path.max() >= goal:

@@ -135,7 +135,7 @@ def look(scores: NDArray[Any], losses: Losses, zoom: Zoom | None = None) -> Coun
 def exactly(scores: NDArray[Any], losses: Losses) -> Counts:
     """Counts of a few rows: they are sorted, and every distinct score is a cell of its own."""
     keys = keys_of(_floats(scores)[0])
-    wrong = {name: np.sort(keys[column != 0]) for name, column in losses.items()}
+    wrong = {name: np.sort(keys[_wrong(column)]) for name, column in losses.items()}
     keys = np.sort(keys)
     return _grouped(keys, keys, wrong, scores.dtype.str)
 
@@ -217,19 +217,48 @@ def refined(counts: Counts, ranks: ArrayLike, ask: Callable[[Zoom], Counts]) -> 
 
 
 def _first(scores: NDArray[Any], losses: Losses) -> Counts:
-    """By first cells: one pass, two counters a cell and loss."""
+    """By first cells, in one pass: a cell has a counter for every pattern of wrong and fine of two losses."""
     lows, tops = _borders()
-    held = {name: np.zeros(2 * len(tops), np.int64) for name in losses}
+    names = list(losses)
+    pairs = [names[place : place + 2] for place in range(0, len(names), 2)]
+    held = [np.zeros((len(tops), 1 << len(pair)), np.int64) for pair in pairs]
     for part in _chunks(len(scores)):
-        cells, lowest = _cells(*_floats(scores[part]))
-        cells <<= 1
-        for name, column in losses.items():
-            found = np.bincount(cells + (column[part] != 0))
-            held[name][2 * lowest : 2 * lowest + len(found)] += found
-    rows = next(iter(held.values())).reshape(-1, 2).sum(axis=1)
-    kept = np.flatnonzero(rows)
-    wrong = {name: found[1::2][kept] for name, found in held.items()}
-    return Counts(lows[kept], tops[kept], rows[kept], wrong, scores.dtype.str)
+        values, low = _floats(scores[part])
+        marks = {name: _wrong(column[part]) for name, column in losses.items()}
+        if low == MISSING:  # counted apart, so that the others stay on the short road
+            there = values > MISSING
+            missing = {name: mark[~there] for name, mark in marks.items()}
+            for pair, counters in zip(pairs, held, strict=True):
+                _count(np.zeros(len(values) - np.count_nonzero(there), np.int64), 0, pair, missing, counters)
+            values, marks = values[there], {name: mark[there] for name, mark in marks.items()}
+            low = float(values.min(initial=np.inf))
+        cells, lowest = _cells(values, low)
+        for pair, counters in zip(pairs, held, strict=True):
+            _count(cells, lowest, pair, marks, counters)
+    kept = np.flatnonzero(held[0].any(axis=1))
+    wrong = {}
+    for pair, counters in zip(pairs, held, strict=True):
+        found = counters[kept].reshape(len(kept), *[2] * len(pair))  # one axis a loss
+        for place, name in enumerate(pair):
+            others = tuple(1 + other for other in range(len(pair)) if other != place)
+            wrong[name] = found.sum(axis=others)[:, 1]
+    return Counts(lows[kept], tops[kept], held[0][kept].sum(axis=1), wrong, scores.dtype.str)
+
+
+def _count(
+    cells: Ints, lowest: int, pair: list[str], marks: Mapping[str, NDArray[np.bool_]], counters: Ints
+) -> None:
+    """Add rows to the counters of their cells and patterns."""
+    at = cells << len(pair)
+    for place, name in enumerate(reversed(pair)):
+        at += marks[name] if place == 0 else marks[name].astype(np.int64) << place
+    found = np.bincount(at)
+    counters.reshape(-1)[lowest << len(pair) :][: len(found)] += found
+
+
+def _wrong(column: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows are wrong."""
+    return column if column.dtype == np.bool_ else column != 0
 
 
 def _inside(scores: NDArray[Any], losses: Losses, zoom: Zoom) -> Counts:
@@ -239,12 +268,18 @@ def _inside(scores: NDArray[Any], losses: Losses, zoom: Zoom) -> Counts:
     found: list[Counts] = []
     for part in _chunks(len(scores)):
         values, low = _floats(scores[part])
+        there = None
+        if low == MISSING and not opened[0]:
+            there = np.flatnonzero(values > MISSING)
+            values = values[there]
+            low = float(values.min(initial=np.inf))
         cells, lowest = _cells(values, low)
         near = np.flatnonzero(opened[lowest:][cells])
         here = keys_of(values[near])
+        near = near if there is None else there[near]
         keys.add(here)
         for name, column in losses.items():
-            wrong[name].add(here[column[part][near] != 0])
+            wrong[name].add(here[_wrong(column[part][near])])
         if keys.rows > GATHERED:
             found = [merged([*found, _cut(keys, wrong, zoom, kind)])]
     return merged([*found, _cut(keys, wrong, zoom, kind)])

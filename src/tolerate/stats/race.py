@@ -37,7 +37,8 @@ from tolerate.stats.sequential import BETS, checked
 from tolerate.stats.walk import critical, zero_failure_size
 from tolerate.words import sentence
 
-LOOKING = 0.6  # of all labels, before the first test
+LOOKING = 0.6  # of all labels, before the first test; times k / (k + FEW) for k strategies
+FEW = 3
 AGAIN = 0.25  # of the labels left, between two tests
 BATCH = 10  # labels of one strategy between two drawings of plausible risks
 MARGIN = 4.0  # standard errors by which a risk must be below the tolerance to be called provable
@@ -47,12 +48,14 @@ WRONG, FINE = (
     0.25,
 )  # what every strategy is credited with before its first label; FINE over the tolerance
 PLACES: Floats = (np.arange(24) + 0.5) / 24  # quantiles that stand for what is plausible of a risk
-EFFORTS = (0.08, 0.15, 0.3, 0.55, 1.0)  # shares of the labels left that a test may take
+EFFORTS = (0.08, 0.15, 0.3, 0.55)  # shares of the labels left that a test may take: some stay for another
 NEARLY = 0.97  # of the largest expected saving: the smallest effort that has this much is made
 HARDLY = 0.01  # strategies that are safe with less than this chance get no more labels
 UNLIKELY = 0.05  # strategies that are safe with less than this chance are not tested
 HOPELESS = 0.02  # a test gives up when its chance to pass is below this
-OFTEN = 50  # errands between two questions whether all is clear already
+OFTEN = (
+    5  # errands, or half as many as there are strategies, between two questions whether all is clear already
+)
 CLEAR = (
     0.95  # of the saving that could be hoped for: a test that is expected to bring this much is made at once
 )
@@ -153,7 +156,7 @@ class Race:
         self._purse = Purse(1 - self.confidence)
         self._proven: dict[int, Proof] = {}
         self._proof: Proof | None = None
-        self._look = int(LOOKING * self._budget)
+        self._look = int(LOOKING * self._budget * len(self.names) / (len(self.names) + FEW))
         self._errands = 0
         self._arm, self._due = 0, 0  # the errand: so many labels of this strategy, then the race decides anew
         self.open = True
@@ -256,7 +259,7 @@ class Race:
         cheaper = self._able(HARDLY)
         if min(self._look, self.left) < 1 or not len(cheaper) or self._clear():
             return False
-        tests = max(1.0, (self.left - self._look) * EFFORTS[-2])
+        tests = max(1.0, (self.left - self._look) * EFFORTS[-1])
         error = np.sqrt(self.tolerance * (1 - self.tolerance) / tests)
         provable = max(self.tolerance - MARGIN * error, self.tolerance / 3)
         risks = self._rng.beta(*self._belief(cheaper))
@@ -269,7 +272,7 @@ class Race:
     def _clear(self) -> bool:
         """Whether a test made now saves nearly as much as one could hope for; asked every so often."""
         self._errands += 1
-        if self._errands % OFTEN:
+        if self._errands % max(OFTEN, len(self.names) // 2):
             return False
         bet = self._best_bet()
         hope = self._price() - self.costs[self._able(UNLIKELY)].min(initial=np.inf)

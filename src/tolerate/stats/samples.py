@@ -74,8 +74,12 @@ def sample(
     clusters: ArrayLike | None,
     slices: ArrayLike | None,
     weights: ArrayLike | None,
+    lean: bool = False,
 ) -> Sample:
-    """One checked sample from a table or from arrays; raises DataError if they cannot be used."""
+    """One checked sample from a table or from arrays; raises DataError if they cannot be used.
+
+    lean: where counts suffice, losses given as booleans stay booleans.
+    """
     if (table is None) == (losses is None):
         raise OptionError("give either a table or losses=, not both and not neither")
     if table is not None:
@@ -83,19 +87,21 @@ def sample(
             raise OptionError("the table has its own columns; leave out scores, clusters, slices and weights")
         losses, scores, clusters = table.losses_by_name, table.scores, table.clusters
         slices, weights = table.slices, table.weights
-    checked = _checked(losses, scores, clusters, slices, weights)
+    lean = lean and clusters is None and weights is None
+    checked = _checked(losses, scores, clusters, slices, weights, lean)
     if table is None:
         return checked
     return Sample(**{**vars(checked), "names": dict(table.names), "sha256": table.sha256})
 
 
-def _checked(losses: Any, scores: Any, clusters: Any, slices: Any, weights: Any) -> Sample:
+def _checked(losses: Any, scores: Any, clusters: Any, slices: Any, weights: Any, lean: bool) -> Sample:
     by_name = dict(losses) if isinstance(losses, Mapping) else {"loss": losses}
     if not by_name:
         raise DataError("losses= is an empty dict; expected at least one name with its losses")
     checked, zero_one = {}, True
+    lean = lean and all(np.asarray(values).dtype == bool for values in by_name.values())
     for name, values in by_name.items():
-        checked[str(name)] = column = _loss_numbers(values, str(name))
+        checked[str(name)] = column = _loss_numbers(values, str(name), lean)
         if not is_binary(column):
             zero_one = False
             _refuse_outside(column, str(name))
@@ -124,11 +130,11 @@ def loss_column(values: ArrayLike, name: str = "loss") -> Floats:
     return column
 
 
-def _loss_numbers(values: ArrayLike, name: str) -> Floats:
-    column = _numbers(values, name)
+def _loss_numbers(values: ArrayLike, name: str, lean: bool = False) -> Floats:
+    column = np.asarray(values) if lean else _numbers(values, name)
     if column.ndim != 1 or not len(column):
         raise DataError(f"{name} has shape {column.shape}; expected one loss for each of at least one item")
-    return column.astype(np.float64, copy=False)
+    return column if lean else column.astype(np.float64, copy=False)
 
 
 def _refuse_outside(column: Floats, name: str) -> None:
@@ -187,6 +193,8 @@ def codes(values: NDArray[Any]) -> NDArray[np.int64]:
 
 def is_binary(losses: Floats) -> bool:
     """Whether every loss is 0 or 1; the first piece that is not ends the reading."""
+    if losses.dtype == bool:
+        return True
     pieces = (losses[start : start + CHUNK] for start in range(0, len(losses), CHUNK))
     return all(bool(((piece == 0) | (piece == 1)).all()) for piece in pieces)
 
@@ -216,7 +224,8 @@ def share(value: float, name: str, example: float) -> float:
 def fingerprint(given: Sample) -> str:
     """SHA-256 of the columns of a sample that came as arrays."""
     digest = hashlib.sha256()
-    columns = {**given.losses, "scores": given.scores, "clusters": given.clusters, "weights": given.weights}
+    losses = {name: column.astype(np.float64, copy=False) for name, column in given.losses.items()}
+    columns = {**losses, "scores": given.scores, "clusters": given.clusters, "weights": given.weights}
     for name, column in columns.items():
         if column is not None:
             digest.update(f"{name}:{column.dtype.str}:{len(column)};".encode())

@@ -157,7 +157,7 @@ def coded_counts(
     rows, released = (np.bincount(some, minlength=len(names)).tolist() for some in (at, at[out]))
     wrong, gone = {}, {}
     for loss, column in losses.items():
-        bad = column != 0
+        bad = column.astype(bool, copy=False)
         wrong[loss] = np.bincount(at[bad], minlength=len(names)).tolist()
         gone[loss] = np.bincount(at[bad & out], minlength=len(names)).tolist()
     return {

@@ -81,7 +81,7 @@ def certify(
     """
     columns = (losses, scores, clusters, slices, weights)
     if table is None or isinstance(table, Table):
-        given: Sample | Source = sample(table, *columns)
+        given: Sample | Source = sample(table, *columns, lean=True)
     elif any(column is not None for column in columns):
         raise OptionError("a source has its own columns; leave out losses, scores, clusters, slices, weights")
     else:

@@ -117,24 +117,33 @@ class Postgres:
 
     def all(self, sql: str, *values: Any) -> list[Row]:
         """Every row of a query."""
-        return self._db.execute(_marks(sql), values).fetchall()
+        return self._db.execute(_marks(sql), _kept(values)).fetchall()
 
     def one(self, sql: str, *values: Any) -> Row | None:
         """The first row of a query, or None."""
-        return self._db.execute(_marks(sql), values).fetchone()
+        return self._db.execute(_marks(sql), _kept(values)).fetchone()
 
     def run(self, sql: str, *values: Any) -> int:
         """Run a statement; how many rows it changed."""
-        return self._db.execute(_marks(sql), values or None).rowcount
+        return self._db.execute(_marks(sql), _kept(values) or None).rowcount
 
     def many(self, sql: str, rows: Sequence[Row]) -> None:
         """Run one statement for many rows."""
         with self._db.cursor() as cursor:
-            cursor.executemany(_marks(sql), rows)
+            cursor.executemany(_marks(sql), [_kept(row) for row in rows])
 
     def close(self) -> None:
         """Let the connection go."""
         self._db.close()
+
+
+def _kept(values: Row) -> Row:
+    """Values as PostgreSQL can keep them: its texts have no place for the character 0.
+
+    >>> _kept(("a\\0b", 7))
+    ('a\ufffdb', 7)
+    """
+    return tuple(v.replace("\0", "\ufffd") if isinstance(v, str) and "\0" in v else v for v in values)
 
 
 @lru_cache(maxsize=512)

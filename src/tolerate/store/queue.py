@@ -367,7 +367,7 @@ def backlog(db: Database, job: str, at: float, most: int = 10_000) -> Backlog:
     counts = [
         db.one(
             f"SELECT count(*) FROM (SELECT 1 FROM slots WHERE state = '{state}' AND kind = '{kind}' "
-            "AND job = ? LIMIT ?) AS some",
+            "AND job = ? LIMIT ?) AS counted",
             job,
             most,
         )
