@@ -117,6 +117,15 @@ def test_rows_serve_one_purpose_each(tmp_path: Path) -> None:
             "cannot be read|UTF",
         ),
         ("half.jsonl", b'{"question": "a", "answer": "3"}\n' * 9 + b'{"question": "a', "cannot be read"),
+        (
+            "two.jsonl",
+            b'{"question": "a", "answer": "3"}\n' * 9 + b'{"question": "\xe0", "answer": "3"}\n',
+            "as UTF-8",
+        ),
+        ("utf16.csv", ("question,answer\n" + "a,3\n" * 9).encode("utf-16"), "cannot be read"),
+        ("gz.csv.gz", b"no gzip", "cannot be read"),
+        ("list.jsonl", b'{"question": "a", "answer": ["3"]}\n' * 9, "expected text"),
+        ("long.csv", b"question,answer\n" + b"a" * 3_000_000 + b",3\n" + b"b,3\n" * 9, "too long"),
         ("notes.txt", b"hello", "no known format"),
     ],
 )
@@ -125,6 +134,12 @@ def test_tables_that_cannot_be_used_are_named(tmp_path: Path, name: str, data: b
     with serving(solve) as fake, pytest.raises(ValueError, match=said) as told:
         run(job("maths"), tmp_path / "run", maths(tmp_path / name, fake))
     assert name in str(told.value) and not fake.bodies
+
+
+def test_marks_and_line_ends_of_other_systems_do_no_harm(tmp_path: Path) -> None:
+    rows = "question,answer\r\n" + "Añn has 3?,3\r\n" * 9
+    (tmp_path / "windows.csv").write_bytes(b"\xef\xbb\xbf" + rows.encode())
+    assert Maths(tmp_path / "windows.csv", {"sample": 9}, 0).prompt(0) == "Añn has 3?"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -110,6 +111,17 @@ def test_a_server_that_is_not_there_is_named() -> None:
     one = Served("openai:m@http://127.0.0.1:9/v1#tries=2", None)
     one.gate._sleep = lambda seconds: False
     with pytest.raises(RunError, match=r"cannot reach 127\.0\.0\.1:9.*2 tries"):
+        one.write(["a"])
+
+
+def test_without_a_network_the_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(*_: object, **__: object) -> None:
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    one = Served("openai:m@https://models.example/v1#tries=2", None)
+    one.gate._sleep = lambda seconds: False
+    with pytest.raises(RunError, match=r"cannot reach models\.example.*name resolution.*kept"):
         one.write(["a"])
 
 

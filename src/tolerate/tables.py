@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -278,8 +279,20 @@ def _guard(path: Path, load: Callable[[], T]) -> T:
 
     try:
         return load()
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as {_kind(path)[1:]}: {error}") from None
+    except (pa.ArrowException, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as {_kind(path)[1:]}: {_plainly(error)}") from None
+
+
+def _plainly(error: Exception) -> str:
+    """A reader's complaint, with what to try where it is known."""
+    said = str(error).strip()
+    if re.search(r"utf-?8|codec can't decode", said, re.I):
+        return f"{said.encode('utf-8', 'replace').decode()}. It mixes encodings or is in another one: save it as UTF-8"
+    if "straddling" in said:
+        return (
+            "a line or cell is too long (over 1 MB); is a quotation mark missing? Split it, or write Parquet"
+        )
+    return said
 
 
 def _head(path: Path) -> list[str]:
@@ -312,6 +325,7 @@ def _load(path: Path, wanted: list[str]) -> dict[str, Any]:
         table = csv.read_csv(path, parse_options=_csv_options(), convert_options=convert)
     else:
         table = _read_jsonl(path)
+    table.select(wanted).validate(full=True)  # that text is UTF-8; of CSV it was seen while reading
     return {name: table.column(name) for name in wanted}
 
 
@@ -422,7 +436,7 @@ def _named(column: Any, name: str, path: Path, missing: str) -> Any:
     try:
         return pc.fill_null(pc.cast(column, pa.string()), missing)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise DataError(f'column "{name}" of {path} holds {column.type}, expected names of slices') from None
+        raise DataError(f'column "{name}" of {path} holds {column.type}, expected text') from None
 
 
 def _row(mask: NDArray[np.bool_]) -> int:

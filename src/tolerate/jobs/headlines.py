@@ -223,7 +223,7 @@ class Headlines(ServedWorkshop):
             if "temperature=" in self.judge
             else self.judge + ("+" if "#" in self.judge else "#") + "temperature=0"
         )
-        return self.served(cold)
+        return self.asked_models.served(cold)
 
 
 JUDGE = (

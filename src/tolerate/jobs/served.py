@@ -5,7 +5,6 @@ others again for a person. The score is the share of candidates that agree (self
 arXiv:2203.11171), ties broken by the model's own confidence where the server gives log-probabilities.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,21 +17,17 @@ from tolerate import tables
 from tolerate.checks import Verdicts
 from tolerate.checks.text_metrics import distinct
 from tolerate.errors import DataError, OptionError
-from tolerate.folder import read_json, slug, to_json, write_whole
 from tolerate.jobs.served_words import ASSUMPTIONS, USES
 from tolerate.jobs.tasks import Pair, TextTask
 from tolerate.jobs.text_words import LIMITS
 from tolerate.jobs.texts import Drafts, TextCandidates, TextWorkshop
 from tolerate.models.endpoint import EXPECTED, is_endpoint
-from tolerate.models.served import Answer, Served
 from tolerate.records import Job
 from tolerate.refine.texts import TextPool
 from tolerate.run import Options, Say, seed_for
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-CORE = 0.04 / 3600  # dollars for a second of a core, which turns dollars into core-seconds
-BILL = "bill.json"  # beside a model: tokens of a request, on average
 FEWEST = 4  # rows of a table from which a run makes sense
 
 
@@ -127,13 +122,6 @@ class ServedWorkshop(TextWorkshop):
                     f'the job {job.name} asks a model behind a server, not "{name}"; expected {EXPECTED}'
                 )
         super().__init__(job, options, folder, say, task)
-        self._served: dict[str, Served] = {}
-
-    def served(self, model: str) -> Served:
-        """The model behind a name; its limits are kept for as long as this workshop lives."""
-        if model not in self._served:
-            self._served[model] = Served(model)
-        return self._served[model]
 
     # What the report tells
 
@@ -165,45 +153,24 @@ class ServedWorkshop(TextWorkshop):
 
     def train(self, model: str, folder: Path, say: Say) -> dict[str, Any]:
         """Nothing is trained: the model is asked once, to see that it is there and what it understands."""
-        served, began = self.served(model), time.monotonic()
-        say.progress(0.1, f"asking {served.endpoint.host}")
         first = self.task.prompt(int(self.task.requests(1, 0)[0]))
-        answers = served.write([first], self._most, self._candidate_seed("sample"), system=self.task.system)[
-            0
-        ]
-        missing = sorted(served.left_out) + (["logprobs"] if np.isnan(answers[0].mean) else [])
-        return {
-            "name": model,
-            "title": f"{served.endpoint.model} at {served.endpoint.host}",
-            "paper": "",
-            "family": "api",
-            "seconds": round(time.monotonic() - began, 2),
-            "curve": {},
-            "findings": findings(missing),
-        }
+        return self.asked_models.introduce(model, first, self._most, self._candidate_seed, self.task.system)
 
-    def _candidate_seed(self, purpose: str) -> int:
-        """The seed of candidates: the same for every model and refining, so that no answer is paid for twice."""
-        return seed_for(self.options.seed, "candidates", purpose) % 2**20
+    @property
+    def _candidate_seed(self) -> int:
+        """The seed of candidates: one for all requests, so that no answer is paid for twice."""
+        return seed_for(self.options.seed, "candidates") % 2**20
 
     def _written(self, model: str, folder: Path, requests: Ints, k: int, seed: int) -> Drafts:
         """k drafts for each request, as the model behind the server answers."""
-        served = self.served(model)
         prompts = [self.task.prompt(int(request)) for request in requests]
-        found = served.write(
-            prompts, k, self._candidate_seed("sample"), system=self.task.system, on_progress=self._told
-        )
-        write_whole(folder / BILL, to_json(spent(found, k, served)))
-        self.say.note(f"{model}: {served.bill}")
+        found = self.asked_models.write(model, folder, prompts, k, self._candidate_seed, self.task.system)
         shape = (len(requests), k)
         return Drafts(
             np.array([[one.text for one in row] for row in found], dtype=np.str_).reshape(shape),
             np.array([[one.mean for one in row] for row in found], dtype=np.float64).reshape(shape),
             np.array([[one.least for one in row] for row in found], dtype=np.float64).reshape(shape),
         )
-
-    def _told(self, done: int, total: int) -> None:
-        self.say.progress(0.7 + 0.3 * done / max(total, 1), f"{done:,} of {total:,} requests answered")
 
     def make(self, model: str, folder: Path, requests: Ints, candidates: int, seed: int) -> TextCandidates:
         """Candidates for each request, mended ones behind the others, with what refining needs to know."""
@@ -226,36 +193,3 @@ class ServedWorkshop(TextWorkshop):
         """Quality of plain texts."""
         texts = [str(text) for text in contents]
         return {"as_requested": float(1 - verdicts.losses.mean()), "distinct": distinct(texts)}
-
-    def compute_seconds(self, model: str, folder: Path, candidates: int) -> float:
-        """What the candidates of one request cost, as the seconds of a core that cost as much; 0 without prices."""
-        bill = read_json(self.folder / "models" / slug(model) / BILL, "the bill of a model that was asked")
-        at = self.served(model).endpoint
-        prompts = 1 if bill["together"] else candidates
-        return (
-            float(prompts * bill["read"] * at.price_in + candidates * bill["written"] * at.price_out)
-            / 1e6
-            / CORE
-        )
-
-
-def spent(found: Sequence[Sequence[Answer]], k: int, served: Served) -> dict[str, Any]:
-    """Tokens read for a prompt and written for a candidate, on average, and whether k come for one prompt."""
-    answers = [answer for row in found for answer in row]
-    return {
-        "read": sum(answer.read for answer in answers) / len(answers),
-        "written": sum(answer.written for answer in answers) / len(answers),
-        "together": k > 1 and all(row[0].together == k for row in found),
-    }
-
-
-def findings(missing: Sequence[str]) -> list[dict[str, str]]:
-    """What a server does not know, and what that means."""
-    means = {
-        "logprobs": "answers that nobody votes on all have the same score; use vote-of-N",
-        "seed": "answers repeat only from the disk",
-        "n": "each candidate costs its prompt",
-        "temperature": "candidates may differ less than a vote needs",
-    }
-    names = [name for name in dict.fromkeys(missing) if name in means]
-    return [{"what": f"the server gives no {name}", "try": means[name]} for name in names]

@@ -18,10 +18,12 @@ from tolerate.checks import Verdicts
 from tolerate.checks.text_metrics import bleu, distinct
 from tolerate.errors import DataError
 from tolerate.folder import read_json, slug, to_json, write_whole
+from tolerate.jobs.asked import Asked, by_example
 from tolerate.jobs.tasks import Checked, TextTask
 from tolerate.jobs.text_words import ASSUMPTIONS, LIMITS, USES
 from tolerate.jobs.verifier import Verifier, fit_verifier
 from tolerate.jobs.workshop import curves
+from tolerate.models.endpoint import is_endpoint
 from tolerate.records import Job
 from tolerate.refine.texts import TextPool, parse_text
 from tolerate.run import Candidates, Options, Say
@@ -32,6 +34,8 @@ Floats = NDArray[np.float64]
 Texts = NDArray[np.str_]  # [n] or [n, k]
 VERIFIER = "verifier.json"
 FITTED = 500  # requests that the verifier learns from
+FEW = 100  # the same where each costs money
+EXAMPLES = 6  # pairs of prompt and answer that an untrained model is shown
 PAIRS = 20_000  # texts to learn from, at most, where a job makes them
 SEEDED = 1000  # texts of each kind that the check's own error is measured on
 
@@ -70,7 +74,8 @@ class TextWorkshop:
         self.job, self.options, self.folder, self.say = job, options, folder, say
         self._task = task
         self._refine = {name: parse_text(name) for name in job.refine}
-        self.writers = {name: writer(name) for name in job.models}
+        self.writers = {name: writer(name) for name in job.models if not is_endpoint(name)}
+        self.asked_models = Asked(say)
 
     @cached_property
     def task(self) -> TextTask:
@@ -135,6 +140,8 @@ class TextWorkshop:
         """Teach one writer on its part of the texts, then its verifier on requests of its own."""
         from tolerate.models.writing import teach_writer, texts_per_second
 
+        if is_endpoint(model):
+            return self._introduce(model, folder)
         plan, options = self.writers[model], self.options
         pairs = [(one.prompt, one.answer) for one in self.task.pairs(PAIRS, options.seed)]
         steps = options.steps or self.job.steps.get(model) or (None if options.budget else plan.steps)
@@ -167,9 +174,20 @@ class TextWorkshop:
             "findings": [{"what": found.saw, "try": found.advice} for found in trained.findings],
         }
 
-    def _fit_verifier(self, model: str, folder: Path) -> None:
+    def _introduce(self, model: str, folder: Path) -> dict[str, Any]:
+        """A model behind a server is shown examples in place of training; its verifier learns from fewer requests."""
+        first = self.task.reads(int(self.task.requests(1, 5, "judge")[0]))
+        about = self.asked_models.introduce(model, first, 1, self.options.seed, self._examples)
+        self._fit_verifier(model, folder, FEW)
+        return about
+
+    @cached_property
+    def _examples(self) -> str:
+        return by_example(self.task.pairs(EXAMPLES, self.options.seed))
+
+    def _fit_verifier(self, model: str, folder: Path, fitted: int = FITTED) -> None:
         """Candidates for the verifier's own requests, checked; what tells right ones from wrong ones."""
-        requests = self.task.requests(FITTED, self.options.seed + 2, "judge")
+        requests = self.task.requests(fitted, self.options.seed + 2, "judge")
         written = self._written(model, folder, requests, self._most, self.options.seed + 3)
         wrong = np.array(
             [
@@ -196,7 +214,12 @@ class TextWorkshop:
         """k drafts for each request, as the writer makes them."""
         from tolerate.models.writing import write
 
-        found = write(folder, [self.task.reads(request) for request in requests], k, seed, self._decoding)
+        prompts = [self.task.reads(request) for request in requests]
+        found: Any  # both kinds of writers give text, mean and least
+        if is_endpoint(model):
+            found = self.asked_models.write(model, folder, prompts, k, seed % 2**20, self._examples)
+        else:
+            found = write(folder, prompts, k, seed, self._decoding)
         return Drafts(
             np.array(
                 [
@@ -204,8 +227,8 @@ class TextWorkshop:
                     for row, request in zip(found, requests, strict=True)
                 ]
             ).reshape(len(requests), k),
-            np.array([[one.mean for one in row] for row in found]).reshape(len(requests), k),
-            np.array([[one.least for one in row] for row in found]).reshape(len(requests), k),
+            known([[one.mean for one in row] for row in found]).reshape(len(requests), k),
+            known([[one.least for one in row] for row in found]).reshape(len(requests), k),
         )
 
     def _meanings(self, texts: Texts) -> Ints:
@@ -308,7 +331,7 @@ class TextWorkshop:
         if references and all(references):
             figures["bleu"] = bleu(texts, references)
         figures["distinct"] = distinct(texts)
-        if unseen:
+        if unseen and not is_endpoint(model):
             figures["perplexity"], figures["bits"] = perplexity(self.folder / "models" / slug(model), unseen)
             figures["bits_kn"] = self._kneser_ney_bits(unseen)
         return figures
@@ -326,6 +349,8 @@ class TextWorkshop:
         """Core-seconds to write the candidates of one request, counted in operations."""
         from tolerate.models.writing import writing_cost
 
+        if is_endpoint(model):
+            return self.asked_models.seconds(model, folder, candidates)
         prompts = [self.task.reads(request) for request in self.task.requests(32, 5, "judge")]
         return candidates * writing_cost(folder, prompts, self._decoding)
 
@@ -345,6 +370,15 @@ class Drafts:
     texts: Texts
     means: Floats
     least: Floats
+
+
+def known(values: Sequence[Sequence[float]]) -> Floats:
+    """Log-probabilities with those that a server did not give at a low value, the same for all.
+
+    >>> known([[-0.5, float("nan")]]).tolist()
+    [[-0.5, -30.0]]
+    """
+    return np.nan_to_num(np.asarray(values, dtype=np.float64), nan=-30.0)
 
 
 def marked(text: str, marks: Sequence[tuple[int, int]]) -> list[tuple[str, bool]]:
