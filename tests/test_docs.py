@@ -24,6 +24,9 @@ ELSEWHERE = {  # commands that a test of their own runs, or that need a person
     "tolerate run digits": "tests/test_digits.py",
     "tolerate run mnist": "tests/test_digits.py",
     "tolerate run pictures": "tests/test_digits.py",
+    "tolerate run casenotes": "tests/test_casenotes.py",
+    "tolerate run restaurants": "tests/test_restaurants.py",
+    "tolerate run support": "tests/test_support.py",
 }
 
 

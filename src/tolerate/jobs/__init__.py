@@ -10,6 +10,7 @@ JOBS: dict[str, str] = {
     "pictures": "tolerate.jobs.pictures:JOB",
     "casenotes": "tolerate.jobs.casenotes:JOB",
     "restaurants": "tolerate.jobs.restaurants:JOB",
+    "support": "tolerate.jobs.support:JOB",
 }
 
 
