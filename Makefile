@@ -19,6 +19,7 @@ check: .venv/.test
 	$(BIN)/python -m pytest tests/test_floors.py
 
 laws: .venv/.test
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[ray]'
 	$(RUN) $(BIN)/python -m pytest -n $(WORKERS) -m law tests
 
 bench: .venv/.test
