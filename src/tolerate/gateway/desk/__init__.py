@@ -180,7 +180,8 @@ class Desk:
             return Response(page("login.html", lang, None, wrong=False))
         name, password = form.get("name", "")[:80], form.get("password", "")[:1000]
         places = (f"at {request.address}", f"as {name}")
-        if any([self._tries.take(place) for place in places]):
+        waits = [self._tries.take(place) for place in places]
+        if any(waits):
             raise Refused(429, "too many tries; wait a minute", headers=(("retry-after", "60"),))
         user = await self.reader.ask(people.check_password, name, password)
         if user is None:
