@@ -11,6 +11,7 @@ JOBS: dict[str, str] = {
     "casenotes": "tolerate.jobs.casenotes:JOB",
     "restaurants": "tolerate.jobs.restaurants:JOB",
     "support": "tolerate.jobs.support:JOB",
+    "poems": "tolerate.jobs.poems:JOB",
 }
 
 
