@@ -13,6 +13,7 @@ JOBS: dict[str, str] = {
     "headlines": "tolerate.jobs.headlines:JOB",
     "restaurants": "tolerate.jobs.restaurants:JOB",
     "support": "tolerate.jobs.support:JOB",
+    "poems": "tolerate.jobs.poems:JOB",
 }
 
 
