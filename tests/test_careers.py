@@ -163,12 +163,6 @@ def test_released_tasks_exceed_their_tolerance_rarely_and_the_broken_twin_is_cau
     assert naive.wrong > 0.05
 
 
-@pytest.mark.law
-def test_released_tasks_exceed_their_tolerance_rarely_law() -> None:
-    honest = simulate.simulate(2000, seed=11)
-    assert honest.wrong <= 0.05 and honest.counts["undecided"] > 0
-
-
 def test_labels_are_enough_and_no_more() -> None:
     from tolerate.stats.bounds import binomial_upper
 

@@ -31,6 +31,7 @@ ANSWERS = (
     "Domain Expertise Requirement",
     "Interpersonal Communication Requirement",
 )
+PENALTY = 2.0  # of the ridge on words
 KEEP = 3.5  # on the human agency scale: from here on experts keep a task mostly human
 LABELS = {"E0": 0.0, "E1": 1.0, "E2": 0.5, "E3": 0.5, "T0": 0.0, "T1": 1.0, "T2": 2.0, "T3": 3.0, "T4": 4.0}
 TASK_FIGURES = (
@@ -194,22 +195,18 @@ def _by_words(
     texts: list[str], taught: NDArray[np.int64], targets: Floats, groups: NDArray[np.str_]
 ) -> tuple[Floats, list[float], Floats]:
     """Predictions of every task, half widths of their intervals, and predictions of the rated ones left out."""
-    words = _words(texts, taught)
-    out = left_out(_fit, words[taught], targets, groups)
+    rows = weighted(counts([tokens(text) for text in texts], least=3)[0]).tocsr()
+    rows = rows[:, np.asarray((rows[taught] != 0).sum(0)).ravel() >= 2]  # words that the rated tasks use
+    words = np.asarray(rows[taught].todense())
+    out = left_out(_fit, words, targets, groups)
     wide = [margin(np.abs(targets[:, j] - out[:, j]), 0.9) for j in range(targets.shape[1])]
-    return np.clip(_fit(words[taught], targets, words), 1, 5), wide, out
+    line = ridge(words, targets, penalty=PENALTY)
+    guess = line.mean - line.centre @ line.weights + rows @ line.weights
+    return np.clip(guess, 1, 5), wide, out
 
 
 def _fit(train: Floats, targets: Floats, new: Floats) -> Floats:
-    return ridge(train, targets, penalty=2.0)(new)
-
-
-def _words(texts: list[str], taught: NDArray[np.int64]) -> Floats:
-    """[tasks, words] of the words that the rated tasks use."""
-    table, _ = counts([tokens(text) for text in texts], least=3)
-    rows = weighted(table)
-    used = np.asarray((rows[taught] != 0).sum(0)).ravel() >= 2
-    return np.asarray(rows[:, used].todense())
+    return ridge(train, targets, penalty=PENALTY)(new)
 
 
 def _chances(scores: Floats, happened: NDArray[np.bool_], new: Floats) -> Floats:

@@ -48,7 +48,8 @@ def _strict(plan: Plan, lang: str) -> str:
     ).pick(lang)
     parts = f"{say('glance.severity').pick(lang)} {_figure(it.severity)} "
     exact = say("glance.severity.note", exact=_figure(it.exactness)).pick(lang)
-    return f"{say('strictness').pick(lang)} {it.demand:.2f}: {note}. {parts}{exact}"
+    head, stop = (f"{say('strictness').pick(lang)} {it.demand:.2f}", "；" if lang == "zh" else "; ")
+    return f"{head} ({note}){stop}{parts}{exact}"
 
 
 def _figure(figure: Figure) -> str:
@@ -166,7 +167,7 @@ def compare_lines(
             say("glance.severity").pick(lang),
             ["–" if each.severity is None else _figure(each.severity) for each in occupations],
         ),
-        (say("etr.release").pick(lang), [span(_middle(plan)) for plan in plans]),
+        (say("etr.release").pick(lang), [span(middle(plan.rows)) for plan in plans]),
         (say("glance.pay").pick(lang), [dollars(each.pay) for each in occupations]),
         (say("openings").pick(lang), [number(each.openings) for each in occupations]),
         (
@@ -177,12 +178,6 @@ def compare_lines(
     ]
     wide = max(int(text_width(name, 1.7)) for name, _ in rows) + 2
     return ["  " + _pad(name, wide) + " ".join(_pad(cell, 32) for cell in cells) for name, cells in rows]
-
-
-def _middle(plan: Plan) -> Figure:
-    """The required ETR of the middle task."""
-    order = sorted((row.choice.release for row in plan.rows), key=lambda figure: figure.value)
-    return order[len(order) // 2]
 
 
 def middle(rows: Sequence[Row]) -> Figure:

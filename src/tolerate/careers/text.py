@@ -4,11 +4,10 @@ NumPy and SciPy alone, so that an import works in the base install.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -116,15 +115,24 @@ def with_pairs(words: list[str]) -> list[str]:
 
 
 def counts(bags: Sequence[Iterable[str]], least: int = 1) -> tuple[sparse.csr_matrix, list[str]]:
-    """[texts, words] counts of bags of words, and the words; those in fewer than `least` bags are left out."""
-    counted = [Counter(bag) for bag in bags]
-    seen = Counter(word for bag in counted for word in bag)
-    words = sorted(word for word, n in seen.items() if n >= least)
-    place = {word: k for k, word in enumerate(words)}
-    cells = [(i, place[w], n) for i, bag in enumerate(counted) for w, n in bag.items() if w in place]
-    rows, columns, values = zip(*cells, strict=True) if cells else ((), (), ())
-    shape = (len(counted), len(words))
-    return sparse.csr_matrix((np.array(values, float), (rows, columns)), shape=shape), words
+    """[texts, words] counts of bags of words, and the words in order; those in fewer than `least` bags are left out.
+
+    >>> counts([["b", "a", "b"], ["b"]])[0].toarray().tolist(), counts([["b", "a", "b"], ["b"]], least=2)[1]
+    ([[1.0, 2.0], [0.0, 1.0]], ['b'])
+    """
+    place: dict[str, int] = {}
+    columns = [[place.setdefault(word, len(place)) for word in bag] for bag in bags]
+    sizes = [len(row) for row in columns]
+    flat = np.fromiter(chain.from_iterable(columns), np.int64, sum(sizes))
+    table = sparse.csr_matrix(
+        (np.ones(len(flat)), (np.repeat(np.arange(len(sizes)), sizes), flat)), shape=(len(sizes), len(place))
+    )
+    table.sum_duplicates()
+    inside = np.bincount(table.indices, minlength=len(place))
+    words = sorted(word for word, k in place.items() if inside[k] >= least)
+    kept = table[:, [place[word] for word in words]]
+    kept.sort_indices()
+    return kept, words
 
 
 def weighted(table: sparse.csr_matrix) -> sparse.csr_matrix:
