@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,7 +99,10 @@ async def _load(url: str, heard: Heard, pid: int, rng: random.Random) -> None:
         workers.append(asyncio.ensure_future(_review(session, url, heard)))
         while not heard.cookie and not workers[-1].done():  # a login takes its time, on purpose
             await asyncio.sleep(0.01)
-        await asyncio.sleep(rng.uniform(0.05, 0.4))
+        more, end = len(heard.verdicts), time.monotonic() + 10
+        while (len(heard.verdicts) == more or not heard.released) and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(rng.uniform(0.0, 0.2))
         os.kill(pid, signal.SIGKILL)
         for fault in await asyncio.gather(*workers, return_exceptions=True):
             if not isinstance(fault, aiohttp.ClientError | OSError):
