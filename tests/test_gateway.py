@@ -258,6 +258,8 @@ def test_decide_alone(desk: Served) -> None:
     held = desk.ask("POST", "/v1/decide", {**ask, "score": None}, key)[2]
     assert held["decision"] == "review" and held["row"] > 0
     assert desk.ask("POST", "/v1/decide", {**ask, "score": "high"}, key)[0] == 400
+    for score in (1e308, -1e308, 2**60):  # scores have no bounds
+        assert desk.ask("POST", "/v1/decide", {**ask, "score": score}, key)[0] == 200
     assert desk.ask("POST", "/v1/chat/completions", {}, key)[0] == 403
 
 
