@@ -44,9 +44,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def desk(model: Upstream, tmp_path: Path) -> Iterator[Served]:
-    """The plain case: one job, one tier, SQLite."""
-    with served(service_of(model.url, str(tmp_path / "t.db"), tmp_path)) as service:
+def desk(model: Upstream, url: str, tmp_path: Path) -> Iterator[Served]:
+    """The plain case: one job, one tier; on both kinds of database."""
+    with served(service_of(model.url, url, tmp_path)) as service:
         yield service
 
 
@@ -258,6 +258,8 @@ def test_decide_alone(desk: Served) -> None:
     held = desk.ask("POST", "/v1/decide", {**ask, "score": None}, key)[2]
     assert held["decision"] == "review" and held["row"] > 0
     assert desk.ask("POST", "/v1/decide", {**ask, "score": "high"}, key)[0] == 400
+    for score in (1e308, -1e308, 2**60):  # scores have no bounds
+        assert desk.ask("POST", "/v1/decide", {**ask, "score": score}, key)[0] == 200
     assert desk.ask("POST", "/v1/chat/completions", {}, key)[0] == 403
 
 
@@ -489,6 +491,25 @@ def test_if_the_row_cannot_be_written_nothing_is_released(desk: Served) -> None:
         desk.running.writer._db = real
 
 
+def test_a_stop_finishes_what_was_taken(model: Upstream, tmp_path: Path) -> None:
+    """A request in flight is answered, one that waits for a person gets its ticket, and the ledger says it stopped."""
+    service = service_of(model.url, str(tmp_path / "t.db"), tmp_path, wait=60.0)
+    with ThreadPoolExecutor(2) as pool:
+        with served(service) as running:
+            slow = pool.submit(running.chat, {"say": "finished", "score": 0.9, "sleep": 1.0})
+            waits = pool.submit(running.chat, {"say": "SECRET", "score": 0.1})
+            while (
+                running.write(queue.backlog, "support", time.time()).open == 0
+                or running.running.app.in_flight < 2
+            ):
+                time.sleep(0.02)
+        assert slow.result(10)[2]["choices"][0]["message"]["content"] == "finished"
+        assert waits.result(10)[2]["tolerate"]["decision"] == "review"
+    db = connect(str(tmp_path / "t.db"))
+    assert last(db, 1)[0]["kind"] == "stopped"
+    db.close()
+
+
 # Bad input and limits
 
 
@@ -577,3 +598,14 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(TolerateError, match=re.escape(said)):
             load(path)
+
+
+def test_the_settings_of_the_docs_are_settings(tmp_path: Path) -> None:
+    """The TOML file that docs/service.md shows can be served as it stands."""
+    page = (Path(__file__).parent.parent / "docs" / "service.md").read_text("utf-8")
+    (text,) = re.findall(r"```\n(database = .*?)```", page, re.S)
+    (tmp_path / "service.toml").write_text(text)
+    (tmp_path / "guide.md").write_text("Be strict.")
+    job = load(tmp_path / "service.toml").jobs[0]
+    assert [tier.name for tier in job.tiers] == ["small", "large"] and job.guide == "Be strict."
+    assert [grade.loss for grade in job.scale] == [0.0, 0.3, 1.0] and job.tiers[0].candidates == 3
