@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +33,11 @@ for line in sys.stdin:
     if child == 0:
         tier = Tier("main", upstream, "tiny", "given", certificate=certificate, retries=0)
         job = JobSettings("support", (tier,), share=0.3)
-        asyncio.run(serve(Service((job,), database, port=0), lambda text: print(text, flush=True)))
-        os._exit(0)
+        try:
+            asyncio.run(serve(Service((job,), database, port=0), lambda text: print(text, flush=True)))
+        finally:
+            print("ended", flush=True)
+            os._exit(0)
     print("pid", child, flush=True)
 """
 
@@ -73,7 +77,7 @@ def _begin(zygote: Any, heard: Heard) -> tuple[int, str]:
     pid, url = 0, ""
     while not (pid and url):
         line = zygote.stdout.readline()
-        assert line, "the service did not start"
+        assert line and line != "ended\n", "the service did not start"
         if line.startswith("pid"):
             pid = int(line.split()[1])
         elif line.startswith("gateway"):
@@ -98,11 +102,24 @@ async def _load(url: str, heard: Heard, pid: int, rng: random.Random) -> None:
         workers.append(asyncio.ensure_future(_review(session, url, heard)))
         while not heard.cookie and not workers[-1].done():  # a login takes its time, on purpose
             await asyncio.sleep(0.01)
-        await asyncio.sleep(rng.uniform(0.05, 0.4))
+        more, end = len(heard.verdicts), time.monotonic() + 10
+        while (len(heard.verdicts) == more or not heard.released) and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(rng.uniform(0.0, 0.2))
         os.kill(pid, signal.SIGKILL)
+        while _lives(pid):  # its lock on the database goes with it
+            await asyncio.sleep(0.005)
         for fault in await asyncio.gather(*workers, return_exceptions=True):
             if not isinstance(fault, aiohttp.ClientError | OSError):
                 raise fault
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return True
+    except ProcessLookupError:
+        return False
 
 
 async def _ask(session: aiohttp.ClientSession, url: str, heard: Heard, rng: random.Random) -> None:

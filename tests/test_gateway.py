@@ -258,6 +258,8 @@ def test_decide_alone(desk: Served) -> None:
     held = desk.ask("POST", "/v1/decide", {**ask, "score": None}, key)[2]
     assert held["decision"] == "review" and held["row"] > 0
     assert desk.ask("POST", "/v1/decide", {**ask, "score": "high"}, key)[0] == 400
+    for score in (1e308, -1e308, 2**60):  # scores have no bounds
+        assert desk.ask("POST", "/v1/decide", {**ask, "score": score}, key)[0] == 200
     assert desk.ask("POST", "/v1/chat/completions", {}, key)[0] == 403
 
 
@@ -596,3 +598,14 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(TolerateError, match=re.escape(said)):
             load(path)
+
+
+def test_the_settings_of_the_docs_are_settings(tmp_path: Path) -> None:
+    """The TOML file that docs/service.md shows can be served as it stands."""
+    page = (Path(__file__).parent.parent / "docs" / "service.md").read_text("utf-8")
+    (text,) = re.findall(r"```\n(database = .*?)```", page, re.S)
+    (tmp_path / "service.toml").write_text(text)
+    (tmp_path / "guide.md").write_text("Be strict.")
+    job = load(tmp_path / "service.toml").jobs[0]
+    assert [tier.name for tier in job.tiers] == ["small", "large"] and job.guide == "Be strict."
+    assert [grade.loss for grade in job.scale] == [0.0, 0.3, 1.0] and job.tiers[0].candidates == 3

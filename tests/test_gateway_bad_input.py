@@ -164,11 +164,11 @@ def test_odd_text_is_kept_and_shown_on_both_databases(
                 body = {**FINE, "score": score, "content": odd, "prompt": odd, **about}
                 heard = await call(running.app, "POST", DECIDE, body, key)
                 assert heard.status == 200, (odd, heard.body)
-        for score in (2**63, -(2**63), 10**300, 5e-324, -0.0):
+        for score in (2**63, -(2**63), 10**300, 1.7e308, -1.7e308, 5e-324, -0.0):
             heard = await call(running.app, "POST", DECIDE, {**FINE, "score": score}, key)
             assert heard.status == 200, (score, heard.body)
         heard = await call(running.app, "GET", "/v1/watch/support", None, key)
-        assert heard.status == 200 and heard.json["queue"]["open"] == 4 * len(ODD) + 5
+        assert heard.status == 200 and heard.json["queue"]["open"] == 4 * len(ODD) + 7
         await running._flush()
         await running.stop()
 

@@ -371,7 +371,7 @@ class Gate:
             place[4] += entry["cost"]
             place[5] += made.read + made.written
             if made.score is not None:
-                place[6][min(max(int(made.score * 10), 0), 9)] += 1
+                place[6][int(min(max(made.score, 0.0), 0.99) * 10)] += 1
 
     def take_counts(self) -> list[promises.Minute]:
         """The counts since the last call."""
