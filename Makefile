@@ -19,6 +19,7 @@ check: .venv/.test
 	$(BIN)/python -m pytest tests/test_floors.py
 
 laws: .venv/.test
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[ray]'
 	$(RUN) $(BIN)/python -m pytest -n $(WORKERS) -m law tests
 
 bench: .venv/.test
@@ -33,7 +34,7 @@ setup: .venv/.test
 	touch $@
 
 .venv/.test: .venv/.demo
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[models,board,dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[models,text,board,dev]'
 	touch $@
 
 clean:

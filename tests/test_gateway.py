@@ -44,9 +44,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def desk(model: Upstream, tmp_path: Path) -> Iterator[Served]:
-    """The plain case: one job, one tier, SQLite."""
-    with served(service_of(model.url, str(tmp_path / "t.db"), tmp_path)) as service:
+def desk(model: Upstream, url: str, tmp_path: Path) -> Iterator[Served]:
+    """The plain case: one job, one tier; on both kinds of database."""
+    with served(service_of(model.url, url, tmp_path)) as service:
         yield service
 
 
@@ -487,6 +487,25 @@ def test_if_the_row_cannot_be_written_nothing_is_released(desk: Served) -> None:
             assert status == 503 and "SECRET" not in str(body) and "not_durable" in str(body)
     finally:
         desk.running.writer._db = real
+
+
+def test_a_stop_finishes_what_was_taken(model: Upstream, tmp_path: Path) -> None:
+    """A request in flight is answered, one that waits for a person gets its ticket, and the ledger says it stopped."""
+    service = service_of(model.url, str(tmp_path / "t.db"), tmp_path, wait=60.0)
+    with ThreadPoolExecutor(2) as pool:
+        with served(service) as running:
+            slow = pool.submit(running.chat, {"say": "finished", "score": 0.9, "sleep": 1.0})
+            waits = pool.submit(running.chat, {"say": "SECRET", "score": 0.1})
+            while (
+                running.write(queue.backlog, "support", time.time()).open == 0
+                or running.running.app.in_flight < 2
+            ):
+                time.sleep(0.02)
+        assert slow.result(10)[2]["choices"][0]["message"]["content"] == "finished"
+        assert waits.result(10)[2]["tolerate"]["decision"] == "review"
+    db = connect(str(tmp_path / "t.db"))
+    assert last(db, 1)[0]["kind"] == "stopped"
+    db.close()
 
 
 # Bad input and limits

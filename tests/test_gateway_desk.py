@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service_fakes import Served, Upstream, served, upstream
+from tests.service_fakes import Served, Upstream, database, served, upstream
 from tests.test_gateway import service_of
 from tolerate.gateway.desk.admin import cell, parse
 from tolerate.gateway.desk.render import visible
@@ -28,9 +28,14 @@ def model() -> Iterator[Upstream]:
         yield fake
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    yield from database(request.param, tmp_path)
+
+
 @pytest.fixture
-def desk(model: Upstream, tmp_path: Path) -> Iterator[Served]:
-    service = service_of(model.url, str(tmp_path / "t.db"), tmp_path, share=1.0, guide="Be strict.")
+def desk(model: Upstream, url: str, tmp_path: Path) -> Iterator[Served]:
+    service = service_of(model.url, url, tmp_path, share=1.0, guide="Be strict.")
     with served(service) as running:
         yield running
 

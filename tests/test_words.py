@@ -1,6 +1,7 @@
 """What a certificate says, in English and Chinese: nothing more than was proven, and nothing that cannot be read."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +9,23 @@ import pytest
 from tolerate.errors import OptionError
 from tolerate.records import Certificate
 from tolerate.stats import certify
+from tolerate.stats.audit import Audit
 from tolerate.words import SENTENCES, brief, chinese, number, percent, say_certificate, say_slices, sentence
 
 N = np.arange(2000)
+
+
+def audited(wrong: float, **options: Any) -> Certificate:
+    """The certificate of an audit of 300 items, some of them wrong."""
+    audit = Audit(300, 0.2, seed=1, **options)
+    while audit.open or (audit.waiting and not audit.hopeless):
+        while audit.open:
+            audit.record(audit.next(), float(audit.next() < 300 * wrong))
+        for item in audit.waiting:
+            audit.record(item, float(item < 300 * wrong), second=True)
+    return audit.certificate
+
+
 CERTS = {
     "all": certify(losses=np.zeros(200), tolerance=0.05),
     "above": certify(losses=N > 1200, scores=-N / 2000, tolerance=0.02),
@@ -21,6 +36,10 @@ CERTS = {
         scores=-N,
         tolerance={"wrong": 0.05, "harmful": 0.01},
     ),
+    "audit": audited(0.0),
+    "hopeless audit": audited(0.5),
+    "audit that gave up": audited(0.4, expected=0.1, power=0.8),
+    "audit by two": audited(0.05, second=0.5),
 }
 
 
@@ -31,6 +50,10 @@ def test_the_kinds_are_what_they_are_called() -> None:
         "nothing": "nothing",
         "clusters": "all",
         "two": "above",
+        "audit": "all",
+        "hopeless audit": "nothing",
+        "audit that gave up": "nothing",
+        "audit by two": "all",
     }
 
 
@@ -47,7 +70,7 @@ def test_every_certificate_names_tolerance_confidence_and_labels(name: str, lang
 @pytest.mark.parametrize("name", sorted(CERTS))
 def test_chinese_is_chinese(name: str) -> None:
     said = say_certificate(CERTS[name], "zh")
-    assert not re.search(r"[a-z]{4,}", said.replace("wrong", "").replace("harmful", ""))
+    assert not re.search(r"[a-z]{4,}", re.sub("wrong|harmful|kappa", "", said))
 
 
 def test_english_in_full() -> None:

@@ -89,7 +89,7 @@ def at_terminal(talk: Interview, line: Callable[[], str | None], tell: Callable[
     """Ask until nothing is left, or the input ends; `u` takes the last answer back, `q` stops for now."""
     zh = talk.lang == "zh"
     tell(
-        "回车跳过,u 改上一个,q 暂停。数据不离开本机。"
+        "回车跳过，u 改上一个，q 暂停。数据不离开本机。"
         if zh
         else "Enter skips, u changes the last, q stops for now. Nothing leaves this machine."
     )
@@ -98,7 +98,7 @@ def at_terminal(talk: Interview, line: Callable[[], str | None], tell: Callable[
         text = line()
         if text is None or text.strip().lower() == "q":
             tell(
-                f"已保存在 {talk.path};再次运行同一命令即可继续"
+                f"已保存在 {talk.path}；再次运行同一命令即可继续"
                 if zh
                 else f"kept in {talk.path}; the same command continues"
             )
@@ -121,7 +121,9 @@ def at_terminal(talk: Interview, line: Callable[[], str | None], tell: Callable[
 def _questions(atlas: Atlas, answers: dict[str, str]) -> Iterator[Question]:
     yield Question(
         "occupation",
-        Both("What is your occupation? Any title, in English or Chinese.", "您的职业是什么?中英文名称均可。"),
+        Both(
+            "What is your occupation? Any title, in English or Chinese.", "您的职业是什么？中英文名称均可。"
+        ),
         lambda text: find(atlas, text),
         needed=True,
     )
@@ -134,7 +136,7 @@ def _questions(atlas: Atlas, answers: dict[str, str]) -> Iterator[Question]:
         "harm.slip",
         Both(
             "A typical slip that nobody catches: how many hours does it cost? (such as 0.5)",
-            "一个没人发现的一般差错,代价几小时?(如 0.5)",
+            "一个没人发现的一般差错，代价几小时？（如 0.5）",
         ),
         _positive,
     )
@@ -142,7 +144,7 @@ def _questions(atlas: Atlas, answers: dict[str, str]) -> Iterator[Question]:
         "harm.worst",
         Both(
             "The worst error that nobody catches: how many hours does it cost? (such as 200)",
-            "最坏的、没人发现的错误,代价几小时?(如 200)",
+            "最坏的、没人发现的错误，代价几小时？（如 200）",
         ),
         _positive,
     )
@@ -150,7 +152,7 @@ def _questions(atlas: Atlas, answers: dict[str, str]) -> Iterator[Question]:
         "work.human_error",
         Both(
             "Of 100 pieces that you do by hand, how many turn out wrong? (such as 2)",
-            "您亲手做 100 件,有几件出错?(如 2)",
+            "您亲手做 100 件，有几件出错？（如 2）",
         ),
         lambda text: _between(text, 0, 100),
     )
@@ -158,20 +160,20 @@ def _questions(atlas: Atlas, answers: dict[str, str]) -> Iterator[Question]:
         "learning.known",
         Both(
             "Which of these skills do you have? Names separated by commas: " + ", ".join(_common()),
-            "您已掌握哪些技能?用逗号分隔:" + "、".join(graph()[name].name.zh for name in _common()),
+            "您已掌握哪些技能？用逗号分隔：" + "、".join(graph()[name].name.zh for name in _common()),
         ),
         lambda text: named(graph(), _list(text)),
     )
     yield Question(
         "learning.hours_a_week",
-        Both("How many hours a week can you learn?", "每周能学习几小时?"),
+        Both("How many hours a week can you learn?", "每周能学习几小时？"),
         lambda text: _between(text, 0.5, 100),
     )
     yield Question(
         "wishes.pay",
         Both(
             "What should a move pay at least, as a share of today? (such as 0.75; 1 is the same)",
-            "转换职业时薪酬至少为目前的几倍?(如 0.75;1 为相同)",
+            "转换职业时薪酬至少为目前的几倍？（如 0.75；1 为相同）",
         ),
         _positive,
     )
@@ -179,7 +181,7 @@ def _questions(atlas: Atlas, answers: dict[str, str]) -> Iterator[Question]:
         "wishes.tolerance",
         Both(
             "Should a next occupation be similar, stricter, tolerant, or any?",
-            "下一份职业应当 similar(相近)、stricter(更严格)、tolerant(更宽松)还是 any(不限)?",
+            "下一份职业应当 similar（相近）、stricter（更严格）、tolerant（更宽松）还是 any（不限）？",
         ),
         _tolerance,
     )
@@ -195,7 +197,7 @@ def _of_task(task: Task, answers: dict[str, str]) -> Iterator[Question]:
         f"{at}.share",
         Both(
             f"{name.en}\nHow many hours a week? (0 or Enter if it is not yours)",
-            f"{name.zh}\n每周几小时?(不属于您则填 0 或回车)",
+            f"{name.zh}\n每周几小时？（不属于您则填 0 或回车）",
         ),
         lambda text: _between(text, 0, 100),
     )
@@ -206,7 +208,7 @@ def _of_task(task: Task, answers: dict[str, str]) -> Iterator[Question]:
         Both(
             "How serious is an error of it that nobody catches? "
             "1 not at all, 2 fairly, 3 serious, 4 very, 5 extremely",
-            "其中没人发现的错误有多严重?1 不严重,2 较轻,3 严重,4 很严重,5 极严重",
+            "其中没人发现的错误有多严重？1 不严重，2 较轻，3 严重，4 很严重，5 极严重",
         ),
         lambda text: _between(text, 1, 5),
     )
@@ -215,7 +217,7 @@ def _of_task(task: Task, answers: dict[str, str]) -> Iterator[Question]:
         Both(
             "Does any of these hold? l a licensed act, i cannot be "
             "undone, p physical, s strongly interpersonal (such as: i s)",
-            "是否符合以下任一项?l 需持证,i 不可逆,p 体力或现场,s 高度人际(如:i s)",
+            "是否符合以下任一项？l 需持证，i 不可逆，p 体力或现场，s 高度人际（如：i s）",
         ),
         _gates,
     )
@@ -224,7 +226,7 @@ def _of_task(task: Task, answers: dict[str, str]) -> Iterator[Question]:
         Both(
             "Has the machine's work been checked? Wrong ones "
             "/ checked ones, such as 3/200; Enter if nobody has",
-            "机器所做是否检查过?填 出错数/检查数,如 3/200;未检查则回车",
+            "机器所做是否检查过？填 出错数/检查数，如 3/200；未检查则回车",
         ),
         _fraction,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tolerate.careers.choice import GATES
+from tolerate.careers.kinds import KINDS
 from tolerate.errors import DataError, hint
 
 TOLERANCES = ("similar", "stricter", "tolerant", "any")
@@ -21,6 +22,7 @@ class Piece:
 
     text: str = ""
     id: str = ""
+    kind: str = ""  # of content; by default told from the words
     hours: float = 1.0  # by hand, for one piece
     share: float = 1.0  # of the week, up to a factor
     severity: float | None = None  # of an uncaught error, 1 to 5
@@ -166,6 +168,8 @@ def _piece(record: Any, place: int) -> Piece:
         raise DataError(
             f"{where} needs both errors and checked: how many were wrong, of how many that were looked at"
         )
+    if piece.kind and piece.kind not in KINDS:
+        raise DataError(f'{where} kind = "{piece.kind}". {hint(piece.kind, KINDS)}')
     linked = [name for name in ("certificate", "table", "run") if getattr(piece, name)]
     if len(linked) > 1 or (linked and piece.errors is not None):
         raise DataError(

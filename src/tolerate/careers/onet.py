@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -106,10 +107,13 @@ class Release:
             reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             head = [cell.strip() for cell in next(reader, [])]
             places = [self._column(name, head, column) for column in columns]
-            last = max(places)
+            last, pick = (
+                max(places),
+                itemgetter(*places, places[0]),
+            )  # one more, so that it always gives a tuple
             for row in reader:
                 if len(row) > last:
-                    yield tuple(row[place].strip() for place in places)
+                    yield pick(row)[:-1]
 
     def _column(self, table: str, head: list[str], wanted: str) -> int:
         if wanted in head:
@@ -161,6 +165,15 @@ class Gathered:
     tools: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # code -> (example, commodity)
     activities: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)  # (task, id, title)
     related: dict[str, list[str]] = field(default_factory=dict)  # code -> the ten primary ones, in order
+    _figures: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
+
+    def figures(self, table: str) -> list[tuple[str, ...]]:
+        """The rows of a table of figures: code, element, scale, value; each table is read once."""
+        if table not in self._figures:
+            self._figures[table] = list(
+                self.release.rows(table, CODE, "Element Name", "Scale ID", "Data Value")
+            )
+        return self._figures[table]
 
     @cached_property
     def at(self) -> dict[str, int]:
@@ -186,6 +199,7 @@ def gather(release: Release) -> Gathered:
         (c, (t, d, n)) for c, t, d, n in release.rows("Tasks to DWAs", CODE, "Task ID", "DWA ID", "DWA Title")
     )
     it.related = _related(release)
+    it._figures.clear()
     return it
 
 
@@ -200,7 +214,7 @@ def _block(it: Gathered, table: str, scale: str) -> Block:
     """Figures of one scale, elements in the order of the table."""
     rows = [
         (code, name, value)
-        for code, name, kind, value in it.release.rows(table, CODE, "Element Name", "Scale ID", "Data Value")
+        for code, name, kind, value in it.figures(table)
         if kind == scale and code in it.at
     ]
     names = tuple(dict.fromkeys(name for _, name, _ in rows))

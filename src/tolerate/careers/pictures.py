@@ -79,7 +79,7 @@ def _task(axis: Axis, row: Row, y: float, narrow: bool, left: float) -> Markup:
 
 def _label(name: Both, y: float, narrow: bool, left: float) -> list[Markup]:
     """The task's words, cut to what fits: beside the line, or above it on a phone."""
-    room = 348.0 if narrow else left - 6
+    room = 340.0 if narrow else left - 26
     cut = Both(*(_cut(said, room) for said in name))
     return [svg.text(left if narrow else 0.0, y - 6 if narrow else y + 4, cut, class_="task-name")]
 

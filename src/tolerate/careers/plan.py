@@ -131,7 +131,7 @@ def _row(
     guessed = () if piece.gates or piece.severity is not None else suggested(name.en)
     gates = piece.gates or guessed
     choice = choose(serious, harm, work, seen, seeded, gates, weights.confidence)
-    kind = kind_of(name.en, occupation.title)
+    kind = piece.kind or kind_of(name.en, occupation.title)
     return Row(
         name,
         piece,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate.careers.onet import Gathered
-from tolerate.careers.text import counts, latent, tokens, unit, weighted
+from tolerate.careers.text import counts, latent, tokens, unit, weighted, with_pairs
 from tolerate.records import Floats
 
 KEPT = 40  # neighbours kept of each occupation
@@ -52,13 +52,14 @@ def similarities(it: Gathered, titles: bool = True) -> Table:
             [standard(it.blocks[n].values) for n in ("skill level", "knowledge level", "style", "interest")]
         )
     )
-    tasks = [[w for _, text, _ in it.tasks.get(c, ()) for w in tokens(text)] for c in it.codes]
-    pairs = [[w for _, text, _ in it.tasks.get(c, ()) for w in tokens(text, True)] for c in it.codes]
-    words = [tokens(text, True) for text in it.descriptions]
+    said = {c: [tokens(text) for _, text, _ in it.tasks.get(c, ())] for c in it.codes}
+    tasks = [[w for words in said[c] for w in words] for c in it.codes]
+    pairs = [[w for words in said[c] for w in with_pairs(words)] for c in it.codes]
+    about = [tokens(text, True) for text in it.descriptions]
     done = {c: it.activities.get(c, ()) for c in it.codes}
     _add(found, "tasks", pairs)
     _add(found, "tasks latent", tasks, 60)
-    _add(found, "description", words)
+    _add(found, "description", about)
     _add(found, "activities", [[name for _, name, _ in done[c]] for c in it.codes])
     _add(found, "wider activities", [[name.rsplit(".", 1)[0] for _, name, _ in done[c]] for c in it.codes])
     _add(
@@ -69,11 +70,12 @@ def similarities(it: Gathered, titles: bool = True) -> Table:
     whole = [a + b for a, b in zip(tasks, (tokens(text) for text in it.descriptions), strict=True)]
     if titles:
         names = [[title, *it.aliases.get(c, ())] for c, title in zip(it.codes, it.titles, strict=True)]
-        title_words = [[w for name in each for w in tokens(name)] for each in names]
-        _add(found, "titles", [[w for name in each for w in tokens(name, True)] for each in names])
+        read = [[tokens(name) for name in each] for each in names]
+        title_words = [[w for words in each for w in words] for each in read]
+        _add(found, "titles", [[w for words in each for w in with_pairs(words)] for each in read])
         _add(found, "titles latent", title_words, 60)
         _add(found, "same titles", [[name.lower() for name in set(each)] for each in names])
-        _add(found, "title heads", [[tokens(name)[-1] for name in each if tokens(name)] for each in names])
+        _add(found, "title heads", [[words[-1] for words in each if words] for each in read])
         _add(
             found,
             "title letters",

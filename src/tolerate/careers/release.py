@@ -253,9 +253,14 @@ def _is_table(path: Path) -> bool:
 def shrink(atlas: Atlas, codes: Iterable[str], tasks: int = 10) -> Atlas:
     """A part of an atlas: these occupations, the first tasks of each, relatedness among them."""
     kept = [code for code in codes if code in atlas.occupations]
+    guessed = sum(bool((found := atlas.occupations[c].severity) and found.estimated) for c in kept)
     inside = set(kept)
     return replace(
         atlas,
+        notes=(
+            f"consequence of error of {guessed} of these {len(kept)} occupations is estimated; "
+            "an interval goes with it",
+        ),
         occupations=with_chinese(_short(atlas.occupations[c]) for c in kept),
         tasks=tasks_of(
             task for c in kept for task in sorted(atlas.tasks.get(c, ()), key=lambda t: not t.core)[:tasks]

@@ -1,7 +1,10 @@
 """What is said of each task and move, in both languages: choices, what would change them, techniques, reasons."""
 
+import csv
 import math
+from functools import cache
 
+from tolerate.careers.atlas import EMBEDDED
 from tolerate.careers.choice import HUMAN, RELEASED, REVIEWED, TOO_MANY, UNDECIDED
 from tolerate.careers.moves import Move, Moves
 from tolerate.careers.plan import Plan, Row
@@ -114,9 +117,23 @@ def chances_words(row: Row) -> Both | None:
 # Moves
 
 
+def element(name: str) -> Both:
+    """A skill or field of knowledge of O*NET in both languages; one that we do not know keeps its name."""
+    return Both(name, _elements().get(name, name))
+
+
+@cache
+def _elements() -> dict[str, str]:
+    with (EMBEDDED / "chinese_elements.tsv").open(encoding="utf-8", newline="") as file:
+        return {row["name"]: row["zh"] for row in csv.DictReader(file, delimiter="\t")}
+
+
 def reasons(plan: Plan, move: Move) -> list[Both]:
     """What speaks for and against a move, with numbers one can check."""
-    gaps = [say("gap", name=gap.name, have=number(gap.have), need=number(gap.need)) for gap in move.gaps[:3]]
+    gaps = [
+        say("gap", name=element(gap.name), have=number(gap.have), need=number(gap.need))
+        for gap in move.gaps[:3]
+    ]
     found = [
         say("reason.related", there=percent(move.there), gaps=join(gaps, ", ", "、"))
         if gaps

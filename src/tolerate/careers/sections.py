@@ -1,5 +1,6 @@
 """What each part of a plan's page says, as values for its template."""
 
+import math
 from typing import Any
 
 from tolerate.careers import pictures, said
@@ -152,7 +153,7 @@ def path(plan: Plan) -> dict[str, Any] | None:
     if learned is None or graph is None:
         return None
     week = plan.person.learning.hours_a_week
-    weeks = number(learned.hours / max(week, 0.1))
+    weeks = f"{math.ceil(learned.hours / max(week, 0.1)):,}"
     names = [graph[name].name for name in learned.skipped if graph[name].area != "goal"]
     return {
         "lead": say("path.lead", hours=number(learned.hours), weeks=weeks, week=number(week))

@@ -1,5 +1,6 @@
 """The lines that `tolerate career` prints: a plan, an occupation, several side by side, what an atlas holds."""
 
+import math
 import textwrap
 from collections.abc import Sequence
 
@@ -133,7 +134,7 @@ def _path(plan: Plan, lang: str) -> list[str]:
         say(
             "path.lead",
             hours=number(learned.hours),
-            weeks=number(learned.hours / max(week, 0.1)),
+            weeks=f"{math.ceil(learned.hours / max(week, 0.1)):,}",
             week=number(week),
         ).pick(lang)
     )

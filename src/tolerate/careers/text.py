@@ -107,7 +107,12 @@ def stem(word: str) -> str:
 def tokens(text: str, pairs: bool = False) -> list[str]:
     """The stems of a text in order, without the commonest words; with `pairs`, neighbours too."""
     words = [stem(word) for word in _WORD.findall(text.lower()) if word not in STOP]
-    return words + [f"{a} {b}" for a, b in pairwise(words)] if pairs else words
+    return with_pairs(words) if pairs else words
+
+
+def with_pairs(words: list[str]) -> list[str]:
+    """Words, and after them each with its neighbour."""
+    return words + [f"{a} {b}" for a, b in pairwise(words)]
 
 
 def counts(bags: Sequence[Iterable[str]], least: int = 1) -> tuple[sparse.csr_matrix, list[str]]:

@@ -11,6 +11,11 @@ class Buckets:
         self.rate, self.burst, self._most = rate, burst, most
         self._kept: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
+    def give_back(self, name: str) -> None:
+        """Return a token: the try was a good one and does not count."""
+        level, at = self._kept.get(name, (self.burst, 0.0))
+        self._kept[name] = (min(self.burst, level + 1), at)
+
     def take(self, name: str, rate: float | None = None, now: float | None = None) -> float:
         """Take one token; 0.0 if there was one, else the seconds until there will be.
 

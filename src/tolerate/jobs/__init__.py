@@ -12,6 +12,8 @@ JOBS: dict[str, str] = {
     "maths": "tolerate.jobs.maths:JOB",
     "headlines": "tolerate.jobs.headlines:JOB",
     "restaurants": "tolerate.jobs.restaurants:JOB",
+    "support": "tolerate.jobs.support:JOB",
+    "poems": "tolerate.jobs.poems:JOB",
 }
 
 

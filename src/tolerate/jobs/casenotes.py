@@ -257,7 +257,7 @@ def note(record: Record, rng: np.random.Generator) -> str:
 
     >>> record = Record((Finding("worst area", "990", "high"), Finding("texture", "17.1", "normal")), "benign")
     >>> note(record, np.random.default_rng(1))
-    'Worst area of 990 is high. Texture is normal at 17.1. Impression: benign.'
+    'Worst area of 990 is high. Texture of 17.1 is normal. Findings suggest a benign lesion.'
     """
     findings = list(record.findings)
     sentences = []

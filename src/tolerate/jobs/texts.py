@@ -56,6 +56,15 @@ def restaurants(job: Job, options: Options, folder: Path, say: Say) -> "TextWork
     return TextWorkshop(job, options, folder, say, lambda: Restaurants(data, options.seed))
 
 
+def poems(job: Job, options: Options, folder: Path, say: Say) -> "TextWorkshop":
+    """The workshop of quatrains."""
+    from tolerate.jobs.poems import Poems
+
+    assert options.data is not None  # settle() has seen to it
+    data = options.data
+    return TextWorkshop(job, options, folder, say, lambda: Poems(data, options.seed))
+
+
 @dataclass(frozen=True)
 class TextCandidates(Candidates):
     """Candidates as texts, the mended ones behind the others, and what refining needs to know of each."""

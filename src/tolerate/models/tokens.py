@@ -59,7 +59,7 @@ def learn_tokens(texts: Iterable[str], *, most: int = 4000, least: int = 5) -> T
     """The vocabulary of some texts: all their characters, and the commonest pieces seen `least` times or more.
 
     >>> len(learn_tokens(["ab ab ab"], least=2))
-    9
+    8
     """
     counts: Counter[str] = Counter()
     for text in texts:

@@ -409,6 +409,8 @@ METRICS: dict[str, tuple[int, Callable[[Any], str]]] = {
     "seconds": (0, lambda s: digits(s, 2)),
     "slot_errors": (-1, percent),
     "accuracy": (1, percent),
+    "outside_answered": (-1, percent),
+    "inside_handed_over": (-1, percent),
     "perplexity": (-1, digits),
     "bits": (-1, digits),
     "bits_kn": (0, digits),

@@ -627,6 +627,18 @@ WORDS: dict[str, tuple[str, str]] = {
         "Share of questions in scope whose intent was found.",
         "范围内问题中意图判断正确的比例。",
     ),
+    "metric.outside_answered": ("answered out of scope", "超范围被回答"),
+    "what.outside_answered": (
+        "Share of questions that no answer fits and that are answered all the same, before any threshold.",
+        "没有合适答案却仍被回答的问题比例（未设阈值时）。",
+    ),
+    "metric.inside_handed_over": ("handed over in scope", "范围内被转人工"),
+    "what.inside_handed_over": (
+        "Share of questions in scope that the reader would not answer, before any threshold.",
+        "范围内但模型不愿回答的问题比例（未设阈值时）。",
+    ),
+    "family.encoder": ("encoders", "编码器"),
+    "family.ensemble": ("several together", "组合"),
     "metric.perplexity": ("perplexity", "困惑度"),
     "what.perplexity": (
         "How many tokens the writer hesitates between, on average, in unseen good texts given their prompts.",

@@ -184,6 +184,14 @@ def task(db: Database, slot: int, reviewer: str) -> Task | None:
     return Task(slot, kind, about, float(until), draft(db, slot, reviewer), others)
 
 
+def leased(db: Database, slot: int, reviewer: str) -> tuple[str, str] | None:
+    """Job and kind of a slot that this reviewer has leased."""
+    row = db.one(
+        "SELECT job, kind FROM slots WHERE id = ? AND reviewer = ? AND state = 'leased'", slot, reviewer
+    )
+    return None if row is None else (row[0], row[1])
+
+
 def said(db: Database, ticket: str) -> list[dict[str, Any]]:
     """The verdicts on an item that stand, in order."""
     found = db.all(
@@ -382,21 +390,21 @@ def backlog(db: Database, job: str, at: float, most: int = 10_000) -> Backlog:
     return Backlog(waiting, leased, open_disputes, 0.0 if first is None else max(0.0, at - float(first[0])))
 
 
-def ratings(db: Database, job: str, limit: int = 2000) -> dict[str, dict[str, float]]:
-    """Of the newest items that several people judged: ticket -> reviewer -> loss."""
+def ratings(db: Database, job: str, limit: int = 4000) -> dict[str, dict[str, float]]:
+    """Of the newest verdicts, the items that several people judged: ticket -> reviewer -> loss.
+
+    Disagreements that wait for a third person are among them: without those everyone would seem to agree.
+    """
     found = db.all(
         "SELECT ticket, reviewer, loss FROM verdicts WHERE job = ? AND kind = 'review' AND "
-        "taken_back IS NULL AND ticket IN "
-        "(SELECT ticket FROM items WHERE job = ? AND reviewers > 1 AND settled IS NOT NULL ORDER BY "
-        "at DESC LIMIT ?)",
-        job,
+        "taken_back IS NULL ORDER BY id DESC LIMIT ?",
         job,
         limit,
     )
     table: dict[str, dict[str, float]] = {}
     for ticket, reviewer, loss in found:
         table.setdefault(ticket, {})[reviewer] = float(loss)
-    return table
+    return {ticket: said for ticket, said in table.items() if len(said) > 1}
 
 
 def detection(db: Database, reviewer: str) -> dict[str, int]:

@@ -33,6 +33,8 @@ SAFE: Headers = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+CHANGES_PEOPLE = {("POST", name) for name in ("disable-user", "password", "lang")}
+REMEMBER = 30.0  # seconds for which a session need not be looked up; every change of people clears it
 LOGINS = (0.1, 8.0)  # a second, and at once; by address and by name
 
 
@@ -83,6 +85,7 @@ class Desk:
         self.running = running
         self.writer, self.reader = running.writer, running.reader
         self._tries = Buckets(*LOGINS)
+        self._sessions: dict[str, tuple[people.Session, float]] = {}
         self._pages: dict[tuple[str, str], tuple[str, Page]] = {
             **review.PAGES,
             **watching.PAGES,
@@ -133,6 +136,7 @@ class Desk:
         method = "GET" if visit.request.method == "HEAD" else visit.request.method
         if (method, name) == ("POST", "logout"):
             await self.writer.do(people.close_session, visit.session.hash)
+            self.forget_sessions()
             return go("/desk/login", [_cookie("", 0, self._secure)])
         found = self._pages.get((method, name))
         if found is None:
@@ -140,7 +144,10 @@ class Desk:
         needed, made = found
         if needed and not visit.user.may(needed):
             raise Refused(403, f"the role {visit.user.role} may not do this ({needed})")
-        return await made(self, visit)
+        response = await made(self, visit)
+        if (method, name) in CHANGES_PEOPLE:
+            self.forget_sessions()
+        return response
 
     def page(self, template: str, visit: Visit, status: int = 200, **values: Any) -> Response:
         """A page for someone who has logged in."""
@@ -153,18 +160,34 @@ class Desk:
     async def session(self, request: Request) -> people.Session | None:
         """The session that a request's cookie names."""
         token = request.cookies.get(COOKIE)
-        return None if not token else await self.reader.ask(people.session, token, time.time())
+        if not token:
+            return None
+        known = self._sessions.get(token)
+        if known is not None and time.monotonic() < known[1]:
+            return known[0]
+        found = await self.reader.ask(people.session, token, time.time())
+        if found is not None:
+            self._sessions[token] = (found, time.monotonic() + REMEMBER)
+        return found
+
+    def forget_sessions(self) -> None:
+        """Someone logged out, was locked out or changed: look every session up again."""
+        self._sessions.clear()
 
     async def _login(self, request: Request, form: dict[str, str]) -> Response:
         lang = _language(request, self.service.lang)
         if request.method != "POST":
             return Response(page("login.html", lang, None, wrong=False))
         name, password = form.get("name", "")[:80], form.get("password", "")[:1000]
-        if self._tries.take(f"at {request.address}") or self._tries.take(f"as {name}"):
+        places = (f"at {request.address}", f"as {name}")
+        waits = [self._tries.take(place) for place in places]
+        if any(waits):
             raise Refused(429, "too many tries; wait a minute", headers=(("retry-after", "60"),))
         user = await self.reader.ask(people.check_password, name, password)
         if user is None:
             return Response(page("login.html", lang, None, wrong=True), 401)
+        for place in places:  # only failures count
+            self._tries.give_back(place)
         token = await self.writer.do(people.open_session, user.name, time.time())
         return go("/desk", [_cookie(token, int(people.SESSION), self._secure)])
 

@@ -1,5 +1,6 @@
 """Templates into pages, and text that hides nothing."""
 
+import re
 import unicodedata
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ STATIC = {
     "desk.js": ((HERE / "static" / "desk.js").read_bytes(), b"text/javascript; charset=utf-8"),
 }
 PLAIN = {"\n", "\t"}
+DOUBTFUL = re.compile(r"[^ -~\n\t]")  # looked at more closely; everything else is plain
 
 
 @cache
@@ -51,7 +53,14 @@ def visible(text: str) -> Markup:
     >>> visible("a\\u200bb<i>")
     Markup('a<span class="sign" title="ZERO WIDTH SPACE">U+200B</span>b&lt;i&gt;')
     """
+    if not hides(text):
+        return escape(text)
     return Markup("").join(_sign(sign) if _hides(sign) else escape(sign) for sign in text)
+
+
+def hides(text: str) -> bool:
+    """Whether a text has characters that cannot be seen."""
+    return any(map(_hides, set(DOUBTFUL.findall(text))))
 
 
 def _hides(sign: str) -> bool:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tolerate.errors import DataError
-from tolerate.gateway.settings import JobSettings
+from tolerate.gateway.desk.words import REASONS
+from tolerate.gateway.settings import Grade, JobSettings
 from tolerate.gateway.watching import watcher
 from tolerate.gateway.wire import Refused
 from tolerate.store import Database, people, queue
@@ -69,6 +70,7 @@ async def _next(desk: "Desk", visit: "Visit", adjudicate: bool) -> "Response":
         job=job,
         media=media_of(task.item.media),
         why=_why(task),
+        reason=reason_in(visit.user.lang, task.item.reason),
         until=datetime.fromtimestamp(task.until, UTC).strftime("%H:%M"),
         nonce=secrets.token_hex(8),
         back=back,
@@ -96,10 +98,19 @@ def _why(task: queue.Task) -> str:
     return "sample" if task.item.why == "seed" else task.item.why
 
 
-def _hides_something(item: queue.Item) -> bool:
-    from tolerate.gateway.desk.render import visible
+def reason_in(lang: str, reason: str) -> str:
+    """Why an item was held, in the reader's language.
 
-    return any('class="sign"' in visible(text) for text in (item.prompt, item.content))
+    >>> reason_in("zh", "below the threshold")
+    '分数低于阈值'
+    """
+    return REASONS.get(reason, reason) if lang == "zh" else reason
+
+
+def _hides_something(item: queue.Item) -> bool:
+    from tolerate.gateway.desk.render import hides
+
+    return hides(item.prompt) or hides(item.content)
 
 
 def media_of(text: str) -> dict[str, str] | None:
@@ -113,21 +124,11 @@ def media_of(text: str) -> dict[str, str] | None:
 
 async def verdict(desk: "Desk", visit: "Visit") -> "Response":
     """Take a verdict in and go on to the next item."""
-    form = visit.form
-    slot, label = _slot(form), form.get("grade", "")
-    task = await desk.reader.ask(queue.task, slot, visit.user.name)
-    if task is None:
-        return _back(visit, "gone")
-    if task.kind == "adjudicate" and not visit.user.may("adjudicate"):
-        raise Refused(403, "this needs someone who may adjudicate")
-    job = desk.service.job(task.item.job)
-    grade = next((each for each in job.scale if each.key == label), None) if job else None
-    if grade is None:
-        raise Refused(400, f'"{label[:20]}" is no grade of this job')
+    slot = _slot(visit.form)
     told: list[dict[str, Any]] = []
     done: list[queue.Settled] = []
     try:
-        await desk.writer.do(_verdict, desk, slot, visit.user.name, grade.loss, grade.en, form, told, done)
+        await desk.writer.do(_verdict, desk, visit, slot, told, done)
     except DataError:
         return _back(visit, "gone")
     desk.running.after(done, told)
@@ -137,14 +138,19 @@ async def verdict(desk: "Desk", visit: "Visit") -> "Response":
 def _verdict(
     db: Database,
     desk: "Desk",
+    visit: "Visit",
     slot: int,
-    name: str,
-    loss: float,
-    label: str,
-    form: dict[str, str],
     told: list[dict[str, Any]],
     done: list[queue.Settled],
 ) -> None:
+    """The verdict of a form, inside the writer; `told` and `done` take what follows from it."""
+    form, found = visit.form, queue.leased(db, slot, visit.user.name)
+    if found is None:
+        raise DataError("this item is no longer yours")
+    job, kind = found
+    if kind == "adjudicate" and not visit.user.may("adjudicate"):
+        raise Refused(403, "this needs someone who may adjudicate")
+    grade = _grade(desk.service.job(job), form.get("grade", ""))
     note_alarm = watcher(time.time, told)
 
     def settled(db: Database, each: queue.Settled) -> None:
@@ -154,15 +160,23 @@ def _verdict(
     queue.verdict(
         db,
         slot,
-        name,
-        loss,
+        visit.user.name,
+        grade.loss,
         time.time(),
         nonce=form.get("nonce", "")[:40] or secrets.token_hex(8),
-        label=label,
+        label=grade.en,
         note=form.get("note", "")[:5000],
         settled=settled,
         accept=desk.running.accept(),
     )
+
+
+def _grade(job: JobSettings | None, key: str) -> Grade:
+    """The grade of a job's scale with this key."""
+    found = next((each for each in job.scale if each.key == key), None) if job else None
+    if found is None:
+        raise Refused(400, f'"{key[:20]}" is no grade of this job')
+    return found
 
 
 def _slot(form: dict[str, str]) -> int:

@@ -1,0 +1,101 @@
+"""One table and its parts: the same certificate from memory, from parts, from workers and from Ray; time and memory.
+
+Every way runs in a process of its own. "clock" is what a person waits, start-up included; "CPU" counts all
+processes that were waited for (Ray's own are not); "peak" is the largest memory of any one of them.
+
+python -m benchmarks.scale [--rows 5000000] [--parts 10]
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+import tolerate as tol
+from tolerate import tables
+
+ROLES = {"loss": "wrong", "score": "sure", "slice": "lang"}
+WAYS = ("one table in memory", "parts, 1 worker", "parts, 2 workers", "parts, Ray with 2 workers")
+
+
+def write(folder: Path, rows: int, parts: int) -> None:
+    """A whole table and the same rows in parts."""
+    rng = np.random.default_rng(0)
+    scores = rng.random(rows)
+    columns = {
+        "wrong": rng.random(rows) > scores**0.25,
+        "sure": scores,
+        "lang": np.array(["de", "fr", "zh"])[rng.integers(0, 3, rows)],
+    }
+    tables.write(folder / "whole.parquet", columns)
+    (folder / "parts").mkdir()
+    for k, at in enumerate(np.array_split(np.arange(rows), parts)):
+        tables.write(
+            folder / "parts" / f"{k:04}.parquet", {name: column[at] for name, column in columns.items()}
+        )
+
+
+def certified(folder: Path, way: str) -> str:
+    """The certificate by one way, without its date and the hash of its files."""
+    if way == WAYS[0]:
+        made = tol.certify(tables.read(folder / "whole.parquet", **ROLES), tolerance=0.05)
+    else:
+        workers = 1 if "1 worker" in way else 2
+        with tol.parts(folder / "parts", **ROLES, workers=workers, ray="Ray" in way) as source:
+            made = tol.certify(source, tolerance=0.05)
+    return replace(made, made="", data_sha256=None).dumps()
+
+
+def measured(folder: Path, way: str) -> tuple[float, float, float, str]:
+    """Seconds on the clock, CPU seconds, peak memory in MB, and the certificate."""
+    command = [sys.executable, "-m", "benchmarks.scale", "--folder", str(folder), "--way", way]
+    start = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    figures, _, certificate = done.stdout.partition("\n")
+    used, peak = map(float, figures.split())
+    return time.perf_counter() - start, used, peak, certificate
+
+
+def told(folder: Path, way: str) -> None:
+    """In the process of one way: print what it used, then the certificate."""
+    certificate = certified(folder, way)
+    all_used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    used = sum(one.ru_utime + one.ru_stime for one in all_used)
+    print(used, max(one.ru_maxrss for one in all_used) / 1024)
+    print(certificate)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rows", type=int, default=5_000_000)
+    options.add_argument("--parts", type=int, default=10)
+    options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options.add_argument("--way", help=argparse.SUPPRESS)
+    asked = options.parse_args()
+    if asked.way:
+        told(asked.folder, asked.way)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder, asked.rows, asked.parts)
+        print(f"{asked.rows:,} rows with three slices; {asked.parts} parts\n")
+        print(f"{'':26} {'clock':>7} {'CPU':>7} {'peak':>8}  certificate")
+        expected = ""
+        for way in WAYS if find_spec("ray") else WAYS[:-1]:
+            clock, used, peak, certificate = measured(folder, way)
+            expected = expected or certificate
+            verdict = "the same" if certificate == expected else "ANOTHER ONE"
+            print(f"{way:26} {clock:6.1f}s {used:6.1f}s {peak:6.0f}MB  {verdict}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
