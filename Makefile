@@ -33,7 +33,7 @@ setup: .venv/.test
 	touch $@
 
 .venv/.test: .venv/.demo
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[models,board,dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[models,text,board,dev]'
 	touch $@
 
 clean:
