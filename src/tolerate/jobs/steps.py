@@ -56,6 +56,10 @@ def generate(folder: Path, asked: str | None, count: int, out: Path, seed: int, 
     classes = [
         str(name) for name in read_json(folder / ABOUT, "a folder that `tolerate train` wrote")["classes"]
     ]
+    if not classes:
+        raise OptionError(
+            f"{folder} holds a writer of texts, which answers its job's own requests; use `tolerate run` for those"
+        )
     requests = _requests(classes, asked, count)
     say.stage("generate")
     drawn = drawings(folder, requests, seed)
