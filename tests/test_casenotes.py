@@ -100,6 +100,20 @@ def test_meaning_forgets_the_order() -> None:
     assert read_note(turned)[2] == []
 
 
+def test_the_steps_one_by_one_say_what_they_cannot_do(tmp_path: Path) -> None:
+    from tolerate.errors import OptionError
+    from tolerate.jobs.steps import generate, train_model
+    from tolerate.run import Quiet
+
+    options = Options(refine=("plain",), models=("lstm",), steps=3)
+    about = train_model(job("casenotes"), "lstm", options, tmp_path / "m", Quiet())
+    assert about["steps"] == 3
+    with pytest.raises(OptionError, match="writer of texts"):
+        generate(tmp_path / "m", None, 3, tmp_path / "out", 0, Quiet())
+    with pytest.raises(OptionError, match="no writer is called"):
+        run(job("casenotes"), tmp_path / "r", Options(models=("vae",)))
+
+
 def test_a_small_run_ends_in_a_certificate_and_a_report(tmp_path: Path) -> None:
     options = Options(
         models=("transformer",),

@@ -97,7 +97,7 @@ def test_a_cascade_travels_as_json_and_speaks_two_languages() -> None:
     again = Cascade.loads(row.certificate.dumps())
     assert again == row.certificate and again.decide(0.0) == Decision.ESCALATE
     english, chinese = say_cascade(again), say_cascade(again, "zh")
-    assert "small: releases from score" in english and "with 95% confidence" in english
+    assert "small: releases a score of" in english and "with 95% confidence" in english
     assert "放行到达的全部内容" in chinese and "95%" in chinese
     assert "small >= " in brief_of(again) and "错误不超过 5%" in brief_of(again, "zh")
 

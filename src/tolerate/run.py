@@ -234,7 +234,7 @@ def _essence(job: Job, options: Options) -> dict[str, Any]:
         "data": data,
         "seed": options.seed,
         "budget": options.budget,
-        "review": options.review is not None,
+        "review": options.review,
         **({"judge": options.judge} if options.judge else {}),
     }
     keep = ("name", "models", "refine", "tolerance", "confidence", "labels", "proof", "tolerances")

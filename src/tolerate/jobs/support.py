@@ -105,8 +105,8 @@ JOB = Job(
     tolerances=(0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005),
     models=tuple(READERS),
     refine=("plain",),
-    labels=3000,
-    proof=2000,
+    labels=6000,
+    proof=4000,
     # Dollars for a million answers: a core at 4 cents an hour; an agent who answers in two minutes at 18 dollars.
     prices=Prices(compute=1e6 * 0.04 / 3600, review=1e6 * 120 * 18 / 3600, unit="$/million"),
     check="published labels",
