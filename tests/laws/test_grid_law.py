@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from tolerate.stats.evidence import certified_slices, slice_lines
+from tolerate.stats.evidence import certified_slices, evidence_of
 from tolerate.stats.prefixes import Found
 from tolerate.stats.samples import Sample
 from tolerate.stats.threshold import find
@@ -169,12 +169,11 @@ def slices_broken(name: str, n: int, runs: int, shared: bool) -> float:
     people = population(name, "rows")
     rng, bad = np.random.default_rng([n, runs]), 0
     for _ in range(runs):
-        given = people.draw(rng, n, "rows")
-        none = np.zeros(len(given), bool)
-        lines = slice_lines(given, "loss", none, DELTA, 0, None)
+        evidence = evidence_of(people.draw(rng, n, "rows"))
+        lines = evidence.slice_lines(Found("nothing", None, ""), "loss", DELTA)
         level = DELTA if shared else DELTA * len(lines)
         wrong = False
-        for line in certified_slices(given, lines, {"loss": TOLERANCE}, level, find):
+        for line in certified_slices(evidence, lines, {"loss": TOLERANCE}, level):
             edge = {"all": -np.inf, "nothing": np.inf}.get(line["scope"], line["threshold"])
             edge = np.nextafter(edge, -np.inf) if line["scope"] == "above" else edge
             wrong |= people.truth(float(edge), "loss", people.slices == int(line["name"])) > TOLERANCE
