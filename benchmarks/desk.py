@@ -106,19 +106,21 @@ async def run(options: argparse.Namespace, folder: Path) -> None:
     words += ["--model", "none", "--port", "0", "--database", str(folder / "desk.db")]
     pipe = asyncio.subprocess.PIPE
     server = await asyncio.create_subprocess_exec(*words, stdout=pipe, stderr=asyncio.subprocess.DEVNULL)
-    assert server.stdout is not None
-    said = (await server.stdout.readline()).decode()
-    found = re.search(r":(\d+)/v1", said)
-    assert found, said
-    browsers = [Browser(int(found[1]), f"r{n}") for n in range(options.reviewers)]
-    for browser in browsers:
-        await browser.open()
     waits: list[float] = []
-    spent, began = cpu(server.pid), time.perf_counter()
-    await asyncio.gather(*(browser.work(options.seconds, options.pause, waits) for browser in browsers))
-    wall, spent = time.perf_counter() - began, cpu(server.pid) - spent
-    server.send_signal(signal.SIGTERM)
-    await server.wait()
+    try:
+        assert server.stdout is not None
+        said = (await server.stdout.readline()).decode()
+        found = re.search(r":(\d+)/v1", said)
+        assert found, said
+        browsers = [Browser(int(found[1]), f"r{n}") for n in range(options.reviewers)]
+        for browser in browsers:
+            await browser.open()
+        spent, began = cpu(server.pid), time.perf_counter()
+        await asyncio.gather(*(browser.work(options.seconds, options.pause, waits) for browser in browsers))
+        wall, spent = time.perf_counter() - began, cpu(server.pid) - spent
+    finally:
+        server.send_signal(signal.SIGTERM)
+        await server.wait()
     waits.sort()
     half, most = waits[len(waits) // 2], waits[int(0.95 * len(waits))]
     print(
