@@ -15,6 +15,7 @@ A labelled table exists already; where labels are still to be made, `race.py` ne
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -218,12 +219,11 @@ def _known(tables: Mapping[str, Table], items: Mapping[str, ArrayLike]) -> dict[
     for name, column in columns.items():
         if column.shape != (len(tables[name]),):
             raise DataError(f"items of {name} have shape {column.shape}; expected ({len(tables[name])},)")
-    ends = np.cumsum([len(table) for table in tables.values()])[:-1]
-    coded = np.split(codes(np.concatenate(list(columns.values()))), ends)
+    coded = _common(list(columns.values()))
     together = [table.clusters for table in tables.values()]
     units = coded
     if all(clusters is not None for clusters in together):
-        units = np.split(codes(np.concatenate([np.asarray(clusters) for clusters in together])), ends)
+        units = _common([np.asarray(clusters) for clusters in together])
         _checked_nesting(np.concatenate(coded), np.concatenate(units))
     elif any(clusters is not None for clusters in together):
         raise DataError(
@@ -233,6 +233,14 @@ def _known(tables: Mapping[str, Table], items: Mapping[str, ArrayLike]) -> dict[
         name: Rows(Sample.of_table(table), item, unit)
         for (name, table), item, unit in zip(tables.items(), coded, units, strict=True)
     }
+
+
+def _common(columns: list[NDArray[Any]]) -> list[NDArray[np.int64]]:
+    """Codes that all columns share; one column for all is coded once."""
+    if all(column is columns[0] for column in columns):
+        return [codes(columns[0])] * len(columns)
+    ends = np.cumsum([len(column) for column in columns])[:-1]
+    return np.split(codes(np.concatenate(columns)), ends)
 
 
 def _checked_nesting(items: NDArray[np.int64], units: NDArray[np.int64]) -> None:

@@ -108,6 +108,7 @@ def _planning(way: Way, split: Split, most: int) -> NDArray[np.int64]:
     ranks = split.ranks[way.units]
     rows = np.flatnonzero(ranks < split.design_units)
     if len(rows) > most:
+        rows = rows[ranks[rows] <= np.partition(ranks[rows], most - 1)[most - 1]]
         rows = rows[np.argsort(ranks[rows], kind="stable")[:most]]
     return rows
 
