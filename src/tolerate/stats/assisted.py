@@ -18,7 +18,8 @@ from scipy.special import gammaln, ndtri
 
 from tolerate.errors import DataError, OptionError
 from tolerate.records import Certificate
-from tolerate.stats.audit import Counting, draw_order
+from tolerate.stats.audit import draw_order
+from tolerate.stats.audit_trials import Counting
 from tolerate.stats.plan import Verdict, allowed_wrong, forecast, robust_plan
 from tolerate.stats.sequential import BETS, Floats, checked, log_sum, threshold
 from tolerate.words import sentence
