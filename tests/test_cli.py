@@ -58,7 +58,7 @@ def test_nothing_proven_exits_with_1(tmp_path: Path) -> None:
         (["certify", "{table}", "-t", "200%", "--loss", "wrong"], "no share between 0 and 1"),
         (["certify", "{table}", "--loss", "wrong"], "tolerance"),
         (["certify", "{table}", "-t", "2%", "--loss", "wrong", "--lang", "fr"], '"fr"'),
-        (["run", "poems"], "no job is called"),
+        (["run", "sonnets"], "no job is called"),
         (["run", "mnist"], "needs --data"),
         (["run", "digits", "--models", "vea"], 'Did you mean "vae"'),
         (["run", "digits", "--budget", "soon"], "no time"),

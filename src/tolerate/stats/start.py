@@ -28,6 +28,7 @@ BINS = 200  # that a history is reduced to
 STARTS = 120  # tried at most
 START_STEP = 1.03  # starts tried are this far apart
 DRAWS = 4000
+MANY_ROWS = 100_000  # from here on chance matters little, and a quarter of the draws tell as much
 NEARLY = 0.998  # of the best expectation: the strictest start that has this much is taken
 
 
@@ -124,7 +125,8 @@ def _best_of_draws(
     belief = np.where(oracle > 0, belief, 0)
     if not belief.sum() > 0:
         return 0
-    drawn = rng.choice(len(curves), DRAWS, p=belief / belief.sum())
+    draws = DRAWS if n < MANY_ROWS else DRAWS // 4
+    drawn = rng.choice(len(curves), draws, p=belief / belief.sum())
     errors = np.cumsum(rng.binomial(rows, curves[drawn]), axis=1)
     reached = _reach(errors <= critical(tried, tolerance, delta), tried)
     worth = np.sqrt(reached / oracle[drawn][:, None]).mean(axis=0)
