@@ -509,7 +509,7 @@ def _refuse_budget(budget: int | None, scores: Any, withhold: Any, power: float 
         raise OptionError(f"a budget of {budget} labels proves nothing; expected at least one, e.g. 1000")
     if scores is None:
         raise OptionError(
-            "a budget searches for the part that can go out, and needs scores= to order the items"
+            "a budget searches for the part that can go out, and needs scores= (--score) to order the items"
         )
     if withhold is not None or power is not None:
         raise OptionError("a budget finds the part by itself; leave out withhold, expected and power")
