@@ -17,7 +17,7 @@ FLOORS: list[set[str]] = [
     {"models", "store"},
     {"jobs", "run", "summary", "report", "review", "ask", "comparison"},
     {"gateway", "careers"},
-    {"cli", "cli_serve", "console", "__main__"},
+    {"cli", "console", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 SIDEWAYS = {
@@ -36,7 +36,6 @@ SIDEWAYS = {
     "checks",
     "refine",
     "cli",
-    "cli_serve",
     "__main__",
     "console",
 }  # may meet on their floor
@@ -55,7 +54,7 @@ LIBRARIES = {  # library -> the only places that may import it
     "httptools": {"gateway"},
     "uvicorn": {"gateway"},
     "prometheus_client": {"gateway"},
-    "typer": {"cli", "cli_serve", "careers"},
+    "typer": {"cli"},
     "rich": {"console", "report"},
 }
 

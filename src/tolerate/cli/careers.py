@@ -1,14 +1,13 @@
 """`tolerate career`: each command parses, calls one function and prints. Nothing leaves this machine."""
 
 import json
-import locale
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tolerate.cli.options import Json, Lang, speak
 from tolerate.errors import OptionError
 
 career = typer.Typer(
@@ -16,8 +15,6 @@ career = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-Lang = Annotated[str, typer.Option(metavar="en|zh", help="Language: en or zh. By default the system's.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 AtlasFolder = Annotated[
     Path | None,
     typer.Option(
@@ -25,16 +22,6 @@ AtlasFolder = Annotated[
     ),
 ]
 Out = Annotated[Path | None, typer.Option(help="Write the report to this file or folder.")]
-
-
-def _speak(*wanted: str) -> str:
-    """The language that is asked for, or the system's."""
-    for lang in wanted:
-        if lang and lang not in ("en", "zh"):
-            raise OptionError(f'we do not speak "{lang}"; try --lang en or --lang zh')
-    name = os.environ.get("TOLERATE_LANG") or locale.getlocale()[0] or os.environ.get("LANG", "")
-    system = "zh" if name.lower().startswith(("zh", "chinese")) else "en"
-    return next((lang for lang in wanted if lang), system)
 
 
 @career.command(epilog="Example: tolerate career data --from db_29_3_text.zip --pay bls_pay_outlook.csv")
@@ -56,7 +43,7 @@ def data(
     from tolerate.careers.atlas import home, open_atlas, save
     from tolerate.careers.terminal import atlas_lines
 
-    lang = _speak(lang)
+    lang = speak(lang)
     if release is not None:
         from tolerate.careers.release import build
 
@@ -102,7 +89,7 @@ def show(
     from tolerate.careers.atlas import open_atlas
     from tolerate.careers.plan import show as make
 
-    lang = _speak(lang)
+    lang = speak(lang)
     there = open_atlas(atlas)
     plan = make(there, occupation, lang)
     if as_json:
@@ -147,14 +134,14 @@ def plan(
     if write is not None:
         from tolerate.careers.template import write_me
 
-        print(write_me(there, occupation, write, _speak(lang)))
+        print(write_me(there, occupation, write, speak(lang)))
         return None
     person = (
         read(me)
         if me is not None
         else Person(occupation=occupation, assumed=("slip", "worst", "review", "rework", "human_error"))
     )
-    lang = _speak(lang, person.lang)
+    lang = speak(lang, person.lang)
     if done and me is None:
         raise OptionError("progress is kept beside me.toml; give --me me.toml together with --done")
     if me is not None:
@@ -180,7 +167,7 @@ def compare(
     from tolerate.careers.atlas import open_atlas
     from tolerate.careers.plan import show as make
 
-    lang = _speak(lang)
+    lang = speak(lang)
     if len(occupations) < 2:
         raise OptionError('name two occupations or more: tolerate career compare "nurse" "game artist"')
     there = open_atlas(atlas)
@@ -206,7 +193,7 @@ def ask(
     from tolerate.careers.atlas import open_atlas
     from tolerate.careers.interview import Interview, at_terminal
 
-    lang = _speak(lang)
+    lang = speak(lang)
     talk = Interview(open_atlas(atlas), me, lang)
     if page:
         from tolerate.careers.desk import at_page

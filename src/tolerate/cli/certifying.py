@@ -1,0 +1,236 @@
+"""`tolerate certify` and `tolerate verify`: a table gets its certificate, and anyone recomputes it."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tolerate.cli.options import Cluster, Confidence, Json, Lang, Score, Slice, Weight, share, speak
+from tolerate.errors import DataError, OptionError
+
+
+def certify(
+    table: Annotated[
+        str,
+        typer.Argument(
+            help="Labelled items: CSV, JSONL or Parquet, one row an item; a folder or 'parts/*.parquet' of many."
+        ),
+    ],
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            "--tolerance", "-t", parser=share, metavar="SHARE", help="Largest acceptable risk: 2% or 0.02."
+        ),
+    ] = None,
+    loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of losses: 0 fine to 1 unacceptable, or true for wrong. Several, each with its tolerance: "
+            "--loss wrong=2% --loss harmful=0.1%."
+        ),
+    ] = None,
+    score: Score = None,
+    cluster: Cluster = None,
+    slice: Slice = None,
+    weight: Weight = None,
+    confidence: Confidence = 0.95,
+    each_slice: Annotated[
+        bool, typer.Option("--each-slice", help="Also a threshold of its own for each slice.")
+    ] = False,
+    workers: Annotated[int, typer.Option(help="Processes that count the parts of many files.")] = 1,
+    ray: Annotated[bool, typer.Option("--ray", help="Count the parts as tasks of Ray.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the certificate to this file.")] = None,
+    as_json: Json = False,
+    lang: Lang = "",
+) -> None:
+    """Certify what may be released on its score: the largest part whose risk is within the tolerance.
+
+    Exits with 1 if nothing can be proven.
+    """
+    from tolerate import stats
+    from tolerate.words import say_certificate, say_slices
+
+    lang = speak(lang)
+    tolerances = _tolerances(loss or ["loss"], tolerance)
+    columns = {"score": score, "cluster": cluster, "slice": slice, "weight": weight}
+    with _rows(table, list(tolerances), columns, workers, ray) as rows:
+        certificate = stats.certify(
+            rows,
+            tolerance=tolerances if len(tolerances) > 1 else next(iter(tolerances.values())),
+            confidence=confidence,
+            each_slice=each_slice,
+        )
+    if out is not None:
+        from tolerate.folder import write_whole
+
+        write_whole(out, certificate.dumps().encode())
+    said = [say_certificate(certificate, lang), *say_slices(certificate, lang)]
+    print(certificate.dumps() if as_json else "\n".join(said))
+    if not certificate.proven:
+        raise typer.Exit(1)
+
+
+def verify(
+    certificate: Annotated[
+        str,
+        typer.Argument(help="The certificate's JSON file; or a service's database, to replay its ledger."),
+    ],
+    table: Annotated[
+        str | None,
+        typer.Argument(help="The labelled table (or parts) that it rests on; of an audit the batch."),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that count the parts of many files.")] = 1,
+    ray: Annotated[bool, typer.Option("--ray", help="Count the parts as tasks of Ray.")] = False,
+    state: Annotated[
+        Path | None, typer.Option(help="An audit's file of verdicts. By default beside the batch.")
+    ] = None,
+    score: Annotated[str | None, typer.Option(help="Column of scores that an audit withheld by.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="Column of strategies, for the list that `compare --json` printed.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Recompute a certificate from its table, or a service's decisions from its ledger; exits with 1 if they differ."""
+    from tolerate import stats
+    from tolerate.records import Certificate
+
+    if table is None:
+        _verify_ledger(certificate, as_json)
+        return
+    text = text_of(Path(certificate), "a certificate")
+    if text.lstrip().startswith("["):
+        _verify_compared(text, table, strategy, as_json)
+        return
+    promise = Certificate.loads(text)
+    if promise.options.get("kind") == "audit":
+        found = _verify_audit(promise, Path(table), state, score)
+    else:
+        with _rows(table, losses_of(promise), columns_of(promise), workers, ray) as rows:
+            found = stats.verify(promise, rows)
+    print(
+        json.dumps({"holds": found.holds, "reasons": list(found.reasons)}, indent=1)
+        if as_json
+        else str(found)
+    )
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def _verify_audit(promise: Any, batch: Path, state: Path | None, score: str | None) -> Any:
+    """An audit's certificate against the verdicts kept beside its batch."""
+    from tolerate import stats, tables
+
+    kept = state or batch.with_name(f"{batch.name}.audit.json")
+    try:
+        record = json.loads(text_of(kept, "the verdicts of an audit; name the file with --state"))
+    except ValueError as error:
+        raise DataError(f"{kept} is damaged: {error}") from None
+    scores = None if score is None else tables.read_numbers(batch, score)
+    return stats.verify_audit(promise, record, scores=scores)
+
+
+def _verify_compared(text: str, table: str, strategy: str | None, as_json: bool) -> None:
+    """Each certificate of a comparison against its strategy's rows."""
+    from tolerate import stats, tables
+    from tolerate.records import Certificate
+
+    if strategy is None:
+        raise OptionError("this is a list of certificates, one a strategy; name its column with --strategy")
+    try:
+        told_of = [
+            (str(row["strategy"]), Certificate.from_json(row["certificate"])) for row in json.loads(text)
+        ]
+        names = next(promise.names for _, promise in told_of if promise.names)
+    except (ValueError, KeyError, TypeError, StopIteration) as error:
+        raise DataError(f"expected what `tolerate compare --json` printed: {error!r}") from None
+    columns = {role: names.get(role) for role in ("score", "cluster")}
+    parts, _ = tables.read_strategies(Path(table), strategy, None, loss=names.get("loss", "loss"), **columns)
+    found = {}
+    for name, promise in told_of:
+        if name not in parts:
+            raise DataError(f'{table} has no strategy "{name}" in column "{strategy}"')
+        found[name] = stats.verify(promise, parts[name])
+    if as_json:
+        told = {name: {"holds": one.holds, "reasons": list(one.reasons)} for name, one in found.items()}
+        print(json.dumps(told, indent=1, ensure_ascii=False))
+    else:
+        print("\n".join(f"{name}: {one}" for name, one in found.items()))
+    if not all(one.holds for one in found.values()):
+        raise typer.Exit(1)
+
+
+def _verify_ledger(database: str, as_json: bool) -> None:
+    from tolerate.store import connect
+    from tolerate.store.verify import verify as replay
+
+    if database.endswith(".json"):
+        raise OptionError(f"{database} looks like a certificate; name its table too, or a service's database")
+    found = replay(connect(database, read_only=True))
+    print(json.dumps(found.to_json(), indent=1) if as_json else str(found))
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def _tolerances(losses: list[str], tolerance: float | None) -> dict[str, float]:
+    """The tolerance of each column of losses: its own, written wrong=2%, or the one for all.
+
+    >>> _tolerances(["wrong", "harmful=0.1%"], 0.02)
+    {'wrong': 0.02, 'harmful': 0.001}
+    """
+    found: dict[str, float] = {}
+    for text in losses:
+        name, equals, own = text.rpartition("=")
+        name, limit = (name, share(own)) if equals and name else (text, tolerance)
+        if limit is None:
+            raise OptionError(f'no tolerance for "{name}"; give -t 2%, or --loss {name}=2%')
+        if name in found:
+            raise OptionError(f'the loss "{name}" is named twice; name each column once')
+        found[name] = limit
+    return found
+
+
+def _rows(
+    where: str, losses: list[str], columns: dict[str, str | None], workers: int = 1, ray: bool = False
+) -> Any:
+    """A table in memory, or a source in many files; either in a `with` block."""
+    from contextlib import nullcontext
+
+    from tolerate import tables
+
+    many = Path(where).is_dir() or any(sign in where for sign in "*?[")
+    if not (many or ray or workers > 1):
+        return nullcontext(tables.read(where, loss=losses, **columns))
+    for role in ("cluster", "weight"):
+        if columns.get(role):
+            raise OptionError(
+                f"--{role} needs the rows themselves, and parts are only counted; put them into one file"
+            )
+    from tolerate.partition import parts
+
+    return parts(
+        where,
+        loss=losses,
+        score=columns.get("score"),
+        slice=columns.get("slice"),
+        workers=workers,
+        ray=ray,
+    )
+
+
+def losses_of(certificate: Any) -> list[str]:
+    """The columns of losses that a certificate names."""
+    several = [risk["name"] for risk in certificate.risks]
+    return several or [certificate.names.get("loss", "loss")]
+
+
+def columns_of(certificate: Any) -> dict[str, str | None]:
+    roles = ("score", "cluster", "slice", "weight")
+    return {role: certificate.names.get(role) for role in roles}
+
+
+def text_of(path: Path, what: str) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as {what}: {error}") from None

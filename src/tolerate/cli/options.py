@@ -1,0 +1,90 @@
+"""What several commands ask for: how a share, a time, a language is written, and the options that recur."""
+
+import locale
+import os
+import re
+from typing import Annotated
+
+import typer
+
+from tolerate.errors import OptionError
+
+
+def share(text: str | float) -> float:
+    """A share between 0 and 1, written as 0.02 or 2%.
+
+    >>> share("2%"), share("0.02")
+    (0.02, 0.02)
+    """
+    text = str(text)  # a default comes as the number it is
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < 1:
+        raise typer.BadParameter(f'"{text}" is no share between 0 and 1; write 0.02 or 2%')
+    return value
+
+
+def share_or_all(text: str | float) -> float:
+    """A share above 0, 100% included.
+
+    >>> share_or_all("10%"), share_or_all("100%")
+    (0.1, 1.0)
+    """
+    return 1.0 if str(text) in ("100%", "1", "1.0") else share(text)
+
+
+def duration(text: str) -> float:
+    """Seconds, written as 60, 60s, 2m or 1h.
+
+    >>> duration("2m")
+    120.0
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text.strip())
+    if not found or float(found[1]) == 0:
+        raise typer.BadParameter(f'"{text}" is no time; write 60s, 2m or 1h')
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"]
+
+
+def language() -> str:
+    """The user's language, as far as we speak it: zh where the locale is Chinese, else en."""
+    name = os.environ.get("TOLERATE_LANG") or locale.getlocale()[0] or os.environ.get("LANG", "")
+    return "zh" if name.lower().startswith(("zh", "chinese")) else "en"
+
+
+def speak(*wanted: str) -> str:
+    """The first language that is asked for, or the system's."""
+    for lang in wanted:
+        if lang not in ("", "en", "zh"):
+            raise OptionError(f'we do not speak "{lang}"; try --lang en or --lang zh')
+    return next((lang for lang in wanted if lang), "") or language()
+
+
+def names(text: str) -> tuple[str, ...]:
+    """The names in a list with commas.
+
+    >>> names("vae, flow")
+    ('vae', 'flow')
+    """
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+Tolerance = Annotated[
+    float,
+    typer.Option(
+        parser=share, metavar="SHARE", help="Largest acceptable risk of what is released: 2% or 0.02."
+    ),
+]
+Confidence = Annotated[
+    float, typer.Option(parser=share, metavar="SHARE", help="Chance that the promise holds: 95% or 0.95.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Lang = Annotated[str, typer.Option(metavar="en|zh", help="Language: en or zh. By default the system's.")]
+Loss = Annotated[str, typer.Option(help="Column of losses: 0 fine to 1 unacceptable, or true for wrong.")]
+Score = Annotated[str | None, typer.Option(help="Column of scores, higher is better.")]
+Cluster = Annotated[
+    str | None, typer.Option(help="Column naming what was sampled together (question, call).")
+]
+Slice = Annotated[str | None, typer.Option(help="Column naming the part a row belongs to (language, topic).")]
+Weight = Annotated[str | None, typer.Option(help="Column of weights, if labels were not drawn uniformly.")]

@@ -1,0 +1,110 @@
+"""`tolerate run` and the book of jobs: from data to a certified release."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tolerate.cli.options import Json, Lang, duration, names, share, speak
+from tolerate.console import Console
+
+
+def run(
+    job: Annotated[
+        str, typer.Argument(help="A job of the book (tolerate jobs) or package.module:attribute.")
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="Data of the job: a folder or file; digits needs none.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. By default runs/JOB.")] = None,
+    models: Annotated[str, typer.Option(help="Models, separated by commas. By default the job's.")] = "",
+    refine: Annotated[str, typer.Option(help="Ways to refine, separated by commas: plain,best-of-4.")] = "",
+    tolerance: Annotated[
+        float | None,
+        typer.Option("--tolerance", "-t", parser=share, metavar="SHARE", help="Largest acceptable risk."),
+    ] = None,
+    confidence: Annotated[
+        float | None, typer.Option(parser=share, metavar="SHARE", help="Chance that the promise holds.")
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="Training time of each model: 60s, 2m."),
+    ] = None,
+    labels: Annotated[
+        int | None, typer.Option(help="Requests answered and checked for the certificates.")
+    ] = None,
+    proof: Annotated[int | None, typer.Option(help="Fresh requests for the proof.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that train beside the run; 0 for none.")
+    ] = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="A person gives the verdicts, at a small page.")
+    ] = False,
+    reviews: Annotated[int, typer.Option(help="Items that the person judges under --review.")] = 300,
+    judge: Annotated[
+        str, typer.Option(help="A model that judges until a person does: openai:MODEL@URL (headlines).")
+    ] = "",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the folder's run and start again.")] = False,
+    as_json: Json = False,
+    lang: Lang = "",
+) -> None:
+    """Run a job from data to a certified release, with a report.
+
+    Killed at any moment, the same command continues and ends with the same result; on a finished
+    folder it does nothing.
+    """
+    from tolerate.jobs import job as find
+    from tolerate.run import Options, settle
+    from tolerate.run import run as work
+
+    lang = speak(lang)
+    chosen = find(job)
+    options = Options(
+        data=data,
+        models=names(models),
+        refine=names(refine),
+        tolerance=tolerance,
+        confidence=confidence,
+        labels=labels,
+        proof=proof,
+        budget=budget,
+        seed=seed,
+        workers=workers,
+        lang=lang,
+        review=review,
+        reviews=reviews,
+        judge=judge,
+    )
+    settled = settle(chosen, options)
+    folder = out or Path("runs") / chosen.name
+    if fresh:
+        from tolerate.folder import RunFolder
+
+        RunFolder(folder).clear()
+    with Console(len(settled.models) + 3, folder / "log.txt", quiet=as_json) as console:
+        summary = work(chosen, folder, options, console, "tolerate " + shlex.join(sys.argv[1:]))
+    if as_json:
+        print(json.dumps(summary["best"], indent=1))
+        return
+    from tolerate.report.terminal import closing_line, print_map
+
+    print_map(summary, lang)
+    print(closing_line(summary, lang, folder / "report.html"))
+
+
+def jobs(as_json: Json = False, lang: Lang = "") -> None:
+    """List the book of jobs: what each makes, at which tolerance, and how it is run."""
+    from tolerate.jobs import JOBS
+    from tolerate.jobs import job as find
+
+    lang = speak(lang)
+    book = [find(name) for name in JOBS]
+    if as_json:
+        print(json.dumps([job.to_json() for job in book], indent=1, ensure_ascii=False))
+        return
+    for job in book:
+        print(f"{job.name:10} {job.tolerance:5.1%}  {job.title[lang]}\n{'':17} {job.example}")
