@@ -5,11 +5,13 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 from tolerate.cli import app
 
@@ -176,10 +178,16 @@ def test_the_make_targets_exist() -> None:
 
 def test_every_command_is_in_the_docs() -> None:
     text = "\n".join(page.read_text("utf-8") for page in PAGES)
-    names = [
-        command.name or command.callback.__name__ for command in app.registered_commands if command.callback
-    ]
-    assert [name for name in names if f"tolerate {name}" not in text] == []
+    assert [name for name in names_of(app) if f"tolerate {name}" not in text] == []
+
+
+def names_of(commands: typer.Typer) -> Iterator[str]:
+    """Every command, those of the groups with the group's name before."""
+    for command in commands.registered_commands:
+        yield command.name or command.callback.__name__
+    for group in commands.registered_groups:
+        for name in names_of(group.typer_instance):
+            yield f"{group.name} {name}"
 
 
 @cache
