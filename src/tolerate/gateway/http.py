@@ -132,8 +132,10 @@ async def respond_json(send: Send, body: Any, status: int = 200, headers: Header
 
 
 async def refuse(send: Send, error: Refused) -> None:
-    """An error, in OpenAI's shape."""
+    """An error, in OpenAI's shape; where the rest of the body is not read, the connection ends with it."""
     headers = [(name.encode(), value.encode()) for name, value in error.headers]
+    if error.status in (408, 413):
+        headers.append((b"connection", b"close"))
     await respond(send, error.status, error.body, headers)
 
 

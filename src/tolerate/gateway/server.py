@@ -14,6 +14,7 @@ import uvicorn
 
 from tolerate.gateway import binding
 from tolerate.gateway.app import App
+from tolerate.gateway.connection import connections
 from tolerate.gateway.desk import Desk
 from tolerate.gateway.gate import Gate, load_certificate
 from tolerate.gateway.guard import check_url
@@ -279,7 +280,7 @@ def server_of(running: Running, say: Callable[[str], None]) -> "Quiet":
         running.app,
         host=service.host,
         port=service.port,
-        http="httptools",
+        http=connections(service.receive),
         loop="none",
         ws="none",
         lifespan="off",
