@@ -1,6 +1,7 @@
 """What tests share: where the shared data is, and one thread a process."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,11 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the shared data is absent (looked in {folder}; set TOLERATE_SHARED)")
     return folder
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database of the service, of either kind."""
+    from tests.service_fakes import database
+
+    yield from database(request.param, tmp_path)

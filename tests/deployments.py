@@ -60,21 +60,27 @@ def at_the_tolerance() -> Certificate:
     return certificate(TOLERANCE, threshold=1 - 2 * TOLERANCE / STEEP)
 
 
-def deploy(folder: Path, seed: int, made: Certificate, items: int, drift: int | None = None) -> Outcome:
-    """Serve so many releasable items, all of them drawn for review; from item `drift` on all is twice as bad."""
+def deploy(
+    url: str | None, folder: Path, seed: int, made: Certificate, items: int, drift: int | None = None
+) -> Outcome:
+    """Serve so many releasable items, all of them drawn for review; from item `drift` on all is twice as bad.
+
+    url: the database; None for a new file of SQLite.
+    """
     rng = np.random.default_rng(seed)
-    return asyncio.run(_deploy(folder / f"d{seed}", rng, made, items, drift))
+    return asyncio.run(_deploy(url, folder / f"d{seed}", rng, made, items, drift))
 
 
 async def _deploy(
-    folder: Path, rng: np.random.Generator, made: Certificate, items: int, drift: int | None
+    url: str | None, folder: Path, rng: np.random.Generator, made: Certificate, items: int, drift: int | None
 ) -> Outcome:
     folder.mkdir()
     (folder / "c.json").write_text(made.dumps())
     tier = Tier("main", MODEL, "tiny", "given", certificate=str(folder / "c.json"))
-    service = Service((JobSettings("support", (tier,), share=1.0),), database=str(folder / "t.db"), port=0)
-    running, _ = await started(service)
-    running.writer._db.run("PRAGMA synchronous=OFF")  # durability has laws of its own
+    where = url or str(folder / "t.db")
+    running, _ = await started(Service((JobSettings("support", (tier,), share=1.0),), database=where, port=0))
+    if where.endswith(".db"):
+        running.writer._db.run("PRAGMA synchronous=OFF")  # durability has laws of its own
     for task in running._tasks:
         task.cancel()
     key, job = Key("k", "k", people.SCOPES, (), 0.0, None), running.service.jobs[0]
@@ -95,7 +101,7 @@ async def _deploy(
             outcome.alarm = outcome.reviews
             break
     await running.stop()
-    db = connect(str(folder / "t.db"), read_only=True)
+    db = connect(where, read_only=True)
     outcome.faults = verify(db).faults
     db.close()
     return outcome

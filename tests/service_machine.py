@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.inside import call, chat, service_of, started
-from tests.service_fakes import certificate
+from tests.service_fakes import certificate, database
 from tolerate.gateway.watching import watcher
 from tolerate.store import connect, promises, queue
 from tolerate.store.verify import verify
@@ -42,12 +42,15 @@ class Kept:
 class Machine(RuleBasedStateMachine):
     """What may happen to a service, and what must follow."""
 
+    kind = "sqlite"
+
     @initialize()
     def open(self) -> None:
         """A service with one job and a certificate from 0.5 on; every item is drawn."""
         self.folder = Path(tempfile.mkdtemp(prefix="tolerate-machine-"))
         self.loop = asyncio.new_event_loop()
-        self.url, self.key = str(self.folder / "t.db"), ""
+        self._databases = database(self.kind, self.folder)
+        self.url, self.key = next(self._databases), ""
         self.now, self.presses = 1000.0, 0
         self.bound = {"model": "tiny", "prompt": "be kind", "judge": "given", "guide": "a guide"}
         self.kept = {FILE: Kept("active", dict(self.bound))}
@@ -244,5 +247,12 @@ class Machine(RuleBasedStateMachine):
         db.close()
         self.loop.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        next(self._databases, None)  # it is dropped
         assert found.holds, found.faults
         assert sorted(tickets) == sorted(self.done)
+
+
+class OnPostgres(Machine):
+    """The same on the other database."""
+
+    kind = "postgres"

@@ -232,9 +232,9 @@ def _quick_comments() -> Iterator[None]:
 
 
 async def _fuzz(
-    folder: Path, count: int, seed: int, broken: Any, more: dict[str, Any]
+    url: str, folder: Path, count: int, seed: int, broken: Any, more: dict[str, Any]
 ) -> tuple[list[str], Committed]:
-    running, models = await started(service_of(str(folder / "t.db"), folder, **more))
+    running, models = await started(service_of(url, folder, **more))
     models.between = lambda asked: _slow(asked)
     disk = running.writer._db = Committed(running.writer._db)  # type: ignore[assignment]
     if broken is not None:
@@ -255,11 +255,11 @@ async def _fuzz(
 
 
 def fuzz(
-    folder: Path, count: int, seed: int, *, broken: Any = None, **more: Any
+    url: str, folder: Path, count: int, seed: int, *, broken: Any = None, **more: Any
 ) -> tuple[list[str], dict[str, int]]:
     """Many fuzzed streams, 48 at a time; what is wrong, and how many rows said what."""
-    wrong, disk = asyncio.run(_fuzz(folder, count, seed, broken, more))
-    db = connect(str(folder / "t.db"), read_only=True)
+    wrong, disk = asyncio.run(_fuzz(url, folder, count, seed, broken, more))
+    db = connect(url, read_only=True)
     if broken is None:
         wrong += verify(db).faults
     db.close()

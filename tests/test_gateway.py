@@ -11,7 +11,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from tests.service_fakes import Served, Upstream, certificate, database, served, upstream
+from tests.service_fakes import Served, Upstream, certificate, served, upstream
 from tolerate.errors import OptionError, TolerateError
 from tolerate.gateway.guard import check_url
 from tolerate.gateway.settings import JobSettings, Service, Tier, load
@@ -36,11 +36,6 @@ def service_of(url: str, database: str, folder: Path, **more: object) -> Service
 def model() -> Iterator[Upstream]:
     with upstream() as fake:
         yield fake
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from database(request.param, tmp_path)
 
 
 @pytest.fixture
@@ -158,9 +153,9 @@ def test_a_score_that_is_none_releases_nothing(desk: Served, score: object) -> N
     assert body["choices"][0]["finish_reason"] == "content_filter"
 
 
-def test_without_a_certificate_everything_is_held(model: Upstream, tmp_path: Path) -> None:
+def test_without_a_certificate_everything_is_held(model: Upstream, url: str, tmp_path: Path) -> None:
     tier = Tier("main", model.url, judge="given")
-    service = Service((JobSettings("support", (tier,)),), database=str(tmp_path / "t.db"), port=0)
+    service = Service((JobSettings("support", (tier,)),), database=url, port=0)
     with served(service) as running:
         _, _, body = running.chat({"say": "SECRET", "score": 1.0})
         assert body["tolerate"]["reason"] == "no certificate stands"
@@ -192,8 +187,8 @@ def judge_next(service: Served, loss: float, who: str = "bob") -> None:
     service.thread.do(service.running.settle())
 
 
-def test_a_held_answer_may_wait_for_a_person(model: Upstream, tmp_path: Path) -> None:
-    with served(service_of(model.url, str(tmp_path / "t.db"), tmp_path, wait=20.0)) as service:
+def test_a_held_answer_may_wait_for_a_person(model: Upstream, url: str, tmp_path: Path) -> None:
+    with served(service_of(model.url, url, tmp_path, wait=20.0)) as service:
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(service.chat, {"say": "worth waiting for", "score": 0.1})
             while service.write(queue.backlog, "support", time.time()).open == 0:
@@ -202,7 +197,7 @@ def test_a_held_answer_may_wait_for_a_person(model: Upstream, tmp_path: Path) ->
             assert answer.result(30)[2]["choices"][0]["message"]["content"] == "worth waiting for"
 
 
-def test_a_tier_that_may_not_release_escalates_to_the_next(model: Upstream, tmp_path: Path) -> None:
+def test_a_tier_that_may_not_release_escalates_to_the_next(model: Upstream, url: str, tmp_path: Path) -> None:
     cheap = Tier(
         "cheap", model.url, "small", "given", certificate=write_certificate(tmp_path, threshold=0.95)
     )
@@ -210,13 +205,13 @@ def test_a_tier_that_may_not_release_escalates_to_the_next(model: Upstream, tmp_
         "dear", model.url, "large", "given", certificate=write_certificate(tmp_path, "b.json", threshold=0.5)
     )
     job = JobSettings("support", (cheap, dear), share=0.0)
-    with served(Service((job,), database=str(tmp_path / "t.db"), port=0)) as service:
+    with served(Service((job,), database=url, port=0)) as service:
         model.seen.clear()
         assert service.chat({"say": "hi", "score": 0.7})[1]["x-tolerate-decision"] == "release"
         assert [body["model"] for body in model.seen] == ["small", "large"]
         (entry,) = [row for row in service.write(last, 10) if row["kind"] == "decision"]
         assert entry["tier"] == "dear" and [each["tier"] for each in entry["tiers"]] == ["cheap", "dear"]
-    assert replay(str(tmp_path / "t.db")).holds
+    assert replay(url).holds
 
 
 @pytest.mark.parametrize(
@@ -227,27 +222,33 @@ def test_a_tier_that_may_not_release_escalates_to_the_next(model: Upstream, tmp_
     ],
 )
 def test_candidates(
-    model: Upstream, tmp_path: Path, strategy: str, says: list[str], scores: list[float], answer: str
+    model: Upstream,
+    url: str,
+    tmp_path: Path,
+    strategy: str,
+    says: list[str],
+    scores: list[float],
+    answer: str,
 ) -> None:
     path = write_certificate(tmp_path, threshold=0.6)
     tier = Tier("main", model.url, judge="given", strategy=strategy, certificate=path)
     job = JobSettings("support", (tier,), share=0.0)
-    with served(Service((job,), database=str(tmp_path / "t.db"), port=0)) as service:
+    with served(Service((job,), database=url, port=0)) as service:
         _, _, body = service.chat({"says": says, "scores": scores})
         assert [choice["message"]["content"] for choice in body["choices"]] == [answer]
 
 
-def test_logprobs_are_asked_for_and_taken_out_again(model: Upstream, tmp_path: Path) -> None:
+def test_logprobs_are_asked_for_and_taken_out_again(model: Upstream, url: str, tmp_path: Path) -> None:
     tier = Tier("main", model.url, judge="logprobs", certificate=write_certificate(tmp_path))
-    service = Service((JobSettings("support", (tier,), share=0.0),), database=str(tmp_path / "t.db"), port=0)
+    service = Service((JobSettings("support", (tier,), share=0.0),), database=url, port=0)
     with served(service) as running:
         _, headers, body = running.chat({"say": "sure", "score": 0.8})
         assert headers["x-tolerate-decision"] == "release" and body["choices"][0]["logprobs"] is None
         assert running.chat({"say": "unsure", "score": 0.3})[1]["x-tolerate-decision"] == "review"
 
 
-def test_a_policy_sends_requests_to_people(model: Upstream, tmp_path: Path) -> None:
-    with served(service_of(model.url, str(tmp_path / "t.db"), tmp_path, policy=("dos(e|age)",))) as service:
+def test_a_policy_sends_requests_to_people(model: Upstream, url: str, tmp_path: Path) -> None:
+    with served(service_of(model.url, url, tmp_path, policy=("dos(e|age)",))) as service:
         assert "policy" in service.chat({"say": "DOSAGE", "score": 1.0})[2]["tolerate"]["reason"]
 
 
@@ -263,15 +264,17 @@ def test_decide_alone(desk: Served) -> None:
     assert desk.ask("POST", "/v1/chat/completions", {}, key)[0] == 403
 
 
-def test_an_answer_is_given_again_from_the_cache_and_decided_again(model: Upstream, tmp_path: Path) -> None:
-    with served(service_of(model.url, str(tmp_path / "t.db"), tmp_path, cache=60.0)) as service:
+def test_an_answer_is_given_again_from_the_cache_and_decided_again(
+    model: Upstream, url: str, tmp_path: Path
+) -> None:
+    with served(service_of(model.url, url, tmp_path, cache=60.0)) as service:
         model.seen.clear()
         for _ in range(3):
             assert service.chat({"say": "once", "score": 0.9})[1]["x-tolerate-decision"] == "release"
         assert len(model.seen) == 1
         service.write(promises.withdraw, "support", None, "ann", "enough", time.time())
         assert service.chat({"say": "once", "score": 0.9})[1]["x-tolerate-decision"] == "review"
-    assert replay(str(tmp_path / "t.db")).decisions == 4
+    assert replay(url).decisions == 4
 
 
 def test_personal_data_is_masked_before_it_is_stored(model: Upstream, tmp_path: Path) -> None:
@@ -291,8 +294,8 @@ def test_a_stream_sends_comments_until_the_verdict(desk: Served) -> None:
     assert text.index(": held until the verdict") < text.index("patience")
 
 
-def test_an_uncertified_stream_is_marked_in_every_chunk(model: Upstream, tmp_path: Path) -> None:
-    with served(service_of(model.url, str(tmp_path / "t.db"), tmp_path, stream="not certified")) as service:
+def test_an_uncertified_stream_is_marked_in_every_chunk(model: Upstream, url: str, tmp_path: Path) -> None:
+    with served(service_of(model.url, url, tmp_path, stream="not certified")) as service:
         _, _, text = service.chat({"say": "word by word", "score": 0.1}, stream=True)
         events = [json.loads(line[6:]) for line in text.split("\n\n") if line.startswith("data: {")]
         assert len(events) > 3 and all(event["tolerate"] == "not certified" for event in events)
@@ -332,8 +335,10 @@ def other(service: Service, **tier: object) -> Service:
 
 
 @pytest.mark.parametrize("change", [{"model": "another"}, {"prompt": "Be brief."}, {"judge": "surest"}])
-def test_another_model_prompt_or_judge_makes_it_void(model: Upstream, tmp_path: Path, change: dict) -> None:
-    service = other(service_of(model.url, str(tmp_path / "t.db"), tmp_path), model="tiny", prompt="Be kind.")
+def test_another_model_prompt_or_judge_makes_it_void(
+    model: Upstream, url: str, tmp_path: Path, change: dict
+) -> None:
+    service = other(service_of(model.url, url, tmp_path), model="tiny", prompt="Be kind.")
     good = {"say": "hi", "score": 0.9}
     with served(service) as running:
         assert running.chat(good)[1]["x-tolerate-decision"] == "release"
@@ -350,13 +355,13 @@ def test_another_model_prompt_or_judge_makes_it_void(model: Upstream, tmp_path: 
     with served(service) as running:  # what it holds for is back, and so is the promise
         (promise,) = running.write(promises.history, "support")
         assert promise.status == "active"
-    assert replay(str(tmp_path / "t.db")).holds
+    assert replay(url).holds
 
 
-def test_a_changed_guide_or_table_makes_it_void(model: Upstream, tmp_path: Path) -> None:
+def test_a_changed_guide_or_table_makes_it_void(model: Upstream, url: str, tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("loss\n0\n")
-    service = other(service_of(model.url, str(tmp_path / "t.db"), tmp_path, guide="one"), table=str(table))
+    service = other(service_of(model.url, url, tmp_path, guide="one"), table=str(table))
     with served(service) as running:
         assert running.write(promises.active)
     table.write_text("loss\n1\n")
@@ -374,8 +379,10 @@ def test_a_model_that_answers_under_another_name_makes_it_void(desk: Served) -> 
     assert alarm["kind"] == "void" and "swapped" in alarm["why"]
 
 
-def test_a_system_prompt_that_is_not_the_certified_one_is_held(model: Upstream, tmp_path: Path) -> None:
-    service = other(service_of(model.url, str(tmp_path / "t.db"), tmp_path), prompt="Be kind.")
+def test_a_system_prompt_that_is_not_the_certified_one_is_held(
+    model: Upstream, url: str, tmp_path: Path
+) -> None:
+    service = other(service_of(model.url, url, tmp_path), prompt="Be kind.")
     with served(service) as running:
         user = {"role": "user", "content": json.dumps({"say": "a", "score": 0.9})}
         for system, decision in (("Be kind.", "release"), ("Be cruel.", "review")):
@@ -390,9 +397,9 @@ def test_a_system_prompt_that_is_not_the_certified_one_is_held(model: Upstream, 
 
 
 def test_reviews_withdraw_a_promise_and_a_restart_does_not_bring_it_back(
-    model: Upstream, tmp_path: Path
+    model: Upstream, url: str, tmp_path: Path
 ) -> None:
-    service = service_of(model.url, str(tmp_path / "t.db"), tmp_path, share=1.0)
+    service = service_of(model.url, url, tmp_path, share=1.0)
     with served(service) as running:
         for _ in range(20):
             running.chat({"say": "wrong", "score": 0.9})
@@ -408,11 +415,11 @@ def test_reviews_withdraw_a_promise_and_a_restart_does_not_bring_it_back(
         )
     with served(service) as running:
         assert not running.write(promises.active)
-    assert replay(str(tmp_path / "t.db")).holds
+    assert replay(url).holds
 
 
-def test_only_the_drawn_share_is_evidence(model: Upstream, tmp_path: Path) -> None:
-    with served(service_of(model.url, str(tmp_path / "t.db"), tmp_path, share=0.0)) as running:
+def test_only_the_drawn_share_is_evidence(model: Upstream, url: str, tmp_path: Path) -> None:
+    with served(service_of(model.url, url, tmp_path, share=0.0)) as running:
         for _ in range(30):
             running.chat({"say": "bad", "score": 0.1})
         for _ in range(30):
@@ -423,8 +430,8 @@ def test_only_the_drawn_share_is_evidence(model: Upstream, tmp_path: Path) -> No
         )
 
 
-def test_webhooks_are_told_of_alarms(model: Upstream, tmp_path: Path) -> None:
-    service = service_of(model.url, str(tmp_path / "t.db"), tmp_path)
+def test_webhooks_are_told_of_alarms(model: Upstream, url: str, tmp_path: Path) -> None:
+    service = service_of(model.url, url, tmp_path)
     service = replace(service, webhooks=(f"{model.url}/hook/completions",))
     with served(service) as running:
         running.chat({"say": "a", "score": 0.9})
@@ -457,11 +464,9 @@ def test_a_malformed_answer_is_not_passed_on(desk: Served, raw: str) -> None:
     assert status == 502 and "SECRET" not in str(body)
 
 
-def test_a_breaker_rests_and_a_fallback_answers(model: Upstream, tmp_path: Path) -> None:
+def test_a_breaker_rests_and_a_fallback_answers(model: Upstream, url: str, tmp_path: Path) -> None:
     dead = "http://127.0.0.1:9/v1"
-    service = other(
-        service_of(model.url, str(tmp_path / "t.db"), tmp_path), upstream=dead, fallback=(model.url,)
-    )
+    service = other(service_of(model.url, url, tmp_path), upstream=dead, fallback=(model.url,))
     with served(service) as running:
         for _ in range(4):
             assert (
@@ -491,9 +496,9 @@ def test_if_the_row_cannot_be_written_nothing_is_released(desk: Served) -> None:
         desk.running.writer._db = real
 
 
-def test_a_stop_finishes_what_was_taken(model: Upstream, tmp_path: Path) -> None:
+def test_a_stop_finishes_what_was_taken(model: Upstream, url: str, tmp_path: Path) -> None:
     """A request in flight is answered, one that waits for a person gets its ticket, and the ledger says it stopped."""
-    service = service_of(model.url, str(tmp_path / "t.db"), tmp_path, wait=60.0)
+    service = service_of(model.url, url, tmp_path, wait=60.0)
     with ThreadPoolExecutor(2) as pool:
         with served(service) as running:
             slow = pool.submit(running.chat, {"say": "finished", "score": 0.9, "sleep": 1.0})
@@ -505,7 +510,7 @@ def test_a_stop_finishes_what_was_taken(model: Upstream, tmp_path: Path) -> None
                 time.sleep(0.02)
         assert slow.result(10)[2]["choices"][0]["message"]["content"] == "finished"
         assert waits.result(10)[2]["tolerate"]["decision"] == "review"
-    db = connect(str(tmp_path / "t.db"))
+    db = connect(url)
     assert last(db, 1)[0]["kind"] == "stopped"
     db.close()
 

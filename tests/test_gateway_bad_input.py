@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.inside import call, chat, service_of, started
-from tests.service_fakes import database
 from tolerate.gateway.http import Request, Send
 
 CHAT, TEXT, DECIDE = "/v1/chat/completions", "/v1/completions", "/v1/decide"
@@ -86,11 +84,6 @@ ODD = [
 ]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from database(request.param, tmp_path)
-
-
 def check(heard: Any, status: int, param: str | None = None) -> None:
     """An error as OpenAI's clients read it, with nothing of our inside."""
     assert heard.status == status, (heard.status, heard.body)
@@ -101,9 +94,9 @@ def check(heard: Any, status: int, param: str | None = None) -> None:
         assert inside not in heard.body or inside == b"tol_"
 
 
-def test_bodies(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_bodies(url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     async def run() -> None:
-        running, _ = await started(service_of(str(tmp_path / "t.db"), tmp_path))
+        running, _ = await started(service_of(url, tmp_path))
         for path, body, status, param in BODIES:
             raw = body if isinstance(body, bytes) else json.dumps(body).encode()
             check(await call(running.app, "POST", path, raw, running.first.key), status, param)
@@ -122,9 +115,9 @@ WAYS = [  # method, path, status
 ]  # fmt: skip
 
 
-def test_ways_and_keys(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_ways_and_keys(url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     async def run() -> None:
-        running, _ = await started(service_of(str(tmp_path / "t.db"), tmp_path))
+        running, _ = await started(service_of(url, tmp_path))
         for method, path, status in WAYS:
             check_ = await call(running.app, method, path, None, running.first.key)
             assert check_.status == status, (method, path, check_.status)
@@ -180,13 +173,13 @@ def test_odd_text_is_kept_and_shown_on_both_databases(
 
 
 def test_a_failure_inside_is_told_without_its_trace(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def fails(request: Request, send: Send) -> None:
         raise ZeroDivisionError("a secret detail")
 
     async def run() -> None:
-        running, _ = await started(service_of(str(tmp_path / "t.db"), tmp_path))
+        running, _ = await started(service_of(url, tmp_path))
         running.app.desk = fails
         check(await call(running.app, "GET", "/desk"), 500)
         await running.stop()

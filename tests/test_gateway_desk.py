@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service_fakes import Served, Upstream, database, served, upstream
+from tests.service_fakes import Served, Upstream, served, upstream
 from tests.test_gateway import service_of
 from tolerate.gateway.desk.admin import cell, parse
 from tolerate.gateway.desk.render import visible
@@ -26,11 +26,6 @@ HOSTILE = '<script>alert(1)</script><img src="http://evil.example/x" onerror=ale
 def model() -> Iterator[Upstream]:
     with upstream() as fake:
         yield fake
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from database(request.param, tmp_path)
 
 
 @pytest.fixture
@@ -193,13 +188,13 @@ def test_verdicts_undo_skip_and_drafts(desk: Served) -> None:
     )  # the fourth can still be taken back
 
 
-def test_a_graded_scale_blind_reviewers_and_adjudication(model: Upstream, tmp_path: Path) -> None:
+def test_a_graded_scale_blind_reviewers_and_adjudication(model: Upstream, url: str, tmp_path: Path) -> None:
     scale = (
         Grade("1", "Fine", "合格", 0.0),
         Grade("2", "Minor", "轻微", 0.3),
         Grade("3", "Severe", "严重", 1.0),
     )
-    service = service_of(model.url, str(tmp_path / "t.db"), tmp_path, reviewers=2, scale=scale, accept=0.3)
+    service = service_of(model.url, url, tmp_path, reviewers=2, scale=scale, accept=0.3)
     with served(service) as desk:
         ticket = desk.chat({"say": "arguable", "score": 0.1})[2]["tolerate"]["ticket"]
         one, two = with_role(desk, "reviewer"), with_role(desk, "engineer")
@@ -307,14 +302,14 @@ def test_in_chinese(desk: Served) -> None:
 # In a browser
 
 
-def test_the_whole_flow_by_keyboard(model: Upstream, tmp_path: Path) -> None:
+def test_the_whole_flow_by_keyboard(model: Upstream, url: str, tmp_path: Path) -> None:
     sync = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("no Chromium: apt-get install chromium")
     from axe_playwright_python.sync_playwright import Axe
 
-    service = service_of(model.url, str(tmp_path / "t.db"), tmp_path, share=1.0, guide="Be strict.")
+    service = service_of(model.url, url, tmp_path, share=1.0, guide="Be strict.")
     with served(service) as desk, sync.sync_playwright() as play:
         for n in range(6):
             desk.chat({"say": f"{n} {HOSTILE}", "score": 0.1 if n % 2 else 0.9})

@@ -53,14 +53,14 @@ const OpenAI = require("openai");
 """
 
 
-def test_nodes_official_client_runs_unchanged(model: Upstream, tmp_path: Path) -> None:
+def test_nodes_official_client_runs_unchanged(model: Upstream, url: str, tmp_path: Path) -> None:
     modules = os.environ.get("TOLERATE_NODE_MODULES", "")
     if shutil.which("node") is None or not (Path(modules) / "openai").is_dir():
         pytest.skip(
             "no Node client: npm install openai somewhere and set TOLERATE_NODE_MODULES to its node_modules"
         )
     (tmp_path / "client.cjs").write_text(NODE)
-    with served(service_of(model.url, str(tmp_path / "t.db"), tmp_path)) as desk:
+    with served(service_of(model.url, url, tmp_path)) as desk:
         words = ["node", str(tmp_path / "client.cjs"), desk.url, desk.key]
         done = subprocess.run(
             words, capture_output=True, text=True, timeout=60, env={**os.environ, "NODE_PATH": modules}
@@ -79,7 +79,7 @@ def test_nodes_official_client_runs_unchanged(model: Upstream, tmp_path: Path) -
 # The description
 
 
-def test_the_description_is_kept(model: Upstream, tmp_path: Path) -> None:
+def test_the_description_is_kept(model: Upstream, url: str, tmp_path: Path) -> None:
     """schemathesis calls every route by the OpenAPI description, with good and bad input of every kind."""
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import Phase, given
@@ -109,6 +109,6 @@ def test_the_description_is_kept(model: Upstream, tmp_path: Path) -> None:
                     one()
         return len(routes)
 
-    service = service_of(model.url, str(tmp_path / "t.db"), tmp_path)
+    service = service_of(model.url, url, tmp_path)
     with served(service) as desk:
         assert check(desk) == 11

@@ -1,18 +1,11 @@
 """Short versions of the laws of the service's ends: kills under load and power losses (long ones: `make laws`)."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.crashes import power_losses
 from tests.kills import kills
-from tests.service_fakes import database
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from database(request.param, tmp_path)
 
 
 def test_kills_lose_and_double_nothing(url: str, tmp_path: Path) -> None:

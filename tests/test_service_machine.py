@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.service_machine import FILE, Machine
+from tests.service_machine import FILE, Machine, OnPostgres
 from tolerate.gateway import binding
 from tolerate.gateway.gate import Gate
 from tolerate.store import Writer, people, queue
@@ -23,6 +23,10 @@ def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_release_where_nothing_stands_and_no_double_decision() -> None:
     run_state_machine_as_test(Machine, settings=SHORT)
+
+
+def test_the_same_on_postgres() -> None:
+    run_state_machine_as_test(OnPostgres, settings=settings(SHORT, max_examples=5))
 
 
 def play(*moves: Callable[[Machine], None]) -> None:

@@ -6,20 +6,20 @@ from tests.kills import answer_before_commit
 from tests.streams import fuzz, pass_on
 
 
-def test_no_token_leaves_before_the_verdict(tmp_path: Path) -> None:
-    wrong, said = fuzz(tmp_path, 1500, seed=1)
+def test_no_token_leaves_before_the_verdict(url: str, tmp_path: Path) -> None:
+    wrong, said = fuzz(url, tmp_path, 1500, seed=1)
     assert wrong == [] and min(said["release"], said["review"], said["failed"]) > 100
 
 
 def test_passing_chunks_on_is_caught(tmp_path: Path) -> None:
     """The broken twin that most gateways are: content first, verdict later."""
-    assert fuzz(tmp_path, 100, seed=1, broken=pass_on)[0]
+    assert fuzz(str(tmp_path / "t.db"), tmp_path, 100, seed=1, broken=pass_on)[0]
 
 
 def test_answering_before_the_commit_is_caught(tmp_path: Path) -> None:
-    assert fuzz(tmp_path, 100, seed=1, broken=answer_before_commit)[0]
+    assert fuzz(str(tmp_path / "t.db"), tmp_path, 100, seed=1, broken=answer_before_commit)[0]
 
 
-def test_a_job_that_opted_out_is_marked_in_every_chunk(tmp_path: Path) -> None:
-    wrong, said = fuzz(tmp_path, 300, seed=2, stream="not certified")
+def test_a_job_that_opted_out_is_marked_in_every_chunk(url: str, tmp_path: Path) -> None:
+    wrong, said = fuzz(url, tmp_path, 300, seed=2, stream="not certified")
     assert wrong == [] and said.get("release", 0) == 0

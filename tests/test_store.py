@@ -10,17 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.service_fakes import certificate, database
+from tests.service_fakes import certificate
 from tolerate.errors import DataError, OptionError, RunError
 from tolerate.store import Writer, connect, people, promises, queue
 from tolerate.store.agreement import alpha, kappa
 from tolerate.store.ledger import append, chain, last, rows
 from tolerate.store.verify import Replay, verify
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from database(request.param, tmp_path)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Laws of the service: whatever ends it, however streams are cut, whoever withdraws what, the promise is kept."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +8,9 @@ import pytest
 from tests.crashes import power_losses
 from tests.deployments import TOLERANCE, allowed, at_the_tolerance, certified, deploy, expected_delay
 from tests.kills import kills
-from tests.service_fakes import database
 from tests.streams import fuzz
 
 pytestmark = pytest.mark.law
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from database(request.param, tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -34,16 +27,17 @@ def test_two_hundred_power_losses(tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_hundred_thousand_streams(tmp_path: Path, seed: int) -> None:
+def test_a_hundred_thousand_streams(url: str, tmp_path: Path, seed: int) -> None:
     """10,000 fuzzed streams in each of ten runs: no token before the committed row that releases it."""
-    wrong, said = fuzz(tmp_path, 10_000, seed=100 + seed)
+    wrong, said = fuzz(url, tmp_path, 10_000, seed=100 + seed)
     assert wrong == [] and min(said["release"], said["review"], said["failed"]) > 500
 
 
 def test_promises_are_kept_in_deployments(tmp_path: Path) -> None:
     """200 certificates from 2,000 fresh labels each, served: too much risk is released in at most 5% of them."""
     found = [
-        deploy(tmp_path, seed, certified(np.random.default_rng(seed), 2000), items=50) for seed in range(200)
+        deploy(None, tmp_path, seed, certified(np.random.default_rng(seed), 2000), items=50)
+        for seed in range(200)
     ]
     assert sum(each.risk > TOLERANCE and each.released > 0 for each in found) <= allowed(200, 0.05)
     assert sum(each.released > 0 for each in found) > 100 and not any(each.faults for each in found)
@@ -51,13 +45,15 @@ def test_promises_are_kept_in_deployments(tmp_path: Path) -> None:
 
 def test_a_promise_that_is_just_true_is_rarely_withdrawn(tmp_path: Path) -> None:
     """200 deployments at the tolerance itself, 500 reviews each: false alarms within their 5%."""
-    found = [deploy(tmp_path, 1000 + seed, at_the_tolerance(), items=500) for seed in range(200)]
+    found = [deploy(None, tmp_path, 1000 + seed, at_the_tolerance(), items=500) for seed in range(200)]
     assert sum(each.alarm is not None for each in found) <= allowed(200, 0.05)
 
 
 def test_drift_is_found_as_soon_as_theory_says(tmp_path: Path) -> None:
     """100 deployments, twice the tolerance from review 200 on: the mean delay is within Wald's bound."""
-    found = [deploy(tmp_path, 2000 + seed, at_the_tolerance(), items=4000, drift=200) for seed in range(100)]
+    found = [
+        deploy(None, tmp_path, 2000 + seed, at_the_tolerance(), items=4000, drift=200) for seed in range(100)
+    ]
     assert all(each.alarm is not None for each in found)
     late = [each.alarm - 200 for each in found if each.alarm is not None and each.alarm > 200]
     assert len(late) >= 95 and np.mean(late) <= expected_delay(200)

@@ -28,6 +28,7 @@ T = TypeVar("T")
 Also = Callable[[Database, Entry], None]
 LARGEST_GROUP = 512
 LOCK = 741_174  # of PostgreSQL, so that one service writes a schema
+LINGERS = 3.0  # seconds for which the session of a service that ended may still hold its lock
 
 
 @dataclass(slots=True)
@@ -61,6 +62,7 @@ class Writer:
         self._rows: list[tuple[int, bytes, bytes]] = []
         self._refresh()
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._closed = False
         self._thread = threading.Thread(target=self._serve, name="writer", daemon=True)
         self._thread.start()
 
@@ -69,13 +71,13 @@ class Writer:
     def submit(self, work: Callable[..., T], *given: Any) -> "Future[T]":
         """Run `work(db, *given)` in the next transaction; the future is done when it is on the disk."""
         told: Future[T] = Future()
-        self._queue.put(_Waiting(told, work=lambda db: work(db, *given)))
+        self._put(_Waiting(told, work=lambda db: work(db, *given)))
         return told
 
     def do(self, work: Callable[..., T], *given: Any) -> "asyncio.Future[T]":
         """The same, to be awaited."""
         told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Waiting(told, work=lambda db: work(db, *given)))
+        self._put(_Waiting(told, work=lambda db: work(db, *given)))
         return told
 
     def record(self, entry: Entry, also: Also | None = None) -> "asyncio.Future[Entry]":
@@ -85,16 +87,22 @@ class Writer:
         transaction when the row is no plain release (it keeps the item); it must not touch the ledger.
         """
         told: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Waiting(told, entry=entry, also=also))
+        self._put(_Waiting(told, entry=entry, also=also))
         return told
 
     def close(self) -> None:
         """Write what waits and stop."""
+        self._closed = True
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
         self._db.close()
         self._unlock()
+
+    def _put(self, waiting: _Waiting) -> None:
+        if self._closed:
+            raise RunError("the store is closed: nothing more is written")
+        self._queue.put(waiting)
 
     # The thread
 
@@ -190,10 +198,11 @@ class Writer:
     def _open(self) -> Database:
         db = connect(self.url)
         if isinstance(db, Postgres):
-            taken = db.one("SELECT pg_try_advisory_lock(?, hashtext(current_schema()))", LOCK)
-            if not taken or not taken[0]:
+            try:
+                _take_lock(db)
+            except BaseException:
                 db.close()
-                raise RunError("another service writes this database; stop it or choose another --database")
+                raise
         prepare(db)
         return db
 
@@ -217,6 +226,15 @@ def _lock_file(url: str) -> int | None:
         os.close(lock)
         raise RunError(f"another service writes {url}; stop it or choose another --database") from None
     return lock
+
+
+def _take_lock(db: Postgres) -> None:
+    """The same on PostgreSQL; the session of a service that has just ended may hold it for a moment longer."""
+    until = time.monotonic() + LINGERS
+    while not (db.one("SELECT pg_try_advisory_lock(?, hashtext(current_schema()))", LOCK) or (False,))[0]:
+        if time.monotonic() > until:
+            raise RunError("another service writes this database; stop it or choose another --database")
+        time.sleep(0.02)
 
 
 def _tell(waiting: list[_Waiting]) -> None:
