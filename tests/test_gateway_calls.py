@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
+import trustme
 
 from tolerate.gateway.calls import Broken, Calls, TooLong
 
@@ -12,7 +15,9 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 async def answering(
-    answers: list[bytes | None], use: Callable[[Calls, str, list[int]], Awaitable[None]]
+    answers: list[bytes | None],
+    use: Callable[[Calls, str, list[int]], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """A server that gives these answers, one a request, whatever is asked; None closes. seen: requests a connection."""
     seen: list[int] = []
@@ -42,10 +47,12 @@ async def answering(
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     calls = Calls(private=True)
     try:
-        await use(calls, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x", seen)
+        await use(
+            calls, f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/x", seen
+        )
     finally:
         await calls.close()
         server.close()
@@ -144,3 +151,56 @@ def test_addresses_are_looked_at_when_a_connection_is_made() -> None:
         assert seen == []
 
     run([LENGTH], use)
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def over_tls(
+    authority: trustme.CA, names: str, use: Callable[[Calls, str, list[int]], Awaitable[None]]
+) -> None:
+    """A server whose certificate is for these names, signed by the authority."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(names).configure_cert(tls)
+    asyncio.run(answering([LENGTH, LENGTH], use, tls))
+
+
+@pytest.fixture
+def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine trusts the authority, as administrators arrange it."""
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_model_behind_tls(authority: trustme.CA) -> None:
+    async def use(calls: Calls, url: str, seen: list[int]) -> None:
+        for _ in range(2):
+            assert await ask(calls, url) == b"hello"
+        assert seen == [2]  # the connection is kept
+
+    over_tls(authority, "127.0.0.1", use)
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_certificate_of_another_name_is_refused(authority: trustme.CA) -> None:
+    async def use(calls: Calls, url: str, seen: list[int]) -> None:
+        with pytest.raises(ssl.SSLCertVerificationError, match="certificate is not valid"):
+            await ask(calls, url)
+        assert sum(seen) == 0  # nothing was sent
+
+    over_tls(authority, "example.org", use)
+
+
+def test_an_unknown_authority_is_refused(authority: trustme.CA) -> None:
+    async def use(calls: Calls, url: str, seen: list[int]) -> None:
+        with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local issuer|self.signed"):
+            await ask(calls, url)
+        assert sum(seen) == 0
+
+    over_tls(authority, "127.0.0.1", use)
