@@ -161,6 +161,8 @@ def test_a_process_killed_by_the_system_continues(
 def test_other_options_are_refused(finished: tuple[Path, dict[str, Any]]) -> None:
     with pytest.raises(RunError, match=r"seed = 0, this command asks for 7"):
         run(JOB, finished[0], Options(seed=7))
+    with pytest.raises(RunError, match=r"steps = None, this command asks for 5"):
+        run(JOB, finished[0], Options(steps=5))
 
 
 def test_nothing_proven_is_a_normal_result(tmp_path: Path) -> None:

@@ -235,7 +235,8 @@ def _essence(job: Job, options: Options) -> dict[str, Any]:
         "seed": options.seed,
         "budget": options.budget,
         "review": options.review,
-        **({"judge": options.judge} if options.judge else {}),
+        **{name: getattr(options, name) for name in ("judge", "steps") if getattr(options, name)},
+        **({"reviews": options.reviews} if options.review else {}),
     }
     keep = ("name", "models", "refine", "tolerance", "confidence", "labels", "proof", "tolerances")
     return {"job": job.name, **chosen, **{key: getattr(job, key) for key in keep if key != "name"}}
