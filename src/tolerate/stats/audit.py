@@ -117,7 +117,8 @@ class Audit:
         _refuse_budget(budget, scores, withhold, power)
         if mend and (graded or power is not None or scores is not None):
             raise OptionError(
-                "mend=True is for 0/1 losses and whole batches; leave out graded, power and scores"
+                "mending is for 0/1 losses and whole batches; leave out graded, and power and scores "
+                "(--power, --score)"
             )
         if second is not None and not 0 < second <= 1:
             raise OptionError(f"second is {second}; expected a share of the items above 0, e.g. 0.1")
