@@ -94,7 +94,20 @@ READERS = {
         "Casanueva et al. 2020, arXiv:2003.04807 (data)",
         "ensemble",
     ),
+    "bert": (
+        "texts",
+        "encoder pretrained by masked words and next parts, fine-tuned",
+        "Devlin et al. 2019, arXiv:1810.04805",
+        "encoder",
+    ),
 }
+GIVEN = (
+    "texts",
+    "encoder pretrained elsewhere, fine-tuned",
+    "Howard and Ruder 2018, arXiv:1801.06146",
+    "encoder",
+)
+DEFAULT = ("ngrams", "encoder", "both")
 
 JOB = Job(
     name="support",
@@ -103,7 +116,7 @@ JOB = Job(
     tolerance=0.02,
     confidence=0.95,
     tolerances=(0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005),
-    models=tuple(READERS),
+    models=DEFAULT,
     refine=("plain",),
     labels=6000,
     proof=4000,
@@ -135,6 +148,7 @@ class Desk:
     asked: Questions
     inside: int  # how many of the asked are in scope
     sha256: str
+    raw: tuple[str, ...] = ()  # questions of all kinds without their intents, to pretrain on
 
 
 @lru_cache(maxsize=1)
@@ -150,7 +164,18 @@ def read_desk(folder: Path) -> Desk:
     )
     strange = [text for text, _ in clinc["oos_test"]]
     asked = Questions((*test.texts, *strange), (*test.intents, *[OTHER] * len(strange)))
-    return Desk(taught, asked, len(test), digest.hexdigest())
+    raw = tuple(text for text, _ in clinc["train"])
+    return Desk(taught, asked, len(test), digest.hexdigest(), raw)
+
+
+def about_reader(name: str) -> tuple[str, str, str, str]:
+    """Kind, title, paper and family of a reader by its name, settings and all; hf:FOLDER for a pretrained encoder."""
+    plain = name.partition("#")[0]
+    if plain.startswith("hf:"):
+        return GIVEN
+    if plain not in READERS:
+        raise OptionError(f'no reader of intents is called "{plain}". {hint(plain, READERS)}')
+    return READERS[plain]
 
 
 def _bytes(path: Path, digest: "hashlib._Hash") -> bytes:
@@ -199,8 +224,7 @@ class SupportWorkshop:
     def __init__(self, job: Job, options: Options, folder: Path, say: Say) -> None:
         self.job, self.options, self.folder, self.say = job, options, folder, say
         for name in job.models:
-            if name not in READERS:
-                raise OptionError(f'no reader of intents is called "{name}". {hint(name, READERS)}')
+            about_reader(name)
         if tuple(job.refine) != ("plain",):
             raise OptionError(f"support knows one way to refine, plain; got {', '.join(job.refine)}")
 
@@ -262,37 +286,55 @@ class SupportWorkshop:
         """Teach one reader."""
         import time
 
-        from tolerate.models.intents import teach_reader
-
-        kind, title, paper, family = READERS[model]
+        kind, title, paper, family = about_reader(model)
         began = time.monotonic()
-        reader = teach_reader(
-            kind,
-            self.desk.taught.texts,
-            self.desk.taught.intents,
-            seed=self.options.seed,
-            passes=self.options.steps or 12,
-            on_progress=lambda share: say.progress(share, "questions"),
-        )
-        reader.save(folder)
+        reader = self._taught(model, kind, folder, say)
         spent = time.monotonic() - began
         began = time.monotonic()
         reader(self.desk.asked.texts[:1000])
-        size = (0 if reader.margins is None else reader.margins.size) + sum(
-            weight.numel() for weight in (reader.bag.parameters() if reader.bag is not None else ())
-        )
         return {
             "name": model,
             "title": title,
             "paper": paper,
             "family": family,
-            "parameters": int(size),
+            "parameters": reader.size,
             "steps": None,
             "seconds": round(spent, 2),
             "texts_per_second": round(1000 / (time.monotonic() - began)),
             "curve": {},
             "findings": [],
         }
+
+    def _taught(self, model: str, kind: str, folder: Path, say: Say) -> Any:
+        """A reader of n-grams, or an encoder."""
+        from tolerate.models.encoder import teach_encoder
+        from tolerate.models.intents import teach_reader
+
+        taught, options = self.desk.taught, self.options
+
+        def told(share: float) -> None:
+            say.progress(share, "questions")
+
+        if kind == "texts":
+            return teach_encoder(
+                taught.texts,
+                taught.intents,
+                folder,
+                name=model,
+                raw=self.desk.raw,
+                budget=options.budget,
+                steps=options.steps,
+                seed=options.seed,
+                device=options.device,
+                board=options.board,
+                on_progress=told,
+            )
+        passes = options.steps or 12
+        reader = teach_reader(
+            kind, taught.texts, taught.intents, seed=options.seed, passes=passes, on_progress=told
+        )
+        reader.save(folder)
+        return reader
 
     def make(self, model: str, folder: Path, requests: Ints, candidates: int, seed: int) -> Candidates:
         """The likeliest intent of each question, with the margin to the next one as its score."""

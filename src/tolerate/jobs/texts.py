@@ -153,11 +153,12 @@ class TextWorkshop:
             return self._introduce(model, folder)
         plan, options = self.writers[model], self.options
         pairs = [(one.prompt, one.answer) for one in self.task.pairs(PAIRS, options.seed)]
-        steps = options.steps or self.job.steps.get(model) or (None if options.budget else plan.steps)
+        steps = options.steps or self._usual_steps(model) or (None if options.budget else plan.steps)
         trained = teach_writer(
             plan.entry.path,
             pairs,
             folder,
+            tokens=plan.tokens,
             model=plan.options,
             seed=options.seed,
             steps=steps,
@@ -182,6 +183,11 @@ class TextWorkshop:
             "curve": curves(trained.history),
             "findings": [{"what": found.saw, "try": found.advice} for found in trained.findings],
         }
+
+    def _usual_steps(self, model: str) -> int | None:
+        """The job's own number of steps for a writer, where its name does not say another."""
+        plain, _, settings = model.partition("#")
+        return None if "steps=" in settings else self.job.steps.get(plain)
 
     def _introduce(self, model: str, folder: Path) -> dict[str, Any]:
         """A model behind a server is shown examples in place of training; its verifier learns from fewer requests."""

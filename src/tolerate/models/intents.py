@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from tolerate.errors import DataError
 from tolerate.folder import read_json, to_json, write_whole
+from tolerate.models.encoder import TextReader, load_text_reader
 from tolerate.models.model import alone, generator, read_tensors, seeded
 from tolerate.models.train import threaded
 
@@ -121,6 +122,14 @@ class Reader:
             logs = self.bag.eval()(rows).log_softmax(-1)
             return np.asarray(logs.numpy(), dtype=np.float64)
 
+    @property
+    def size(self) -> int:
+        """Weights."""
+        margins = 0 if self.margins is None else self.margins.size
+        return margins + sum(
+            weight.numel() for weight in (self.bag.parameters() if self.bag is not None else ())
+        )
+
     def save(self, folder: Path) -> None:
         """Write the reader as safetensors, its classes beside it last."""
         from safetensors.torch import save
@@ -135,9 +144,11 @@ class Reader:
         write_whole(folder / "reader.json", to_json({"kind": self.kind, "classes": list(self.classes)}))
 
 
-def load_reader(folder: Path) -> Reader:
-    """The reader that `save` wrote."""
+def load_reader(folder: Path) -> Reader | TextReader:
+    """The reader that `save` wrote, or that `teach_encoder` left."""
     about = read_json(folder / "reader.json", "a reader of intents")
+    if about["kind"] == "texts":
+        return load_text_reader(folder)
     tensors, _ = read_tensors(folder / "reader.safetensors")
     bag = None
     if about["kind"] != "linear":
@@ -207,10 +218,12 @@ def _taught_bag(
     return bag.eval()
 
 
-def reading_cost(reader: Reader, texts: Sequence[str]) -> float:
+def reading_cost(reader: Reader | TextReader, texts: Sequence[str]) -> float:
     """Core-seconds to read one question, counted from the products of its n-grams: the same on every machine."""
     from tolerate.models.cost import RATE
 
+    if isinstance(reader, TextReader):
+        return reader.cost(texts)
     entries = reader.features(texts).nnz / len(texts)
     width = 0 if reader.bag is None else reader.bag.head.in_features
     linear = 2 * entries * len(reader.classes) if reader.margins is not None else 0

@@ -1,6 +1,11 @@
-"""The writers: language models by name, with how each is best built and trained for short answers to prompts."""
+"""The writers: language models by name, with how each is best built and trained for short answers to prompts.
 
-from dataclasses import dataclass, field
+What follows `#` are settings, as in the name of a served model: `transformer#tokens=bpe:1000+width=96`. tokens, steps
+and batch are settings of the training, all others options of the model; names that differ in settings are models of
+their own and stand beside each other in one report.
+"""
+
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tolerate.errors import OptionError, hint
@@ -15,6 +20,7 @@ class Writer:
     options: dict[str, Any] = field(default_factory=dict)
     steps: int = 1000
     batch: int = 16
+    tokens: str = "words"  # words, characters, or bpe:1000
 
 
 WRITERS: dict[str, Writer] = {
@@ -37,17 +43,65 @@ WRITERS: dict[str, Writer] = {
         {"width": 192},
         steps=600,
     ),
+    "t5": Writer(
+        Entry(
+            "tolerate.models.t5:T5",
+            "encoder-decoder of the T5 type with a pointer",
+            "Raffel et al. 2020, arXiv:1910.10683; See et al. 2017, arXiv:1704.04368",
+            "encoder-decoder",
+        ),
+        {"width": 64, "layers": 2, "heads": 2, "pointer": True, "table_rate": 0.015},
+    ),
 }
 
 
 def writer(name: str) -> Writer:
-    """A writer by its name, or `package.module:attribute` of any LanguageModel.
+    """A writer by its name, or `package.module:attribute` of any LanguageModel, with its settings.
 
     >>> writer("lstm").entry.family
     'recurrent'
+    >>> writer("lstm#tokens=bpe:500+width=96").options["width"]
+    96
     """
-    if name in WRITERS:
-        return WRITERS[name]
-    if ":" not in name:
-        raise OptionError(f'no writer is called "{name}". {hint(name, WRITERS)}')
-    return Writer(Entry(name, name, "", "own"))
+    plain, _, settings = name.partition("#")
+    if plain in WRITERS:
+        found = WRITERS[plain]
+    elif ":" in plain:
+        found = Writer(Entry(plain, plain, "", "own"))
+    else:
+        raise OptionError(f'no writer is called "{plain}". {hint(plain, WRITERS)}')
+    return _with(found, parsed(settings)) if settings else found
+
+
+def _with(plan: Writer, chosen: dict[str, Any]) -> Writer:
+    """A writer with other settings."""
+    own = {key: chosen[key] for key in ("tokens", "steps", "batch") if key in chosen}
+    options = {key: value for key, value in chosen.items() if key not in own}
+    title = f"{plan.entry.title} ({', '.join(f'{key} {value}' for key, value in chosen.items())})"
+    return replace(plan, entry=replace(plan.entry, title=title), options={**plan.options, **options}, **own)
+
+
+def parsed(settings: str) -> dict[str, Any]:
+    """Settings as written in a name.
+
+    >>> parsed("tokens=bpe:500+width=96+pointer=false")
+    {'tokens': 'bpe:500', 'width': 96, 'pointer': False}
+    """
+    found: dict[str, Any] = {}
+    for part in settings.split("+"):
+        key, equals, text = part.partition("=")
+        if not (key.isidentifier() and equals and text):
+            raise OptionError(f'"{part}" is no setting; write NAME#width=96+tokens=bpe:1000')
+        found[key] = _value(text)
+    return found
+
+
+def _value(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -18,10 +18,11 @@ from tolerate.models.cost import core_seconds
 from tolerate.models.decoding import Decoding, Text, decode
 from tolerate.models.language import END, PAD, START, LanguageModel, log_likelihoods
 from tolerate.models.model import generator, load
-from tolerate.models.tokens import Tokens, learn_tokens, load_tokens
+from tolerate.models.tokens import UNKNOWN, Tokenizer, load_tokens, tokens_for
 from tolerate.models.train import Progress, Trained, threaded, train
 
 TOKENS = "tokens.json"  # beside the model
+SIGNS = 0x110000  # that Unicode has room for
 SPARE = 24  # tokens of context beyond the longest text learned from
 
 
@@ -35,13 +36,13 @@ class Written:
     ended: bool
 
 
-def encoded(tokens: Tokens, prompt: str, answer: str | None = None) -> tuple[list[int], int]:
+def encoded(tokens: Tokenizer, prompt: str, answer: str | None = None) -> tuple[list[int], int]:
     """A row of tokens, and where its answer begins: prompt, start, answer, end."""
     head = [*tokens.encode(prompt), START]
     return (head, len(head)) if answer is None else ([*head, *tokens.encode(answer), END], len(head))
 
 
-def rows_of(tokens: Tokens, pairs: Sequence[tuple[str, str]], longest: int) -> tuple[Tensor, Tensor, int]:
+def rows_of(tokens: Tokenizer, pairs: Sequence[tuple[str, str]], longest: int) -> tuple[Tensor, Tensor, int]:
     """Rows [n, length] filled up to the longest, where each answer begins [n], and how many were too long."""
     found = [encoded(tokens, prompt, answer) for prompt, answer in pairs]
     fitting = [(row, start) for row, start in found if len(row) <= longest]
@@ -58,7 +59,7 @@ def teach_writer(
     pairs: Sequence[tuple[str, str]],
     folder: Path,
     *,
-    tokens: Tokens | None = None,
+    tokens: Tokenizer | str = "words",
     context: int | None = None,
     model: dict[str, Any] | None = None,
     seed: int = 0,
@@ -67,11 +68,13 @@ def teach_writer(
 ) -> Trained:
     """Train a language model, named by its `package.module:attribute`, to answer prompts; kept in the folder.
 
+    tokens: a vocabulary, or the kind of one to learn from these texts (words, characters, bpe:1000).
     model: options of the model; plan: steps, budget and whatever else `train` takes.
     """
     if not pairs:
         raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
-    tokens = tokens or learn_tokens(text for pair in pairs for text in pair)
+    if isinstance(tokens, str):
+        tokens = tokens_for(tokens, (text for pair in pairs for text in pair))
     rows, starts, _ = rows_of(tokens, pairs, (context or 512) + 1)
     size = context or rows.shape[1] + SPARE
     tokens.save(folder / TOKENS)
@@ -80,7 +83,7 @@ def teach_writer(
 
 
 @lru_cache(maxsize=2)
-def writer_in(folder: Path) -> tuple[LanguageModel, Tokens]:
+def writer_in(folder: Path) -> tuple[LanguageModel, Tokenizer]:
     """The writer kept in a folder, with its vocabulary."""
     model, tokens = load(folder), load_tokens(folder / TOKENS)
     if not isinstance(model, LanguageModel):
@@ -130,7 +133,11 @@ def texts_per_second(folder: Path, prompts: Sequence[str], how: Decoding) -> flo
 
 
 def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
-    """Perplexity of a token of unseen answers given their prompts, and bits per character of those answers."""
+    """Perplexity of a token of unseen answers given their prompts, and bits per character of those answers.
+
+    A character that the vocabulary lacks costs what it takes to name one of all that Unicode has room for; else
+    a tokenizer that knows little would look good.
+    """
     model, tokens = writer_in(folder)
     rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
     with threaded(1):
@@ -138,10 +145,12 @@ def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, f
     places = torch.arange(1, rows.shape[1])
     learned = (rows[:, 1:] != PAD) & (places >= starts[:, None])
     nats, count = -float(found[learned].sum()), int(learned.sum())
+    strange = int((rows[:, 1:][learned] == UNKNOWN).sum())
     letters = sum(
         len(tokens.decode(row[start:].tolist())) for row, start in zip(rows, starts.tolist(), strict=True)
     )
-    return float(np.exp(nats / count)), nats / np.log(2) / max(letters, 1)
+    bits = (nats + strange * np.log(SIGNS)) / np.log(2)
+    return float(np.exp(nats / count)), bits / max(letters, 1)
 
 
 Floats = NDArray[np.float64]
