@@ -1,6 +1,6 @@
 """The steps of a job one by one: train one model, let it make items, check items."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def open_workshop(job: Job, options: Options, folder: Path, say: Say) -> Worksho
 
 def train_model(job: Job, model: str, options: Options, folder: Path, say: Say) -> dict[str, Any]:
     """Train one model of a job into a folder; what is known of it, also left there as about.json."""
-    workshop = open_workshop(job, options, folder, say)
+    workshop = open_workshop(job, replace(options, models=(model,)), folder, say)
     say.stage(model)
     about = workshop.train(model, folder, say)
     classes = workshop.about_data()["classes"]

@@ -5,6 +5,7 @@ from typing import Any
 
 from tolerate.errors import OptionError, hint
 from tolerate.models import Entry
+from tolerate.models.source import Source, checked, is_source, title_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,16 @@ WRITERS: dict[str, Writer] = {
 }
 
 
+def _pretrained(given: Source, name: str) -> Writer:
+    """A pretrained model; its steps and batch are a tuning's."""
+    how = {"lora": "tuned by LoRA", "adalora": "tuned by AdaLoRA", "full": "tuned whole", "": "as it is"}[
+        given.tune
+    ]
+    paper = {"lora": "Hu et al. 2021, arXiv:2106.09685", "adalora": "Zhang et al. 2023, arXiv:2303.10512"}
+    entry = Entry(name, f"{title_of(name)}, {how}", paper.get(given.tune, ""), "pretrained")
+    return Writer(entry, steps=given.steps or 300, batch=given.batch or 8)
+
+
 def writer(name: str) -> Writer:
     """A writer by its name, or `package.module:attribute` of any LanguageModel.
 
@@ -48,6 +59,8 @@ def writer(name: str) -> Writer:
     """
     if name in WRITERS:
         return WRITERS[name]
+    if is_source(name):
+        return _pretrained(checked(name), name)
     if ":" not in name:
         raise OptionError(f'no writer is called "{name}". {hint(name, WRITERS)}')
     return Writer(Entry(name, name, "", "own"))

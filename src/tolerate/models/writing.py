@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,22 +17,15 @@ from tolerate.models import build
 from tolerate.models.cost import core_seconds
 from tolerate.models.decoding import Decoding, Text, decode
 from tolerate.models.language import END, PAD, START, LanguageModel, log_likelihoods
-from tolerate.models.model import generator, load
+from tolerate.models.model import generator, load, seeded
+from tolerate.models.source import Source, is_pretrained, is_source, source
 from tolerate.models.tokens import Tokens, learn_tokens, load_tokens
 from tolerate.models.train import Progress, Trained, threaded, train
+from tolerate.models.tuned import TunedModel
+from tolerate.models.written import Written
 
 TOKENS = "tokens.json"  # beside the model
 SPARE = 24  # tokens of context beyond the longest text learned from
-
-
-@dataclass(frozen=True)
-class Written:
-    """One candidate: the text, and the writer's own confidence in it."""
-
-    text: str
-    mean: float  # log probability of a token, on average
-    least: float  # of the least likely token
-    ended: bool
 
 
 def encoded(tokens: Tokens, prompt: str, answer: str | None = None) -> tuple[list[int], int]:
@@ -71,6 +64,8 @@ def teach_writer(
     """
     if not pairs:
         raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
+    if is_source(path):
+        return _tune(source(path), pairs, folder, seed, on_progress, **plan)
     tokens = tokens or learn_tokens(text for pair in pairs for text in pair)
     rows, starts, _ = rows_of(tokens, pairs, (context or 512) + 1)
     size = context or rows.shape[1] + SPARE
@@ -79,12 +74,37 @@ def teach_writer(
     return train(writer, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
 
 
+def _tune(
+    given: Source,
+    pairs: Sequence[tuple[str, str]],
+    folder: Path,
+    seed: int,
+    on_progress: Callable[[Progress], None] | None,
+    **plan: Any,
+) -> Trained:
+    """Tune a pretrained model, or a writer that was trained here, with the tokens that it knows."""
+    if given.kind == "hf":
+        from tolerate.models.pretrained_writing import teach
+
+        return teach(given, pairs, folder, seed=seed, on_progress=on_progress, **plan)
+    from tolerate.models.adapted import Adapted
+
+    tokens = load_tokens(Path(given.place).expanduser() / TOKENS)
+    with seeded(seed):
+        model = Adapted.of(given)
+    rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
+    tokens.save(folder / TOKENS)
+    return train(model, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+
+
 @lru_cache(maxsize=2)
 def writer_in(folder: Path) -> tuple[LanguageModel, Tokens]:
     """The writer kept in a folder, with its vocabulary."""
     model, tokens = load(folder), load_tokens(folder / TOKENS)
     if not isinstance(model, LanguageModel):
         raise DataError(f"{folder} holds a {type(model).__name__}, expected a language model")
+    if isinstance(model, TunedModel):
+        model.merge()
     if model.classes != len(tokens):
         raise DataError(
             f"the model in {folder} knows {model.classes} tokens, its tokenizer {len(tokens)}: they do not fit; "
@@ -96,13 +116,23 @@ def writer_in(folder: Path) -> tuple[LanguageModel, Tokens]:
 def write(
     folder: Path, prompts: Sequence[str], candidates: int, seed: int, how: Decoding | None = None
 ) -> list[list[Written]]:
-    """Candidates for each prompt, all sampled alike, so that the first is what a plain run would give."""
+    """Candidates for each prompt, in order; the same for the same prompts and seed."""
+    if is_pretrained(folder):
+        from tolerate.models.pretrained_writing import model_in, write_with
+
+        return write_with(model_in(folder), prompts, candidates, seed, how)
     model, tokens = writer_in(folder)
     asked = [torch.tensor(encoded(tokens, prompt)[0]) for prompt in prompts for _ in range(candidates)]
     with threaded(1):
         found = decode(model, asked, _within(model, asked, how or Decoding()), generator(seed))
-    texts = [Written(tokens.decode(text.tokens), text.mean, text.least, text.ended) for text in found]
+    texts = [
+        Written(tokens.decode(text.tokens), text.mean, text.least, text.ended, *_sums(text)) for text in found
+    ]
     return [texts[at : at + candidates] for at in range(0, len(texts), candidates)]
+
+
+def _sums(text: Text) -> tuple[float, int]:
+    return sum(text.logprobs), len(text.logprobs)
 
 
 def _within(model: LanguageModel, asked: Sequence[Tensor], how: Decoding) -> Decoding:
@@ -131,6 +161,10 @@ def texts_per_second(folder: Path, prompts: Sequence[str], how: Decoding) -> flo
 
 def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
     """Perplexity of a token of unseen answers given their prompts, and bits per character of those answers."""
+    if is_pretrained(folder):
+        from tolerate.models.pretrained_writing import model_in, perplexity_of
+
+        return perplexity_of(model_in(folder), pairs)
     model, tokens = writer_in(folder)
     rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
     with threaded(1):
