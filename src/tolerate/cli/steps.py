@@ -33,14 +33,17 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one generator; the same command continues a training that was stopped."""
+    from tolerate.crew import leads
     from tolerate.jobs import job as find
     from tolerate.jobs.steps import train_model
     from tolerate.run import Options
 
     folder = out or Path(model.replace(":", "."))
     options = Options(data=data, budget=budget, steps=steps, seed=seed, device=device, board=board)
-    with Console(1, quiet=as_json) as console:
+    with Console(1, quiet=as_json or not leads()) as console:
         about = train_model(find(job), model, options, folder, console)
+    if not leads():
+        return
     if as_json:
         print(json.dumps(about, indent=1, ensure_ascii=False))
         return

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate import tables
+from tolerate.crew import leads
 from tolerate.errors import DataError, OptionError, hint
 from tolerate.folder import read_json, to_json, write_whole
 from tolerate.named import attribute
@@ -39,7 +40,8 @@ def train_model(job: Job, model: str, options: Options, folder: Path, say: Say) 
     about = workshop.train(model, folder, say)
     classes = workshop.about_data()["classes"]
     record = {"job": job.name, "classes": classes, **{key: about[key] for key in about if key != "curve"}}
-    write_whole(folder / ABOUT, to_json(record))
+    if leads():
+        write_whole(folder / ABOUT, to_json(record))
     return record
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tolerate.checks import Verdicts
 from tolerate.checks.text_metrics import bleu, distinct
+from tolerate.crew import leads
 from tolerate.errors import DataError
 from tolerate.folder import read_json, slug, to_json, write_whole
 from tolerate.jobs.asked import Asked, by_example, is_asked
@@ -169,8 +170,9 @@ class TextWorkshop:
             board=options.board,
             on_progress=lambda at: say.progress(0.9 * at.share, str(at).replace("pictures", "texts")),
         )
-        say.progress(0.9, "the verifier learns which of its texts are right")
-        self._fit_verifier(model, folder, FEW if is_source(model) else FITTED)
+        if leads():
+            say.progress(0.9, "the verifier learns which of its texts are right")
+            self._fit_verifier(model, folder, FEW if is_source(model) else FITTED)
         prompts = [self.task.reads(request) for request in self.task.requests(64, 5, "judge")]
         return {
             "name": model,

@@ -16,6 +16,7 @@ from tolerate.errors import DataError, OptionError, RunError
 from tolerate.models.source import Source
 
 CONTEXT = 1024  # tokens, where neither model nor tokenizer says
+PATIENCE = 20.0  # seconds for the hub's first word
 BLOCKS, BLOCK = 64, 4096  # pieces of a file that its fingerprint looks at, and their bytes
 PICKLES = (
     "pytorch_model.bin",
@@ -121,14 +122,13 @@ def _fetched(source: Source) -> Path:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
-    wanted = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", *(["*.py"] if source.code else [])]
     revision = source.revision or None
     disable_progress_bars()
     try:
         if not _offline():
-            listed = HfApi().list_repo_files(source.place, revision=revision)
-            _has_safetensors(source.place, listed)
-        return Path(snapshot_download(source.place, revision=revision, allow_patterns=wanted))
+            about = HfApi().model_info(source.place, revision=revision, timeout=PATIENCE)
+            _has_safetensors(source.place, [one.rfilename for one in about.siblings or []])
+        return Path(snapshot_download(source.place, revision=revision, allow_patterns=_wanted(source)))
     except DataError:
         raise
     except HFValidationError as error:
@@ -144,6 +144,12 @@ def _fetched(source: Source) -> Path:
         enable_progress_bars()
 
 
+def _wanted(source: Source) -> list[str]:
+    """The files of a model that are fetched: no pickles, and its code only on request."""
+    code = ["*.py"] if source.code else []
+    return ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", *code]
+
+
 def _offline() -> bool:
     from huggingface_hub import constants
 
@@ -155,9 +161,15 @@ def _kept(source: Source) -> Path | None:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(source.place, revision=source.revision or None, local_files_only=True))
+        kept = snapshot_download(
+            source.place,
+            revision=source.revision or None,
+            allow_patterns=_wanted(source),
+            local_files_only=True,
+        )
     except Exception:
         return None
+    return Path(kept)
 
 
 def _refused(error: Exception) -> bool:

@@ -117,11 +117,19 @@ def source(name: str) -> Source:
         raise OptionError(f'"{name}" names no pretrained model; expected {EXPECTED}')
     if kind == "hf" and not is_path(place) and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", place):
         raise OptionError(f'"{place}" is neither a folder nor a name of the hub; expected {EXPECTED}')
-    made = Source(kind, place.strip(), **_settings(text, name))
-    adapters = [one for one in ("rank", "alpha", "dropout") if getattr(made, one) != getattr(Source, one)]
-    if adapters and made.tune not in ("lora", "adalora"):
-        raise OptionError(f'{adapters[0]} in "{name}" belongs to adapters; write #lora+{adapters[0]}=...')
-    return made
+    found = _settings(text, name)
+    _belongs(found, ("rank", "alpha", "dropout"), ("lora", "adalora"), name)
+    _belongs(found, ("rate", "steps", "batch"), TUNINGS, name)
+    return Source(kind, place.strip(), **found)
+
+
+def _belongs(found: dict[str, Any], settings: tuple[str, ...], tunings: tuple[str, ...], name: str) -> None:
+    """Refuse settings of a tuning that is not asked for."""
+    for one in settings:
+        if one in found and found.get("tune") not in tunings:
+            raise OptionError(
+                f'{one} in "{name}" belongs to a tuning; write #{tunings[0]}+{one}={found[one]}'
+            )
 
 
 def _settings(text: str, name: str) -> dict[str, Any]:

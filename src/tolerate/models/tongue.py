@@ -41,8 +41,7 @@ class Tongue:
 
     def text(self, numbers: Sequence[int]) -> str:
         """The answer that some tokens say, without blanks around it."""
-        found: str = self.tokenizer.decode(list(numbers), skip_special_tokens=True)
-        return found.encode("utf-8", "replace").decode().strip()
+        return self._shown(numbers).encode("utf-8", "replace").decode().strip()
 
     def goes_on(self, system: str) -> bool:
         """Whether a model may go on with an example of its own: it was shown some, in no form that ends answers."""
@@ -50,23 +49,27 @@ class Tongue:
 
     def said_enough(self, numbers: Sequence[int]) -> bool:
         """Whether the last tokens begin another example."""
-        return NEXT in self.tokenizer.decode(list(numbers[-ENOUGH:]), skip_special_tokens=True)
+        return NEXT in self._shown(numbers[-ENOUGH:])
 
     def cut(self, numbers: Sequence[int], system: str) -> int:
         """How many tokens belong to the answer."""
         if not self.goes_on(system):
             return len(numbers)
-        decode = self.tokenizer.decode
-        if NEXT not in decode(list(numbers), skip_special_tokens=True):
+        where = self._shown(numbers).find(NEXT)
+        if where < 0:
             return len(numbers)
         low, high = 0, len(numbers)
-        while low < high:  # the most tokens that do not say it yet
+        while low < high:  # the most tokens that say nothing of it yet
             middle = (low + high + 1) // 2
-            if NEXT in decode(list(numbers[:middle]), skip_special_tokens=True):
+            if len(self._shown(numbers[:middle])) > where:
                 high = middle - 1
             else:
                 low = middle
         return low
+
+    def _shown(self, numbers: Sequence[int]) -> str:
+        found: str = self.tokenizer.decode(list(numbers), skip_special_tokens=True)
+        return found
 
     @property
     def _opening(self) -> int:

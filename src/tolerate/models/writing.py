@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tolerate.crew import leads
 from tolerate.errors import DataError
 from tolerate.models import build
 from tolerate.models.cost import core_seconds
@@ -69,9 +70,14 @@ def teach_writer(
     tokens = tokens or learn_tokens(text for pair in pairs for text in pair)
     rows, starts, _ = rows_of(tokens, pairs, (context or 512) + 1)
     size = context or rows.shape[1] + SPARE
-    tokens.save(folder / TOKENS)
+    _keep_tokens(tokens, folder)
     writer = build(path, (1, 1, size), len(tokens), seed=seed, **(model or {}))
     return train(writer, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+
+
+def _keep_tokens(tokens: Tokens, folder: Path) -> None:
+    if leads():
+        tokens.save(folder / TOKENS)
 
 
 def _tune(
@@ -93,7 +99,7 @@ def _tune(
     with seeded(seed):
         model = Adapted.of(given)
     rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
-    tokens.save(folder / TOKENS)
+    _keep_tokens(tokens, folder)
     return train(model, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
 
 
