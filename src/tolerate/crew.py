@@ -18,6 +18,15 @@ MOST = 4  # workers, however many cores there are
 _queue: Any = None
 
 
+def leads() -> bool:
+    """Whether this is the first, or the only one, of the processes that torchrun started: the one that writes files.
+
+    >>> leads()
+    True
+    """
+    return os.environ.get("RANK", "0") == "0"
+
+
 class Crew:
     """Workers beside the run; without any, work is done when it is asked for."""
 

@@ -27,4 +27,6 @@ def _try(module: str) -> str:
     """What to install for a missing module, or how such a name is written."""
     if module in {"torch", "safetensors", "accelerate", "torchmetrics", "sklearn", "PIL"}:
         return 'Try: pip install "tolerate[models]"'
+    if module in {"transformers", "tokenizers", "peft", "pypinyin"}:
+        return 'Try: pip install "tolerate[text]"'
     return 'Expected "package.module:attribute" of an importable module'

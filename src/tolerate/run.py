@@ -23,6 +23,8 @@ from tolerate.crew import Crew, Task, Tell
 from tolerate.errors import OptionError, RunError
 from tolerate.folder import RunFolder, slug, write_whole
 from tolerate.models.endpoint import endpoint, is_endpoint
+from tolerate.models.source import checked as pretrained
+from tolerate.models.source import is_source
 from tolerate.named import attribute
 from tolerate.records import Certificate, Decision, Job
 from tolerate.review import Question, review
@@ -205,6 +207,8 @@ def settle(job: Job, options: Options) -> Job:
         raise OptionError(f"the job {job.name} needs --models; try: {job.example}")
     for name in filter(is_endpoint, models):
         endpoint(name)  # refused here, before anything is written
+    for name in filter(is_source, models):
+        pretrained(name)
     if options.judge:
         if job.name not in JUDGED:
             raise OptionError(f"the job {job.name} has a check of its own and takes no --judge")

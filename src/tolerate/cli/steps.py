@@ -12,8 +12,13 @@ from tolerate.console import Console
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="A model of the zoo, or package.module:attribute.")],
-    job: Annotated[str, typer.Option(help="The job whose pictures it learns from.")] = "digits",
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model of the zoo, hf:NAME_OR_FOLDER#lora, own:FOLDER#lora, or package.module:attribute."
+        ),
+    ],
+    job: Annotated[str, typer.Option(help="The job whose pictures or texts it learns from.")] = "digits",
     data: Annotated[Path | None, typer.Option(help="Data of the job.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the model. By default the model's name.")
@@ -28,14 +33,17 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one generator; the same command continues a training that was stopped."""
+    from tolerate.crew import leads
     from tolerate.jobs import job as find
     from tolerate.jobs.steps import train_model
     from tolerate.run import Options
 
     folder = out or Path(model.replace(":", "."))
     options = Options(data=data, budget=budget, steps=steps, seed=seed, device=device, board=board)
-    with Console(1, quiet=as_json) as console:
+    with Console(1, quiet=as_json or not leads()) as console:
         about = train_model(find(job), model, options, folder, console)
+    if not leads():
+        return
     if as_json:
         print(json.dumps(about, indent=1, ensure_ascii=False))
         return
@@ -44,24 +52,77 @@ def train(
     )
     for finding in about["findings"]:
         print(f"! {finding['what']}\n  try: {finding['try']}")
-    print(f"next: tolerate generate {folder} --count 100 --out drawings")
+    if "learning" in about and about["learning"] < about["parameters"]:
+        print(f"{about['learning']:,} of them learned: {about['learning'] / about['parameters']:.2%}")
+    print(
+        f"next: tolerate generate {folder} --count 100 --out {'drawings' if about['classes'] else 'texts.csv'}"
+    )
 
 
 def generate(
-    model: Annotated[Path, typer.Argument(help="A folder that `tolerate train` wrote.")],
+    model: Annotated[
+        str, typer.Argument(help="A folder that `tolerate train` wrote, or hf:NAME_OR_FOLDER for texts.")
+    ],
     ask: Annotated[str | None, typer.Option(help="What to draw; by default every class in turn.")] = None,
-    count: Annotated[int, typer.Option(help="How many items.")] = 100,
-    out: Annotated[Path, typer.Option(help="Folder for the items: PNG files and items.csv.")] = Path(
-        "drawings"
-    ),
+    count: Annotated[
+        int, typer.Option(help="How many items; of several prompts each in turn. 共生成几项")
+    ] = 100,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for pictures; for texts a table (.csv, .jsonl, .parquet). 文本写入此表"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    prompt: Annotated[
+        list[str] | None, typer.Option(help="What a text answers or continues; may be repeated. 提示")
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="A table with the column prompt, or lines of text. 提示文件")
+    ] = None,
+    system: Annotated[
+        str, typer.Option(help="What a pretrained model is told before each prompt. 系统提示")
+    ] = "",
+    data: Annotated[
+        Path | None, typer.Option(help="Data of the writer's job, whose requests are the prompts.")
+    ] = None,
+    decode: Annotated[
+        str,
+        typer.Option(
+            help="How texts are decoded: limit, temperature, top_k, top_p, min_p, beams, contrast, such as "
+            "temperature=0.8,top_p=0.95. 解码方式"
+        ),
+    ] = "",
+    as_json: Json = False,
 ) -> None:
-    """Let a trained generator make items."""
-    from tolerate.jobs import steps
+    """Let a generator make items: pictures, or texts with the log-probabilities of their tokens."""
+    from tolerate.jobs import generating, steps
 
+    if generating.writes(model):
+        given = [*(prompt or []), *(generating.prompts_in(prompts) if prompts else [])]
+        how = generating.decoding(decode)
+        with Console(1, quiet=as_json) as console:
+            texts = generating.generate_texts(
+                model, given, count, seed, console, system=system, data=data, decoding=how
+            )
+        _show_texts(texts, out, as_json)
+        return
+    out = out or Path("drawings")
     with Console(1) as console:
-        made = steps.generate(model, ask, count, out, seed, console)
+        made = steps.generate(Path(model), ask, count, out, seed, console)
     print(f"{made} items in {out}\nnext: tolerate check {out} --out labels.csv")
+
+
+def _show_texts(texts: Any, out: Path | None, as_json: bool) -> None:
+    """Into a table, or onto the screen."""
+    from tolerate.jobs.generating import keep_texts
+
+    if out is not None:
+        keep_texts(texts, out)
+        print(f"{len(texts)} texts in {out}")
+    elif as_json:
+        print("\n".join(json.dumps(one.to_json(), ensure_ascii=False) for one in texts))
+    else:
+        for one in texts:
+            print(f"{one.mean:8.3f} {one.least:8.3f}  {one.text}")
 
 
 def check(

@@ -1,7 +1,7 @@
-"""Models behind servers as the writers of a text job: asked with examples in place of training, and what that costs."""
+"""Models that a text job asks, shown examples in place of training: behind a server, or pretrained on this machine."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,10 @@ import numpy as np
 
 from tolerate.folder import read_json, to_json, write_whole
 from tolerate.jobs.tasks import Pair
+from tolerate.models.endpoint import is_endpoint
+from tolerate.models.local import Local
 from tolerate.models.served import Answer, Served
+from tolerate.models.source import is_source, is_tuned
 from tolerate.run import Say
 
 CORE = 0.04 / 3600  # dollars for a second of a core, which turns dollars into core-seconds
@@ -17,12 +20,32 @@ BILL = "bill.json"  # beside a model: tokens of a request, on average
 EXAMPLES = 6  # texts that a model is shown in place of training
 
 
-class Asked:
-    """The servers of one workshop, each with its limits for as long as the workshop lives."""
+def is_asked(name: str) -> bool:
+    """Whether a model is asked as it is: one behind a server, or a pretrained one that is not to be tuned.
 
-    def __init__(self, say: Say) -> None:
-        self.say = say
+    >>> is_asked("hf:gpt2"), is_asked("hf:gpt2#lora"), is_asked("transformer")
+    (True, False, False)
+    """
+    return is_endpoint(name) or (is_source(name) and not is_tuned(name))
+
+
+class Asked:
+    """The models that one workshop asks: those behind servers, each with its limits, and pretrained ones here."""
+
+    def __init__(self, say: Say, limit: Callable[[], int]) -> None:
+        """limit: tokens of an answer at most, of models on this machine; those behind servers have their own."""
+        self.say, self._limit = say, limit
         self._served: dict[str, Served] = {}
+        self._local: dict[str, Local] = {}
+
+    def local(self, model: str) -> Local:
+        """The pretrained model behind a name."""
+        if model not in self._local:
+            self._local = {model: Local(model, self._limit())}  # one in memory at a time
+        return self._local[model]
+
+    def _of(self, model: str) -> Served | Local:
+        return self.local(model) if is_source(model) else self.served(model)
 
     def served(self, model: str) -> Served:
         """The model behind a name."""
@@ -34,7 +57,7 @@ class Asked:
         self, model: str, folder: Path, prompts: Sequence[str], k: int, seed: int, system: str
     ) -> list[list[Answer]]:
         """k answers to each prompt; what they cost on average is left beside the model."""
-        served = self.served(model)
+        served = self._of(model)
         found = served.write(prompts, k, seed, system=system, on_progress=self._told)
         write_whole(folder / BILL, to_json(spent(found, k)))
         self.say.note(f"{model}: {served.bill}")
@@ -45,9 +68,12 @@ class Asked:
 
     def introduce(self, model: str, prompt: str, k: int, seed: int, system: str) -> dict[str, Any]:
         """Ask once, to see that the model is there and what it understands; what the report tells of it."""
-        served, began = self.served(model), time.monotonic()
-        self.say.progress(0.1, f"asking {served.endpoint.host}")
+        served, began = self._of(model), time.monotonic()
+        where = "" if isinstance(served, Local) else served.endpoint.host
+        self.say.progress(0.1, f"asking {where or 'it on this machine'}")
         answers = served.write([prompt], k, seed, system=system)[0]
+        if isinstance(served, Local):
+            return {**about_local(served), "name": model, "seconds": round(time.monotonic() - began, 2)}
         missing = sorted(served.left_out) + (["logprobs"] if np.isnan(answers[0].mean) else [])
         return {
             "name": model,
@@ -59,13 +85,33 @@ class Asked:
             "findings": findings(missing),
         }
 
-    def seconds(self, model: str, folder: Path, candidates: int) -> float:
-        """What the candidates of one request cost, as the seconds of a core that cost as much; 0 without prices."""
+    def seconds(
+        self, model: str, folder: Path, candidates: int, prompts: Sequence[str], system: str
+    ) -> float:
+        """What the candidates of one request cost, as the seconds of a core that cost as much; 0 without prices.
+
+        Of a model on this machine: the operations for these prompts, on average.
+        """
+        if is_source(model):
+            return self.local(model).seconds(prompts, candidates, system)
         bill = read_json(folder / BILL, "the bill of a model that was asked")
         at = self.served(model).endpoint
-        prompts = 1 if bill["together"] else candidates
-        dollars = (prompts * bill["read"] * at.price_in + candidates * bill["written"] * at.price_out) / 1e6
+        copies = 1 if bill["together"] else candidates
+        dollars = (copies * bill["read"] * at.price_in + candidates * bill["written"] * at.price_out) / 1e6
         return float(dollars / CORE)
+
+
+def about_local(local: Local) -> dict[str, Any]:
+    """What the report tells of a pretrained model that is used as it is."""
+    own = local.source.kind == "own"
+    return {
+        "title": local.title,
+        "paper": "",
+        "family": "pretrained",
+        **({} if own else {"parameters": sum(one.numel() for one in local.model.parameters())}),
+        "curve": {},
+        "findings": [],
+    }
 
 
 def spent(found: Sequence[Sequence[Answer]], k: int) -> dict[str, Any]:

@@ -17,11 +17,13 @@ from tolerate import tables
 from tolerate.checks import Verdicts
 from tolerate.checks.text_metrics import distinct
 from tolerate.errors import DataError, OptionError
+from tolerate.jobs.asked import is_asked
 from tolerate.jobs.served_words import ASSUMPTIONS, USES
 from tolerate.jobs.tasks import Pair, TextTask
 from tolerate.jobs.text_words import LIMITS
-from tolerate.jobs.texts import Drafts, TextCandidates, TextWorkshop
-from tolerate.models.endpoint import EXPECTED, is_endpoint
+from tolerate.jobs.texts import TYPICAL, Drafts, TextCandidates, TextWorkshop
+from tolerate.models.endpoint import EXPECTED
+from tolerate.models.source import EXPECTED as PRETRAINED
 from tolerate.records import Job
 from tolerate.refine.texts import TextPool
 from tolerate.run import Options, Say, seed_for
@@ -117,9 +119,10 @@ class ServedWorkshop(TextWorkshop):
         self, job: Job, options: Options, folder: Path, say: Say, task: Callable[[], TableTask]
     ) -> None:
         for name in job.models:
-            if not is_endpoint(name):
+            if not is_asked(name):
                 raise OptionError(
-                    f'the job {job.name} asks a model behind a server, not "{name}"; expected {EXPECTED}'
+                    f"the job {job.name} asks a model behind a server or a pretrained one and trains none, so not "
+                    f'"{name}"; expected {EXPECTED}, or {PRETRAINED}'
                 )
         super().__init__(job, options, folder, say, task)
 
@@ -160,6 +163,12 @@ class ServedWorkshop(TextWorkshop):
     def _candidate_seed(self) -> int:
         """The seed of candidates: one for all requests, so that no answer is paid for twice."""
         return seed_for(self.options.seed, "candidates") % 2**20
+
+    @property
+    def _typical(self) -> tuple[list[str], str]:
+        """Some prompts and what a model is told before them."""
+        rows = self.task.requests(TYPICAL, 0)
+        return [self.task.prompt(int(row)) for row in rows], self.task.system
 
     def _written(self, model: str, folder: Path, requests: Ints, k: int, seed: int) -> Drafts:
         """k drafts for each request, as the model behind the server answers."""

@@ -1,6 +1,6 @@
 """The steps of a job one by one: train one model, let it make items, check items."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate import tables
+from tolerate.crew import leads
 from tolerate.errors import DataError, OptionError, hint
 from tolerate.folder import read_json, to_json, write_whole
 from tolerate.named import attribute
@@ -34,12 +35,13 @@ def open_workshop(job: Job, options: Options, folder: Path, say: Say) -> Worksho
 
 def train_model(job: Job, model: str, options: Options, folder: Path, say: Say) -> dict[str, Any]:
     """Train one model of a job into a folder; what is known of it, also left there as about.json."""
-    workshop = open_workshop(job, options, folder, say)
+    workshop = open_workshop(job, replace(options, models=(model,)), folder, say)
     say.stage(model)
     about = workshop.train(model, folder, say)
     classes = workshop.about_data()["classes"]
     record = {"job": job.name, "classes": classes, **{key: about[key] for key in about if key != "curve"}}
-    write_whole(folder / ABOUT, to_json(record))
+    if leads():
+        write_whole(folder / ABOUT, to_json(record))
     return record
 
 

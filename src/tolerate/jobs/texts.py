@@ -6,7 +6,7 @@ check's verdicts; it only ranks. What people see of an item is its text, with th
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from tolerate.checks import Verdicts
 from tolerate.checks.text_metrics import bleu, distinct
+from tolerate.crew import leads
 from tolerate.errors import DataError
 from tolerate.folder import read_json, slug, to_json, write_whole
-from tolerate.jobs.asked import Asked, by_example
+from tolerate.jobs.asked import Asked, by_example, is_asked
 from tolerate.jobs.tasks import Checked, TextTask
 from tolerate.jobs.text_words import ASSUMPTIONS, LIMITS, USES
 from tolerate.jobs.verifier import Verifier, fit_verifier
 from tolerate.jobs.workshop import curves
-from tolerate.models.endpoint import is_endpoint
+from tolerate.models.source import is_source
 from tolerate.records import Job
 from tolerate.refine.texts import TextPool, parse_text
 from tolerate.run import Candidates, Options, Say
@@ -34,9 +35,11 @@ Floats = NDArray[np.float64]
 Texts = NDArray[np.str_]  # [n] or [n, k]
 VERIFIER = "verifier.json"
 FITTED = 500  # requests that the verifier learns from
-FEW = 100  # the same where each costs money
+FEW = 100  # the same where each costs money, or much time
 EXAMPLES = 6  # pairs of prompt and answer that an untrained model is shown
 PAIRS = 20_000  # texts to learn from, at most, where a job makes them
+TYPICAL = 8  # requests on which the cost of an asked model is counted
+FINER = 2  # tokens of a pretrained model for one of ours, at most
 SEEDED = 1000  # texts of each kind that the check's own error is measured on
 
 
@@ -83,8 +86,8 @@ class TextWorkshop:
         self.job, self.options, self.folder, self.say = job, options, folder, say
         self._task = task
         self._refine = {name: parse_text(name) for name in job.refine}
-        self.writers = {name: writer(name) for name in job.models if not is_endpoint(name)}
-        self.asked_models = Asked(say)
+        self.writers = {name: writer(name) for name in job.models if not is_asked(name)}
+        self.asked_models = Asked(say, lambda: FINER * self.task.limit)
 
     @cached_property
     def task(self) -> TextTask:
@@ -149,7 +152,7 @@ class TextWorkshop:
         """Teach one writer on its part of the texts, then its verifier on requests of its own."""
         from tolerate.models.writing import teach_writer, texts_per_second
 
-        if is_endpoint(model):
+        if is_asked(model):
             return self._introduce(model, folder)
         plan, options = self.writers[model], self.options
         pairs = [(one.prompt, one.answer) for one in self.task.pairs(PAIRS, options.seed)]
@@ -168,8 +171,9 @@ class TextWorkshop:
             board=options.board,
             on_progress=lambda at: say.progress(0.9 * at.share, str(at).replace("pictures", "texts")),
         )
-        say.progress(0.9, "the verifier learns which of its texts are right")
-        self._fit_verifier(model, folder)
+        if leads():
+            say.progress(0.9, "the verifier learns which of its texts are right")
+            self._fit_verifier(model, folder, FEW if is_source(model) else FITTED)
         prompts = [self.task.reads(request) for request in self.task.requests(64, 5, "judge")]
         return {
             "name": model,
@@ -177,9 +181,10 @@ class TextWorkshop:
             "paper": plan.entry.paper,
             "family": plan.entry.family,
             "parameters": sum(parameter.numel() for parameter in trained.model.parameters()),
+            "learning": sum(one.numel() for one in trained.model.parameters() if one.requires_grad),
             "steps": trained.steps,
             "seconds": round(trained.elapsed, 2),
-            "texts_per_second": round(texts_per_second(folder, prompts, self._decoding), 1),
+            "texts_per_second": round(texts_per_second(folder, prompts, self._how(model)), 1),
             "curve": curves(trained.history),
             "findings": [{"what": found.saw, "try": found.advice} for found in trained.findings],
         }
@@ -225,16 +230,20 @@ class TextWorkshop:
         chosen: dict[str, Any] = self.task.decoding
         return Decoding(limit=self.task.limit, **chosen)
 
+    def _how(self, model: str) -> Any:
+        """The job's decoding; a pretrained model's tokens may be shorter, so it may write more of them."""
+        return replace(self._decoding, limit=FINER * self.task.limit) if is_source(model) else self._decoding
+
     def _written(self, model: str, folder: Path, requests: Ints, k: int, seed: int) -> "Drafts":
         """k drafts for each request, as the writer makes them."""
         from tolerate.models.writing import write
 
         prompts = [self.task.reads(request) for request in requests]
         found: Any  # both kinds of writers give text, mean and least
-        if is_endpoint(model):
+        if is_asked(model):
             found = self.asked_models.write(model, folder, prompts, k, seed % 2**20, self._examples)
         else:
-            found = write(folder, prompts, k, seed, self._decoding)
+            found = write(folder, prompts, k, seed, self._how(model))
         return Drafts(
             np.array(
                 [
@@ -346,7 +355,7 @@ class TextWorkshop:
         if references and all(references):
             figures["bleu"] = bleu(texts, references)
         figures["distinct"] = distinct(texts)
-        if unseen and not is_endpoint(model):
+        if unseen and not is_asked(model):
             figures["perplexity"], figures["bits"] = perplexity(self.folder / "models" / slug(model), unseen)
             figures["bits_kn"] = self._kneser_ney_bits(unseen)
         return figures
@@ -364,10 +373,17 @@ class TextWorkshop:
         """Core-seconds to write the candidates of one request, counted in operations."""
         from tolerate.models.writing import writing_cost
 
-        if is_endpoint(model):
-            return self.asked_models.seconds(model, folder, candidates)
+        if is_asked(model):
+            return self.asked_models.seconds(model, folder, candidates, *self._typical)
         prompts = [self.task.reads(request) for request in self.task.requests(32, 5, "judge")]
-        return candidates * writing_cost(folder, prompts, self._decoding)
+        return candidates * writing_cost(folder, prompts, self._how(model))
+
+    @property
+    def _typical(self) -> tuple[list[str], str]:
+        """Some prompts and what a model is told before them, to count what an answer costs."""
+        return [
+            self.task.reads(request) for request in self.task.requests(TYPICAL, 5, "judge")
+        ], self._examples
 
     def picture(self, content: Any) -> bytes:
         """One text as bytes."""

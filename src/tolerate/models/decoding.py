@@ -9,7 +9,7 @@ Decoding(beams=4)                      beam search by mean log probability
 Decoding(contrast=0.6, top_k=4)        contrastive search: likely, yet unlike what was said (Su et al. 2022)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +34,7 @@ class Decoding:
     beams: int = 1
     contrast: float = 0.0
     end: int = END
+    stop: Callable[[Sequence[int]], bool] | None = None  # whether a text needs no further token, end or not
 
     def __post_init__(self) -> None:
         wrong = {
@@ -104,7 +105,10 @@ def _sampled(
         for row, token, logprob in zip(rows.tolist(), chosen.tolist(), said.tolist(), strict=True):
             tokens[row].append(token)
             logprobs[row].append(logprob)
-        going = torch.nonzero(chosen != how.end)[:, 0]
+        over = chosen == how.end
+        if how.stop is not None:
+            over |= torch.tensor([how.stop(tokens[row]) for row in rows.tolist()], device=over.device)
+        going = torch.nonzero(~over)[:, 0]
         if not len(going) or place == how.limit - 1:
             break
         if len(going) < len(rows):

@@ -8,7 +8,7 @@ before it are read but not learned; token 0 fills rows up and is never learned.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ class LanguageModel(Model):
     """
 
     reads_tokens = True
+    mean_over_processes: Callable[[float], float] | None = None  # set by `train` where there are several
 
     def __init__(
         self, shape: Shape, classes: int, *, rate: float = 0.02, table_rate: float = 0.006, **options: Any
@@ -78,7 +79,16 @@ class LanguageModel(Model):
         logits, targets = self(rows[:, :-1]), rows[:, 1:]
         places = torch.arange(1, rows.shape[1], device=rows.device)
         learned = (targets != PAD) & (places >= starts[:, None])
-        return F.cross_entropy(logits[learned].float(), targets[learned])
+        return self.shared_mean(
+            F.cross_entropy(logits[learned].float(), targets[learned]), int(learned.sum())
+        )
+
+    def shared_mean(self, mean: Tensor, count: int) -> Tensor:
+        """This process's mean over `count` tokens, weighted so that all processes' average is that over all tokens."""
+        if self.mean_over_processes is None:
+            return mean
+        weight = count / max(self.mean_over_processes(float(count)), 1e-9)
+        return mean.nan_to_num() * weight  # where nothing is learned there is no mean
 
     def step(
         self, images: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float

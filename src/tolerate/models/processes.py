@@ -82,6 +82,10 @@ class Processes:
         self._average([tensor])
         return dict(zip(values, tensor.tolist(), strict=True))
 
+    def mean_of(self, value: float) -> float:
+        """The mean of the processes' values."""
+        return self.mean({"": value})[""]
+
     def wait(self) -> None:
         """Go on when all have come here."""
         if self.count > 1:

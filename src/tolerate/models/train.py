@@ -29,6 +29,7 @@ from tolerate.errors import DataError, OptionError
 from tolerate.models.average import Average
 from tolerate.models.checkpoint import Checkpoint, Log, fingerprint
 from tolerate.models.failures import Finding, discriminator_wins, not_finite, weigh_draws
+from tolerate.models.language import LanguageModel
 from tolerate.models.model import Losses, Model, generator, save, seeded
 from tolerate.models.processes import Processes
 
@@ -281,6 +282,8 @@ class _Training:
         board: bool,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
+        if plan.batch < processes.count:
+            raise OptionError(f"a batch of {plan.batch} cannot be shared by {processes.count} processes")
         self.model = model.to(processes.device)
         self.plan, self.folder, self.processes, self.keep = plan, folder, processes, keep
         self.images, self.labels = images.to(processes.device), labels.to(processes.device)
@@ -291,6 +294,8 @@ class _Training:
         with torch.no_grad():
             model.start(self._given(self.images[:SOME]), self.labels[:SOME])
         processes.agree(model)
+        if isinstance(model, LanguageModel) and processes.count > 1:
+            model.mean_over_processes = processes.mean_of
         self.optimizers = model.optimizers()
         for optimizer in self.optimizers.values():
             processes.share(optimizer)

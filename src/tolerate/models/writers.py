@@ -10,6 +10,7 @@ from typing import Any
 
 from tolerate.errors import OptionError, hint
 from tolerate.models import Entry
+from tolerate.models.source import Source, checked, is_source, title_of
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,16 @@ WRITERS: dict[str, Writer] = {
 }
 
 
+def _pretrained(given: Source, name: str) -> Writer:
+    """A pretrained model; its steps and batch are a tuning's."""
+    how = {"lora": "tuned by LoRA", "adalora": "tuned by AdaLoRA", "full": "tuned whole", "": "as it is"}[
+        given.tune
+    ]
+    paper = {"lora": "Hu et al. 2021, arXiv:2106.09685", "adalora": "Zhang et al. 2023, arXiv:2303.10512"}
+    entry = Entry(name, f"{title_of(name)}, {how}", paper.get(given.tune, ""), "pretrained")
+    return Writer(entry, steps=given.steps or 300, batch=given.batch or 8)
+
+
 def writer(name: str) -> Writer:
     """A writer by its name, or `package.module:attribute` of any LanguageModel, with its settings.
 
@@ -63,6 +74,8 @@ def writer(name: str) -> Writer:
     >>> writer("lstm#tokens=bpe:500+width=96").options["width"]
     96
     """
+    if is_source(name):
+        return _pretrained(checked(name), name)
     plain, _, settings = name.partition("#")
     if plain in WRITERS:
         found = WRITERS[plain]

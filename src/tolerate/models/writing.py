@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,28 +12,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tolerate.crew import leads
 from tolerate.errors import DataError
 from tolerate.models import build
 from tolerate.models.cost import core_seconds
 from tolerate.models.decoding import Decoding, Text, decode
 from tolerate.models.language import END, PAD, START, LanguageModel, log_likelihoods
-from tolerate.models.model import generator, load
+from tolerate.models.model import generator, load, seeded
+from tolerate.models.source import Source, is_pretrained, is_source, source
 from tolerate.models.tokens import UNKNOWN, Tokenizer, load_tokens, tokens_for
 from tolerate.models.train import Progress, Trained, threaded, train
+from tolerate.models.tuned import TunedModel
+from tolerate.models.written import Written
 
 TOKENS = "tokens.json"  # beside the model
 SIGNS = 0x110000  # that Unicode has room for
 SPARE = 24  # tokens of context beyond the longest text learned from
-
-
-@dataclass(frozen=True)
-class Written:
-    """One candidate: the text, and the writer's own confidence in it."""
-
-    text: str
-    mean: float  # log probability of a token, on average
-    least: float  # of the least likely token
-    ended: bool
 
 
 def encoded(tokens: Tokenizer, prompt: str, answer: str | None = None) -> tuple[list[int], int]:
@@ -73,13 +67,43 @@ def teach_writer(
     """
     if not pairs:
         raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
+    if is_source(path):
+        return _tune(source(path), pairs, folder, seed, on_progress, **plan)
     if isinstance(tokens, str):
         tokens = tokens_for(tokens, (text for pair in pairs for text in pair))
     rows, starts, _ = rows_of(tokens, pairs, (context or 512) + 1)
     size = context or rows.shape[1] + SPARE
-    tokens.save(folder / TOKENS)
+    _keep_tokens(tokens, folder)
     writer = build(path, (1, 1, size), len(tokens), seed=seed, **(model or {}))
     return train(writer, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+
+
+def _keep_tokens(tokens: Tokenizer, folder: Path) -> None:
+    if leads():
+        tokens.save(folder / TOKENS)
+
+
+def _tune(
+    given: Source,
+    pairs: Sequence[tuple[str, str]],
+    folder: Path,
+    seed: int,
+    on_progress: Callable[[Progress], None] | None,
+    **plan: Any,
+) -> Trained:
+    """Tune a pretrained model, or a writer that was trained here, with the tokens that it knows."""
+    if given.kind == "hf":
+        from tolerate.models.pretrained_writing import teach
+
+        return teach(given, pairs, folder, seed=seed, on_progress=on_progress, **plan)
+    from tolerate.models.adapted import Adapted
+
+    tokens = load_tokens(Path(given.place).expanduser() / TOKENS)
+    with seeded(seed):
+        model = Adapted.of(given)
+    rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
+    _keep_tokens(tokens, folder)
+    return train(model, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
 
 
 @lru_cache(maxsize=2)
@@ -88,6 +112,8 @@ def writer_in(folder: Path) -> tuple[LanguageModel, Tokenizer]:
     model, tokens = load(folder), load_tokens(folder / TOKENS)
     if not isinstance(model, LanguageModel):
         raise DataError(f"{folder} holds a {type(model).__name__}, expected a language model")
+    if isinstance(model, TunedModel):
+        model.merge()
     if model.classes != len(tokens):
         raise DataError(
             f"the model in {folder} knows {model.classes} tokens, its tokenizer {len(tokens)}: they do not fit; "
@@ -99,13 +125,23 @@ def writer_in(folder: Path) -> tuple[LanguageModel, Tokenizer]:
 def write(
     folder: Path, prompts: Sequence[str], candidates: int, seed: int, how: Decoding | None = None
 ) -> list[list[Written]]:
-    """Candidates for each prompt, all sampled alike, so that the first is what a plain run would give."""
+    """Candidates for each prompt, in order; the same for the same prompts and seed."""
+    if is_pretrained(folder):
+        from tolerate.models.pretrained_writing import model_in, write_with
+
+        return write_with(model_in(folder), prompts, candidates, seed, how)
     model, tokens = writer_in(folder)
     asked = [torch.tensor(encoded(tokens, prompt)[0]) for prompt in prompts for _ in range(candidates)]
     with threaded(1):
         found = decode(model, asked, _within(model, asked, how or Decoding()), generator(seed))
-    texts = [Written(tokens.decode(text.tokens), text.mean, text.least, text.ended) for text in found]
+    texts = [
+        Written(tokens.decode(text.tokens), text.mean, text.least, text.ended, *_sums(text)) for text in found
+    ]
     return [texts[at : at + candidates] for at in range(0, len(texts), candidates)]
+
+
+def _sums(text: Text) -> tuple[float, int]:
+    return sum(text.logprobs), len(text.logprobs)
 
 
 def _within(model: LanguageModel, asked: Sequence[Tensor], how: Decoding) -> Decoding:
@@ -138,6 +174,10 @@ def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, f
     A character that the vocabulary lacks costs what it takes to name one of all that Unicode has room for; else
     a tokenizer that knows little would look good.
     """
+    if is_pretrained(folder):
+        from tolerate.models.pretrained_writing import model_in, perplexity_of
+
+        return perplexity_of(model_in(folder), pairs)
     model, tokens = writer_in(folder)
     rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
     with threaded(1):

@@ -1,0 +1,105 @@
+"""How a pretrained model is spoken to: prompts and answers as its tokens, in the form it knows.
+
+A model with a chat template is asked in it. One without is shown `Input: ... Output:` when it is told what to do or
+was tuned so, and goes on with the bare text otherwise. A sequence-to-sequence model reads the text itself.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tolerate.errors import DataError
+
+NEXT = "\nInput:"  # where a model that was shown examples goes on with an example of its own
+
+ENOUGH = 10  # tokens that surely hold it
+
+
+class Tongue:
+    """A tokenizer and the form of a prompt."""
+
+    def __init__(self, tokenizer: Any, pairs: bool, end: int, chat: bool, tuned: bool) -> None:
+        """pairs: sequence to sequence. end: the token that closes an answer. tuned: it learned the form."""
+        self.tokenizer, self.pairs, self.end, self.tuned = tokenizer, pairs, end, tuned
+        self.chats = chat and not pairs and bool(getattr(tokenizer, "chat_template", None))
+
+    def head(self, prompt: str, system: str = "") -> list[int]:
+        """What is read before an answer is written; never empty."""
+        if self.chats:
+            found = self._numbers(self._chat(prompt, system), special=False)
+        else:
+            found = self._numbers(self._form(prompt, system), special=True)
+            if not self.pairs:
+                while found and found[-1] == self.end:  # some tokenizers close every text
+                    found.pop()
+        return found or [self._opening]
+
+    def row(self, prompt: str, answer: str) -> tuple[list[int], int]:
+        """Prompt, answer and end as one row, and where the answer begins."""
+        head = self.head(prompt)
+        before = "" if self.pairs or self.chats else " "
+        return [*head, *self._numbers(before + answer, special=False), self.end], len(head)
+
+    def text(self, numbers: Sequence[int]) -> str:
+        """The answer that some tokens say, without blanks around it."""
+        return self._shown(numbers).encode("utf-8", "replace").decode().strip()
+
+    def goes_on(self, system: str) -> bool:
+        """Whether a model may go on with an example of its own: it was shown some, in no form that ends answers."""
+        return bool(system) and not (self.chats or self.pairs or self.tuned)
+
+    def said_enough(self, numbers: Sequence[int]) -> bool:
+        """Whether the last tokens begin another example."""
+        return NEXT in self._shown(numbers[-ENOUGH:])
+
+    def cut(self, numbers: Sequence[int], system: str) -> int:
+        """How many tokens belong to the answer."""
+        if not self.goes_on(system):
+            return len(numbers)
+        where = self._shown(numbers).find(NEXT)
+        if where < 0:
+            return len(numbers)
+        low, high = 0, len(numbers)
+        while low < high:  # the most tokens that say nothing of it yet
+            middle = (low + high + 1) // 2
+            if len(self._shown(numbers[:middle])) > where:
+                high = middle - 1
+            else:
+                low = middle
+        return low
+
+    def _shown(self, numbers: Sequence[int]) -> str:
+        found: str = self.tokenizer.decode(list(numbers), skip_special_tokens=True)
+        return found
+
+    @property
+    def _opening(self) -> int:
+        found = self.tokenizer.bos_token_id
+        return self.end if found is None else int(found)
+
+    def _numbers(self, text: str, *, special: bool) -> list[int]:
+        found = self.tokenizer(text.encode("utf-8", "replace").decode(), add_special_tokens=special)
+        return list(found["input_ids"])
+
+    def _form(self, prompt: str, system: str) -> str:
+        told = f"{system}\n\n" if system else ""
+        if self.pairs or not (system or self.tuned):
+            return told + prompt
+        return f"{told}Input: {prompt}\nOutput:"
+
+    def _chat(self, prompt: str, system: str) -> str:
+        asked = [{"role": "user", "content": prompt}]
+        told = [{"role": "system", "content": system}] if system else []
+        try:
+            return self._templated([*told, *asked])
+        except Exception as error:
+            if not system:
+                raise DataError(
+                    f"the tokenizer's chat template cannot be used: {error}; add #chat=no"
+                ) from None
+            return self._templated(
+                [{"role": "user", "content": f"{system}\n\n{prompt}"}]
+            )  # it knows no system
+
+    def _templated(self, messages: list[dict[str, str]]) -> str:
+        found: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return found
