@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,9 @@ class TextTask(ABC):
     name: str  # of the data
     limit: int  # tokens of an answer, at most
     decoding: ClassVar[dict[str, float]] = {"temperature": 0.6}  # how candidates are sampled
+    characters: bool = False  # whether the writers read single characters, in place of pieces
+    whole: bool = False  # whether they learn to write the prompts too: running text
+    designs: ClassVar[dict[str, dict[str, Any]]] = {}  # options of writers that are better for this job
     assumptions: Sequence[dict[str, str]] = ()  # of this job beside the usual ones, in English and Chinese
 
     @property

@@ -65,6 +65,15 @@ def poems(job: Job, options: Options, folder: Path, say: Say) -> "TextWorkshop":
     return TextWorkshop(job, options, folder, say, lambda: Poems(data, options.seed))
 
 
+def plays(job: Job, options: Options, folder: Path, say: Say) -> "TextWorkshop":
+    """The workshop of lines of a play."""
+    from tolerate.jobs.plays import Plays
+
+    assert options.data is not None  # settle() has seen to it
+    data = options.data
+    return TextWorkshop(job, options, folder, say, lambda: Plays(data, options.seed))
+
+
 @dataclass(frozen=True)
 class TextCandidates(Candidates):
     """Candidates as texts, the mended ones behind the others, and what refining needs to know of each."""
@@ -147,6 +156,7 @@ class TextWorkshop:
 
     def train(self, model: str, folder: Path, say: Say) -> dict[str, Any]:
         """Teach one writer on its part of the texts, then its verifier on requests of its own."""
+        from tolerate.models.tokens import characters
         from tolerate.models.writing import teach_writer, texts_per_second
 
         if is_endpoint(model):
@@ -158,7 +168,9 @@ class TextWorkshop:
             plan.entry.path,
             pairs,
             folder,
-            model=plan.options,
+            tokens=characters(text for pair in pairs for text in pair) if self.task.characters else None,
+            model=self.task.designs.get(model, plan.options),
+            whole=self.task.whole,
             seed=options.seed,
             steps=steps,
             budget=options.budget,

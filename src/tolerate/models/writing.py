@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tolerate.errors import DataError
 from tolerate.models import build
+from tolerate.models.blend import Blend
 from tolerate.models.cost import core_seconds
 from tolerate.models.decoding import Decoding, Text, decode
 from tolerate.models.language import END, PAD, START, LanguageModel, log_likelihoods
@@ -61,13 +62,15 @@ def teach_writer(
     tokens: Tokens | None = None,
     context: int | None = None,
     model: dict[str, Any] | None = None,
+    whole: bool = False,
     seed: int = 0,
     on_progress: Callable[[Progress], None] | None = None,
     **plan: Any,
 ) -> Trained:
     """Train a language model, named by its `package.module:attribute`, to answer prompts; kept in the folder.
 
-    model: options of the model; plan: steps, budget and whatever else `train` takes.
+    model: options of the model; whole: learn to write the prompts too; plan: steps, budget and whatever else `train`
+    takes.
     """
     if not pairs:
         raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
@@ -76,7 +79,15 @@ def teach_writer(
     size = context or rows.shape[1] + SPARE
     tokens.save(folder / TOKENS)
     writer = build(path, (1, 1, size), len(tokens), seed=seed, **(model or {}))
+    if isinstance(writer, Blend):
+        writer.count(answers_in_a_row(tokens, [answer for _, answer in pairs]))
+    starts = torch.zeros_like(starts) if whole else starts
     return train(writer, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+
+
+def answers_in_a_row(tokens: Tokens, answers: Sequence[str]) -> list[int]:
+    """What a blend counts: each different answer from its start to its end."""
+    return [number for answer in dict.fromkeys(answers) for number in [START, *tokens.encode(answer), END]]
 
 
 @lru_cache(maxsize=2)

@@ -1,7 +1,8 @@
 """How much of a text is copied: the longest stretch that it shares with the texts a model learned from.
 
-If a stretch of some length is shared, so is one of every shorter length; so the length is found by halving, each time
-by looking for the text's runs among all runs of that length, kept as sorted sums of 64 bits.
+If a stretch of some length is shared, so is one of every shorter length; so the length is found bit by bit, each time
+by looking for the text's runs among all runs of that length, kept as sorted sums of 64 bits. The same few lengths are
+asked for with every text, so that their runs are sorted once.
 """
 
 from collections.abc import Iterable
@@ -25,21 +26,33 @@ class Copied:
     def __init__(self, texts: Iterable[str]) -> None:
         self.text = BREAK.join(texts)
         self._codes = _codes(self.text)
-        self._runs = lru_cache(maxsize=24)(self._sorted_runs)
+        self._runs = lru_cache(maxsize=40)(self._sorted_runs)
 
     def longest(self, text: str) -> tuple[int, int]:
         """From where to where the longest shared stretch goes; (0, 0) where not a sign is shared."""
         text = text.replace(BREAK, " ")
-        low, high = 0, len(text)
-        found = (0, 0)
-        while low < high:
-            size = (low + high + 1) // 2
-            at = self._shared(text, size)
-            if at is None:
-                high = size - 1
-            else:
-                low, found = size, (at, at + size)
+        found, size = (0, 0), 0
+        for step in (1 << bit for bit in reversed(range(len(text).bit_length()))):
+            at = self._shared(text, size + step) if size + step <= len(text) else None
+            if at is not None:
+                size += step
+                found = (at, at + size)
         return found
+
+    def stretch(self, text: str, size: int) -> tuple[int, int] | None:
+        """A shared stretch of at least `size` signs, as far as it goes to the right; None if there is none.
+
+        >>> Copied(["to be or not to be"]).stretch("whether to be or not", 8)
+        (7, 20)
+        """
+        text = text.replace(BREAK, " ")
+        at = self._shared(text, size)
+        if at is None:
+            return None
+        end = at + size
+        while end < len(text) and text[at : end + 1] in self.text:
+            end += 1
+        return at, end
 
     def length(self, text: str) -> int:
         """Signs of the longest shared stretch."""
