@@ -31,7 +31,9 @@ def listed() -> frozenset[str]:
     """The modern words, in lower case."""
     found = find_spec("symspellpy")
     if found is None or not found.submodule_search_locations:
-        raise OptionError('the list of English words comes with symspellpy; try: pip install "tolerate[text]"')
+        raise OptionError(
+            'the list of English words comes with symspellpy; try: pip install "tolerate[text]"'
+        )
     text = (Path(found.submodule_search_locations[0]) / LIST).read_text("utf-8-sig")
     return frozenset(line.split()[0].lower() for line in text.splitlines() if line.strip())
 

@@ -22,7 +22,7 @@ from tolerate.refine.copied import Copied
 
 Ints = NDArray[np.int64]
 CUTS = {"generator": 0.85, "judge": 0.9, "asked": 1.0}  # where each part ends, as a share of the text
-GIVEN = 120  # characters of the lines before, at most
+GIVEN = 80  # characters of the lines before, at most
 LONGEST = 75  # characters of a line, at most
 COPY = 25  # characters: a shared stretch of so many counts as copied; one real line in a thousand has one
 WHOLE = 4  # words: a whole line of so many counts as copied; "I am content." does not
@@ -44,7 +44,7 @@ JOB = Job(
     check="dictionary",
     judge="verifier",
     example="tolerate run plays --data FOLDER",
-    steps={"transformer": 1500, "lstm": 1000, "blend": 600},
+    steps={"transformer": 1200, "lstm": 1000, "blend": 600},
     kind="texts",
 )
 
@@ -83,9 +83,9 @@ class Plays(TextTask):
     decoding = {"temperature": 0.8, "top_p": 0.95}  # noqa: RUF012
     characters = True
     whole = True
+    rubric = "The line is good English of Shakespeare's time, follows from the lines before it, and is no quotation."
     designs = {  # noqa: RUF012
-        "transformer": {"width": 128, "layers": 4, "heads": 4, "hashed": 16384, "pointer": False},
-        "blend": {"width": 128, "layers": 4, "heads": 4, "hashed": 16384},
+        "transformer": {"width": 64, "layers": 2, "heads": 2, "hashed": 2048, "table_rate": 0.015},
     }
     assumptions = (
         {
@@ -250,7 +250,7 @@ def made_up(spelling: dict[str, list[str]], rng: np.random.Generator) -> str:
         word = "^^"
         while not word.endswith("$") and len(word) < 20:
             word += _one_of(spelling[word[-2:]], rng)
-        if 6 <= len(word) and word.endswith("$"):
+        if len(word) >= 6 and word.endswith("$"):
             return word[2:-1]
 
 

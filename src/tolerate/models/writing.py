@@ -155,11 +155,28 @@ def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, f
     return float(np.exp(nats / count)), nats / np.log(2) / max(letters, 1)
 
 
+def likelihoods(folder: Path, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    """Mean log probability of a token of each answer given its prompt; very low where both do not fit: [n]."""
+    model, tokens = writer_in(folder)
+    rows = [encoded(tokens, prompt, answer) for prompt, answer in pairs]
+    found = np.full(len(rows), -30.0)
+    fitting = [at for at, (row, _) in enumerate(rows) if len(row) <= model.context + 1]
+    for first in range(0, len(fitting), 256):
+        some = fitting[first : first + 256]
+        filled, starts, _ = rows_of(tokens, [pairs[at] for at in some], model.context + 1)
+        with threaded(1):
+            said = log_likelihoods(model, filled)
+        learned = (filled[:, 1:] != PAD) & (torch.arange(1, filled.shape[1]) >= starts[:, None])
+        found[some] = ((said * learned).sum(1) / learned.sum(1)).double().numpy()
+    return found
+
+
 Floats = NDArray[np.float64]
 __all__ = [
     "Decoding",
     "Text",
     "Written",
+    "likelihoods",
     "perplexity",
     "teach_writer",
     "texts_per_second",

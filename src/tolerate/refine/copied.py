@@ -5,7 +5,7 @@ by looking for the text's runs among all runs of that length, kept as sorted sum
 asked for with every text, so that their runs are sorted once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -26,7 +26,7 @@ class Copied:
     def __init__(self, texts: Iterable[str]) -> None:
         self.text = BREAK.join(texts)
         self._codes = _codes(self.text)
-        self._runs = lru_cache(maxsize=40)(self._sorted_runs)
+        self._runs = lru_cache(maxsize=12)(self._sorted_runs)
 
     def longest(self, text: str) -> tuple[int, int]:
         """From where to where the longest shared stretch goes; (0, 0) where not a sign is shared."""
@@ -58,6 +58,22 @@ class Copied:
         """Signs of the longest shared stretch."""
         start, end = self.longest(text)
         return end - start
+
+    def lengths(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Signs of the longest stretch of many texts; each length's runs are sorted once for all: [n].
+
+        >>> Copied(["to be or not to be"]).lengths(["not to see", "or not to be"]).tolist()
+        [7, 12]
+        """
+        plain = [text.replace(BREAK, " ") for text in texts]
+        found = np.zeros(len(plain), dtype=np.int64)
+        for bit in reversed(range(max(map(len, plain), default=0).bit_length())):
+            sizes = found + (1 << bit)
+            for size in np.unique(sizes):
+                for at in np.flatnonzero(sizes == size):
+                    if size <= len(plain[at]) and self._shared(plain[at], int(size)) is not None:
+                        found[at] = size
+        return found
 
     def _shared(self, text: str, size: int) -> int | None:
         """Where a run of this size begins that the texts have too."""
