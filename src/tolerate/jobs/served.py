@@ -186,9 +186,7 @@ class ServedWorkshop(TextWorkshop):
             self._fit(texts, requests),
             self._far_from_copies(texts),
             lambda index, share: share + sure[rows, index] / (2 * candidates),  # less than half a vote
-            self.scores.own(
-                texts, *(np.tile(each, blocks) for each in (drafts.means, drafts.least)), requests
-            ),
+            self.scores.own(texts, np.tile(drafts.means, blocks), np.tile(drafts.least, blocks), requests),
             self.scores.agreeing(texts),
             blocks,
         )
