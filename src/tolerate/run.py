@@ -23,10 +23,12 @@ from tolerate.crew import Crew, Task, Tell
 from tolerate.errors import OptionError, RunError
 from tolerate.folder import RunFolder, slug, write_whole
 from tolerate.models.endpoint import endpoint, is_endpoint
+from tolerate.models.rubric import rubric_hash
 from tolerate.models.source import checked as pretrained
 from tolerate.models.source import is_source
 from tolerate.named import attribute
 from tolerate.records import Certificate, Decision, Job
+from tolerate.refine.texts import scored_by
 from tolerate.review import Question, review
 from tolerate.stats.bounds import binomial_upper
 from tolerate.stats.threshold import certify
@@ -39,6 +41,7 @@ AUTO = 0.995  # coverage from which a job counts as released automatically
 TRAINED = 0.7  # share of a model's stage that is its training
 SHOWN = 2000  # plain items kept of each model, for metrics and sheets
 JUDGED = {"headlines"}  # jobs in which a model may judge
+BY_JUDGE = "by-judge"
 PEOPLE = "people"  # the strategy that is left when nothing may be released
 
 
@@ -147,7 +150,11 @@ class Options:
     board: bool = False  # TensorBoard's logs too
     reviews: int = 300  # items that the person judges under `review`
     review: bool = False  # a person gives the verdicts, in place of the reader
-    judge: str = ""  # a model that judges in place of the reader, where a job takes one
+    judge: str = ""  # a model that judges: the score by-judge; in place of the reader, where a job takes one
+    rubric: Path | None = None  # what the score by-judge goes by
+    scores: tuple[str, ...] = ()  # scores that texts are ranked by; each is a further way to refine
+    embed: str = ""  # what tells texts that are alike: letters, hf:NAME or openai:MODEL@URL
+    dedupe: bool = False  # near-duplicates among the texts to learn from are dropped
 
 
 @dataclass(frozen=True)
@@ -209,21 +216,45 @@ def settle(job: Job, options: Options) -> Job:
         endpoint(name)  # refused here, before anything is written
     for name in filter(is_source, models):
         pretrained(name)
+    refine = with_scores(job, tuple(dict.fromkeys(options.refine)) or job.refine, options.scores)
     if options.judge:
-        if job.name not in JUDGED:
-            raise OptionError(f"the job {job.name} has a check of its own and takes no --judge")
+        if job.name not in JUDGED and not any(BY_JUDGE in name.split("+") for name in refine):
+            raise OptionError(
+                f"the job {job.name} has a check of its own; a judge is only a score here: add "
+                f"--scores {job.judge},judge"
+            )
         endpoint(options.judge)
     tolerance = options.tolerance or job.tolerance
     return replace(
         job,
         models=models,
-        refine=tuple(dict.fromkeys(options.refine)) or job.refine,
+        refine=refine,
         tolerance=tolerance,
         tolerances=tuple(sorted({*job.tolerances, tolerance}, reverse=True)),
         confidence=options.confidence or job.confidence,
         labels=options.labels or job.labels,
         proof=options.proof or job.proof,
     )
+
+
+def with_scores(job: Job, refine: tuple[str, ...], scores: tuple[str, ...]) -> tuple[str, ...]:
+    """Each way to refine, ranked by each of these scores; the job's own score goes by its name or `own`.
+
+    >>> from tolerate.jobs import job
+    >>> with_scores(job("casenotes"), ("plain", "vote-of-4"), ("verifier", "votes"))
+    ('plain', 'vote-of-4', 'vote-of-4+by-votes')
+    """
+    if not scores:
+        return refine
+    if job.kind != "texts":
+        raise OptionError(f"the job {job.name} makes no texts and takes no --scores")
+    named = [
+        name if score in (job.judge, "own") else scored_by(name, score) for name in refine for score in scores
+    ]
+    found = tuple(dict.fromkeys(name for name in named if name is not None))
+    if not found:
+        raise OptionError(f"no way to refine here can rank by {', '.join(scores)}; try --refine vote-of-4")
+    return found
 
 
 def _between(value: float | None, name: str, example: str) -> None:
@@ -239,8 +270,13 @@ def _essence(job: Job, options: Options) -> dict[str, Any]:
         "seed": options.seed,
         "budget": options.budget,
         "review": options.review,
-        **{name: getattr(options, name) for name in ("judge", "steps") if getattr(options, name)},
+        **{
+            name: getattr(options, name)
+            for name in ("judge", "steps", "embed", "dedupe")
+            if getattr(options, name)
+        },
         **({"reviews": options.reviews} if options.review else {}),
+        **({"rubric": rubric_hash(options.rubric)} if options.rubric else {}),
     }
     keep = ("name", "models", "refine", "tolerance", "confidence", "labels", "proof", "tolerances")
     return {"job": job.name, **chosen, **{key: getattr(job, key) for key in keep if key != "name"}}
@@ -371,6 +407,8 @@ class _Run:
         candidates = self.workshop.candidates(strategy.refine)
         folder = self.folder.path / "models" / slug(strategy.model)
         seconds = self.workshop.compute_seconds(strategy.model, folder, candidates)
+        scoring = getattr(self.workshop, "scoring_seconds", None)  # where a score costs more than a glance
+        seconds += scoring(strategy.refine) if scoring else 0.0
         certificates = [
             certify(
                 losses=losses,

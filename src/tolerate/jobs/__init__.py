@@ -14,6 +14,7 @@ JOBS: dict[str, str] = {
     "restaurants": "tolerate.jobs.restaurants:JOB",
     "support": "tolerate.jobs.support:JOB",
     "poems": "tolerate.jobs.poems:JOB",
+    "plays": "tolerate.jobs.plays:JOB",
 }
 
 

@@ -119,6 +119,8 @@ class CaseNotes(TextTask):
 
     name = "scikit-learn breast cancer records"
     limit = 90
+    has_record = True
+    rubric = "The note states each finding with its value and level, and the impression, and nothing else."
     assumptions = (
         {
             "en": "The population is requests about the 250 patients kept for asking, each as likely as the other, "

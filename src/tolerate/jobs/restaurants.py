@@ -240,6 +240,8 @@ class Restaurants(TextTask):
 
     name = "E2E restaurant records"
     limit = 70
+    has_record = True
+    rubric = "The text says each fact that is asked for, none of them wrongly, and no fact that is not."
     decoding = {"temperature": 0.7, "top_p": 0.95}  # noqa: RUF012
     assumptions = (
         {
@@ -295,6 +297,10 @@ class Restaurants(TextTask):
     def said(self, text: str, request: int) -> str:
         """What a writer wrote, with the names put in."""
         return closed(text, self.slots(request))
+
+    def unsaid(self, text: str, request: int) -> str:
+        """A text with the names taken out."""
+        return opened(text, self.slots(request))
 
     def pairs(self, n: int, seed: int) -> list[Pair]:
         """The crowd's texts of the writers' records that pass the check."""

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from tolerate import tables
 from tolerate.checks import Verdicts
-from tolerate.checks.text_metrics import distinct
 from tolerate.errors import DataError, OptionError
 from tolerate.jobs.asked import is_asked
 from tolerate.jobs.served_words import ASSUMPTIONS, USES
 from tolerate.jobs.tasks import Pair, TextTask
 from tolerate.jobs.text_words import LIMITS
-from tolerate.jobs.texts import TYPICAL, Drafts, TextCandidates, TextWorkshop
+from tolerate.jobs.texts import TYPICAL, Drafts, TextCandidates, TextWorkshop, repetition
 from tolerate.models.endpoint import EXPECTED
 from tolerate.models.source import EXPECTED as PRETRAINED
 from tolerate.records import Job
@@ -184,8 +183,11 @@ class ServedWorkshop(TextWorkshop):
     def make(self, model: str, folder: Path, requests: Ints, candidates: int, seed: int) -> TextCandidates:
         """Candidates for each request, mended ones behind the others, with what refining needs to know."""
         drafts = self._written(model, folder, requests, candidates, seed)
-        texts = np.concatenate([drafts.texts, self._mended(drafts.texts, requests)], 1)
-        sure = np.exp(np.nan_to_num(np.tile(drafts.means, 2), nan=-np.inf))  # 0 where there is no confidence
+        texts = self._forms(drafts.texts, requests)
+        blocks = texts.shape[1] // max(candidates, 1)
+        sure = np.exp(
+            np.nan_to_num(np.tile(drafts.means, blocks), nan=-np.inf)
+        )  # 0 where there is no confidence
         rows = np.arange(len(requests))
         pool = TextPool(
             self._meanings(texts),
@@ -193,6 +195,9 @@ class ServedWorkshop(TextWorkshop):
             self._fit(texts, requests),
             self._far_from_copies(texts),
             lambda index, share: share + sure[rows, index] / (2 * candidates),  # less than half a vote
+            self.scores.own(texts, np.tile(drafts.means, blocks), np.tile(drafts.least, blocks), requests),
+            self.scores.agreeing(texts),
+            blocks,
         )
         return TextCandidates(texts, sure, pool.copies, pool)
 
@@ -201,4 +206,4 @@ class ServedWorkshop(TextWorkshop):
     def measure(self, model: str, contents: Any, requests: Ints, verdicts: Verdicts) -> dict[str, Any]:
         """Quality of plain texts."""
         texts = [str(text) for text in contents]
-        return {"as_requested": float(1 - verdicts.losses.mean()), "distinct": distinct(texts)}
+        return {"as_requested": float(1 - verdicts.losses.mean()), **repetition(texts)}

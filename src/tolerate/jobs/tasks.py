@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,13 @@ class TextTask(ABC):
     name: str  # of the data
     limit: int  # tokens of an answer, at most
     decoding: ClassVar[dict[str, float]] = {"temperature": 0.6}  # how candidates are sampled
+    rubric: str = ""  # what a judge goes by, where the user gives no rubric
+    has_record: bool = (
+        False  # whether `reads` is a record of parts joined by "; ", which a text can be turned back into
+    )
+    characters: bool = False  # whether the writers read single characters, in place of pieces
+    whole: bool = False  # whether they learn to write the prompts too: running text
+    designs: ClassVar[dict[str, dict[str, Any]]] = {}  # options of writers that are better for this job
     assumptions: Sequence[dict[str, str]] = ()  # of this job beside the usual ones, in English and Chinese
 
     @property
@@ -107,6 +114,15 @@ class TextTask(ABC):
     def said(self, text: str, request: int) -> str:
         """What a writer wrote, as people see it."""
         return text
+
+    def unsaid(self, text: str, request: int) -> str:
+        """A text as a writer would have written it: `said` undone."""
+        return text
+
+    def recovered(self, record: str, request: int) -> float:
+        """How much of a request's record another record has: parts of both over parts of either."""
+        wanted, found = set(self.reads(request).split("; ")), set(record.strip().split("; "))
+        return len(wanted & found) / len(wanted | found)
 
     @abstractmethod
     def pairs(self, n: int, seed: int) -> list[Pair]:
@@ -141,9 +157,11 @@ class TextTask(ABC):
             if (goods := self.references(request))
         ]
 
-    def beyond_copies(self, text: str) -> float:
-        """How far a text is from repeating a training text: 0 and below is a copy."""
-        return 1.0
+    def beyond_copies(self, text: str) -> float | None:
+        """How far a text is from repeating a training text: 0 and below is a copy. None for the usual measure: the
+        share of the text beyond its longest stretch that a training text has too.
+        """
+        return None
 
     def seeded(self, n: int, seed: int) -> Iterable[Seeded]:
         """Texts whose verdict is known, right and wrong ones; none where there are none."""

@@ -15,17 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate.checks import Verdicts
-from tolerate.checks.text_metrics import bleu, distinct
+from tolerate.checks.text_metrics import bleu, chrf, distinct
 from tolerate.crew import leads
 from tolerate.errors import DataError
 from tolerate.folder import read_json, slug, to_json, write_whole
 from tolerate.jobs.asked import Asked, by_example, is_asked
 from tolerate.jobs.tasks import Checked, TextTask
+from tolerate.jobs.text_scores import CHANCES, TextScores
 from tolerate.jobs.text_words import ASSUMPTIONS, LIMITS, USES
 from tolerate.jobs.verifier import Verifier, fit_verifier
 from tolerate.jobs.workshop import curves
 from tolerate.models.source import is_source
 from tolerate.records import Job
+from tolerate.refine.copied import Copied
+from tolerate.refine.near_duplicates import groups, kept
+from tolerate.refine.private import find_private, mask
 from tolerate.refine.texts import TextPool, parse_text
 from tolerate.run import Candidates, Options, Say
 from tolerate.stats.bounds import binomial_upper
@@ -40,6 +44,7 @@ EXAMPLES = 6  # pairs of prompt and answer that an untrained model is shown
 PAIRS = 20_000  # texts to learn from, at most, where a job makes them
 TYPICAL = 8  # requests on which the cost of an asked model is counted
 FINER = 2  # tokens of a pretrained model for one of ours, at most
+SOME = 300  # texts that the dearer figures are taken of
 SEEDED = 1000  # texts of each kind that the check's own error is measured on
 
 
@@ -68,6 +73,15 @@ def poems(job: Job, options: Options, folder: Path, say: Say) -> "TextWorkshop":
     return TextWorkshop(job, options, folder, say, lambda: Poems(data, options.seed))
 
 
+def plays(job: Job, options: Options, folder: Path, say: Say) -> "TextWorkshop":
+    """The workshop of lines of a play."""
+    from tolerate.jobs.plays import Plays
+
+    assert options.data is not None  # settle() has seen to it
+    data = options.data
+    return TextWorkshop(job, options, folder, say, lambda: Plays(data, options.seed))
+
+
 @dataclass(frozen=True)
 class TextCandidates(Candidates):
     """Candidates as texts, the mended ones behind the others, and what refining needs to know of each."""
@@ -88,6 +102,9 @@ class TextWorkshop:
         self._refine = {name: parse_text(name) for name in job.refine}
         self.writers = {name: writer(name) for name in job.models if not is_asked(name)}
         self.asked_models = Asked(say, lambda: FINER * self.task.limit)
+        self.scores = TextScores(
+            options, folder, say, self.asked_models, list(self._refine.values()), lambda: self.task
+        )
 
     @cached_property
     def task(self) -> TextTask:
@@ -155,14 +172,15 @@ class TextWorkshop:
         if is_asked(model):
             return self._introduce(model, folder)
         plan, options = self.writers[model], self.options
-        pairs = [(one.prompt, one.answer) for one in self.task.pairs(PAIRS, options.seed)]
+        pairs = self._pairs()
         steps = options.steps or self._usual_steps(model) or (None if options.budget else plan.steps)
         trained = teach_writer(
             plan.entry.path,
             pairs,
             folder,
-            tokens=plan.tokens,
-            model=plan.options,
+            tokens="characters" if self.task.characters and plan.tokens == "words" else plan.tokens,
+            model=self.task.designs.get(model, plan.options),
+            whole=self.task.whole,
             seed=options.seed,
             steps=steps,
             budget=options.budget,
@@ -193,6 +211,11 @@ class TextWorkshop:
         """The job's own number of steps for a writer, where its name does not say another."""
         plain, _, settings = model.partition("#")
         return None if "steps=" in settings else self.job.steps.get(plain)
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        """Prompts and answers to learn from, without near-duplicates where that is asked for."""
+        pairs = [(one.prompt, one.answer) for one in self.task.pairs(PAIRS, self.options.seed)]
+        return [pairs[at] for at in kept([answer for _, answer in pairs])] if self.options.dedupe else pairs
 
     def _introduce(self, model: str, folder: Path) -> dict[str, Any]:
         """A model behind a server is shown examples in place of training; its verifier learns from fewer requests."""
@@ -265,9 +288,9 @@ class TextWorkshop:
     def make(self, model: str, folder: Path, requests: Ints, candidates: int, seed: int) -> TextCandidates:
         """Candidates for each request, mended ones behind the others, with what refining needs to know."""
         drafts = self._written(model, folder, requests, candidates, seed)
-        mended = self._mended(drafts.texts, requests)
-        texts = np.concatenate([drafts.texts, mended], 1)
-        means, least = (np.tile(each, 2) for each in (drafts.means, drafts.least))
+        texts = self._forms(drafts.texts, requests)
+        blocks = texts.shape[1] // max(candidates, 1)
+        means, least = (np.tile(each, blocks) for each in (drafts.means, drafts.least))
         verifier = Verifier.from_json(read_json(folder / VERIFIER, "the verifier of a trained writer"))
         rows = np.arange(len(requests))
         alone = verifier.alone(means, least)
@@ -277,8 +300,18 @@ class TextWorkshop:
             self._fit(texts, requests),
             self._far_from_copies(texts),
             lambda index, share: verifier.voted(means[rows, index], least[rows, index], share),
+            self.scores.own(texts, means, least, requests),
+            self.scores.agreeing(texts),
+            blocks,
         )
         return TextCandidates(texts, alone, pool.copies, pool)
+
+    def _forms(self, texts: Texts, requests: Ints) -> Texts:
+        """Texts as written and mended; where a refining masks, both once more with personal data masked."""
+        found = np.concatenate([texts, self._mended(texts, requests)], 1)
+        if not any("masked" in each.parts for each in self._refine.values()):
+            return found
+        return np.concatenate([found, np.array([[mask(str(one)) for one in row] for row in found])], 1)
 
     def _mended(self, texts: Texts, requests: Ints) -> Texts:
         if not any("repair" in each.parts for each in self._refine.values()):
@@ -302,7 +335,16 @@ class TextWorkshop:
         """How far each text is from repeating a training text; looked at only if a refining asks for it."""
         if not any("no-copies" in each.parts for each in self._refine.values()):
             return np.ones(texts.shape)
-        return np.array([[self.task.beyond_copies(str(one)) for one in row] for row in texts])
+        return np.array([[self._beyond_copies(str(one)) for one in row] for row in texts])
+
+    def _beyond_copies(self, text: str) -> float:
+        found = self.task.beyond_copies(text)
+        return 1 - self._learned.length(text) / max(len(text), 1) if found is None else found
+
+    @cached_property
+    def _learned(self) -> Copied:
+        """The answers that the writers learned from."""
+        return Copied(dict.fromkeys(answer for _, answer in self._pairs()))
 
     def choose(self, refine: str, candidates: Candidates) -> tuple[Ints, Floats]:
         """Which candidate answers each request, and its score."""
@@ -354,7 +396,10 @@ class TextWorkshop:
         references = [self.task.references(request) for request in requests]
         if references and all(references):
             figures["bleu"] = bleu(texts, references)
-        figures["distinct"] = distinct(texts)
+            figures["chrf"] = chrf(texts[:SOME], references[:SOME])
+        figures |= repetition(texts)
+        if not is_asked(model):
+            figures["longest_copy"] = float(self._learned.lengths(texts[:SOME]).mean()) if texts else None
         if unseen and not is_asked(model):
             figures["perplexity"], figures["bits"] = perplexity(self.folder / "models" / slug(model), unseen)
             figures["bits_kn"] = self._kneser_ney_bits(unseen)
@@ -385,6 +430,19 @@ class TextWorkshop:
             self.task.reads(request) for request in self.task.requests(TYPICAL, 5, "judge")
         ], self._examples
 
+    def scoring_seconds(self, refine: str) -> float:
+        """Core-seconds that the score of a request costs, beside its writing."""
+        from tolerate.models.writing import writing_cost
+
+        return self.scores.seconds(
+            self._refine[refine], lambda folder, prompts: writing_cost(folder, prompts, self._decoding)
+        )
+
+    def claims_chance(self, refine: str) -> bool:
+        """Whether the score of this way to refine claims to be the chance that a text is right."""
+        by = self._refine[refine].by
+        return by in CHANCES or (not by and self.job.judge == "verifier")
+
     def picture(self, content: Any) -> bytes:
         """One text as bytes."""
         return str(content).encode()
@@ -401,6 +459,19 @@ class Drafts:
     texts: Texts
     means: Floats
     least: Floats
+
+
+def repetition(texts: Sequence[str]) -> dict[str, float]:
+    """How varied texts are: different pairs of words, texts that nearly repeat another, texts with personal data.
+
+    >>> repetition(["the cat sat on the mat", "the cat sat on the mat"])["repeated"]
+    0.5
+    """
+    return {
+        "distinct": distinct(texts),
+        "repeated": 1 - len(set(groups(texts).tolist())) / max(len(texts), 1),
+        "private": sum(bool(find_private(text)) for text in texts) / max(len(texts), 1),
+    }
 
 
 def known(values: Sequence[Sequence[float]]) -> Floats:

@@ -21,7 +21,14 @@ from tolerate.models.patience import Gate, persist
 from tolerate.models.post import Passing, Refused, post
 
 CALL = "chat/completions"
-MAY_GO = ("max_tokens", "logprobs", "seed", "temperature", "n")  # fields that a server may do without
+MAY_GO = (
+    "max_tokens",
+    "top_logprobs",
+    "logprobs",
+    "seed",
+    "temperature",
+    "n",
+)  # fields that a server may do without
 SEEDS = 2**31  # servers take seeds below this
 LETTERS = 4  # characters of a token, roughly, where a server does not count
 Body = dict[str, Any]
@@ -32,6 +39,7 @@ class Answer:
     """One candidate. mean, least: log-probability of a token on average and at worst; NaN where not given.
 
     read: tokens of its prompt; written: its own; together: how many candidates came for that prompt.
+    alternatives: for each token, it first, what might have stood there with its log-probability; where asked for.
     """
 
     text: str
@@ -41,6 +49,7 @@ class Answer:
     read: float = 0.0
     written: float = 0.0
     together: int = 1
+    alternatives: tuple[tuple[tuple[str, float], ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,18 +97,20 @@ class Served:
         seed: int = 0,
         *,
         system: str = "",
+        alternatives: int = 0,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> list[list[Answer]]:
         """Candidates for each prompt, in the order of the prompts; a prompt that comes twice is asked once.
 
+        alternatives: how many likely tokens to ask for at each place, beside the one that was said.
         Stops at the first failure that does not pass (RunError); what was answered until then is kept.
         """
         different = list(dict.fromkeys(prompts))
-        asked = [self._body(prompt, seed, candidates, system) for prompt in different]
+        asked = [self._body(prompt, seed, candidates, system, alternatives) for prompt in different]
         found = dict(zip(different, self.ask(asked, on_progress), strict=True))
         # A server that knows no `n` sends one candidate; the others are asked for with seeds of their own.
         missing = [(p, at) for p in different for at in range(len(found[p]), candidates)]
-        more = self.ask([self._body(p, seed + at, 1, system) for p, at in missing], on_progress)
+        more = self.ask([self._body(p, seed + at, 1, system, alternatives) for p, at in missing], on_progress)
         for (prompt, _), answers in zip(missing, more, strict=True):
             found[prompt] = [*found[prompt], answers[0]]
         return [found[prompt][:candidates] for prompt in prompts]
@@ -187,7 +198,7 @@ class Served:
                 "finished is kept: give a higher limit and run the same command again"
             )
 
-    def _body(self, prompt: str, seed: int, candidates: int, system: str) -> Body:
+    def _body(self, prompt: str, seed: int, candidates: int, system: str, alternatives: int = 0) -> Body:
         """One request, as the wire has it."""
         messages = [{"role": "system", "content": clean(system)}] if system else []
         body: Body = {
@@ -198,10 +209,13 @@ class Served:
             "seed": seed % SEEDS,
         }
         body |= {"n": candidates} if candidates > 1 else {}
-        return {**body, "logprobs": True} if self.endpoint.logprobs else body
+        if not self.endpoint.logprobs:
+            return body
+        return {**body, "logprobs": True, **({"top_logprobs": alternatives} if alternatives else {})}
 
     def _without_refused(self, body: Body) -> Body:
-        sent = {name: value for name, value in body.items() if name not in self.left_out}
+        left_out = self.left_out | ({"top_logprobs"} if "logprobs" in self.left_out else set())
+        sent = {name: value for name, value in body.items() if name not in left_out}
         return (
             sent
             if "max_tokens" not in self.left_out
@@ -247,7 +261,27 @@ def _answer(choice: Mapping[str, Any]) -> Answer:
         content = "".join(str(part.get("text") or "") for part in content)
     found = _log_probabilities(choice.get("logprobs"))
     mean, least = (math.fsum(found) / len(found), min(found)) if found else (math.nan, math.nan)
-    return Answer(clean(content or ""), mean, least, choice.get("finish_reason") != "length")
+    ended = choice.get("finish_reason") != "length"
+    return Answer(
+        clean(content or ""), mean, least, ended, alternatives=_alternatives(choice.get("logprobs"))
+    )
+
+
+def _alternatives(given: Any) -> tuple[tuple[tuple[str, float], ...], ...]:
+    """What might have stood at each place, the token that was said first; nothing where none were given."""
+    listed = given.get("content") if isinstance(given, dict) else None
+    places = [place for place in listed or [] if isinstance(place, dict) and place.get("top_logprobs")]
+    found = [
+        [place, *(other for other in place["top_logprobs"] if isinstance(other, dict))] for place in places
+    ]
+    return tuple(
+        tuple(
+            (str(one["token"]), float(one["logprob"]))
+            for one in place
+            if isinstance(one.get("token"), str) and isinstance(one.get("logprob"), int | float)
+        )
+        for place in found
+    )
 
 
 def _log_probabilities(given: Any) -> list[float]:

@@ -53,6 +53,26 @@ WRITERS: dict[str, Writer] = {
         ),
         {"width": 64, "layers": 2, "heads": 2, "pointer": True, "table_rate": 0.015},
     ),
+    "blend": Writer(
+        Entry(
+            "tolerate.models.blend:Blend",
+            "a Transformer that begins as counts",
+            "Klakow 1998; Kneser and Ney 1995",
+            "blend",
+        ),
+        {"width": 64, "layers": 2, "heads": 2, "hashed": 2048},
+        steps=600,
+    ),
+    "counts": Writer(  # the baseline: a blend that stays as it begins
+        Entry(
+            "tolerate.models.blend:Blend",
+            "Kneser-Ney counts",
+            "Kneser and Ney 1995; Chen and Goodman 1999",
+            "counts",
+        ),
+        {"width": 8, "layers": 1, "heads": 1, "rate": 0.0, "table_rate": 0.0},
+        steps=1,
+    ),
 }
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from tolerate.crew import leads
 from tolerate.errors import DataError
 from tolerate.models import build
+from tolerate.models.blend import Blend
 from tolerate.models.cost import core_seconds
 from tolerate.models.decoding import Decoding, Text, decode
 from tolerate.models.language import END, PAD, START, LanguageModel, log_likelihoods
@@ -56,6 +57,7 @@ def teach_writer(
     tokens: Tokenizer | str = "words",
     context: int | None = None,
     model: dict[str, Any] | None = None,
+    whole: bool = False,
     seed: int = 0,
     on_progress: Callable[[Progress], None] | None = None,
     **plan: Any,
@@ -63,7 +65,8 @@ def teach_writer(
     """Train a language model, named by its `package.module:attribute`, to answer prompts; kept in the folder.
 
     tokens: a vocabulary, or the kind of one to learn from these texts (words, characters, bpe:1000).
-    model: options of the model; plan: steps, budget and whatever else `train` takes.
+    model: options of the model; whole: learn to write the prompts too; plan: steps, budget and whatever else `train`
+    takes.
     """
     if not pairs:
         raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
@@ -75,6 +78,9 @@ def teach_writer(
     size = context or rows.shape[1] + SPARE
     _keep_tokens(tokens, folder)
     writer = build(path, (1, 1, size), len(tokens), seed=seed, **(model or {}))
+    if isinstance(writer, Blend):
+        writer.count(answers_in_a_row(tokens, [answer for _, answer in pairs]))
+    starts = torch.zeros_like(starts) if whole else starts
     return train(writer, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
 
 
@@ -104,6 +110,11 @@ def _tune(
     rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
     _keep_tokens(tokens, folder)
     return train(model, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+
+
+def answers_in_a_row(tokens: Tokenizer, answers: Sequence[str]) -> list[int]:
+    """What a blend counts: each different answer from its start to its end."""
+    return [number for answer in dict.fromkeys(answers) for number in [START, *tokens.encode(answer), END]]
 
 
 @lru_cache(maxsize=2)
@@ -193,11 +204,28 @@ def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, f
     return float(np.exp(nats / count)), bits / max(letters, 1)
 
 
+def likelihoods(folder: Path, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    """Mean log probability of a token of each answer given its prompt; very low where both do not fit: [n]."""
+    model, tokens = writer_in(folder)
+    rows = [encoded(tokens, prompt, answer) for prompt, answer in pairs]
+    found = np.full(len(rows), -30.0)
+    fitting = [at for at, (row, _) in enumerate(rows) if len(row) <= model.context + 1]
+    for first in range(0, len(fitting), 256):
+        some = fitting[first : first + 256]
+        filled, starts, _ = rows_of(tokens, [pairs[at] for at in some], model.context + 1)
+        with threaded(1):
+            said = log_likelihoods(model, filled)
+        learned = (filled[:, 1:] != PAD) & (torch.arange(1, filled.shape[1]) >= starts[:, None])
+        found[some] = ((said * learned).sum(1) / learned.sum(1)).double().numpy()
+    return found
+
+
 Floats = NDArray[np.float64]
 __all__ = [
     "Decoding",
     "Text",
     "Written",
+    "likelihoods",
     "perplexity",
     "teach_writer",
     "texts_per_second",

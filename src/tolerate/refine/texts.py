@@ -1,14 +1,18 @@
-"""Refining texts: vote, rank, filter by rule, mend.
+"""Refining texts: vote, rank, filter by rule, mend, mask; and the score by which the chosen one is released.
 
 A refining is written as parts joined by `+`: how candidates are made and picked (`plain`, `best-of-N`,
-`vote-of-N`), then any of `rules` (drop what a cheap rule refuses), `repair` (mend by rule what can be) and
-`no-copies` (drop what repeats a training text). Filters act first, then the picker chooses among those left.
-Each request is refined by itself, so items stay as exchangeable as the requests were.
+`vote-of-N`), then any of `rules` (drop what a cheap rule refuses), `repair` (mend by rule what can be), `no-copies`
+(drop what repeats a training text), `masked` (personal data masked), and at most one `by-SCORE`: the score that ranks
+in place of the job's own. Filters act first, then the picker chooses among those left. Each request is refined by
+itself, so items stay as exchangeable as the requests were.
+
+A score either looks at a candidate alone (`mean`, `least`, `round-trip`, `judge`) or at how many others agree with it
+(`exact`, `votes`, `alike`); of the latter, ties are broken by the job's own score, for less than half a vote.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +23,27 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Opinion = Callable[[Ints, Floats], Floats]  # (candidate a request, share of votes) -> score
+Scorer = Callable[[Ints, Ints], Floats]  # (requests [m], candidates [m]) -> scores [m]
+Alike = Callable[[Ints], Floats]  # candidates [k] -> how alike two of them are, 0 to 1: [requests, k, k]
 
 MOST = 1000  # candidates a request
-PARTS = ("rules", "repair", "no-copies")
+PARTS = ("rules", "repair", "no-copies", "masked")
+BY = "by-"
+ALONE = ("mean", "least", "round-trip", "judge")  # scores of a candidate by itself
+AGREEING = ("exact", "votes", "alike")  # scores by how many others agree
+SCORES = (*ALONE, *AGREEING)
 PICKERS = ("plain", "best-of-N", "vote-of-N")
 
 
 @dataclass(frozen=True)
 class TextPool:
-    """Candidates of many requests: arrays of [requests, 2k], the k as written and then the same mended.
+    """Candidates of many requests: arrays of [requests, blocks * k], the k as written and then the same mended; where
+    there are four blocks, both once more with personal data masked.
 
     meanings: a number for what each says; those that agree share it. alone: the judge's opinion of each.
     fit: what the rule lets pass. copies: how far each is from being a copy; 0 and below is one.
     opinion: the judge's opinion of a chosen candidate, given the share of candidates that agree with it.
+    own, agreeing: further scores by name, each made only when a refining asks for it.
     """
 
     meanings: Ints
@@ -39,11 +51,14 @@ class TextPool:
     fit: Mask
     copies: Floats
     opinion: Opinion
+    own: Mapping[str, Scorer] = field(default_factory=dict)
+    agreeing: Mapping[str, Alike] = field(default_factory=dict)
+    blocks: int = 2
 
     @property
     def count(self) -> int:
-        """Candidates of a request, mended ones not counted."""
-        return int(self.alone.shape[1]) // 2
+        """Candidates of a request, changed ones not counted."""
+        return int(self.alone.shape[1]) // self.blocks
 
 
 @dataclass(frozen=True)
@@ -59,25 +74,78 @@ class TextRefining:
         """Which candidate answers each request, -1 for none, and its score, NaN for none."""
         if pool.count < self.candidates:
             raise OptionError(f"{self.name} chooses among {self.candidates} candidates, got {pool.count}")
-        first = pool.count if "repair" in self.parts else 0
+        first = pool.count * self.block
         places = np.arange(first, first + self.candidates)
         left = np.ones((len(pool.alone), len(places)), dtype=bool)
         if "rules" in self.parts:
             left &= pool.fit[:, places]
         if "no-copies" in self.parts:
             left &= pool.copies[:, places] > 0
-        likely, meanings = pool.alone[:, places], pool.meanings[:, places]
-        votes = np.where(left, votes_for(meanings, left), 0.0)
-        share = votes / self.candidates
-        rank = share + 1e-3 * likely if self.picker == "vote-of-N" else likely
+        likely = pool.alone[:, places]
+        share = self._share(pool, places, left)
+        rank = self._rank(pool, places, left, share, likely)
         chosen = np.where(left, rank, -np.inf).argmax(1)
         rows = np.arange(len(left))
         none = ~left[rows, chosen]
-        scores = self._scores(pool, places[chosen], share[rows, chosen], likely[rows, chosen])
+        scores = self._scores(pool, rows, places[chosen], share[rows, chosen], rank[rows, chosen])
         return np.where(none, -1, places[chosen]), np.where(none, np.nan, scores)
 
-    def _scores(self, pool: TextPool, index: Ints, share: Floats, likely: Floats) -> Floats:
-        return pool.opinion(index, share) if self.picker == "vote-of-N" else likely
+    @property
+    def block(self) -> int:
+        """Which form of the candidates it takes: as written, mended, masked, both."""
+        return ("repair" in self.parts) + 2 * ("masked" in self.parts)
+
+    @property
+    def by(self) -> str:
+        """The score that ranks, where it is not the job's own; else empty."""
+        return next((part.removeprefix(BY) for part in self.parts if part.startswith(BY)), "")
+
+    def _share(self, pool: TextPool, places: Ints, left: Mask) -> Floats:
+        """Of the candidates the share that agrees with each, by the match that was asked for."""
+        if self.by in pool.agreeing:
+            alike = pool.agreeing[self.by](places) * left[:, None, :]
+            return np.asarray(np.where(left, alike.sum(2), 0.0) / self.candidates)
+        return np.where(left, votes_for(pool.meanings[:, places], left), 0.0) / self.candidates
+
+    def _rank(self, pool: TextPool, places: Ints, left: Mask, share: Floats, likely: Floats) -> Floats:
+        """What the picker goes by."""
+        if self.by in AGREEING:
+            return share + likely / (2 * self.candidates)
+        if self.picker == "vote-of-N":
+            return share + 1e-3 * likely
+        if self.picker == "plain" or not self.by:
+            return likely
+        rows, columns = np.nonzero(left)
+        found = np.full(left.shape, -np.inf)
+        found[rows, columns] = np.nan_to_num(
+            self._scorer(pool)(rows, places[columns]), nan=-np.finfo(float).max
+        )
+        return found
+
+    def _scores(self, pool: TextPool, rows: Ints, index: Ints, share: Floats, rank: Floats) -> Floats:
+        """The score by which each chosen candidate is released."""
+        if self.by in AGREEING:
+            return rank
+        if self.by:
+            return self._scorer(pool)(rows, index)
+        return pool.opinion(index, share) if self.picker == "vote-of-N" else rank
+
+    def _scorer(self, pool: TextPool) -> Scorer:
+        if self.by not in pool.own:
+            raise OptionError(f'nothing here gives the score "{self.by}". {hint(self.by, pool.own)}')
+        return pool.own[self.by]
+
+
+def scored_by(name: str, score: str) -> str | None:
+    """A refining that ranks by another score; None where that means nothing.
+
+    >>> scored_by("vote-of-4+rules", "judge"), scored_by("plain", "votes")
+    ('vote-of-4+rules+by-judge', None)
+    """
+    if score not in SCORES:
+        raise OptionError(f'no score is called "{score}". {hint(score, SCORES)}')
+    alone = parse_text(name).candidates == 1
+    return None if alone and score in AGREEING else f"{name}+{BY}{score}"
 
 
 def votes_for(meanings: Ints, left: Mask) -> Floats:
@@ -100,10 +168,16 @@ def parse_text(name: str) -> TextRefining:
     kind = re.sub(r"\d+$", "N", first)
     if kind not in PICKERS:
         raise OptionError(f'the refining "{name}" starts with "{first}". {hint(first, PICKERS)}')
+    known = (*PARTS, *(BY + score for score in SCORES))
     for part in rest:
-        if part not in PARTS:
-            raise OptionError(f'"{part}" in the refining "{name}" is no part. {hint(part, PARTS)}')
+        if part not in known:
+            raise OptionError(f'"{part}" in the refining "{name}" is no part. {hint(part, known)}')
+    by = [part.removeprefix(BY) for part in rest if part.startswith(BY)]
+    if len(by) > 1:
+        raise OptionError(f'the refining "{name}" ranks by {" and by ".join(by)}; expected one score')
     count = 1 if kind == "plain" else int(first.rpartition("-")[2])
     if not 1 <= count <= MOST:
         raise OptionError(f'"{first}" asks for {count} candidates; expected 1 to {MOST}')
+    if count == 1 and any(each in AGREEING for each in by):
+        raise OptionError(f'"{name}" has one candidate, with which none can agree; try vote-of-4+{BY}{by[0]}')
     return TextRefining(name, kind, count, tuple(rest))
