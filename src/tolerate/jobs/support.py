@@ -123,7 +123,7 @@ JOB = Job(
     # Dollars for a million answers: a core at 4 cents an hour; an agent who answers in two minutes at 18 dollars.
     prices=Prices(compute=1e6 * 0.04 / 3600, review=1e6 * 120 * 18 / 3600, unit="$/million"),
     check="published labels",
-    judge="margin",
+    judge="verifier",
     example="tolerate run support --data FOLDER",
     kind="texts",
 )
@@ -329,24 +329,28 @@ class SupportWorkshop:
                 board=options.board,
                 on_progress=told,
             )
-        passes = options.steps or 12
         reader = teach_reader(
-            kind, taught.texts, taught.intents, seed=options.seed, passes=passes, on_progress=told
+            kind,
+            taught.texts,
+            taught.intents,
+            seed=options.seed,
+            passes=options.steps or 12,
+            abstain=OTHER,
+            on_progress=told,
         )
         reader.save(folder)
         return reader
 
     def make(self, model: str, folder: Path, requests: Ints, candidates: int, seed: int) -> Candidates:
-        """The likeliest intent of each question, with the margin to the next one as its score."""
+        """The likeliest intent of each question, with the log odds that it is right as its score."""
         from tolerate.models.intents import load_reader
 
         reader = load_reader(folder)
         several = np.unique(requests)
-        logs = reader([self.asked(int(request)) for request in several])[np.searchsorted(several, requests)]
-        order = np.sort(logs, axis=1)
-        scores = (order[:, -1] - order[:, -2])[:, None]
-        answers = np.array(reader.classes)[logs.argmax(1)][:, None]
-        return Candidates(answers, scores, np.ones(scores.shape))
+        first, trust = reader.answers([self.asked(int(request)) for request in several])
+        place = np.searchsorted(several, requests)
+        answers = np.array(reader.classes)[first[place]][:, None]
+        return Candidates(answers, trust[place][:, None], np.ones(answers.shape))
 
     def choose(self, refine: str, candidates: Candidates) -> tuple[Ints, Floats]:
         """The answer, or none where the reader would hand over."""
