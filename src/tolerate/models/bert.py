@@ -45,7 +45,7 @@ class Bert(Model):
         shape: Shape,
         classes: int,
         *,
-        width: int = 128,
+        width: int = 64,
         layers: int = 2,
         heads: int = 2,
         masked: float = 0.15,

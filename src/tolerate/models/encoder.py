@@ -39,7 +39,7 @@ TOKENIZER, CLASSES = "tokenizer.json", "reader.json"
 PATH = "tolerate.models.encoder:Classifier"
 KIND = "texts"  # in the file of classes, where other readers say what they are
 FIRST = 1 / 3  # of a training is pretraining
-FOREIGN = {"fresh": False, "rate": 5e-5, "smooth": 0.0, "drop": 0.1}  # for encoders pretrained elsewhere
+FOREIGN = {"fresh": False, "rate": 5e-5, "head_rate": 1e-3, "smooth": 0.0, "drop": 0.1}  # for encoders pretrained elsewhere
 OF_BERT = ("width", "layers", "heads", "masked", "table_rate")  # settings of the pretraining
 
 
@@ -62,7 +62,7 @@ class Classifier(Model):
         pad: int = 0,
         fresh: bool = True,
         rate: float = 0.02,
-        head_rate: float = 0.003,
+        head_rate: float = 0.01,
         smooth: float = 0.1,
         drop: float = 0.2,
     ) -> None:
@@ -75,7 +75,7 @@ class Classifier(Model):
 
     def recipe(self, pictures: int) -> Recipe:
         """Ten passes over the texts, no average."""
-        return Recipe(steps=max(300, 10 * pictures // 32), batch=32, ema=0.0)
+        return Recipe(steps=max(300, 10 * pictures // 64), batch=64, ema=0.0)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of rows [n, length]."""
