@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tolerate.checks import Verdicts
 from tolerate.errors import DataError, OptionError, hint
 from tolerate.jobs.text_words import ASSUMPTIONS, LIMITS, USES
+from tolerate.models.source import is_source
 from tolerate.records import Job, Prices
 from tolerate.run import Candidates, Options, Say
 
@@ -171,7 +172,7 @@ def read_desk(folder: Path) -> Desk:
 def about_reader(name: str) -> tuple[str, str, str, str]:
     """Kind, title, paper and family of a reader by its name, settings and all; hf:FOLDER for a pretrained encoder."""
     plain = name.partition("#")[0]
-    if plain.startswith("hf:"):
+    if is_source(name):
         return GIVEN
     if plain not in READERS:
         raise OptionError(f'no reader of intents is called "{plain}". {hint(plain, READERS)}')

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tolerate.crew import leads
 from tolerate.errors import DataError, OptionError
 from tolerate.folder import read_json, to_json, write_whole
 from tolerate.models import build
@@ -28,18 +29,17 @@ from tolerate.models.cost import core_seconds
 from tolerate.models.language import PAD
 from tolerate.models.model import Losses, Model, Optimizers, Recipe, Shape, load
 from tolerate.models.pretrained_encoder import Encoder, load_encoder
+from tolerate.models.source import Source, is_source, source
 from tolerate.models.train import Progress, threaded, train
 from tolerate.models.update import adam, alike, matrix_optimizers, stepped
 from tolerate.models.writers import parsed
 
 Floats = NDArray[np.float64]
-PREFIX = "hf:"
 CONTEXT = 64  # pieces of a text that are read, those behind are not
 TOKENIZER, CLASSES = "tokenizer.json", "reader.json"
 PATH = "tolerate.models.encoder:Classifier"
 KIND = "texts"  # in the file of classes, where other readers say what they are
 FIRST = 1 / 3  # of a training is pretraining
-FOREIGN = {"fresh": False, "rate": 5e-5, "head_rate": 1e-3, "smooth": 0.0, "drop": 0.1}  # for encoders pretrained elsewhere
 OF_BERT = ("width", "layers", "heads", "masked", "table_rate")  # settings of the pretraining
 
 
@@ -183,33 +183,33 @@ def teach_encoder(
     """Teach a classifier of texts whose classes are known; kept in the folder.
 
     name: bert, or hf:FOLDER for an encoder pretrained elsewhere, with settings behind a `#`: bert#width=96+layers=3,
-    bert#pretraining=0 (without), bert#raw=FILE (also on the lines of a file), hf:FOLDER#rate=3e-5. raw: more texts,
-    without classes, to pretrain on. budget: seconds of both trainings; a third of them, or of the steps, is for
-    pretraining. plan: what else `train` takes.
+    bert#pretraining=0 (without), bert#raw=FILE (also on the lines of a file), hf:FOLDER#full+rate=3e-5. raw: more
+    texts, without classes, to pretrain on. budget: seconds of both trainings; a third of them, or of the steps, is
+    for pretraining. plan: what else `train` takes.
     """
     if len(texts) != len(classes) or len(set(classes)) < 2:
         raise DataError(
             f"{len(texts)} texts with {len(set(classes))} different classes; expected one each, of two or more"
         )
     told = on_progress or (lambda share: None)
-    plain, _, settings = name.partition("#")
-    options = parsed(settings) if settings else {}
-    if plain.startswith(PREFIX):
-        share, encoder = 0.0, load_encoder(plain.removeprefix(PREFIX))
-        options = {**FOREIGN, **options}
+    share = 0.0  # of the training that is pretraining
+    if is_source(name):
+        given = source(name)
+        encoder, options = load_encoder(given), _foreign(given)
+        plan = {**plan, **({"batch": given.batch} if given.batch else {})}
+        steps = steps or given.steps or None
     else:
+        options = parsed(name.partition("#")[2]) if "#" in name else {}
         share = float(options.pop("pretraining", FIRST))
-        course = _course(share, budget, steps)
         own = {key: options.pop(key) for key in OF_BERT if key in options}
-        if "raw" in options:
-            raw = [*raw, *lines(Path(str(options.pop("raw"))))]
+        raw = [*raw, *(lines(Path(str(options.pop("raw")))) if "raw" in options else ())]
         encoder = pretrained_here(
             [*texts, *raw],
             folder / "pretraining",
             own,
             seed,
             lambda at: told(share * at.share),
-            **course,
+            **_course(share, budget, steps),
             **plan,
         )
     known = tuple(sorted(set(classes)))
@@ -237,10 +237,17 @@ def teach_encoder(
         **_course(1 - share, budget, steps),
         **plan,
     )
-    write_whole(folder / TOKENIZER, encoder.tokenizer.encode())
-    write_whole(folder / CLASSES, to_json({"kind": KIND, "classes": list(known)}))
+    if leads():
+        write_whole(folder / TOKENIZER, encoder.tokenizer.encode())
+        write_whole(folder / CLASSES, to_json({"kind": KIND, "classes": list(known)}))
     assert isinstance(trained.model, Classifier)
     return TextReader(known, tokenizer, trained.model)
+
+
+def _foreign(given: Source) -> dict[str, Any]:
+    """How an encoder from elsewhere is fine-tuned: small steps, larger ones for the new layer."""
+    rate = given.rate or 5e-5
+    return {"fresh": False, "rate": rate, "head_rate": max(rate, 1e-3), "smooth": 0.0, "drop": 0.1}
 
 
 def _course(share: float, budget: float | None, steps: int | None) -> dict[str, Any]:

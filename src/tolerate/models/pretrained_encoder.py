@@ -1,11 +1,13 @@
 """Encoders that were pretrained elsewhere, from a folder or a hub, as `transformers` keeps them."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
-from tolerate.errors import DataError, OptionError
+from tolerate.errors import DataError
+from tolerate.models.hub import located
+from tolerate.models.source import Source
 
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
 
@@ -20,42 +22,48 @@ class Encoder:
     pad: int  # the token that fills rows up
 
 
-def load_encoder(name: str) -> Encoder:
+def load_encoder(given: Source) -> Encoder:
     """The encoder of a local folder, or of a hub by its name; safetensors alone, and no code of others is run.
 
-    A folder needs no network. Raises DataError where there is none, or where its tokenizer does not fit.
+    A folder needs no network. Raises DataError where it is no encoder, or where its tokenizer does not fit.
     """
-    try:
-        from transformers import AutoModel, AutoTokenizer
-    except ImportError:
-        raise OptionError('encoders are read by transformers; try: pip install "tolerate[text]"') from None
-    here = Path(name).is_dir()
-    if here and not any((Path(name) / file).exists() for file in VOCABULARIES):
+    folder, name = located(given), given.place
+    if not any((folder / file).exists() for file in VOCABULARIES):
         raise DataError(
             f"{name} has no tokenizer; expected one of {', '.join(VOCABULARIES)} beside its config.json"
         )
-    try:
-        model = AutoModel.from_pretrained(
-            name, local_files_only=here, use_safetensors=True, trust_remote_code=False
-        )
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=here, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f'cannot load the encoder "{name}": {error}. Expected a folder with config.json, model.safetensors and '
-            "tokenizer.json, or the name of one on a hub that can be reached"
-        ) from None
+    model, tokenizer = _opened(str(folder), name)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or tokenizer.pad_token_id is None:
         raise DataError(
-            f'the tokenizer of "{name}" has no tokenizer.json or no filling; expected one for an encoder'
-        )
-    size = model.config.vocab_size
-    if len(tokenizer) > size:
-        raise DataError(
-            f'the tokenizer of "{name}" knows {len(tokenizer)} tokens, its encoder {size}: they do not fit'
+            f"the tokenizer of {name} has no tokenizer.json or nothing to fill up with; expected an encoder's"
         )
     if model.config.is_encoder_decoder or not hasattr(model.config, "hidden_size"):
-        raise DataError(f'"{name}" is a {model.config.model_type}, expected an encoder of the BERT type')
+        raise DataError(f"{name} is of the type {model.config.model_type}, expected an encoder such as BERT")
+    known = int(model.get_input_embeddings().weight.shape[0])
+    if len(tokenizer) > known:
+        raise DataError(
+            f"the tokenizer of {name} has {len(tokenizer)} tokens, its encoder knows {known}: they do not fit; put the "
+            "tokenizer back that it was trained with"
+        )
     return Encoder(
         model.config.to_json_string(), model.state_dict(), backend.to_str(), int(tokenizer.pad_token_id)
     )
+
+
+def _opened(folder: str, name: str) -> tuple[Any, Any]:
+    """Network and tokenizer, as the library reads them."""
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        return (
+            AutoModel.from_pretrained(folder, use_safetensors=True, trust_remote_code=False),
+            AutoTokenizer.from_pretrained(folder, trust_remote_code=False),
+        )
+    except Exception as error:  # the library raises many kinds
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(f"the encoder {name} cannot be read: {said[0][:300]}") from None
+    finally:
+        logging.enable_progress_bar()
