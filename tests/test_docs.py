@@ -33,6 +33,8 @@ ELSEWHERE = {  # commands that a test of their own runs, or that need a person
     "tolerate run maths": "tests/test_maths.py",
     "tolerate run headlines": "tests/test_headlines.py",
     "tolerate run casenotes --models": "tests/test_asked.py",
+    "tolerate train transformer#hashed=0+pointer=false+tokens=bpe:500": "tests/test_text_archs.py",
+    "tolerate export": "tests/test_text_archs.py",
     "tolerate serve": "tests/test_gateway_demo.py",
     "tolerate run casenotes": "tests/test_casenotes.py",
     "tolerate run restaurants": "tests/test_restaurants.py",

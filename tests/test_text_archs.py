@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.test_support import published
 from tolerate.errors import DataError, OptionError
+from tolerate.jobs import job
 from tolerate.models.bert import Bert, exchanged, halves, hide, learn_pieces, pretrain, rows_of
 from tolerate.models.bpe import BPE, learn_bpe
 from tolerate.models.corpus import lines
@@ -29,6 +31,7 @@ from tolerate.models.train import train
 from tolerate.models.transformer import Transformer
 from tolerate.models.writers import parsed, writer
 from tolerate.models.writing import perplexity, teach_writer, write, writer_in
+from tolerate.run import Options, run
 
 SPAN = "tolerate.models.t5:T5"
 SMALL = {"width": 16, "layers": 1, "heads": 2}
@@ -504,6 +507,72 @@ def test_what_a_llama_has_no_place_for_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**about, "rms_norm_eps": 1e-5}))
     with pytest.raises(DataError, match="fewer heads for keys than for queries, norms with eps 1e-05"):
         from_llama(tmp_path, tmp_path / "out")
+
+
+def test_the_command_exports_what_was_trained(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from tolerate.cli import app
+
+    path = "tolerate.models.transformer:Transformer"
+    teach_writer(path, PAIRS, tmp_path / "own", tokens="bpe:265", model=SMALL, steps=2)
+    found = CliRunner().invoke(app, ["export", str(tmp_path / "own"), "--out", str(tmp_path / "llama")])
+    assert found.exit_code == 0 and "tolerate generate hf:" in found.output
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
+        one.name for one in (tmp_path / "llama").iterdir()
+    }
+
+
+# In their jobs
+
+
+def test_casenotes_by_an_encoder_decoder_with_bpe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, small in (
+        ("texts.FITTED", 20),
+        ("texts.SEEDED", 20),
+        ("texts.PAIRS", 300),
+        ("casenotes.CaseNotes.limit", 15),
+    ):
+        monkeypatch.setattr(f"tolerate.jobs.{name}", small)
+    options = Options(
+        models=("t5#width=16+layers=1+tokens=bpe:300",),
+        refine=("plain", "vote-of-2+repair+rules"),
+        labels=60,
+        proof=40,
+        steps=25,
+        workers=0,
+    )
+    summary = run(job("casenotes"), tmp_path / "run", options)
+    (model,) = summary["models"]
+    assert model["family"] == "encoder-decoder" and model["steps"] == 25 and model["metrics"]["bits"] > 0
+    assert (tmp_path / "run" / "DONE").exists()
+    assert run(job("casenotes"), tmp_path / "run", options) == summary
+
+
+def test_support_by_an_encoder_pretrained_here(tmp_path: Path) -> None:
+    data = published(tmp_path / "data")
+    options = Options(
+        data=data,
+        models=("bert#width=16+layers=1", "ngrams"),
+        labels=200,
+        proof=100,
+        steps=90,
+        workers=0,
+    )
+    summary = run(job("support"), tmp_path / "run", options)
+    bert = next(one for one in summary["models"] if one["name"].startswith("bert"))
+    assert bert["metrics"]["accuracy"] > 0.5 and bert["parameters"] > 1000
+
+
+def test_support_by_an_encoder_from_elsewhere(tmp_path: Path) -> None:
+    name = f"hf:{given(tmp_path / 'tiny')}"
+    options = Options(
+        data=published(tmp_path / "data"), models=(name,), labels=100, proof=50, steps=5, workers=0
+    )
+    summary = run(job("support"), tmp_path / "run", options)
+    assert summary["models"][0]["title"] == "encoder pretrained elsewhere, fine-tuned"
+    with pytest.raises(OptionError, match="no reader of intents"):
+        run(job("support"), tmp_path / "r", Options(data=tmp_path, models=("bart#width=3",)))
 
 
 # Killed and continued

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tolerate import __version__
-from tolerate.cli import auditing, certifying, comparing, running, serving, steps
+from tolerate.cli import auditing, certifying, comparing, exporting, running, serving, steps
 from tolerate.cli.careers import career
 from tolerate.errors import TolerateError
 
@@ -47,6 +47,7 @@ COMMANDS: dict[Callable[..., None], str] = {  # and an example of each
     steps.train: "tolerate train vae-mixture --job digits --budget 10s --out digits-vae",
     steps.generate: "tolerate generate digits-vae --ask 7 --count 20 --out sevens",
     steps.check: "tolerate check drawings --job digits --out labels.csv",
+    exporting.export: "tolerate export notes --out notes-llama   then   tolerate generate hf:notes-llama --prompt ...",
     steps.report: "tolerate report runs/digits   or   tolerate report certificate.json --table labels.csv",
     certifying.verify: "tolerate verify runs/digits/certificate.json runs/digits/labels.parquet",
     comparing.compare: "tolerate compare answers.csv --strategy model --loss wrong --score confidence -t 5% --review 2",

@@ -254,8 +254,9 @@ class TextWorkshop:
         return Decoding(limit=self.task.limit, **chosen)
 
     def _how(self, model: str) -> Any:
-        """The job's decoding; a pretrained model's tokens may be shorter, so it may write more of them."""
-        return replace(self._decoding, limit=FINER * self.task.limit) if is_source(model) else self._decoding
+        """The job's decoding; where tokens are shorter than the job's own, a text may have more of them."""
+        finer = FINER if is_source(model) else self.writers[model].finer if model in self.writers else 1
+        return replace(self._decoding, limit=finer * self.task.limit)
 
     def _written(self, model: str, folder: Path, requests: Ints, k: int, seed: int) -> "Drafts":
         """k drafts for each request, as the writer makes them."""

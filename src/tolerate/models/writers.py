@@ -23,6 +23,11 @@ class Writer:
     batch: int = 16
     tokens: str = "words"  # words, characters, or bpe:1000
 
+    @property
+    def finer(self) -> int:
+        """Tokens of these for one that is a word, at most."""
+        return {"words": 1, "characters": 5}.get(self.tokens, 2)
+
 
 WRITERS: dict[str, Writer] = {
     "transformer": Writer(

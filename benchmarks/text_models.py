@@ -1,0 +1,220 @@
+"""Text models trained from nothing beside each other, after equal CPU seconds of one thread, in one run.
+
+shakespeare   bits per character of unseen tiny Shakespeare (its last tenth). Each token is predicted from the 64 to
+              127 tokens before it. ours with characters and with BPE, the LSTM, the T5 type (64 tokens as its prompt,
+              the next 64 as its answer), and Kneser-Ney counts of order 7. A tokenizer is learned from the training part.
+e2e           restaurants from their records: slot error rate of plain drafts, share of drafts without any error, bits per
+              character of people's texts. Records of the asked part, which no model has seen.
+support       BANKING77 and CLINC150: accuracy, out-of-scope questions answered, and what may be released at 2%
+              (certified at 95% on 6,000 labels, one request in ten out of scope): n-gram readers, and the BERT type with
+              and without pretraining after as many seconds.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks._mnist import ROOT, say
+from tolerate.jobs import job
+from tolerate.jobs.restaurants import Restaurants
+from tolerate.jobs.support import OTHER, SupportWorkshop
+from tolerate.models.decoding import Decoding
+from tolerate.models.encoder import teach_encoder
+from tolerate.models.intents import teach_reader
+from tolerate.models.kneser_ney import fit_kneser_ney
+from tolerate.models.language import START, LanguageModel, log_likelihoods
+from tolerate.models.lstm import LSTM
+from tolerate.models.model import seeded
+from tolerate.models.t5 import T5
+from tolerate.models.tokens import Tokenizer, tokens_for
+from tolerate.models.train import train
+from tolerate.models.transformer import Transformer
+from tolerate.models.writers import writer
+from tolerate.models.writing import perplexity, teach_writer, write
+from tolerate.run import Options, Quiet
+from tolerate.stats import certify
+
+DATA = Path(os.environ.get("TOLERATE_SHARED", ROOT.parent / "shared" / "data")) / "raw"
+HALF = 64  # tokens: a window is two of them, and the second one counts
+ORDER = 7  # of the counts
+
+
+# tiny Shakespeare
+
+
+def windows(tokens: Tensor, step: int, start: bool) -> Tensor:
+    """Rows of two halves (one token more for a decoder's first input); with a start between them for T5."""
+    rows = tokens.unfold(0, 2 * HALF, step)
+    if not start:
+        return rows
+    between = torch.full((len(rows), 1), START)
+    return torch.cat([rows[:, :HALF], between, rows[:, HALF:]], 1)
+
+
+def bits(model: LanguageModel, tokens: Tokenizer, text: Tensor, start: bool) -> float:
+    """Bits per character of the second half of each window, which tile the text."""
+    rows = windows(text, HALF, start)
+    said = log_likelihoods(model, rows, batch=128)[:, -HALF:]
+    letters = sum(len(tokens.decode(row)) for row in rows[:, -HALF:].tolist())
+    return -float(said.double().sum()) / np.log(2) / letters
+
+
+def shakespeare(seconds: float, only: set[str]) -> None:
+    text = (DATA / "tiny_shakespeare" / "input.txt").read_text("utf-8")
+    cut = int(0.9 * len(text))
+    say(
+        f"{'tiny Shakespeare':34} {'bits/char':>9} {'CPU s':>7} {'steps':>6} {'chars read':>11} {'weights':>9}"
+    )
+    neural = {"width": 128, "layers": 4, "heads": 4, "table_rate": 0.015}
+    models: dict[str, tuple[str, type[LanguageModel], dict[str, Any], int]] = {
+        "transformer, characters": ("characters", Transformer, neural, 16),
+        "transformer, bpe:1000": ("bpe:1000", Transformer, neural, 16),
+        "lstm, characters": ("characters", LSTM, {"width": 320, "layers": 1}, 32),
+        "t5, characters": ("characters", T5, {"width": 96, "layers": 3, "heads": 4}, 16),
+        "t5, bpe:1000": ("bpe:1000", T5, {"width": 96, "layers": 3, "heads": 4}, 16),
+    }
+    if not only or "counts" in only:
+        began = time.process_time()
+        tokens = tokens_for("characters", [text[:cut]])
+        known, unseen = (torch.tensor(tokens.encode(part)) for part in (text[:cut], text[cut:]))
+        counts = fit_kneser_ney(known.numpy(), len(tokens), ORDER)
+        nats = -counts.log_likelihoods(unseen.numpy()).mean()
+        say(
+            f"{'counts of order 7, characters':34} {nats / np.log(2):9.4f} {time.process_time() - began:7.1f}"
+        )
+    for name, (kind, of, options, batch) in models.items():
+        if only and name not in only:
+            continue
+        began = time.process_time()
+        tokens = tokens_for(kind, (line for line in text[:cut].splitlines(keepends=True)))
+        known, unseen = (torch.tensor(tokens.encode(part)) for part in (text[:cut], text[cut:]))
+        start = of is T5
+        rows = windows(known, 8, start).int()
+        with seeded(0):
+            model = of((1, 1, 2 * HALF + start), len(tokens), **options)
+        starts = torch.full((len(rows),), HALF + 1 if start else 0)
+        left = seconds - (time.process_time() - began)
+        trained = train(model, rows, starts, budget=left, clock="cpu", batch=batch, seed=1)
+        spent = time.process_time() - began
+        letters = cut / len(known) * trained.pictures * HALF * (1 if start else 2)
+        size = sum(weight.numel() for weight in model.parameters())
+        say(
+            f"{name:34} {bits(model, tokens, unseen, start):9.4f} {spent:7.1f} {trained.steps:6} "
+            f"{letters / 1e6:9.2f} M {size / 1e6:7.2f} M"
+        )
+
+
+# Restaurants
+
+
+def e2e(seconds: float, only: set[str]) -> None:
+    task = Restaurants(DATA / "e2e_nlg", 0)
+    pairs = [(one.prompt, one.answer) for one in task.pairs(20_000, 0)]
+    requests = task.requests(400, 11)
+    unseen = [(one.prompt, one.answer) for one in task.unseen(300, 4)]
+    say(f"{'E2E':34} {'slot err':>9} {'right':>7} {'bits/char':>9} {'CPU s':>7} {'steps':>6} {'weights':>9}")
+    names = ("transformer", "transformer#tokens=bpe:500", "transformer#tokens=characters", "lstm", "t5")
+    for name in names:
+        if only and name not in only:
+            continue
+        plan = writer(name)
+        began = time.process_time()
+        with tempfile.TemporaryDirectory() as folder:
+            taught = teach_writer(
+                plan.entry.path,
+                pairs,
+                Path(folder),
+                tokens=plan.tokens,
+                model=plan.options,
+                budget=seconds,
+                clock="cpu",
+                batch=plan.batch,
+            )
+            spent = time.process_time() - began
+            limit = 5 * task.limit if plan.tokens == "characters" else task.limit
+            how = Decoding(limit=limit, temperature=0.7, top_p=0.95)
+            made = write(Path(folder), [task.reads(request) for request in requests], 1, 0, how)
+            letters = perplexity(Path(folder), unseen)[1]
+        texts = [task.said(row[0].text, int(request)) for row, request in zip(made, requests, strict=True)]
+        found = [task.check(text, int(request)) for text, request in zip(texts, requests, strict=True)]
+        errors = sum(one.slot_errors for one in found) / sum(one.slots for one in found)
+        right = 1 - sum(one.wrong for one in found) / len(found)
+        size = sum(weight.numel() for weight in taught.model.parameters())
+        say(
+            f"{name:34} {errors:9.4f} {right:7.3f} {letters:9.4f} {spent:7.1f} {taught.steps:6} {size / 1e6:7.2f} M"
+        )
+
+
+# The help desk
+
+
+def support(seconds: float, only: set[str]) -> None:
+    shop = SupportWorkshop(job("support"), Options(data=DATA), Path("."), Quiet())
+    requests = shop.requests(6000, 1)
+    say(f"{'help desk':34} {'accuracy':>9} {'outside':>8} {'at 2%':>7} {'CPU s':>7} {'weights':>9}")
+    for name, reader, spent in readers(shop, seconds, only):
+        logs = reader(shop.desk.asked.texts)
+        said = np.array(reader.classes)[logs.argmax(1)]
+        right = said == np.array(shop.desk.asked.intents)
+        order = np.sort(logs, axis=1)
+        inside = np.arange(len(right)) < shop.desk.inside
+        over = said == OTHER
+        margins = np.where(over, np.nan, order[:, -1] - order[:, -2])
+        released = certified(margins[requests], (~right)[requests])
+        say(
+            f"{name:34} {right[inside].mean():9.4f} {(~over[~inside]).mean():8.3f} {released:7.3f} {spent:7.1f} "
+            f"{reader.size / 1e6:7.2f} M"
+        )
+
+
+def certified(scores: Any, wrong: Any) -> float:
+    """The share of requests that may be released at 2%; what has no score was handed over."""
+    found = certify(losses=wrong.astype(float), scores=scores, tolerance=0.02, confidence=0.95)
+    return found.coverage
+
+
+def readers(shop: SupportWorkshop, seconds: float, only: set[str]) -> Iterator[tuple[str, Any, float]]:
+    """Each reader, taught."""
+    taught = shop.desk.taught
+    for kind in ("linear", "bag", "both"):
+        if only and kind not in only:
+            continue
+        began = time.process_time()
+        reader = teach_reader(kind, taught.texts, taught.intents)
+        yield f"n-grams, {kind}", reader, time.process_time() - began
+    raw = shop.desk.raw
+    for name in ("bert", "bert#pretraining=0", "bert#layers=1", "bert#layers=1+pretraining=0"):
+        if only and name not in only:
+            continue
+        began = time.process_time()
+        with tempfile.TemporaryDirectory() as folder:
+            found = teach_encoder(
+                taught.texts, taught.intents, Path(folder), name=name, raw=raw, budget=seconds, clock="cpu"
+            )
+        yield name, found, time.process_time() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=40, help="CPU seconds of each training")
+    parser.add_argument("--parts", default="shakespeare,e2e,support")
+    parser.add_argument("--only", default="", help="names of lines, separated by semicolons")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    only = set(filter(None, chosen.only.split(";")))
+    for part in chosen.parts.split(","):
+        {"shakespeare": shakespeare, "e2e": e2e, "support": support}[part](chosen.seconds, only)
+
+
+if __name__ == "__main__":
+    main()
