@@ -59,7 +59,8 @@ class Line:
                 yield reply
                 kept = _ended(reply, connection)
             finally:
-                kept = (kept or reply.isclosed()) and not reply.will_close  # an error's body was read too
+                read = reply.isclosed() or reply.length == 0  # the body of an error, too
+                kept = (kept or read) and not reply.will_close
                 reply.close()
         finally:
             self._give_back(url, connection) if kept else connection.close()
