@@ -29,6 +29,10 @@ class Fake:
     logprobs: bool = True
     many: bool = True  # knows `n`
     usage: bool = True
+    keeps: bool = False  # HTTP/1.1: connections stay open
+    streams: str = ""  # "always": answers in streams, asked or not; "only": refuses what asks for none
+    cuts: int = 0  # streams that are cut in the middle
+    connections: int = 0
     port: int = 0
     lock: Any = field(default_factory=threading.Lock)
 
@@ -55,13 +59,50 @@ class Fake:
         }
 
     def choice(self, index: int, text: str, body: dict[str, Any]) -> dict[str, Any]:
-        tokens = [
+        tokens: list[dict[str, Any]] = [
             {"token": t, "logprob": -0.1 * (1 + i), "bytes": None, "top_logprobs": []}
             for i, t in enumerate(text.split())
         ]
         given = {"content": tokens, "refusal": None} if self.logprobs and body.get("logprobs") else None
         message = {"role": "assistant", "content": text, "refusal": None}
         return {"index": index, "message": message, "logprobs": given, "finish_reason": "stop"}
+
+    def events(self, body: dict[str, Any]) -> Iterator[bytes]:
+        """The same reply, a word an event."""
+        whole = self.answer(body)
+        usage = whole.pop("usage", None)
+        for choice in whole["choices"]:
+            words = choice["message"]["content"].split(" ")
+            logprobs = (choice["logprobs"] or {}).get("content", [])
+            for at, word in enumerate(words):
+                delta = {"content": word + (" " if at < len(words) - 1 else "")}
+                given = {"content": logprobs[at : at + 1]} if logprobs else None
+                yield _event(
+                    {**whole, "choices": [{"index": choice["index"], "delta": delta, "logprobs": given}]}
+                )
+            last = {"index": choice["index"], "delta": {}, "finish_reason": choice["finish_reason"]}
+            yield _event({**whole, "choices": [last]})
+        if usage and (body.get("stream_options") or {}).get("include_usage"):
+            yield _event({**whole, "choices": [], "usage": usage})
+        yield b"data: [DONE]\n\n"
+
+
+def _event(chunk: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+
+def stream(to: BaseHTTPRequestHandler, events: Iterator[bytes], cut: bool) -> None:
+    """Send events in chunks; a cut one hangs up after the first."""
+    to.send_response(200)
+    to.send_header("Content-Type", "text/event-stream")
+    to.send_header("Transfer-Encoding", "chunked")
+    to.end_headers()
+    for event in events:
+        to.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
+        if cut:
+            to.close_connection = True
+            return
+    to.wfile.write(b"0\r\n\r\n")
 
 
 def status(code: int, body: Any = None, **headers: str) -> Fault:
@@ -156,7 +197,25 @@ def serving(say: Say = lambda prompt, seed: "4", **how: Any) -> Iterator[Fake]:
                     }
                     send(self, 400, json.dumps({"error": error}).encode(), {})
                     return
+            if fake.streams == "only" and not body.get("stream"):
+                error = {
+                    "message": "this model supports streaming only: set stream to true",
+                    "param": "stream",
+                }
+                send(self, 400, json.dumps({"error": error}).encode(), {})
+                return
+            if fake.streams or body.get("stream"):
+                with fake.lock:
+                    cut, fake.cuts = fake.cuts > 0, fake.cuts - 1
+                stream(self, fake.events(body), cut)
+                return
             send(self, 200, json.dumps(fake.answer(body)).encode(), {})
+
+        def setup(self) -> None:
+            self.protocol_version = "HTTP/1.1" if fake.keeps else "HTTP/1.0"
+            with fake.lock:
+                fake.connections += 1
+            super().setup()
 
         def log_message(self, format: str, *args: Any) -> None:
             """Nothing."""

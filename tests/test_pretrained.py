@@ -161,7 +161,7 @@ def test_what_goes_on_with_examples_of_its_own_is_cut(tmp_path: Path) -> None:
 
 def test_perplexity_is_by_hand(tmp_path: Path) -> None:
     model = opened(kept(tmp_path))
-    head, row = model.tongue.head("a"), model.tongue.row("a", "cat")[0]
+    head, row = model.tongue.head("a"), model.tongue.rows([("a", "cat")])[0][0]
     logits = model.net(torch.tensor([row])).logits[0, len(head) - 1 : -1]
     nats = F.cross_entropy(logits, torch.tensor(row[len(head) :]))
     assert perplexity_of(model, [("a", "cat"), ("a", "cat")])[0] == pytest.approx(

@@ -10,7 +10,7 @@ from tolerate.errors import DataError, OptionError, hint
 from tolerate.folder import read_json
 from tolerate.jobs import job as find
 from tolerate.jobs.tasks import TextTask
-from tolerate.models.source import is_source, source
+from tolerate.models.source import is_pretrained, is_source, source
 from tolerate.run import Options, Say
 
 DECODING: dict[str, Any] = {
@@ -134,8 +134,9 @@ def _write(
     from tolerate.models.decoding import Decoding
     from tolerate.models.writing import write
 
-    how = Decoding(**{"limit": LIMIT, **decoding})
-    if not is_source(name) or source(name).kind == "own":
+    own = source(name).kind == "own" if is_source(name) else not is_pretrained(Path(name))
+    if own:
+        how = Decoding(**{"limit": LIMIT, **decoding})
         if system:
             raise OptionError(
                 "--system is for pretrained models; a writer that was trained here reads its prompt alone"
@@ -144,9 +145,10 @@ def _write(
         return [row[0] for row in write(folder, prompts, 1, seed, how)]
     from tolerate.models.pretrained_writing import opened, write_with
 
-    model = opened(source(name))
+    model = opened(source(name if is_source(name) else f"hf:{name}"))
+    how = Decoding(**{"limit": LIMIT, **model.source.decoding, **decoding})
     told = lambda done, total: say.progress(done / total, f"{done} of {total}")  # noqa: E731
-    return [row[0] for row in write_with(model, prompts, 1, seed, how, system, told)]
+    return [row[0] for row in write_with(model, prompts, 1, seed, how, system, False, told)]
 
 
 def decoding(text: str) -> dict[str, Any]:

@@ -77,7 +77,11 @@ class Local:
             return write(
                 Path(self.source.place), prompts, candidates, seed, replace(how, **self.source.decoding)
             )
-        return write_with(self.model, prompts, candidates, seed, how, system, on_progress)
+        told = "" if self.model.tune else system  # what was tuned here learned to answer without being told
+        both = {**self.model.source.decoding, **self.source.decoding}
+        return write_with(
+            self.model, prompts, candidates, seed, replace(how, **both), told, False, on_progress
+        )
 
     def _charge(self, rows: Sequence[Sequence[Written]]) -> None:
         read = sum(row[0].read for row in rows)

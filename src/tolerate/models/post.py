@@ -2,18 +2,19 @@
 
 `Passing` may go away: the network, a time-out, a busy or broken server, a reply that was cut or is no JSON.
 `Refused` will not: a wrong key, an unknown model, a request that the server does not understand.
+A reply that comes as a stream of events is put together into the one that was asked for.
 """
 
 import email.utils
 import http.client
 import json
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tolerate.errors import RunError
+from tolerate.models.line import Line, NotReached, host_of
+from tolerate.models.stream import Cut, assembled
 
 LARGEST = 64 << 20  # bytes of a reply
 AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}  # statuses worth another try
@@ -36,46 +37,57 @@ class Refused(RunError):
         self.status, self.error = status, dict(error or {})
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A key must not follow to another server."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Never."""
-
-
 def post(
-    url: str, body: Mapping[str, Any], *, key: str | None = None, timeout: float = 120.0, direct: bool = False
+    url: str,
+    body: Mapping[str, Any],
+    *,
+    key: str | None = None,
+    timeout: float = 120.0,
+    direct: bool = False,
+    line: Line | None = None,
 ) -> Any:
     """Send JSON and return the JSON that came back. Raises Passing or Refused.
 
-    timeout: seconds from the start until the whole reply is there. direct: ask no proxy.
+    timeout: seconds from the start until the whole reply is there. direct: ask no proxy. line: connections that
+    stay open between requests; without one the connection is closed afterwards. Redirects are not followed: a key
+    must not go to another server.
     """
+    own = line or Line(direct=direct)
     try:
-        return _post(url, body, key, timeout, direct)
+        return _post(own, url, body, key, timeout)
     except (Passing, Refused) as failure:
         if key and key in str(failure):  # some servers repeat what they were sent
             failure.args = (str(failure).replace(key, "(the key)"),)
         raise
+    finally:
+        if line is None:
+            own.close()
 
 
-def _post(url: str, body: Mapping[str, Any], key: str | None, timeout: float, direct: bool) -> Any:
-    request = urllib.request.Request(url, json.dumps(body).encode(), _headers(key), method="POST")
-    handlers: list[Any] = [_NoRedirects()]
-    opener = urllib.request.build_opener(*handlers, *([urllib.request.ProxyHandler({})] if direct else []))
-    host, deadline = request.host, time.monotonic() + timeout
+def _post(line: Line, url: str, body: Mapping[str, Any], key: str | None, timeout: float) -> Any:
+    host, deadline = host_of(url), time.monotonic() + timeout
     try:
-        with opener.open(request, timeout=timeout) as reply:
+        with line.asked(url, json.dumps(body).encode(), _headers(key), timeout) as reply:
+            if reply.status != 200:
+                raise _failure(reply, host, deadline, timeout)
+            if "event-stream" in (reply.headers.get("Content-Type") or ""):
+                return _streamed(_parts(reply, deadline, host, timeout), host)
             data = _whole(reply, deadline, host, timeout)
-    except urllib.error.HTTPError as error:
-        with error:
-            raise _failure(error, host, deadline, timeout) from None
     except TimeoutError:
         raise Passing(f"{host} did not answer within {timeout:g} s") from None
-    except urllib.error.URLError as error:
-        raise _unreachable(error, host, timeout) from None
+    except NotReached as error:
+        raise Passing(f"cannot reach {host}: {error}") from None
     except (http.client.HTTPException, OSError) as error:
         raise Passing(f"the connection to {host} broke: {error or type(error).__name__}") from None
-    return _json(data, host)
+    return _streamed(iter([data]), host) if data.startswith(b"data:") else _json(data, host)
+
+
+def _streamed(parts: Iterator[bytes], host: str) -> Any:
+    """The whole reply that a stream of events adds up to."""
+    try:
+        return assembled(parts)
+    except Cut as cut:
+        raise Passing(f"the stream of {host} {cut}") from None
 
 
 def _headers(key: str | None) -> dict[str, str]:
@@ -84,18 +96,24 @@ def _headers(key: str | None) -> dict[str, str]:
 
 
 def _whole(reply: Any, deadline: float, host: str, timeout: float) -> bytes:
-    """All bytes of a reply; a server that sends them ever so slowly does not get more time for it."""
-    found = bytearray()
-    while chunk := reply.read1(1 << 16):
-        found += chunk
-        if len(found) > LARGEST:
-            raise Refused(f"{host} sent more than {LARGEST >> 20} MB in one reply")
-        if time.monotonic() > deadline:
-            raise Passing(f"{host} was still sending after {timeout:g} s")
+    """All bytes of a reply."""
+    found = b"".join(_parts(reply, deadline, host, timeout))
     announced = reply.headers.get("Content-Length")
     if announced and announced.isdigit() and len(found) < int(announced):
         raise Passing(f"the reply of {host} was cut: {len(found)} of {announced} bytes came")
-    return bytes(found)
+    return found
+
+
+def _parts(reply: Any, deadline: float, host: str, timeout: float) -> Iterator[bytes]:
+    """A reply as it comes; a server that sends it ever so slowly does not get more time for it."""
+    size = 0
+    while chunk := reply.read1(1 << 16):
+        size += len(chunk)
+        if size > LARGEST:
+            raise Refused(f"{host} sent more than {LARGEST >> 20} MB in one reply")
+        if time.monotonic() > deadline:
+            raise Passing(f"{host} was still sending after {timeout:g} s")
+        yield chunk
 
 
 def _json(data: bytes, host: str) -> Any:
@@ -106,25 +124,23 @@ def _json(data: bytes, host: str) -> Any:
         raise Passing(f"{host} answered with what is no JSON: {start!r}") from None
 
 
-def _failure(error: urllib.error.HTTPError, host: str, deadline: float, timeout: float) -> RunError:
+def _failure(reply: Any, host: str, deadline: float, timeout: float) -> RunError:
     """What a status other than success means."""
-    said = _said(error, host, deadline, timeout)
-    text = f"{host} answered {error.code} {error.reason}" + (
-        f": {said['message']}" if said["message"] else ""
-    )
+    said, status = _said(reply, host, deadline, timeout), int(reply.status)
+    text = f"{host} answered {status} {reply.reason}" + (f": {said['message']}" if said["message"] else "")
     if said["code"] in NEVER:
         return Refused(
-            f"{text}. The account has no credit left: add some, then run the same command", error.code, said
+            f"{text}. The account has no credit left: add some, then run the same command", status, said
         )
-    if error.code in AGAIN:
-        return Passing(text, _wait(error.headers))
-    return Refused(text + _advice(error.code), error.code, said)
+    if status in AGAIN:
+        return Passing(text, _wait(reply.headers))
+    return Refused(text + _advice(status), status, said)
 
 
-def _said(error: urllib.error.HTTPError, host: str, deadline: float, timeout: float) -> dict[str, str]:
+def _said(reply: Any, host: str, deadline: float, timeout: float) -> dict[str, str]:
     """The message, parameter and code in an error's body, as far as they are there."""
     try:
-        body = _json(_whole(error, deadline, host, timeout), host)
+        body = _json(_whole(reply, deadline, host, timeout), host)
     except (RunError, http.client.HTTPException, OSError):
         body = {}
     inner = body.get("error", body) if isinstance(body, dict) else {}
@@ -142,12 +158,6 @@ def _advice(status: int) -> str:
     if 300 <= status < 400:
         return ". The server points elsewhere, where the key would not be safe; give the final address"
     return ""
-
-
-def _unreachable(error: urllib.error.URLError, host: str, timeout: float) -> RunError:
-    if isinstance(error.reason, TimeoutError):
-        return Passing(f"{host} did not answer within {timeout:g} s")
-    return Passing(f"cannot reach {host}: {error.reason}")
 
 
 def _wait(headers: Any) -> float | None:

@@ -7,13 +7,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from tolerate.errors import DataError
 from tolerate.models.decoding import Decoding, Text, decode
-from tolerate.models.model import generator, load, save, seeded
+from tolerate.models.model import Recipe, generator, load, save, seeded
 from tolerate.models.pretrained import FILL, Pretrained
 from tolerate.models.source import Source, is_pretrained
 from tolerate.models.train import Progress, Trained, threaded, train
@@ -48,13 +49,21 @@ def teach(
         raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
     with seeded(seed):
         model = Pretrained.of(source)
-    rows, starts, _ = rows_of(model, pairs)
+    rows, starts, _ = rows_of(model, _seen(pairs, seed, plan))
     return train(model, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+
+
+def _seen(pairs: Sequence[tuple[str, str]], seed: int, plan: dict[str, Any]) -> Sequence[tuple[str, str]]:
+    """Those of the pairs that a short tuning looks at, drawn by lot: large tokenizers take their time."""
+    steps, batch = plan.get("steps"), plan.get("batch") or Recipe(0).batch
+    if not steps or steps * batch >= len(pairs):
+        return pairs
+    return [pairs[at] for at in np.random.default_rng(seed).permutation(len(pairs))[: steps * batch]]
 
 
 def rows_of(model: Pretrained, pairs: Sequence[tuple[str, str]]) -> tuple[Tensor, Tensor, int]:
     """Rows [n, length] of tokens plus one, where each answer begins [n], and how many were too long."""
-    found = [model.tongue.row(prompt, answer) for prompt, answer in pairs]
+    found = model.tongue.rows(pairs)
     fitting = [(row, start) for row, start in found if _room(model, len(row), start)]
     if not fitting:
         raise DataError(
@@ -74,11 +83,7 @@ def _room(model: Pretrained, length: int, start: int) -> bool:
 def opened(source: Source) -> Pretrained:
     """A pretrained model ready to write: of the hub, of a folder of transformers, or tuned by `tolerate train`."""
     folder = Path(source.place).expanduser()
-    if not is_pretrained(folder):
-        return Pretrained.of(source)
-    model = model_in(folder)
-    model.source = replace(source, tune=model.source.tune, place=model.source.place)
-    return model
+    return model_in(folder) if is_pretrained(folder) else Pretrained.of(source)
 
 
 @lru_cache(maxsize=2)
@@ -98,15 +103,16 @@ def write_with(
     seed: int,
     how: Decoding | None = None,
     system: str = "",
+    named: bool = True,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[list[Written]]:
     """Candidates for each prompt, in order; system: what the model is told before each of them.
 
-    What the model's name says about decoding counts more than `how`.
+    named: what the model's name says about decoding counts more than `how`.
     """
-    heads = [torch.tensor(model.tongue.head(prompt, system)) for prompt in prompts]
+    heads = [torch.tensor(head) for head in model.tongue.heads(prompts, system)]
     asked = [head for head in heads for _ in range(candidates)]
-    chosen = _within(model, asked, replace(how or Decoding(), **model.source.decoding))
+    chosen = _within(model, asked, replace(how or Decoding(), **(model.source.decoding if named else {})))
     if model.tongue.goes_on(system):
         chosen = replace(chosen, stop=model.tongue.said_enough)
     if chosen.contrast and model.net.get_output_embeddings() is None:

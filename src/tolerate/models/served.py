@@ -17,6 +17,7 @@ from typing import Any
 from tolerate.errors import RunError
 from tolerate.models.answers import Answers, answers_path, request_key
 from tolerate.models.endpoint import Endpoint, endpoint
+from tolerate.models.line import Line
 from tolerate.models.patience import Gate, persist
 from tolerate.models.post import Passing, Refused, post
 
@@ -28,7 +29,9 @@ MAY_GO = (
     "seed",
     "temperature",
     "n",
+    "stream_options",
 )  # fields that a server may do without
+STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 SEEDS = 2**31  # servers take seeds below this
 LETTERS = 4  # characters of a token, roughly, where a server does not count
 Body = dict[str, Any]
@@ -88,6 +91,8 @@ class Served:
         self.gate = gate or Gate(self.endpoint.rpm, self.endpoint.tpm)
         self.bill = Bill()
         self.left_out: set[str] = set()  # fields that the server refused
+        self.streams = False  # whether the server answers in streams alone
+        self.line = Line(direct=self.endpoint.local)
         self._lock = threading.Lock()
 
     def write(
@@ -180,9 +185,12 @@ class Served:
                     sent,
                     key=self.endpoint.secret(),
                     timeout=self.endpoint.timeout,
-                    direct=self.endpoint.local,
+                    line=self.line,
                 )
             except Refused as refusal:
+                if not self.streams and wants_stream(refusal):
+                    self.streams = True
+                    continue
                 name = blamed(refusal, sent)
                 if name is None:
                     raise
@@ -215,7 +223,8 @@ class Served:
 
     def _without_refused(self, body: Body) -> Body:
         left_out = self.left_out | ({"top_logprobs"} if "logprobs" in self.left_out else set())
-        sent = {name: value for name, value in body.items() if name not in left_out}
+        whole = {**body, **STREAM} if self.streams else body
+        sent = {name: value for name, value in whole.items() if name not in left_out}
         return (
             sent
             if "max_tokens" not in self.left_out
@@ -317,6 +326,18 @@ def priced(body: Body, reply: Any, host: str) -> list[Answer]:
     found = candidates_of(reply, host)
     read, written, _ = tokens_of(body, reply)
     return [replace(one, read=read, written=written / len(found), together=len(found)) for one in found]
+
+
+def wants_stream(refusal: Refused) -> bool:
+    """Whether a server refuses because it answers in streams alone.
+
+    >>> wants_stream(Refused("", 400, {"message": "this model supports streaming only; set stream=true"}))
+    True
+    """
+    said = str(refusal.error.get("message") or refusal).lower()
+    about = refusal.error.get("param") == "stream" or re.search(r"\bstream(ing|ed)?\b", said) is not None
+    denied = re.search(r"\b(not|cannot|no|un)\w*\s*(support|allow)\w*\s*stream", said) is not None
+    return refusal.status in (400, 405, 422) and about and not denied
 
 
 def blamed(refusal: Refused, sent: Iterable[str]) -> str | None:

@@ -24,20 +24,24 @@ class Tongue:
 
     def head(self, prompt: str, system: str = "") -> list[int]:
         """What is read before an answer is written; never empty."""
-        if self.chats:
-            found = self._numbers(self._chat(prompt, system), special=False)
-        else:
-            found = self._numbers(self._form(prompt, system), special=True)
-            if not self.pairs:
-                while found and found[-1] == self.end:  # some tokenizers close every text
-                    found.pop()
-        return found or [self._opening]
+        return self.heads([prompt], system)[0]
 
-    def row(self, prompt: str, answer: str) -> tuple[list[int], int]:
-        """Prompt, answer and end as one row, and where the answer begins."""
-        head = self.head(prompt)
+    def heads(self, prompts: Sequence[str], system: str = "") -> list[list[int]]:
+        """The same for many prompts."""
+        form = self._chat if self.chats else self._form
+        found = self._numbers([form(prompt, system) for prompt in prompts], special=not self.chats)
+        if not (self.pairs or self.chats):
+            for row in found:
+                while row and row[-1] == self.end:  # some tokenizers close every text
+                    row.pop()
+        return [row or [self._opening] for row in found]
+
+    def rows(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[int], int]]:
+        """Prompt, answer and end as one row each, and where the answers begin."""
+        heads = self.heads([prompt for prompt, _ in pairs])
         before = "" if self.pairs or self.chats else " "
-        return [*head, *self._numbers(before + answer, special=False), self.end], len(head)
+        answers = self._numbers([before + answer for _, answer in pairs], special=False, answer=True)
+        return [([*head, *answer, self.end], len(head)) for head, answer in zip(heads, answers, strict=True)]
 
     def text(self, numbers: Sequence[int]) -> str:
         """The answer that some tokens say, without blanks around it."""
@@ -76,9 +80,12 @@ class Tongue:
         found = self.tokenizer.bos_token_id
         return self.end if found is None else int(found)
 
-    def _numbers(self, text: str, *, special: bool) -> list[int]:
-        found = self.tokenizer(text.encode("utf-8", "replace").decode(), add_special_tokens=special)
-        return list(found["input_ids"])
+    def _numbers(self, texts: Sequence[str], *, special: bool, answer: bool = False) -> list[list[int]]:
+        """Texts as numbers; a translator's tokenizer may have other numbers for answers."""
+        clean = [text.encode("utf-8", "replace").decode() for text in texts]
+        given = {"text_target" if answer and self.pairs else "text": clean}
+        found: list[list[int]] = self.tokenizer(**given, add_special_tokens=special)["input_ids"]
+        return found
 
     def _form(self, prompt: str, system: str) -> str:
         told = f"{system}\n\n" if system else ""
@@ -93,12 +100,9 @@ class Tongue:
             return self._templated([*told, *asked])
         except Exception as error:
             if not system:
-                raise DataError(
-                    f"the tokenizer's chat template cannot be used: {error}; add #chat=no"
-                ) from None
-            return self._templated(
-                [{"role": "user", "content": f"{system}\n\n{prompt}"}]
-            )  # it knows no system
+                raise DataError(f"the chat template cannot be used: {error}; add #chat=no") from None
+            whole = f"{system}\n\n{prompt}"  # some templates know no system
+            return self._templated([{"role": "user", "content": whole}])
 
     def _templated(self, messages: list[dict[str, str]]) -> str:
         found: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
