@@ -29,6 +29,7 @@ from tolerate.records import Certificate, Decision, Job
 from tolerate.refine.texts import scored_by
 from tolerate.review import Question, review
 from tolerate.stats.bounds import binomial_upper
+from tolerate.stats.calibration import calibration
 from tolerate.stats.threshold import certify
 from tolerate.summary import released, summarise
 
@@ -417,12 +418,20 @@ class _Run:
             "id": strategy.name,
             "model": strategy.model,
             "refine": strategy.refine,
+            **self._calibration(strategy, losses, scores),
             "candidates": candidates,
             "compute_seconds": seconds,
             "labels": len(losses),
             "risk": float(losses.mean()),
             "points": [self._point(certificate, seconds) for certificate in certificates],
         }
+
+    def _calibration(self, strategy: Strategy, losses: Floats, scores: Floats) -> dict[str, Any]:
+        """How a score that claims to be a chance keeps its word; nothing for other scores."""
+        claims = getattr(self.workshop, "claims_chance", None)
+        if claims is None or not claims(strategy.refine) or np.isnan(scores).all():
+            return {}
+        return {"calibration": calibration(scores, losses == 0).to_json()}
 
     def _point(self, certificate: Certificate, seconds: float) -> dict[str, Any]:
         """One tolerance on a strategy's line of the map."""

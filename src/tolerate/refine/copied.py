@@ -43,7 +43,7 @@ class Copied:
         """A shared stretch of at least `size` signs, as far as it goes to the right; None if there is none.
 
         >>> Copied(["to be or not to be"]).stretch("whether to be or not", 8)
-        (7, 20)
+        (8, 20)
         """
         text = text.replace(BREAK, " ")
         at = self._shared(text, size)
