@@ -109,7 +109,7 @@ def test_the_page_shows_both() -> None:
     assert [cell["best"] for cell in parts["scores"]["rows"][0]["cells"]] == [False, True]
     assert [head["name"].en for head in parts["scores"]["columns"]] == ["verifier", "by round trip"]
     picture = str(reliability(summary["strategies"][0]["calibration"]))
-    assert picture.count("proof-mark") == 10 and "<svg" in picture and "10%" not in picture
+    assert picture.count("proof-mark") == 10 and "<svg" in picture
 
 
 def test_a_run_without_either_says_nothing() -> None:

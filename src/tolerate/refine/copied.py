@@ -87,7 +87,7 @@ class Copied:
         return None
 
     def _sorted_runs(self, size: int) -> Sums:
-        return np.unique(_runs(self._codes, size))
+        return np.sort(_runs(self._codes, size))
 
 
 def _codes(text: str) -> Sums:

@@ -750,7 +750,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "refine.by-alike": ("by likeness", "按相似度"),
     "refine.by-round-trip": ("by round trip", "按往返还原"),
     "refine.by-judge": ("by judge", "按评判模型"),
-    "family.counts": ("counts (baseline)", "计数（基线）"),
     "family.blend": ("counts and network", "计数与网络"),
     "family.transformer": ("Transformers", "Transformer"),
     "family.recurrent": ("recurrent networks", "循环网络"),
