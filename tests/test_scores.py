@@ -71,13 +71,17 @@ def test_what_means_nothing_is_refused(name: str, says: str) -> None:
         parse_text(name)
 
 
-def test_scores_multiply_the_ways_to_refine() -> None:
+def test_scores_multiply_the_ways_to_refine(tmp_path: Path) -> None:
     found = settle(job("casenotes"), Options(scores=("own", "votes"), refine=("plain", "vote-of-4"))).refine
     assert found == ("plain", "vote-of-4", "vote-of-4+by-votes")
     with pytest.raises(OptionError, match="no score"):
         scored_by("plain", "sole")
-    with pytest.raises(OptionError, match="makes no texts"):
+    with pytest.raises(OptionError, match="writes no texts"):
         settle(job("digits"), Options(scores=("mean",)))
+    with pytest.raises(OptionError, match="no --dedupe"):
+        settle(job("support"), Options(dedupe=True, data=Path("x")))
+    with pytest.raises(OptionError, match="own,alike"):
+        run(job("casenotes"), tmp_path / "run", Options(embed="letters"))
     with pytest.raises(OptionError, match="only a score here"):
         settle(job("casenotes"), Options(judge="openai:m@http://127.0.0.1:1/v1"))
 
@@ -194,8 +198,8 @@ def test_a_run_ranked_by_a_judge_by_votes_and_by_likeness(
 
 
 def test_rubrics_that_cannot_be_used(tmp_path: Path) -> None:
-    for text in ("", "  \n"):
-        (tmp_path / "r.txt").write_text(text)
+    for empty in ("", "  \n"):
+        (tmp_path / "r.txt").write_text(empty)
         with pytest.raises(DataError, match="empty"):
             run(
                 job("casenotes"),

@@ -213,6 +213,9 @@ def settle(job: Job, options: Options) -> Job:
         raise OptionError(f"the job {job.name} needs --models; try: {job.example}")
     for name in filter(is_endpoint, models):
         endpoint(name)  # refused here, before anything is written
+    for name, given in (("rubric", options.rubric), ("embed", options.embed), ("dedupe", options.dedupe)):
+        if given and (job.kind != "texts" or job.name == "support"):
+            raise OptionError(f"the job {job.name} writes no texts and takes no --{name}")
     refine = with_scores(job, tuple(dict.fromkeys(options.refine)) or job.refine, options.scores)
     if options.judge:
         if job.name not in JUDGED and not any(BY_JUDGE in name.split("+") for name in refine):
@@ -243,8 +246,8 @@ def with_scores(job: Job, refine: tuple[str, ...], scores: tuple[str, ...]) -> t
     """
     if not scores:
         return refine
-    if job.kind != "texts":
-        raise OptionError(f"the job {job.name} makes no texts and takes no --scores")
+    if job.kind != "texts" or job.name == "support":
+        raise OptionError(f"the job {job.name} writes no texts and takes no --scores")
     named = [
         name if score in (job.judge, "own") else scored_by(name, score) for name in refine for score in scores
     ]

@@ -50,6 +50,9 @@ class TextScores:
         self.wanted = {each.by for each in refine}
         if "judge" in self.wanted and not options.judge:
             raise OptionError("the score by-judge needs a model that judges; add --judge openai:MODEL@URL")
+        for option, given, score in (("rubric", options.rubric, "judge"), ("embed", options.embed, "alike")):
+            if given and score not in self.wanted:
+                raise OptionError(f"--{option} is for the score {score}; add --scores own,{score}")
         self.rubric = read_rubric(options.rubric) if options.rubric else ""
 
     def own(self, texts: Texts, means: Floats, least: Floats, requests: Ints) -> dict[str, Scorer]:
