@@ -175,9 +175,9 @@ def send(to: BaseHTTPRequestHandler, code: int, data: bytes, headers: dict[str, 
 
 
 @contextmanager
-def serving(say: Say = lambda prompt, seed: "4", **how: Any) -> Iterator[Fake]:
+def serving(say: Say = lambda prompt, seed: "4", kind: type[Fake] = Fake, **how: Any) -> Iterator[Fake]:
     """Serve on a free port of this machine while the block runs."""
-    fake = Fake(say, **how)
+    fake = kind(say, **how)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

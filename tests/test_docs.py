@@ -40,6 +40,7 @@ ELSEWHERE = {  # commands that a test of their own runs, or that need a person
     "tolerate run restaurants": "tests/test_restaurants.py",
     "tolerate run support": "tests/test_support.py",
     "tolerate run poems": "tests/test_poems.py",
+    "tolerate run plays": "tests/test_plays.py",
 }
 
 

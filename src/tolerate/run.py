@@ -31,6 +31,7 @@ from tolerate.records import Certificate, Decision, Job
 from tolerate.refine.texts import scored_by
 from tolerate.review import Question, review
 from tolerate.stats.bounds import binomial_upper
+from tolerate.stats.calibration import calibration
 from tolerate.stats.threshold import certify
 from tolerate.summary import released, summarise
 
@@ -216,6 +217,9 @@ def settle(job: Job, options: Options) -> Job:
         endpoint(name)  # refused here, before anything is written
     for name in filter(is_source, models):
         pretrained(name)
+    for name, given in (("rubric", options.rubric), ("embed", options.embed), ("dedupe", options.dedupe)):
+        if given and (job.kind != "texts" or job.name == "support"):
+            raise OptionError(f"the job {job.name} writes no texts and takes no --{name}")
     refine = with_scores(job, tuple(dict.fromkeys(options.refine)) or job.refine, options.scores)
     if options.judge:
         if job.name not in JUDGED and not any(BY_JUDGE in name.split("+") for name in refine):
@@ -246,8 +250,8 @@ def with_scores(job: Job, refine: tuple[str, ...], scores: tuple[str, ...]) -> t
     """
     if not scores:
         return refine
-    if job.kind != "texts":
-        raise OptionError(f"the job {job.name} makes no texts and takes no --scores")
+    if job.kind != "texts" or job.name == "support":
+        raise OptionError(f"the job {job.name} writes no texts and takes no --scores")
     named = [
         name if score in (job.judge, "own") else scored_by(name, score) for name in refine for score in scores
     ]
@@ -424,12 +428,20 @@ class _Run:
             "id": strategy.name,
             "model": strategy.model,
             "refine": strategy.refine,
+            **self._calibration(strategy, losses, scores),
             "candidates": candidates,
             "compute_seconds": seconds,
             "labels": len(losses),
             "risk": float(losses.mean()),
             "points": [self._point(certificate, seconds) for certificate in certificates],
         }
+
+    def _calibration(self, strategy: Strategy, losses: Floats, scores: Floats) -> dict[str, Any]:
+        """How a score that claims to be a chance keeps its word; nothing for other scores."""
+        claims = getattr(self.workshop, "claims_chance", None)
+        if claims is None or not claims(strategy.refine) or np.isnan(scores).all():
+            return {}
+        return {"calibration": calibration(scores, losses == 0).to_json()}
 
     def _point(self, certificate: Certificate, seconds: float) -> dict[str, Any]:
         """One tolerance on a strategy's line of the map."""

@@ -73,7 +73,7 @@ class English:
         return (
             low in self.known
             or any(self._ends(low, *each) for each in ENDINGS)
-            or (low.startswith("un") and len(low) >= 7 and low[2:] in self.known)
+            or (low.startswith("un") and len(low) >= 7 and self.has(low[2:]))
         )
 
     def _ends(self, low: str, ending: str, instead: tuple[str, ...], least: int) -> bool:

@@ -21,7 +21,20 @@ def run(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run. By default runs/JOB.")] = None,
     models: Annotated[str, typer.Option(help="Models, separated by commas. By default the job's.")] = "",
-    refine: Annotated[str, typer.Option(help="Ways to refine, separated by commas: plain,best-of-4.")] = "",
+    refine: Annotated[
+        str,
+        typer.Option(
+            help="Ways to refine, separated by commas, each of parts joined by +: plain, best-of-N or vote-of-N, then "
+            "no-copies, and for texts rules, repair, masked, by-SCORE."
+        ),
+    ] = "",
+    scores: Annotated[
+        str,
+        typer.Option(
+            help="Scores that texts are released by, separated by commas, each a further line of the map: own, mean, "
+            "least, exact, votes, alike, round-trip, judge."
+        ),
+    ] = "",
     tolerance: Annotated[
         float | None,
         typer.Option("--tolerance", "-t", parser=share, metavar="SHARE", help="Largest acceptable risk."),
@@ -46,8 +59,19 @@ def run(
     ] = False,
     reviews: Annotated[int, typer.Option(help="Items that the person judges under --review.")] = 300,
     judge: Annotated[
-        str, typer.Option(help="A model that judges until a person does: openai:MODEL@URL (headlines).")
+        str,
+        typer.Option(
+            help="A model that judges, openai:MODEL@URL: the score judge; in headlines also until a person does."
+        ),
     ] = "",
+    rubric: Annotated[Path | None, typer.Option(help="A text file: what the score judge goes by.")] = None,
+    embed: Annotated[
+        str,
+        typer.Option(help="What the score alike compares by: letters, hf:NAME-OR-FOLDER, openai:MODEL@URL."),
+    ] = "",
+    dedupe: Annotated[
+        bool, typer.Option("--dedupe", help="Drop near-duplicates among the texts to learn from.")
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the folder's run and start again.")] = False,
     as_json: Json = False,
     lang: Lang = "",
@@ -58,6 +82,7 @@ def run(
     folder it does nothing.
     """
     from tolerate.jobs import job as find
+    from tolerate.models.embedders import checked_embedder
     from tolerate.run import Options, settle
     from tolerate.run import run as work
 
@@ -78,6 +103,10 @@ def run(
         review=review,
         reviews=reviews,
         judge=judge,
+        rubric=rubric,
+        scores=names(scores),
+        embed=checked_embedder(embed),
+        dedupe=dedupe,
     )
     settled = settle(chosen, options)
     folder = out or Path("runs") / chosen.name

@@ -11,7 +11,6 @@ None of them is trusted: a score ranks, and the certificate rests on the check's
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from tolerate.errors import OptionError
 from tolerate.jobs.asked import CORE, Asked
 from tolerate.jobs.tasks import TextTask
-from tolerate.models.endpoint import endpoint, is_endpoint
+from tolerate.models.endpoint import endpoint
 from tolerate.models.rubric import RubricJudge, read_rubric
 from tolerate.refine.texts import Alike, Scorer, TextRefining
 from tolerate.run import Options, Say
@@ -29,7 +28,8 @@ Floats = NDArray[np.float64]
 Texts = NDArray[np.str_]
 BACK = "back"  # the folder of the writer that goes back
 BACK_STEPS = 1000
-PAIRS = 20_000
+PAIRS = 20_000  # texts that the way back learns from, at most
+LEARNED = 3_000  # texts that embeddings by letters learn from
 CHANCES = ("judge",)  # scores that claim to be the chance that a text is right
 
 
@@ -50,6 +50,9 @@ class TextScores:
         self.wanted = {each.by for each in refine}
         if "judge" in self.wanted and not options.judge:
             raise OptionError("the score by-judge needs a model that judges; add --judge openai:MODEL@URL")
+        for option, given, score in (("rubric", options.rubric, "judge"), ("embed", options.embed, "alike")):
+            if given and score not in self.wanted:
+                raise OptionError(f"--{option} is for the score {score}; add --scores own,{score}")
         self.rubric = read_rubric(options.rubric) if options.rubric else ""
 
     def own(self, texts: Texts, means: Floats, least: Floats, requests: Ints) -> dict[str, Scorer]:
@@ -79,7 +82,7 @@ class TextScores:
     def _embed(self) -> Callable[[Sequence[str]], Floats]:
         from tolerate.models.embedders import embedder
 
-        learned = [pair.answer for pair in self._task().pairs(PAIRS, self.options.seed)]
+        learned = [pair.answer for pair in self._task().pairs(LEARNED, self.options.seed)]
         return embedder(self.options.embed, learned)
 
     # Round trip
@@ -162,16 +165,3 @@ def cold(name: str) -> str:
     """
     endpoint(name)
     return name if "temperature=" in name else name + ("+" if "#" in name else "#") + "temperature=0"
-
-
-def checked_embedder(name: str) -> str:
-    """An embedder's name, refused at once where it means nothing."""
-    known: dict[str, Any] = {"": 0, "letters": 0}
-    if name in known or name.startswith("hf:"):
-        return name
-    if is_endpoint(name):
-        endpoint(name)
-        return name
-    raise OptionError(
-        f'--embed "{name}" means nothing; expected letters, hf:NAME-OR-FOLDER or openai:MODEL@URL'
-    )

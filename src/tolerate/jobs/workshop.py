@@ -260,6 +260,10 @@ class PictureWorkshop:
         """The judge's opinion that each drawing shows what was asked for, 0 to 1."""
         return self.judge(contents, requests)
 
+    def claims_chance(self, refine: str) -> bool:
+        """The judge's score is the probability it gives to the class asked for, in whatever way it chooses."""
+        return True
+
     def compute_seconds(self, model: str, folder: Path, candidates: int) -> float:
         """Core-seconds to draw and judge the candidates of one request, counted in operations.
 

@@ -40,6 +40,15 @@ def embedder(name: str, texts: Sequence[str] = (), answers: Path | str | None = 
     )
 
 
+def checked_embedder(name: str) -> str:
+    """An embedder's name, refused at once where it means nothing."""
+    if is_endpoint(name):
+        endpoint(name)
+    elif name not in ("", LETTERS) and not name.startswith("hf:"):
+        embedder(name)
+    return name
+
+
 def letters(texts: Sequence[str] = (), directions: int = DIRECTIONS) -> Embedder:
     """Vectors by runs of letters; texts that share none are at right angles.
 

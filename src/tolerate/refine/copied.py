@@ -43,7 +43,7 @@ class Copied:
         """A shared stretch of at least `size` signs, as far as it goes to the right; None if there is none.
 
         >>> Copied(["to be or not to be"]).stretch("whether to be or not", 8)
-        (7, 20)
+        (8, 20)
         """
         text = text.replace(BREAK, " ")
         at = self._shared(text, size)
@@ -87,7 +87,7 @@ class Copied:
         return None
 
     def _sorted_runs(self, size: int) -> Sums:
-        return np.unique(_runs(self._codes, size))
+        return np.sort(_runs(self._codes, size))
 
 
 def _codes(text: str) -> Sums:

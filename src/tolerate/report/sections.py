@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tolerate.report import charts, map
+from tolerate.report import calibration, charts, map
 from tolerate.report.charts import proofs, verdict
 from tolerate.report.map import (
     Summary,
@@ -417,6 +417,8 @@ METRICS: dict[str, tuple[int, Callable[[Any], str]]] = {
     "bleu": (1, percent),
     "chrf": (1, percent),
     "distinct": (1, percent),
+    "repeated": (-1, percent),
+    "private": (-1, percent),
     "longest_copy": (-1, digits),
     "judge_auroc": (1, digits),
     "draws_per_second": (0, lambda n: digits(n, 2)),
@@ -612,10 +614,12 @@ def _json(record: Any) -> str:
 PARTS: dict[str, Callable[[Summary], Section | None]] = {
     "glance": glance,
     "map": tolerance_map,
+    "scores": calibration.scores,
     "certificate": certificate,
     "proof": proof,
     "sheets": sheets,
     "metrics": metrics,
+    "calibration": calibration.calibration,
     "curves": curves,
     "findings": findings,
     "split": split,

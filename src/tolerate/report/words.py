@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeGuard
 
 from markupsafe import Markup, escape
 
+from tolerate.refine.texts import SCORES
 from tolerate.words import LEAST
 
 Lang = Literal["en", "zh"]
@@ -168,6 +169,8 @@ REFINES = {  # how a part of a refining's name reads, N standing for a number
     r"vote-of-(\d+)": "refine.vote",
     r"rules": "refine.rules",
     r"repair": "refine.repair",
+    r"masked": "refine.masked",
+    **{f"by-{score}": f"refine.by-{score}" for score in SCORES},
 }
 
 
@@ -572,6 +575,68 @@ WORDS: dict[str, tuple[str, str]] = {
         "目前能证明的最严容错率为 {tolerance}。",
     ),
     "closing.report": ("Report: {path}", "报告：{path}"),
+    # scores: which releases most, and whether one that claims to be a chance keeps its word
+    "scores": ("Which score releases most", "哪种评分放行最多"),
+    "scores.lead": (
+        "Each cell is the share certified for release at {tolerance}. All strategies of the run share the error "
+        "probability, so the best may be chosen after looking. A score only ranks; the check says what is wrong.",
+        "每格为在 {tolerance} 下经证明可放行的比例。所有策略分担错误概率，因此可以看过之后再选。"
+        "评分只用于排序，对错由检验判定。",
+    ),
+    "score.own": ("The job's own score.", "本任务自带的评分。"),
+    "score.mean": ("The writer's mean probability of a token.", "写作模型每个词元概率的几何平均。"),
+    "score.least": ("Its probability of the least likely token.", "其中最不可能的词元的概率。"),
+    "score.exact": ("Share of the drafts that are the same text.", "文字完全相同的候选所占比例。"),
+    "score.votes": ("Share of the drafts that say the same.", "意思相同的候选所占比例。"),
+    "score.alike": (
+        "How near the other drafts lie, by their embeddings.",
+        "与其他候选在嵌入空间中的接近程度。",
+    ),
+    "score.round-trip": (
+        "Share of the record that a second writer recovers from the text.",
+        "由另一模型从文本还原出的资料所占比例。",
+    ),
+    "score.judge": (
+        "How sure a judge is that the text fulfils the rubric.",
+        "评判模型认为文本符合准则的把握。",
+    ),
+    "calibration": ("Does the score keep its word?", "评分可信吗？"),
+    "calibration.lead": (
+        "A score that claims to be the chance of being right, against the share that is right, in bins of equal "
+        "size. On the line it keeps its word; below, it is too sure. No promise rests on it.",
+        "评分自称是正确的概率；此处与实际正确率对照，各组数量相等。在线上即可信，在线下则过于自信。承诺并不依赖它。",
+    ),
+    "calibration.alt": ("Claimed chance against the share that is right.", "自称概率与实际正确率的对照。"),
+    "calibration.x": ("claimed chance of being right", "自称的正确概率"),
+    "calibration.y": ("right", "实际正确率"),
+    "calibration.bin": (
+        "{n} items: claimed {claimed}, right {right}",
+        "{n} 项：自称 {claimed}，实际 {right}",
+    ),
+    "calibration.figures": ("error {error} (mean gap {plain})", "误差 {error}（平均差距 {plain}）"),
+    "calibration.all": ("All scores that claim a chance", "所有自称概率的评分"),
+    "calibration.items": ("items", "数量"),
+    "calibration.claimed": ("claimed", "自称"),
+    "calibration.right": ("right", "实际"),
+    "calibration.error": ("error", "误差"),
+    "calibration.plain": ("mean gap", "平均差距"),
+    "calibration.note": (
+        "Error: root of the squared gap of the bins, with the part that chance opens taken away (Kumar et al. 2019); "
+        "the mean gap keeps that part and is too large where items are few. Bars: exact 95% intervals, each for "
+        "its bin alone. A diamond is a bin whose interval leaves out what was claimed.",
+        "误差：各组差距平方的均值开方，已扣除偶然造成的部分（Kumar 等 2019）；平均差距未扣除，样本少时偏大。"
+        "竖线为各组单独的精确 95% 区间；菱形表示区间不含自称值。",
+    ),
+    "metric.repeated": ("repeated", "重复"),
+    "what.repeated": (
+        "Share of texts that nearly repeat another one made here (MinHash, 80% of runs of letters).",
+        "与本次其他文本几乎相同者的比例（MinHash，八成字符片段相同）。",
+    ),
+    "metric.private": ("personal data", "个人信息"),
+    "what.private": (
+        "Share of texts with an address, number or account that looks personal.",
+        "含有疑似个人地址、号码或账号的文本比例。",
+    ),
     # texts, where the words for pictures do not fit
     "sheets@texts": ("Texts", "文本"),
     "sheets.lead@texts": (
@@ -677,6 +742,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "refine.vote": ("vote of {n}", "{n} 个表决"),
     "refine.rules": ("rules", "规则过滤"),
     "refine.repair": ("repair", "修补"),
+    "refine.masked": ("masked", "掩码"),
+    "refine.by-mean": ("by mean probability", "按平均概率"),
+    "refine.by-least": ("by least probability", "按最小概率"),
+    "refine.by-exact": ("by same text", "按文字相同"),
+    "refine.by-votes": ("by votes", "按票数"),
+    "refine.by-alike": ("by likeness", "按相似度"),
+    "refine.by-round-trip": ("by round trip", "按往返还原"),
+    "refine.by-judge": ("by judge", "按评判模型"),
+    "family.blend": ("counts and network", "计数与网络"),
     "family.transformer": ("Transformers", "Transformer"),
     "family.recurrent": ("recurrent networks", "循环网络"),
     "family.counts": ("counts of n-grams", "n 元计数"),
