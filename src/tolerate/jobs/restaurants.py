@@ -4,10 +4,11 @@ The check reads a text by patterns for every value of every slot, as the challen
 et al. 2019, "Semantic noise matters"): a slot that is missing, wrong or invented makes the text wrong. The crowd's
 own texts are often so; writers learn only from those that pass. Names are left open in what they read and write.
 
-The check stands for a person who reads, so nothing that refines may ask it: filter and repair look for a few telltale
-words a value (`TELLTALES`), voting knows no record at all. The check's own error was measured by reading: of 110 texts of
-the crowd that pass it 3 had a fault (a price in euros, facts told of the neighbour, "around the centre"); of 70 that it
-refuses 2 were right and 12 more said a rougher word than the record ("highly rated" for 5 out of 5), which counts as wrong.
+The check stands for a person who reads, so nothing that refines may ask it: filter and repair look for a few
+telltale words a value (`TELLTALES`), voting knows no record at all. The check's own error: a second reading, by a
+language model, of 110 texts of the crowd that pass it found a fault in 3 (a price in euros, facts told of the
+neighbour, "around the centre"); of 70 that it refuses 2 were right and 12 more said a rougher word than the record
+("highly rated" for 5 out of 5), which counts as wrong.
 """
 
 import csv
@@ -297,9 +298,10 @@ class Restaurants(TextTask):
             "zh": "总体是对留作提问的资料的请求，每条机会相同；写作模型和校验器都没有见过这些资料。",
         },
         {
-            "en": "Filter and repair look for a few telltale words and never ask the check. A person who read 110 of the "
-            "crowd's texts that pass the check found a fault in 3.",
-            "zh": "过滤和修补只找少数标志性词语，从不询问检验。有人读了 110 篇通过检验的众包文本，发现 3 篇有错。",
+            "en": "Filter and repair look for a few telltale words and never ask the check. A second reading, by a "
+            "language model, of 110 texts of the crowd that pass the check found a fault in 3.",
+            "zh": "过滤和修补只找少数标志性词语，从不询问检验。"
+            "用语言模型复读 110 篇通过检验的众包文本，发现 3 篇有错。",
         },
     )
 
