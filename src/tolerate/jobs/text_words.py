@@ -66,6 +66,7 @@ SAID = (
     (r"impression (.*), record: (.*)", r"结论写成 \1，资料为 \2"),
     (r"not four lines of (.*)", r"不是每句 \1 字的四句"),
     (r"(.*) and (.*) do not rhyme", r"\1 与 \2 不押韵"),
+    (r"a line comes twice", "有一句重复"),
     (r"line (.*) was learned", r"第 \1 句是学过的原句"),
 )
 
