@@ -203,6 +203,11 @@ class Poems(TextTask):
         chosen = np.random.default_rng(int(request)).integers(len(self.rhymes))
         return _asked(poem, self.rhymes[chosen])
 
+    def mould(self, request: int) -> str:
+        """Four lines of the length that is asked for, with their signs."""
+        line = self.poems[int(request)].length * "\0"
+        return f"{line}，{line}。{line}，{line}。"
+
     def pairs(self, n: int, seed: int) -> list[Pair]:
         """The writers' own poems with their titles, forms and rhymes, in an order drawn by lot."""
         order = np.random.default_rng(seed).permutation(len(self.learned))

@@ -266,7 +266,8 @@ class TextWorkshop:
         if is_asked(model):
             found = self.asked_models.write(model, folder, prompts, k, seed % 2**20, self._examples)
         else:
-            found = write(folder, prompts, k, seed, self._how(model))
+            moulds = [self.task.mould(request) for request in requests]
+            found = write(folder, prompts, k, seed, self._how(model), moulds if all(moulds) else ())
         return Drafts(
             np.array(
                 [
