@@ -60,6 +60,7 @@ SAID = (
     (r"states (.*)", r"写有 \1，与资料不符"),
     (r"says a finding twice", "同一指标写了两次"),
     (r'says "(.*)"', r"另写有“\1”"),
+    (r'"(.*)" is no word', r"“\1”不是词"),
     (r"says (.*)", r"写成 \1"),
     (r"names a neighbour that is not in the record", "提到资料中没有的邻居"),
     (r"impression missing, record: (.*)", r"缺少结论，资料为 \1"),
