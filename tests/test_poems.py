@@ -1,12 +1,14 @@
 """Quatrains: form, rhyme, copied lines, the check's own error on real poems, and a small run."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tolerate.errors import DataError
 from tolerate.jobs import job
-from tolerate.jobs.poems import Poems, judged, read_poems
+from tolerate.jobs.poems import RHYMES, Poems, judged, read_poems
 from tolerate.refine.copied import Copied
 from tolerate.run import Options, run
 
@@ -20,6 +22,7 @@ GOOD = "床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。
         (GOOD, "in form"),
         (GOOD.replace("鄉", "月"), "霜 and 月 do not rhyme"),
         (GOOD.replace("鄉", "霜"), "霜 and 霜 do not rhyme"),
+        (GOOD.replace("舉頭望明月", "床前明月光"), "a line comes twice"),
         (GOOD[:-1], "not four lines of 5"),
         (GOOD.replace("床前", "前"), "not four lines of 5"),
         (GOOD.replace("，", "。"), "not four lines of 5"),
@@ -48,6 +51,47 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
             read_poems(tmp_path / "p.jsonl")
     with pytest.raises(DataError, match="cannot be read as poems"):
         read_poems(tmp_path / "none.jsonl")
+
+
+def test_a_mould_is_followed_even_by_a_writer_that_learned_nothing(tmp_path: Path) -> None:
+    from tolerate.models.writers import writer
+    from tolerate.models.writing import ANY, Decoding, teach_writer, write
+
+    plan = writer("transformer")
+    pairs = [("五言 唐 夜", GOOD), ("七言 唐 夜", GOOD.replace("，", "夜月，"))]
+    teach_writer(plan.entry.path, pairs, tmp_path, model=plan.options, steps=1, batch=2)
+    five, seven = (ANY * 5, ANY * 7)
+    moulds = [f"{five}，{five}。{five}，{five}。", f"{seven}，{seven}。"] * 3
+    how = Decoding(limit=40, temperature=1.5)
+    prompts = [prompt for prompt, _ in pairs] * 3
+    shapes = [r"[^，。]{5}，[^，。]{5}。[^，。]{5}，[^，。]{5}。", r"[^，。]{7}，[^，。]{7}。"] * 3
+
+    def fitting(moulds: list[str]) -> int:
+        texts = [row[0].text for row in write(tmp_path, prompts, 1, 0, how, moulds)]
+        return sum(bool(re.fullmatch(shape, text)) for shape, text in zip(shapes, texts, strict=True))
+
+    assert fitting(moulds) == 6 and fitting([]) == 0
+
+
+def test_halves_of_longer_poems_are_learned_from_and_songs_are_not(tmp_path: Path) -> None:
+    def line(at: int) -> str:
+        return (
+            "".join(chr(0x4E00 + (at * at * 7 + step * step * 11 + at * step) % 201) for step in range(5))
+            + "，"
+        )
+
+    rows = [
+        {"kind": "tang", "title": "夜", "lines": [line(4 * at + k) for k in range(4)]} for at in range(150)
+    ]
+    rows += [{"kind": "tang", "title": "長", "lines": [line(900 + k) for k in range(8)]}]
+    rows += [{"kind": "songci", "title": "曲", "lines": ["，".join(line(970 + k) for k in range(4))]}]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = read_poems(tmp_path / "p.jsonl")
+    assert [half.title for half in found.halves] == ["長", "長"]
+    assert {poem.title for poem in found.poems} == {"夜"}
+    task = Poems(tmp_path / "p.jsonl")
+    request = int(task.requests(1, 0)[0])
+    assert task.reads(request) == task.reads(request) and task.reads(request).split()[1] in RHYMES
 
 
 def test_real_poems_and_a_small_run(shared: Path, tmp_path: Path) -> None:

@@ -143,12 +143,18 @@ def _cards(
         {
             **shown(workshop, arrays["contents"][at], int(arrays["requests"][at])),
             "asked": workshop.asked(int(arrays["requests"][at])),
-            "read": str(arrays["reads"][at]),
+            "read": read_by(workshop, str(arrays["reads"][at])),
             "score": None if np.isnan(arrays["scores"][at]) else float(arrays["scores"][at]),
             "strategy": row["strategy"],
         }
         for at in which
     ]
+
+
+def read_by(workshop: "Workshop", read: str) -> Any:
+    """What the check saw; in both languages where a workshop knows how to say it."""
+    words = getattr(workshop, "words", None)
+    return words(read) if words is not None and read else read
 
 
 def shown(workshop: "Workshop", content: Any, request: int) -> dict[str, Any]:

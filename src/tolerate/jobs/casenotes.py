@@ -3,6 +3,12 @@
 A request names a patient and three of twenty measurements; the note must state each of them with its value
 and its level, and the impression, and nothing else. No one wrote notes for these records, so the writers
 learn from notes that a small grammar makes; the grammar never sees the patients who are asked about.
+
+The check reads a note whole: which value and which level belong to which name. It stands for the person who would
+read it, so nothing that refines may ask it: filter and repair see only that the record's names, numbers and impression
+are there, and voting knows no record at all. What they cannot see (two values swapped, a level that is wrong) is what
+the certificate is about. Where a check may be run on each note before it goes out, run it, hold what fails, and no
+sample is needed: what is left is the check's own error.
 """
 
 import hashlib
@@ -31,15 +37,16 @@ JOB = Job(
     tolerance=0.005,
     confidence=0.95,
     tolerances=(0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001),
-    models=("transformer", "lstm"),
+    models=("transformer",),
     refine=("plain", "best-of-4", "vote-of-4+rules", "vote-of-4+repair+rules"),
-    labels=2000,
-    proof=1500,
+    labels=4000,  # the check labels for nothing; .5% of four strategies takes at least 900 without a fault
+    proof=2000,
     # Dollars for a million notes: a core at 4 cents an hour; a nurse who checks a note in a minute at 40 dollars.
     prices=Prices(compute=1e6 * 0.04 / 3600, review=1e6 * 60 * 40 / 3600, unit="$/million"),
     check="facts",
     judge="verifier",
     needs_data=False,
+    steps={"transformer": 1500, "lstm": 600},
     example="tolerate run casenotes",
     kind="texts",
 )
@@ -121,12 +128,18 @@ class CaseNotes(TextTask):
     limit = 90
     has_record = True
     rubric = "The note states each finding with its value and level, and the impression, and nothing else."
+    decoding = {"temperature": 0.4}  # noqa: RUF012
     assumptions = (
         {
             "en": "The population is requests about the 250 patients kept for asking, each as likely as the other, "
             "with findings drawn by lot. About patients of another clinic nothing is proven.",
             "zh": "总体是关于留作提问的 250 名病人的请求，每人机会相同，所问指标随机抽取。"
             "对其他医院的病人不作任何保证。",
+        },
+        {
+            "en": "Filter and repair see names, numbers and the impression, not what belongs to what; they never ask "
+            "the check.",
+            "zh": "过滤和修补只看名称、数值和结论是否出现，不看彼此是否对应，也从不询问检验。",
         },
     )
 

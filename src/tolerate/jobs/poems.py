@@ -1,13 +1,20 @@
 """Write a Chinese quatrain to a title, in the form that is asked for: four lines of five or of seven characters.
 
 Wrong is a poem whose form is broken (lines, length, signs), whose second and fourth line do not rhyme, that uses one
-rhyme word twice, or that has a whole line from a poem it learned. Whether it is any good, no check here says.
+rhyme word twice, says a line twice, or has a whole line from a poem it learned. Whether it is any good, no check says.
+
+Writers read the title, the form and a rhyme, drawn by lot, so that they know at the second line how the fourth is to
+end. They learn from quatrains and from both halves of poems of eight lines, which rhyme alike: 絕句 are "cut verse".
+
+Form is no question of truth: who looks at a poem sees whether it has it. So `rules` asks half of the check itself, and
+what a certificate of `+rules+no-copies` adds is little; those without say what the writer alone can be trusted with.
 """
 
 import gzip
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.checks.rhyme import rhymes
+from tolerate.checks.rhyme import groups_of, rhymes
 from tolerate.errors import DataError
 from tolerate.jobs.tasks import Checked, OwnError, Pair, TextTask
 from tolerate.records import Job, Prices
@@ -26,6 +33,9 @@ Ints = NDArray[np.int64]
 FORMS = {5: "五言", 7: "七言"}
 PARTS = {"generator": 0.8, "judge": 0.05, "asked": 0.15}
 SIGN = r"[\u3400-\u9fff]"
+RHYMES = "麻波皆支姑魚開微豪尤寒文唐庚"  # a sign for each group of `checks.rhyme`
+RARE = 5
+FREE = "無"  # where a learned poem's ends do not rhyme today
 
 JOB = Job(
     name="poems",
@@ -60,12 +70,31 @@ class Poem:
         """Characters of a line."""
         return len(self.lines[0])
 
+    @property
+    def rhyme(self) -> str:
+        """The sign of the rhyme of the second and the fourth line; FREE if they do not rhyme as they are said today.
+
+        >>> Poem("", ("床前明月光", "疑是地上霜", "舉頭望明月", "低頭思故鄉")).rhyme
+        '唐'
+        """
+        both = groups_of(self.lines[1][-1]) & groups_of(self.lines[3][-1])
+        return RHYMES[min(both)] if both else FREE
+
     def __str__(self) -> str:
         return "，".join(self.lines[:2]) + "。" + "，".join(self.lines[2:]) + "。"
 
 
-def read_poems(path: Path) -> tuple[tuple[Poem, ...], str]:
-    """The quatrains among poems in JSON lines (title, lines), gzipped or not; and the hash of the file.
+@dataclass(frozen=True)
+class Anthology:
+    """Quatrains, the halves of poems of eight lines, and the hash of the file."""
+
+    poems: tuple[Poem, ...]
+    halves: tuple[Poem, ...]
+    sha256: str
+
+
+def read_poems(path: Path) -> Anthology:
+    """The poems in JSON lines (title, lines), gzipped or not.
 
     path: the file, or a folder with poems.jsonl.gz.
     """
@@ -73,23 +102,28 @@ def read_poems(path: Path) -> tuple[tuple[Poem, ...], str]:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
-        found = [_quatrain(json.loads(line)) for line in text.splitlines() if line.strip()]
+        found = [_verses(json.loads(line)) for line in text.splitlines() if line.strip()]
     except (OSError, EOFError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} cannot be read as poems ({error!r}); expected JSON lines with title and lines"
         ) from None
-    poems = tuple(dict.fromkeys(poem for poem in found if poem is not None))
+    poems, halves = (
+        tuple(dict.fromkeys(one for verses in found if len(verses) == lines for one in verses))
+        for lines in (1, 2)
+    )
     if len(poems) < 100:
         raise DataError(f"{path} holds {len(poems)} quatrains; expected at least 100 to learn from")
-    return poems, hashlib.sha256(data).hexdigest()
+    return Anthology(poems, halves, hashlib.sha256(data).hexdigest())
 
 
-def _quatrain(record: dict[str, object]) -> Poem | None:
-    """A poem of four lines of five or seven; None for any other."""
+def _verses(record: dict[str, object]) -> list[Poem]:
+    """A poem of four lines of five or seven; two halves of one of eight; nothing of any other, nor of songs (詞)."""
+    if record.get("kind") == "songci":
+        return []
     lines = tuple(re.findall(f"{SIGN}+", "".join(map(str, record["lines"]))))  # type: ignore[call-overload]
     title = "".join(re.findall(SIGN, str(record["title"])))[:12]
-    fits = len(lines) == 4 and len({len(line) for line in lines}) == 1 and len(lines[0]) in FORMS
-    return Poem(title, lines) if fits and title else None
+    fits = len(lines) in (4, 8) and len({len(line) for line in lines}) == 1 and len(lines[0]) in FORMS
+    return [Poem(title, lines[at : at + 4]) for at in range(0, len(lines), 4)] if fits and title else []
 
 
 class Poems(TextTask):
@@ -97,7 +131,8 @@ class Poems(TextTask):
 
     name = "Chinese quatrains"
     limit = 40
-    decoding = {"temperature": 0.8, "top_p": 0.95}  # noqa: RUF012
+    decoding = {"temperature": 0.8, "min_p": 0.03}  # noqa: RUF012
+    designs = {"transformer": {"width": 96, "layers": 2, "heads": 3, "hashed": 8192, "table_rate": 0.015}}  # noqa: RUF012
     assumptions = (
         {
             "en": "The population is titles and forms of the poems kept for asking, each as likely as the other.",
@@ -109,18 +144,37 @@ class Poems(TextTask):
         self.path, self.seed = path, seed
 
     @cached_property
-    def _read(self) -> tuple[tuple[Poem, ...], str]:
+    def _read(self) -> Anthology:
         return read_poems(self.path)
 
     @property
     def poems(self) -> tuple[Poem, ...]:
         """All quatrains."""
-        return self._read[0]
+        return self._read.poems
 
     @property
     def sha256(self) -> str:
         """Of the file."""
-        return self._read[1]
+        return self._read.sha256
+
+    @cached_property
+    def learned(self) -> tuple[Poem, ...]:
+        """What the writers learn from: their own quatrains, and halves that share no line with the others'.
+
+        Poems with a sign that comes less than RARE times are left out: nobody learns to use it from so few.
+        """
+        own = [self.poems[at] for at in self.parts["generator"].tolist()]
+        others = [self.poems[at] for name in ("judge", "asked") for at in self.parts[name].tolist()]
+        kept = {line for poem in others for line in poem.lines}
+        halves = [half for half in self._read.halves if not kept & set(half.lines)]
+        found = list(dict.fromkeys([*own, *halves]))
+        counts = Counter(sign for poem in found for sign in "".join(poem.lines))
+        return tuple(poem for poem in found if min(counts[sign] for sign in "".join(poem.lines)) >= RARE)
+
+    @cached_property
+    def rhymes(self) -> list[str]:
+        """The rhymes of what was learned, as often as they come."""
+        return [poem.rhyme for poem in self.learned if poem.rhyme != FREE]
 
     @cached_property
     def parts(self) -> dict[str, Ints]:
@@ -143,18 +197,31 @@ class Poems(TextTask):
         poem = self.poems[int(request)]
         return f"{FORMS[poem.length]} {poem.title}"
 
+    def reads(self, request: int) -> str:
+        """The form, a rhyme drawn by lot (always the same for a request), and the title."""
+        poem = self.poems[int(request)]
+        chosen = np.random.default_rng(int(request)).integers(len(self.rhymes))
+        return _asked(poem, self.rhymes[chosen])
+
+    def mould(self, request: int) -> str:
+        """Four lines of the length that is asked for, with their signs."""
+        line = self.poems[int(request)].length * "\0"
+        return f"{line}，{line}。{line}，{line}。"
+
     def pairs(self, n: int, seed: int) -> list[Pair]:
-        """The writers' own poems with their titles."""
-        return [Pair(self.prompt(at), str(self.poems[at])) for at in self.parts["generator"].tolist()][:n]
+        """The writers' own poems with their titles, forms and rhymes, in an order drawn by lot."""
+        order = np.random.default_rng(seed).permutation(len(self.learned))
+        return [Pair(_asked(one, one.rhyme), str(one)) for one in (self.learned[at] for at in order[:n])]
 
     def unseen(self, n: int, seed: int) -> list[Pair]:
-        """Poems of the asked part."""
-        return [Pair(self.prompt(at), str(self.poems[at])) for at in self.parts["asked"][:n].tolist()]
+        """Poems of the asked part, with their own rhymes."""
+        some = [self.poems[at] for at in self.parts["asked"][:n].tolist()]
+        return [Pair(_asked(poem, poem.rhyme), str(poem)) for poem in some]
 
     @cached_property
     def copied(self) -> Copied:
         """The lines that the writers learned."""
-        return Copied(line for at in self.parts["generator"].tolist() for line in self.poems[at].lines)
+        return Copied(line for poem in self.learned for line in poem.lines)
 
     def check(self, text: str, request: int) -> Checked:
         """Form, rhyme, and no line that was learned."""
@@ -187,6 +254,10 @@ class Poems(TextTask):
         return OwnError(len(asked), missed, len(asked), refused)
 
 
+def _asked(poem: Poem, rhyme: str) -> str:
+    return f"{FORMS[poem.length]} {rhyme} {poem.title}"
+
+
 def _spoiled(poem: Poem, others: tuple[Poem, ...], rng: np.random.Generator) -> Iterator[str]:
     """The poem with one fault: a character too many or too few, a line gone, or an end that rhymes with nothing."""
     text = str(poem)
@@ -217,6 +288,8 @@ def judged(text: str, length: int, copied: Copied | None) -> Checked:
     if not rhymes(lines[1][-1], lines[3][-1]):
         faults.append(f"{lines[1][-1]} and {lines[3][-1]} do not rhyme")
         marks += [(found.end(2) - 1, found.end(2)), (found.end(4) - 1, found.end(4))]
+    if len(set(lines)) < len(lines):
+        faults.append("a line comes twice")
     for place, each in enumerate(lines, 1):
         if copied is not None and copied.length(each) >= length:
             faults.append(f"line {place} was learned")

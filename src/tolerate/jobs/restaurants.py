@@ -1,16 +1,25 @@
 """Write an advertising text from a restaurant's record: the E2E challenge. Novikova et al. 2017, arXiv:1706.09254.
 
 The check reads a text by patterns for every value of every slot, as the challenge's own slot error rate does (Dušek
-et al. 2019, "Semantic noise matters"): a slot that is missing, wrong or invented makes the text wrong. The crowd's
-own texts are often so; writers learn only from those that pass. Names are left open in what they read and write.
+et al. 2019, "Semantic noise matters"): a slot that is missing, wrong or invented makes the text wrong, and so does a
+word that is hardly ever written by the crowd. The crowd's own texts are often wrong; writers learn only from those that
+pass. Names are left open in what they read and write.
+
+The check stands for a person who reads, so nothing that refines may ask it: filter and repair look for a few
+telltale words a value (`TELLTALES`), voting knows no record at all. The check's own error: a second reading, by a
+language model, of 110 texts of the crowd that pass it found a fault in 3 (a price in euros, facts told of the
+neighbour, "around the centre"); of 70 that it refuses 2 were right and 12 more said a rougher word than the record
+("highly rated" for 5 out of 5), which counts as wrong. It does not read English: of 100 drafts of a small Transformer,
+mended and passed, 2 said nonsense of a fact ("a rating of more than £30") and 9 had a broken sentence.
 """
 
 import csv
 import gzip
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -25,6 +34,7 @@ Ints = NDArray[np.int64]
 Slots = dict[str, str]
 PARTS = {"generator": 0.62, "judge": 0.1, "asked": 0.28}
 NAME, NEAR = "XNAME", "XNEAR"
+KNOWN = 3  # texts of the crowd that a word must be in
 
 JOB = Job(
     name="restaurants",
@@ -284,12 +294,18 @@ class Restaurants(TextTask):
     limit = 70
     has_record = True
     rubric = "The text says each fact that is asked for, none of them wrongly, and no fact that is not."
-    decoding = {"temperature": 0.7, "top_p": 0.95}  # noqa: RUF012
+    decoding = {"temperature": 0.7, "min_p": 0.05}  # noqa: RUF012
     assumptions = (
         {
             "en": "The population is requests for the records kept for asking, each as likely as the other. Writers "
             "and verifier saw none of them.",
             "zh": "总体是对留作提问的资料的请求，每条机会相同；写作模型和校验器都没有见过这些资料。",
+        },
+        {
+            "en": "Filter and repair look for a few telltale words and never ask the check. A second reading, by a "
+            "language model, of 110 texts of the crowd that pass the check found a fault in 3.",
+            "zh": "过滤和修补只找少数标志性词语，从不询问检验。"
+            "用语言模型复读 110 篇通过检验的众包文本，发现 3 篇有错。",
         },
     )
 
@@ -369,16 +385,42 @@ class Restaurants(TextTask):
         return pairs[:n]
 
     def check(self, text: str, request: int) -> Checked:
-        """Wrong if a slot is missing, wrong or invented."""
-        return compare(self.slots(request), text)
+        """Wrong if a slot is missing, wrong or invented, or a word is none that the crowd knows."""
+        slots = self.slots(request)
+        found = compare(slots, text)
+        strange = [word for word in _words(opened(text, slots)) if word.lower() not in self.vocabulary]
+        if not strange:
+            return found
+        faults = [found.read] * found.wrong + [f'"{word}" is no word' for word in strange]
+        marks = (*found.marks, *(span for word in strange for span in span_of(text, word)))
+        return replace(found, wrong=True, read="; ".join(faults), marks=marks)
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """The words of all the crowd's texts that come in KNOWN of them or more."""
+        return self._known(np.arange(len(self.records.slots)))
+
+    @cached_property
+    def spelling(self) -> frozenset[str]:
+        """The same of the writers' own part: what the filter goes by."""
+        return self._known(self.parts["generator"])
+
+    def _known(self, which: Ints) -> frozenset[str]:
+        counts = Counter(
+            word
+            for record in which.tolist()
+            for text in self.records.texts[record]
+            for word in {word.lower() for word in _words(opened(text, self.slots(record)))}
+        )
+        return frozenset(word for word, count in counts.items() if count >= KNOWN)
 
     def meaning(self, text: str) -> str:
         """What a text states, whatever its words."""
         return "|".join(f"{slot}={'/'.join(sorted(values))}" for slot, values in sorted(stated(text).items()))
 
     def rule(self, text: str, request: int) -> bool:
-        """A cheap filter: it is whole, names the place and its neighbour, has a telltale word of each slot, and none
-        of what is not in the record. It is no check: "moderate price and high rating" has the words of other records.
+        """A cheap filter: it is whole, of known words, names the place and its neighbour, has a telltale word of each
+        slot, and none of what is not in the record. It is no check: denials and who is meant, it does not read.
         """
         slots = self.slots(request)
         said = opened(text, slots)
@@ -387,6 +429,7 @@ class Restaurants(TextTask):
             and text.count(NAME) + text.count(NEAR) == 0
             and not _untold(slots, said)
             and not _foreign(slots, said)
+            and all(word.lower() in self.spelling for word in _words(said))
         )
 
     def repair(self, text: str, request: int) -> str:
@@ -443,6 +486,11 @@ def lacking(slots: Slots, text: str) -> list[str]:
     )
     has = {"name": NAME in said, "near": NEAR in said, "area": slots.get("area") in within}
     return [slot for slot in slots if not has.get(slot, slots[slot] in found.get(slot, ()))]
+
+
+def _words(said: str) -> list[str]:
+    """The words of a text without names."""
+    return re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", said)
 
 
 def _untold(slots: Slots, said: str) -> list[str]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tolerate.checks import Verdicts
 from tolerate.errors import DataError, OptionError, hint
-from tolerate.jobs.text_words import ASSUMPTIONS, LIMITS, USES
+from tolerate.jobs.text_words import ASSUMPTIONS, LIMITS, USES, both_ways
 from tolerate.models.source import is_source
 from tolerate.records import Job, Prices
 from tolerate.run import Candidates, Options, Say
@@ -405,3 +405,7 @@ class SupportWorkshop:
     def text(self, content: Any, request: int) -> list[tuple[str, bool]]:
         """One answer, marked whole where it is wrong."""
         return [(str(content), str(content) != self.desk.asked.intents[int(request)])]
+
+    def words(self, read: str) -> dict[str, str]:
+        """What the check said, in both languages."""
+        return both_ways(read)

@@ -115,6 +115,10 @@ class TextTask(ABC):
         """What a writer wrote, as people see it."""
         return text
 
+    def mould(self, request: int) -> str:
+        """The text that writers trained here must follow, NUL standing for any letter; empty where they are free."""
+        return ""
+
     def unsaid(self, text: str, request: int) -> str:
         """A text as a writer would have written it: `said` undone."""
         return text

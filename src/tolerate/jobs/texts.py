@@ -22,7 +22,7 @@ from tolerate.folder import read_json, slug, to_json, write_whole
 from tolerate.jobs.asked import Asked, by_example, is_asked
 from tolerate.jobs.tasks import Checked, TextTask
 from tolerate.jobs.text_scores import CHANCES, TextScores
-from tolerate.jobs.text_words import ASSUMPTIONS, LIMITS, USES
+from tolerate.jobs.text_words import ASSUMPTIONS, LIMITS, USES, both_ways
 from tolerate.jobs.verifier import Verifier, fit_verifier
 from tolerate.jobs.workshop import curves
 from tolerate.models.source import is_source
@@ -267,7 +267,8 @@ class TextWorkshop:
         if is_asked(model):
             found = self.asked_models.write(model, folder, prompts, k, seed % 2**20, self._examples)
         else:
-            found = write(folder, prompts, k, seed, self._how(model))
+            moulds = [self.task.mould(request) for request in requests]
+            found = write(folder, prompts, k, seed, self._how(model), moulds if all(moulds) else ())
         return Drafts(
             np.array(
                 [
@@ -451,6 +452,10 @@ class TextWorkshop:
     def text(self, content: Any, request: int) -> list[tuple[str, bool]]:
         """One text in pieces, each with whether it is a wrong part."""
         return marked(str(content), self.task.check(str(content), request).marks)
+
+    def words(self, read: str) -> dict[str, str]:
+        """What the check said, in both languages."""
+        return both_ways(read)
 
 
 @dataclass(frozen=True)

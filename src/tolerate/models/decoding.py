@@ -10,7 +10,7 @@ Decoding(contrast=0.6, top_k=4)        contrastive search: likely, yet unlike wh
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,27 @@ from tolerate.errors import OptionError
 from tolerate.models.language import END, LanguageModel
 
 TOGETHER = 256  # texts decoded at once
+
+
+@dataclass(frozen=True)
+class Mould:
+    """What each place of each text may be: kinds [texts, places]; allowed: tokens of each kind [kinds, vocabulary].
+
+    Behind its last place a text may go on as it likes.
+    """
+
+    kinds: Tensor
+    allowed: Tensor
+
+    def part(self, first: int, last: int) -> "Mould":
+        """The mould of some of the texts."""
+        return Mould(self.kinds[first:last], self.allowed)
+
+    def pressed(self, logits: Tensor, rows: Tensor, place: int) -> Tensor:
+        """Logits of the texts `rows` at a place, with -inf for what may not stand there."""
+        if place >= self.kinds.shape[1]:
+            return logits
+        return logits.masked_fill(~self.allowed[self.kinds[rows, place]], -torch.inf)
 
 
 @dataclass(frozen=True)
@@ -35,6 +56,7 @@ class Decoding:
     contrast: float = 0.0
     end: int = END
     stop: Callable[[Sequence[int]], bool] | None = None  # whether a text needs no further token, end or not
+    mould: Mould | None = None  # what may stand where; only when sampling
 
     def __post_init__(self) -> None:
         wrong = {
@@ -86,7 +108,9 @@ def decode(
     kind = _beam if how.beams > 1 else _contrastive if how.contrast else _sampled
     found: list[Text] = []
     for first in range(0, len(prompts), together):
-        found += kind(model, prompts[first : first + together], how, rng)
+        last = first + together
+        some = how if how.mould is None else replace(how, mould=how.mould.part(first, last))
+        found += kind(model, prompts[first:last], some, rng)
     model.train(training)
     return found
 
@@ -100,7 +124,8 @@ def _sampled(
     tokens: list[list[int]] = [[] for _ in prompts]
     logprobs: list[list[float]] = [[] for _ in prompts]
     for place in range(how.limit):
-        chosen = _choose(logits.float(), how, rng)
+        free = logits.float()
+        chosen = _choose(free if how.mould is None else how.mould.pressed(free, rows, place), how, rng)
         said = logits.float().log_softmax(-1).gather(1, chosen[:, None])[:, 0]
         for row, token, logprob in zip(rows.tolist(), chosen.tolist(), said.tolist(), strict=True):
             tokens[row].append(token)

@@ -17,7 +17,7 @@ from tolerate.errors import DataError
 from tolerate.models import build
 from tolerate.models.blend import Blend
 from tolerate.models.cost import core_seconds
-from tolerate.models.decoding import Decoding, Text, decode
+from tolerate.models.decoding import Decoding, Mould, Text, decode
 from tolerate.models.language import END, PAD, START, LanguageModel, log_likelihoods
 from tolerate.models.model import generator, load, seeded
 from tolerate.models.source import Source, is_pretrained, is_source, source
@@ -26,6 +26,7 @@ from tolerate.models.train import Progress, Trained, threaded, train
 from tolerate.models.tuned import TunedModel
 from tolerate.models.written import Written
 
+ANY = "\0"  # in a mould
 TOKENS = "tokens.json"  # beside the model
 SIGNS = 0x110000  # that Unicode has room for
 SPARE = 24  # tokens of context beyond the longest text learned from
@@ -134,21 +135,53 @@ def writer_in(folder: Path) -> tuple[LanguageModel, Tokenizer]:
 
 
 def write(
-    folder: Path, prompts: Sequence[str], candidates: int, seed: int, how: Decoding | None = None
+    folder: Path,
+    prompts: Sequence[str],
+    candidates: int,
+    seed: int,
+    how: Decoding | None = None,
+    moulds: Sequence[str] = (),
 ) -> list[list[Written]]:
-    """Candidates for each prompt, in order; the same for the same prompts and seed."""
+    """Candidates for each prompt, in order; the same for the same prompts and seed.
+
+    moulds: for each prompt the text that a writer trained here has to follow, ANY standing for any letter or character.
+    """
     if is_pretrained(folder):
         from tolerate.models.pretrained_writing import model_in, write_with
 
         return write_with(model_in(folder), prompts, candidates, seed, how)
     model, tokens = writer_in(folder)
     asked = [torch.tensor(encoded(tokens, prompt)[0]) for prompt in prompts for _ in range(candidates)]
+    how = _within(model, asked, how or Decoding())
+    if moulds:
+        how = replace(how, mould=_mould(tokens, [mould for mould in moulds for _ in range(candidates)]))
     with threaded(1):
-        found = decode(model, asked, _within(model, asked, how or Decoding()), generator(seed))
+        found = decode(model, asked, how, generator(seed))
     texts = [
         Written(tokens.decode(text.tokens), text.mean, text.least, text.ended, *_sums(text)) for text in found
     ]
     return [texts[at : at + candidates] for at in range(0, len(texts), candidates)]
+
+
+def _mould(tokens: Tokenizer, moulds: Sequence[str]) -> Mould | None:
+    """Texts to follow, sign by sign, then the end; None for a vocabulary that has no token of its own for a sign."""
+    signs = list(dict.fromkeys("".join(moulds)))
+    spelled = {sign: tokens.encode(sign) for sign in signs if sign != ANY}
+    if any(len(numbers) != 1 for numbers in spelled.values()):
+        return None
+    single = [tokens.decode([at]) for at in range(len(tokens))]
+    letters = torch.tensor([len(one) == 1 and one.isalpha() for one in single])
+    allowed = torch.zeros(len(signs) + 1, len(tokens), dtype=torch.bool)
+    for kind, sign in enumerate(signs):
+        if sign == ANY:
+            allowed[kind] = letters
+        else:
+            allowed[kind, spelled[sign]] = True
+    allowed[-1, END] = True
+    kinds = torch.full((len(moulds), max(map(len, moulds)) + 1), len(signs))
+    for row, mould in enumerate(moulds):
+        kinds[row, : len(mould)] = torch.tensor([signs.index(sign) for sign in mould])
+    return Mould(kinds, allowed)
 
 
 def _sums(text: Text) -> tuple[float, int]:
