@@ -1,6 +1,7 @@
 """Language models: counts against a slow version from the paper, the network against transformers' Llama, decoding."""
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ from torch.nn import functional as F
 
 from tolerate.errors import DataError, OptionError, RunError
 from tolerate.models.blend import Blend
+from tolerate.models.contexts import contexts_after, script_of
 from tolerate.models.decoding import Decoding, decode, narrowed
-from tolerate.models.kneser_ney import KneserNey, bits_of, fit_kneser_ney
+from tolerate.models.kneser_ney import KneserNey, bits_of, blocks_of, fit_kneser_ney, fit_order
 from tolerate.models.language import END, PAD, LanguageModel, log_likelihoods
 from tolerate.models.lstm import LSTM
-from tolerate.models.model import generator, seeded
+from tolerate.models.model import generator, load, seeded
 from tolerate.models.muon import Muon, orthogonal
 from tolerate.models.tokens import Tokens, characters, learn_tokens, load_tokens
 from tolerate.models.train import train
@@ -25,13 +27,15 @@ TEXT = np.array(["abcdr".index(sign) for sign in "abracadabraabracadabracabbadab
 
 
 def slow(
-    text: np.ndarray, model: KneserNey, context: tuple[int, ...], token: int, gone: int | None = None
+    text: np.ndarray,
+    model: KneserNey,
+    context: tuple[int, ...],
+    token: int,
+    gone: range = range(0),
 ) -> float:
-    """Chen and Goodman's equation 27 straight from the counts; without the occurrence that ends at `gone`."""
+    """Chen and Goodman's equation 27 straight from the counts; without what ends at the places `gone`."""
     n, vocabulary = model.order, model.vocabulary
-    grams = [tuple(text[at : at + n]) for at in range(len(text) - n + 1)]
-    if gone is not None and gone >= n - 1:
-        grams.remove(tuple(text[gone - n + 1 : gone + 1]))
+    grams = [tuple(text[at - n + 1 : at + 1]) for at in range(n - 1, len(text)) if at not in gone]
     counts: dict[int, dict[tuple[int, ...], int]] = {n: {}}
     for gram in grams:
         counts[n][gram] = counts[n].get(gram, 0) + 1
@@ -42,7 +46,8 @@ def slow(
 
     def answer(past: tuple[int, ...]) -> float:
         if not past:
-            return float(model.singles[token])
+            seen = [counts[1].get((each,), 0) + 0.5 for each in range(vocabulary)]
+            return float(seen[token] / sum(seen))
         order, size = model.orders[len(past) - 1], len(past) + 1
         here = {gram[-1]: count for gram, count in counts[size].items() if gram[:-1] == past}
         if not here:
@@ -65,18 +70,70 @@ def test_counts_answer_as_the_paper_says() -> None:
             assert found[at, token] == pytest.approx(wanted, abs=1e-5)
 
 
-def test_left_out_answers_are_those_of_counts_without_the_token() -> None:
-    model = fit_kneser_ney(TEXT, 5, 4)
-    found = model.answers(model.contexts(TEXT), (), TEXT)[-1]
-    naive = model.answers(model.contexts(TEXT))[-1]
-    assert np.allclose(found.sum(1), 1, atol=1e-5)
+def test_answers_without_a_block_are_those_of_counts_without_it() -> None:
+    model = fit_kneser_ney(TEXT, 5, 4, blocks=3)
+    pieces = blocks_of(len(TEXT), 3)
+    contexts = model.contexts(TEXT)
+    found = [answer for answer, _ in model.answers(contexts, pieces)]
+    naive = model.answers(contexts)[-1][0]
+    assert np.allclose(naive, fit_kneser_ney(TEXT, 5, 4)(TEXT), atol=1e-6)
+    assert np.allclose([answer.sum(1) for answer in found], 1, atol=1e-5)
     wrong = 0
-    for at in range(3, 40):
+    for at in range(3, len(TEXT)):
+        gone = range(*np.flatnonzero(pieces == pieces[at])[[0, -1]] + [0, 1])
         for token in range(5):
-            wanted = slow(TEXT, model, tuple(TEXT[at - 3 : at]), token, gone=at)
-            assert found[at, token] == pytest.approx(wanted, abs=1e-5)
+            wanted = slow(TEXT, model, tuple(TEXT[at - 3 : at]), token, gone)
+            assert found[-1][at, token] == pytest.approx(wanted, abs=1e-5)
             wrong += abs(naive[at, token] - wanted) > 1e-3
-    assert wrong > 20  # answers that still know the token would be caught
+    assert wrong > 60  # answers that still know the block would be caught
+
+
+def test_known_is_what_a_recount_knows() -> None:
+    contexts, tokens = np.arange(400) * 7 % 11, np.arange(400) * 5 % 8 // 2
+    order, pieces = fit_order(contexts, tokens, 4, blocks=5), blocks_of(400, 5)
+    found = np.full((400, 4), 0.25, np.float32)
+    known = order.sharpen(found, contexts + (contexts == 3) * 50, pieces)
+    assert np.allclose(found.sum(1), 1, atol=1e-5)
+    for at in range(0, 400, 7):
+        others = tokens[(contexts == contexts[at]) & (pieces != pieces[at])]
+        unseen = contexts[at] == 3
+        assert known[at, 0] == (0 if unseen else len(others))
+        assert known[at, 1] == (0 if unseen else len(set(others)))
+        assert known[at, 2] == (
+            1 if unseen else pytest.approx(1 - sum(found[at] - known[at, 2] / 4), abs=1e-5)
+        )
+
+
+def test_contexts_are_equal_where_what_stands_before_is() -> None:
+    text = "To be, or not to be:\nthat is the question: to be\nOr not. To be, or not to\nbe. " * 2
+    signs = {sign: place for place, sign in enumerate(sorted(set(text)), 3)}
+    script = script_of(signs, len(signs) + 3)
+    tokens = np.array([signs[sign] for sign in text])
+    whole = contexts_after(tokens, script)
+    for at in range(60, len(text) - 1, 9):  # what a window says does not depend on what it cannot reach
+        for kind, found in contexts_after(tokens[at - 50 : at + 1], script).items():
+            assert found[0, -1] == whole[kind][0, at], kind
+    read = {kind: [_read(text[: at + 1])[kind] for at in range(len(text))] for kind in whole}
+    for kind, meant in read.items():
+        pairs = {(number, sense) for number, sense in zip(whole[kind][0].tolist(), meant, strict=True)}
+        assert len(pairs) == len({number for number, _ in pairs}) == len({sense for _, sense in pairs}), kind
+
+
+def _read(text: str) -> dict[str, tuple[str, ...]]:
+    """The contexts at the end of a text, found letter by letter."""
+    words = re.split(r"[^A-Za-z'-]+", text.lower())
+    now, one, two = [*reversed(words), "", "", ""][:3]
+    line = str(len(text) - 1 - text.rfind("\n")) if "\n" in text else ""
+    last = [*reversed(text), "", "", "", ""]
+    outside = text[: len(text) - len(now)]
+    return {
+        "two words": (now, one),
+        "three words": (now, one, two),
+        "word, one between": (now, two),
+        "word and sign": (now, outside[-1:].lower(), outside[-2:-1].lower()),
+        "column and two": (line, *last[:2]),
+        "one left out": tuple(last[1:4]),
+    }
 
 
 def test_counts_refuse_what_they_cannot_count() -> None:
@@ -344,26 +401,44 @@ def test_a_blend_begins_as_counts_and_learns_beyond_them(tmp_path: Path) -> None
     rng = np.random.default_rng(0)
     text = torch.tensor(np.repeat(rng.integers(3, 9, 300), 3))
     with seeded(0):
-        blend = Blend((1, 1, 20), 9, order=3, kept=(2,), width=16, layers=1, heads=2)
+        blend = Blend((1, 1, 20), 9, order=4, parts=3, width=16, layers=1, heads=2)
     with pytest.raises(RunError, match="counted nothing"):
         blend(text[None, :10])
     blend.count(text)
     blend.eval()
     with torch.no_grad():
         said = blend(text[None, :20]).log_softmax(-1)[0, 5:].exp()
-    counted = fit_kneser_ney(text.numpy(), 9, 3)
+    counted = fit_kneser_ney(text.numpy(), 9, 4)
     wanted = counted(torch.cat([text[:20], text[:1]]).numpy(), 1)[5:]
     assert np.allclose(said.numpy(), wanted, atol=1e-4)
-    rows = text.int().unfold(0, 21, 1)
-    trained = train(
-        blend, rows, torch.full((len(rows),), 3), steps=60, batch=16, seed=0, folder=tmp_path / "b"
-    )
+    trained = train(blend, *blend.lessons(1), steps=60, batch=16, seed=0, folder=tmp_path / "b")
     assert trained.history[-1]["loss"] < trained.history[0]["loss"]
-    from tolerate.models.model import load
-
     again = load(tmp_path / "b")
     with torch.no_grad():
         assert torch.allclose(again(text[None, :20]), blend.eval()(text[None, :20]), atol=1e-5)
+
+
+def test_a_blend_of_words_and_lines_reads_on_and_comes_back_from_a_folder(tmp_path: Path) -> None:
+    text = "To be, or not to be:\nthat is the question: to be\nOr not. To be, or not to\nbe. " * 20
+    signs = {sign: place for place, sign in enumerate(sorted(set(text)), 3)}
+    tokens, size = torch.tensor([signs[sign] for sign in text]), len(signs) + 3
+    with seeded(0):
+        blend = Blend(
+            (1, 1, 16), size, script=script_of(signs, size), order=5, parts=4, width=16, layers=1, heads=2
+        )
+    blend.count(tokens)
+    train(blend, *blend.lessons(1), steps=30, batch=16, seed=0, folder=tmp_path / "b")
+    again = load(tmp_path / "b")
+    assert isinstance(again, Blend)
+    rows = tokens.unfold(0, 56, 7)[:9]
+    with torch.no_grad():
+        near, far = (again(rows[:, 40:], rows[:, 40 - back : 40]) for back in (0, 40))
+        assert torch.equal(far, blend(rows[:, 40:], rows[:, :40]))
+        assert not torch.allclose(near[:, 0], far[:, 0], atol=1e-3)  # a longer past is used
+        state, logits = again.begin([row[:8] for row in rows])
+        for place in range(8, 16):
+            state, logits = again.advance(state, rows[:, place])
+        assert torch.allclose(logits, again(rows[:, :16])[:, -1], atol=1e-4)
 
 
 def test_tokens_lose_nothing(tmp_path: Path) -> None:

@@ -1,80 +1,113 @@
-"""A Transformer that begins as counts: it learns where the n-gram model is wrong, and how far to trust it.
+"""Counts and a Transformer in one: counts answer by many contexts; the network says whom to trust, and what they miss.
 
-log p(token) = sum over orders of w_order(text) log p_order(token) + logits(text), normalised: a log-linear
-mixture (Klakow 1998) whose weights and logits one network gives, trained together. While it learns, each token
-is answered by the counts without itself; else they would look far better on the training text than
-they are on new text, and the network would learn to trust them too much.
+log p(token) = sum over contexts k of w_k(text) log p_k(token) + logits(text), normalised: a log-linear
+mixture (Klakow 1998). The weights follow from what the counts know of each context (how often it was
+seen, with how many different tokens after it: as in PAQ's mixers, Mahoney 2005) and from the network's state. All
+is learned from the training text, each block of which is answered by the counts of the others.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tolerate.errors import RunError
-from tolerate.models.kneser_ney import KneserNey, fit_kneser_ney
+from tolerate.errors import OptionError, RunError
+from tolerate.models.contexts import KINDS, Script
+from tolerate.models.counts import BASE, KNOWN, Counts, Floats, count_text
 from tolerate.models.model import Shape
 from tolerate.models.transformer import Transformer
 
+GATE = 32  # width of the layer between what is known and the weights
+
 
 class Blend(Transformer):
-    """The mixture; `count` must see the training text before anything else is asked of it.
+    """The mixture, for running text; `count` must see the training text before anything else is asked of it.
 
-    order: of the counts; kept: further orders whose answers enter with weights of their own.
+    order: of the n-grams; parts: of the training text, each answered by the others; script: what the
+    tokens are, for contexts of words and lines (see `contexts.script_of`); None for n-grams alone.
+
+        blend.count(text)
+        train(blend, *blend.lessons(), budget=60)
     """
 
     def __init__(
-        self, shape: Shape, classes: int, *, order: int = 7, kept: tuple[int, ...] = (2, 4), **options: Any
+        self,
+        shape: Shape,
+        classes: int,
+        *,
+        order: int = 8,
+        parts: int = 10,
+        script: Script | Sequence[Any] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(shape, classes, order=order, kept=kept, **options)
-        self.order, self.kept = order, tuple(kept)
-        self.trust = nn.Linear(self.width, len(self.kept) + 1)
-        nn.init.zeros_(self.trust.weight)
-        with torch.no_grad():
-            self.trust.bias.copy_(torch.tensor([0.0] * len(self.kept) + [1.0]))
-        self.counted: KneserNey | None = None
+        super().__init__(shape, classes, order=order, parts=parts, script=script, **options)
+        if order < BASE:
+            raise OptionError(f"order {order} is too short for a blend; expected {BASE} or more")
+        self.order, self.parts = order, parts
+        self.script = Script(*script) if script else None
+        self.counted: Counts | None = None
         self.text: Tensor
         self.register_buffer("text", torch.zeros(0, dtype=torch.int32))
+        contexts = order - 1 + (len(KINDS) if script else 0)
+        self.trust = nn.Linear(self.width, contexts)
+        self.trust_known = nn.Sequential(
+            nn.Linear(KNOWN * contexts, GATE), nn.SiLU(), nn.Linear(GATE, contexts, bias=False)
+        )
+        self._trust_the_longest()
+
+    def _trust_the_longest(self) -> None:
+        """Before anything is learned the mixture answers as the n-gram model does."""
+        for weight in (self.trust.weight, self.trust.bias, self.trust_known[2].weight):
+            nn.init.zeros_(weight)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.trust.bias[self.order - 2] = 1.0
 
     def count(self, text: Sequence[int] | Tensor) -> None:
         """Count the training text; it is kept with the weights, so that the counts can be made again."""
         self.text = torch.as_tensor(text, dtype=torch.int32)
-        self.counted = fit_kneser_ney(self.text.numpy(), self.classes, self.order)
+        self.counted = count_text(self.text.numpy(), self.classes, self.order, self.parts, self.script)
+
+    @property
+    def counts(self) -> Counts:
+        """The counts of the training text, made again where a folder held the text alone."""
+        if self.counted is None:
+            if not len(self.text):
+                raise RunError("this blend has counted nothing yet; call count(training text) first")
+            self.count(self.text.cpu())
+        assert self.counted is not None
+        return self.counted
+
+    def lessons(self, step: int = 8) -> tuple[Tensor, Tensor]:
+        """Rows of the counted text, one every `step` tokens, and the places where they begin: what to train on."""
+        rows = self.text.unfold(0, self.context + 1, step)
+        return rows, torch.arange(len(rows)) * step
 
     def _is_inner(self, name: str, weight: Tensor) -> bool:
         return super()._is_inner(name, weight) and not name.startswith("trust")
 
+    def forward(self, tokens: Tensor, before: Tensor | None = None) -> Tensor:
+        """Logits of the token after each one: [n, length] -> [n, length, vocabulary].
+
+        before: [n, any], the tokens before these, which the counts alone read.
+        """
+        seen = tokens if before is None else torch.cat([before, tokens], 1)
+        return self._expected(self._stream(tokens)[0], seen, seen.shape[1] - tokens.shape[1])
+
     def _expected(self, normed: Tensor, seen: Tensor, first: int) -> Tensor:
         """Logits of the mixture after each token from `first` on."""
-        said = torch.from_numpy(self._counts_say(seen.cpu().numpy(), first)).to(normed.device)
-        mixed = torch.einsum("nlk,nlkv->nlv", self.trust(normed), said)
-        return super()._expected(normed, seen, first) + mixed
+        return self._mixed(normed, self.counts.of_text(seen.cpu().numpy(), first))
 
-    def _counts_say(self, seen: "np.typing.NDArray[np.int64]", first: int) -> "np.typing.NDArray[np.float32]":
-        """Log probabilities by each order after each token from `first` on: [n, new, orders, vocabulary]."""
-        if self.counted is None:
-            if not len(self.text):
-                raise RunError("this blend has counted nothing yet; call count(training text) first")
-            self.counted = fit_kneser_ney(self.text.numpy(), self.classes, self.order)
-        n, length = seen.shape
-        back = self.order - 1
-        padded = np.pad(seen, ((0, 0), (back - 1, 0)), constant_values=-1)
-        contexts = np.lib.stride_tricks.sliding_window_view(padded, back, axis=1)[:, first:]
-        new = length - first
-        flat = contexts.reshape(n * new, back)
-        actual = None
-        if self.training:  # the last token's successor is not here; it is never learned from
-            actual = np.concatenate([seen[:, first + 1 :], np.zeros((n, 1), seen.dtype)], 1).reshape(-1)
-        answers = self.counted.answers(flat, self.kept, actual)
-        stacked = np.log(np.maximum(np.stack(answers, 1), 1e-8))
-        return np.asarray(stacked.reshape(n, new, len(answers), self.classes), dtype=np.float32)
+    def _mixed(self, normed: Tensor, answers: tuple[Floats, Floats]) -> Tensor:
+        said, known = (torch.from_numpy(each).to(normed.device) for each in answers)
+        weights = self.trust(normed) + self.trust_known(known)
+        mixed: Tensor = self.head(normed) + torch.einsum("nlk,nlkv->nlv", weights.float(), said)
+        return mixed
 
     def loss(self, tokens: Tensor, starts: Tensor) -> Tensor:
-        """Mean negative log-likelihood of a learned token; all rows are read whole, so that counts see what follows."""
-        logits, targets = self(tokens)[:, :-1], tokens[:, 1:]
-        places = torch.arange(1, tokens.shape[1], device=tokens.device)
-        learned = (places >= starts[:, None]) & (targets > 0)
-        return F.cross_entropy(logits[learned].float(), targets[learned])
+        """Mean negative log-likelihood of a token; starts: the places of the rows in the counted text."""
+        places = starts[:, None] + torch.arange(tokens.shape[1] - 1, device=starts.device)
+        answers = self.counts.of_places(places.cpu().numpy())
+        logits = self._mixed(self._stream(tokens[:, :-1])[0], answers)
+        return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())

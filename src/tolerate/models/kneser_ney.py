@@ -20,9 +20,10 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Order:
-    """The n-grams of one length: contexts in order, each with the tokens that followed it.
+    """What followed contexts of one kind: contexts in order, each with the tokens seen after it.
 
-    contexts: [c] packed; first: [c + 1] where each one's tokens begin; tokens, counts: [g];
+    contexts: [c] numbers in order; first: [c + 1], where each one's tokens begin; tokens: [g];
+    counts: [g, 1 + blocks], of the whole text and then of the text without each block;
     discounts: what is taken from counts of 1, 2 and more.
     """
 
@@ -31,47 +32,47 @@ class Order:
     tokens: Ints
     counts: Floats
     discounts: Floats  # [3]
-    bits: int  # of a packed token
 
     @cached_property
     def totals(self) -> Floats:
-        """Counts of each context, summed."""
-        return np.add.reduceat(self.counts, self.first[:-1]).astype(np.float32)
+        """Counts of each context, summed: [c, 1 + blocks]."""
+        return np.add.reduceat(self.counts, self.first[:-1])
+
+    @cached_property
+    def kinds(self) -> Floats:
+        """Different tokens after each context: [c, 1 + blocks]."""
+        return np.add.reduceat((self.counts > 0).astype(np.float32), self.first[:-1])
 
     @cached_property
     def left(self) -> Floats:
-        """What the discounts take from each context, for the shorter ones."""
-        return np.add.reduceat(self._taken, self.first[:-1]).astype(np.float32)
-
-    @cached_property
-    def kept(self) -> Floats:
-        """Counts less their discounts."""
-        return self.counts - self._taken
-
-    @cached_property
-    def _taken(self) -> Floats:
-        return self.taken_from(self.counts)
-
-    @cached_property
-    def grams(self) -> Ints:
-        """Contexts and tokens together, packed and in order: [g]."""
-        sizes = np.diff(self.first)
-        bits = self.bits
-        return (np.repeat(self.contexts, sizes) << bits) | self.tokens
+        """What the discounts take from each context, for the shorter ones: [c, 1 + blocks]."""
+        return np.add.reduceat(self.taken_from(self.counts), self.first[:-1])
 
     def taken_from(self, counts: Floats) -> Floats:
         """What the discounts take from some counts; nothing from 0."""
-        return np.concatenate([np.zeros(1, np.float32), self.discounts])[
-            np.minimum(counts, 3).astype(np.int64)
-        ]
+        taken = np.concatenate([np.zeros(1, np.float32), self.discounts])
+        return taken[np.minimum(counts, 3).astype(np.int8)]
 
+    def sharpen(self, found: Floats, contexts: Ints, without: Ints) -> Floats:
+        """Take these counts into answers [n, vocabulary]: kept counts over the total, the rest as it was.
 
-@dataclass(frozen=True)
-class Without:
-    """The places of answers [m] that lose one count of an n-gram, and which one [m]."""
-
-    rows: Ints
-    grams: Ints
+        without: [n], the block that each answer does without, 0 for none. Returns what was known of each
+        context: [n, 3], its total, different tokens and the share of the rest (0, 0 and 1 for an unseen one).
+        """
+        at = np.minimum(np.searchsorted(self.contexts, contexts), len(self.contexts) - 1)
+        total = self.totals[at, without] * (self.contexts[at] == contexts)
+        rows = np.flatnonzero(total > 0)
+        at, without, total = at[rows], without[rows], total[rows]
+        share = self.left[at, without] / total
+        sizes = self.first[at + 1] - self.first[at]
+        where, ends = np.repeat(rows, sizes), np.cumsum(sizes)
+        grams = np.arange(len(where)) + np.repeat(self.first[at] - (ends - sizes), sizes)
+        counts = self.counts[grams, np.repeat(without, sizes)]
+        found[rows] *= share[:, None]
+        found[where, self.tokens[grams]] += (counts - self.taken_from(counts)) / np.repeat(total, sizes)
+        known = np.tile(np.array([0, 0, 1], np.float32), (len(found), 1))
+        known[rows] = np.stack([total, self.kinds[at, without], share], 1)
+        return known
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class KneserNey:
     """
 
     orders: tuple[Order, ...]  # of 2, 3, ... tokens
-    singles: Floats  # probability of each token without any context: [vocabulary]
+    singles: Floats  # probability of each token without any context: [1 + blocks, vocabulary]
     vocabulary: int
 
     @property
@@ -95,88 +96,39 @@ class KneserNey:
 
         Places before `start` are read, not answered.
         """
-        return self.answers(self.contexts(text)[start:])[-1]
+        return self.answers(self.contexts(text)[start:])[-1][0]
 
     def contexts(self, text: Ints) -> Ints:
         """The `order - 1` tokens before each place of a text, -1 where there are none: [length, order - 1]."""
         padded = np.concatenate([np.full(self.order - 1, -1, dtype=np.int64), text])
         return np.lib.stride_tricks.sliding_window_view(padded, self.order - 1)[: len(text)]
 
-    def answers(self, contexts: Ints, kept: Sequence[int] = (), actual: Ints | None = None) -> list[Floats]:
-        """Probabilities of every token after each context [n, order - 1], by the orders kept and then by all.
+    def answers(self, contexts: Ints, without: Ints | None = None) -> list[tuple[Floats, Floats]]:
+        """By each order from 2 on, probabilities of every token after each context [n, order - 1] and what is known.
 
-        actual: [n], the tokens that did follow, of a text that was counted. Each is then answered by the counts
-        without itself, as if it had not been seen: what the model would say of new text. A whole answer is
-        [n, vocabulary].
+        without: [n], the block of the text whose counts each answer does without, from 1; 0 for none. An
+        answer is [n, vocabulary], what is known of its context [n, 3] as by `Order.sharpen`.
         """
-        found = np.repeat(self.singles[None], len(contexts), 0)
-        gone = self._gone(contexts, actual) if actual is not None else [None] * len(self.orders)
-        answers = [found.copy()] if 1 in kept else []
-        for back, (order, without) in enumerate(zip(self.orders, gone, strict=True), 1):
-            self._sharpen(found, contexts, back, order, without)
-            if back + 1 in kept:
-                answers.append(found.copy())
-        return [*answers, found]
-
-    def _gone(self, contexts: Ints, actual: Ints) -> "list[Without | None]":
-        """What each order loses when each actual token is taken away: it, and what it alone continued."""
-        found: list[Without | None] = []
-        rows = np.flatnonzero(contexts[:, 0] >= 0)
-        for back in range(len(self.orders), 0, -1):
-            order = self.orders[back - 1]
-            packed = _packed_last(contexts[rows], back, self.vocabulary)
-            grams = (packed << _bits(self.vocabulary)) | actual[rows]
-            at = np.searchsorted(order.grams, grams)
-            at = np.minimum(at, len(order.grams) - 1)
-            known = order.grams[at] == grams
-            rows, at = rows[known], at[known]
-            found.append(Without(rows, at))
-            rows = rows[order.counts[at] == 1]  # gone for good: the shorter one loses a continuation
-        return list(reversed(found))
-
-    def _sharpen(
-        self, found: Floats, contexts: Ints, back: int, order: Order, without: "Without | None"
-    ) -> None:
-        """Take one order in: kept counts over the total, and the rest by the shorter contexts."""
-        rows = np.flatnonzero(contexts[:, len(contexts[0]) - back] >= 0)
-        packed = _packed_last(contexts[rows], back, self.vocabulary)
-        at = np.minimum(np.searchsorted(order.contexts, packed), len(order.contexts) - 1)
-        known = order.contexts[at] == packed
-        rows, at = rows[known], at[known]
-        total, left = order.totals[at].copy(), order.left[at].copy()
-        place = np.full(len(found), -1)
-        place[rows] = np.arange(len(rows))
-        if without is not None:
-            mine, count = place[without.rows], order.counts[without.grams]
-            total[mine] -= 1
-            left[mine] += order.taken_from(count - 1) - order.taken_from(count)
-        alive = total > 0
-        rows, at, total, left = rows[alive], at[alive], total[alive], left[alive]
-        found[rows] *= (left / total)[:, None]
-        sizes = order.first[at + 1] - order.first[at]
-        where, ends = np.repeat(rows, sizes), np.cumsum(sizes)
-        grams = np.arange(len(where)) + np.repeat(order.first[at] - (ends - sizes), sizes)
-        found[where, order.tokens[grams]] += order.kept[grams] / np.repeat(total, sizes)
-        if without is not None:
-            place[:] = -1
-            place[rows] = np.arange(len(rows))
-            mine = place[without.rows]
-            still, mine = without.grams[mine >= 0], mine[mine >= 0]
-            count = order.counts[still]
-            less = (count - 1 - order.taken_from(count - 1)) - order.kept[still]
-            found[rows[mine], order.tokens[still]] += less / total[mine]
+        without = np.zeros(len(contexts), np.int64) if without is None else without
+        found, answers = self.singles[without], []
+        for back, order in enumerate(self.orders, 1):
+            known = order.sharpen(found, _packed_last(contexts, back, self.vocabulary), without)
+            answers.append((found.copy(), known))
+        return answers
 
     def log_likelihoods(self, text: Ints, together: int = 20_000) -> NDArray[np.float64]:
         """Natural log probability of each token of a text given those before: [length]."""
         parts, contexts = [], self.contexts(text)
         for first in range(0, len(text), together):
-            found = self.answers(contexts[first : first + together])[-1]
+            found = self.answers(contexts[first : first + together])[-1][0]
             parts.append(found[np.arange(len(found)), text[first : first + together]].astype(np.float64))
         return np.log(np.concatenate(parts))
 
 
-def fit_kneser_ney(text: Sequence[int] | Ints, vocabulary: int, order: int = 7) -> KneserNey:
+def fit_kneser_ney(text: Sequence[int] | Ints, vocabulary: int, order: int = 7, blocks: int = 0) -> KneserNey:
     """Count a text of whole numbers below `vocabulary`.
+
+    blocks: the text is cut into so many pieces of one length, and counted without each of them too.
 
     >>> model = fit_kneser_ney([0, 1, 0, 1, 0, 1, 2], vocabulary=3, order=2)
     >>> int(model(np.array([0, 1]))[1].argmax())
@@ -184,27 +136,55 @@ def fit_kneser_ney(text: Sequence[int] | Ints, vocabulary: int, order: int = 7) 
     """
     tokens = np.asarray(text, dtype=np.int64)
     bits = _bits(vocabulary)
-    if order < 1 or bits * order > 62:
-        raise OptionError(f"order {order} with {vocabulary} tokens does not fit; expected 1 to {62 // bits}")
+    most = (62 - blocks.bit_length()) // bits
+    if not 2 <= order <= most:
+        raise OptionError(f"order {order} with {vocabulary} tokens does not fit; expected 2 to {most}")
     if len(tokens) < order + 1:
         raise DataError(
             f"the text has {len(tokens)} tokens; counting {order} in a row needs {order + 1} at least"
         )
     if tokens.min() < 0 or tokens.max() >= vocabulary:
         raise DataError(f"tokens go from {tokens.min()} to {tokens.max()}; expected 0 to {vocabulary - 1}")
-    grams, counts = np.unique(_packed(tokens, order, vocabulary), return_counts=True)
+    grams, counts = _counted(
+        _packed(tokens, order, vocabulary), blocks_of(len(tokens), blocks)[order - 1 :], blocks
+    )
     orders = []
     for length in range(order, 1, -1):
-        orders.append(_order(grams, counts.astype(np.float32), bits))
-        shorter = np.sort(
-            grams & ((1 << bits * (length - 1)) - 1)
-        )  # each longer gram counts once: a continuation
+        orders.append(_order(grams, counts, bits))
+        shorter = grams & ((1 << bits * (length - 1)) - 1)
+        by = np.argsort(shorter, kind="stable")
+        shorter = shorter[by]
         starts = np.flatnonzero(np.r_[True, shorter[1:] != shorter[:-1]])
-        grams, counts = shorter[starts], np.diff(np.r_[starts, len(shorter)])
-    singles = np.zeros(vocabulary, dtype=np.float32)
+        # each longer gram counts once: a continuation
+        grams, counts = shorter[starts], np.add.reduceat((counts > 0)[by].astype(np.float32), starts)
+    singles = np.zeros((vocabulary, 1 + blocks), dtype=np.float32)
     singles[grams] = counts
-    singles = (singles + 0.5) / (singles.sum() + 0.5 * vocabulary)
-    return KneserNey(tuple(reversed(orders)), singles.astype(np.float32), vocabulary)
+    singles = (singles + 0.5) / (singles.sum(0) + 0.5 * vocabulary)
+    return KneserNey(tuple(reversed(orders)), np.ascontiguousarray(singles.T), vocabulary)
+
+
+def fit_order(contexts: Ints, tokens: Ints, vocabulary: int, blocks: int = 0) -> Order:
+    """Count which token followed each context of a text, whatever the contexts are: [n] numbers from 0, [n]."""
+    bits = _bits(vocabulary)
+    return _order(*_counted(contexts << bits | tokens, blocks_of(len(tokens), blocks), blocks), bits)
+
+
+def blocks_of(length: int, blocks: int) -> Ints:
+    """The block of each place of a text, from 1; 1 everywhere where there are none: [length]."""
+    return 1 + np.arange(length) * max(blocks, 1) // length
+
+
+def _counted(grams: Ints, pieces: Ints, blocks: int) -> tuple[Ints, Floats]:
+    """Different grams in order [g], and how often each occurs in all and without each block [g, 1 + blocks]."""
+    bits = blocks.bit_length()
+    keys, times = np.unique(grams << bits | pieces if blocks else grams, return_counts=True)
+    whole = keys >> bits
+    starts = np.flatnonzero(np.r_[True, whole[1:] != whole[:-1]])
+    counts = np.repeat(np.add.reduceat(times, starts).astype(np.float32)[:, None], 1 + blocks, 1)
+    if blocks:
+        rows = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(keys)]))
+        counts[rows, keys & ((1 << bits) - 1)] -= times
+    return whole[starts], counts
 
 
 def _packed(tokens: Ints, length: int, vocabulary: int) -> Ints:
@@ -217,12 +197,12 @@ def _packed(tokens: Ints, length: int, vocabulary: int) -> Ints:
 
 
 def _packed_last(contexts: Ints, back: int, vocabulary: int) -> Ints:
-    """The last `back` tokens of each context as one number: [n]."""
+    """The last `back` tokens of each context as one number, -1 where there are fewer: [n]."""
     bits = _bits(vocabulary)
     found = np.zeros(len(contexts), dtype=np.int64)
     for column in range(contexts.shape[1] - back, contexts.shape[1]):
         found = (found << bits) | contexts[:, column]
-    return found
+    return np.where(contexts[:, contexts.shape[1] - back] < 0, -1, found)
 
 
 def _bits(vocabulary: int) -> int:
@@ -234,7 +214,7 @@ def _order(grams: Ints, counts: Floats, bits: int) -> Order:
     contexts = grams >> bits
     starts = np.flatnonzero(np.r_[True, contexts[1:] != contexts[:-1]])
     first = np.r_[starts, len(grams)]
-    return Order(contexts[starts], first, grams & ((1 << bits) - 1), counts, _discounts(counts), bits)
+    return Order(contexts[starts], first, grams & ((1 << bits) - 1), counts, _discounts(counts[:, 0]))
 
 
 def _discounts(counts: Floats) -> Floats:

@@ -11,23 +11,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-A, B, C = 3.4445, -4.7750, 2.0315  # of the quintic iteration, as published
+POLAR = (  # polynomials of one step after the other: Amsel et al. 2025, arXiv:2505.16932, Algorithm 1
+    (8.28721201814563, -23.595886519098837, 17.300387312530933),
+    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+    (2.300652019954817, -1.6689039845749493, 0.4188073119525673),
+)
+MARGIN = 1.01  # so that rounding leaves no singular value above 1
 
 
 @torch.no_grad()
-def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Matrices [n, rows, columns] with singular values brought near 1, vectors kept (Newton-Schulz).
+def orthogonal(matrices: Tensor, steps: int = 3) -> Tensor:
+    """Matrices [n, rows, columns] with singular values brought near 1, vectors kept (Polar Express).
 
-    >>> values = torch.linalg.svdvals(orthogonal(torch.randn(2, 8, 5, generator=torch.manual_seed(0))))
-    >>> bool(((values > 0.6) & (values < 1.3)).all())
+    Three steps leave them between about 0.3 and 1.9, which serves training as well as five do and costs less.
+
+    >>> values = torch.linalg.svdvals(orthogonal(torch.randn(2, 8, 5, generator=torch.manual_seed(0)), steps=5))
+    >>> bool(((values > 0.8) & (values < 1.2)).all())
     True
     """
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(steps):
+    x = x / (x.norm(dim=(1, 2), keepdim=True) * MARGIN + 1e-7)
+    for a, b, c in (POLAR + (POLAR[-1],) * steps)[:steps]:
         square = x @ x.mT
-        x = A * x + (B * square + C * square @ square) @ x
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
     found: Tensor = x.mT if tall else x
     return found
 

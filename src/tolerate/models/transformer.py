@@ -35,7 +35,8 @@ class Transformer(LanguageModel):
     """Predicts the next token from those before it.
 
     width: of the stream; it must divide by 2 * heads. inner: of the feed-forward layers, by default
-    8/3 of the width. hashed: entries of each hashed table; 0 for none. pointer: whether a token may also be
+    8/3 of the width. hashed: entries of each hashed table, 0 for none; hashed_width: of an entry, by default the
+    width itself; a narrower one is spread over it by a matrix. pointer: whether a token may also be
     copied from those before it, as in pointer-generator networks (See et al. 2017, equation 9): what a
     writer of records needs, and learns from far fewer examples than layers that must do without.
     """
@@ -50,6 +51,7 @@ class Transformer(LanguageModel):
         heads: int = 4,
         inner: int | None = None,
         hashed: int = 0,
+        hashed_width: int | None = None,
         base: float = 10_000.0,
         pointer: bool = False,
         **options: Any,
@@ -60,6 +62,7 @@ class Transformer(LanguageModel):
             "heads": heads,
             "inner": inner,
             "hashed": hashed,
+            "hashed_width": hashed_width,
             "base": base,
         }
         super().__init__(shape, classes, pointer=pointer, **own, **options)
@@ -68,7 +71,9 @@ class Transformer(LanguageModel):
         self.width, self.heads, self.hashed = width, heads, hashed
         inner = inner or 8 * ((width * 8 // 3 + 7) // 8)
         self.table = nn.Embedding(classes, width)
-        self.hashed_tables = nn.ModuleList(nn.Embedding(hashed, width) for _ in range(2 if hashed else 0))
+        tables, entry = 2 if hashed else 0, hashed_width or width
+        self.hashed_tables = nn.ModuleList(nn.Embedding(hashed, entry) for _ in range(tables))
+        self.hashed_spread = nn.Linear(tables * entry, width, bias=False) if hashed_width and hashed else None
         self.blocks = nn.ModuleList(Block(width, heads, inner) for _ in range(layers))
         self.norm = nn.RMSNorm(width, eps=EPS)
         self.head = nn.Linear(width, classes, bias=False)
@@ -84,7 +89,7 @@ class Transformer(LanguageModel):
         """Embeddings of unit size, layers that begin as nothing, logits that begin at 0."""
         nn.init.normal_(self.table.weight, std=0.5)
         for table in self.hashed_tables:
-            nn.init.normal_(table.weight, std=0.1)  # type: ignore[arg-type]
+            nn.init.normal_(table.weight, std=0.1 if self.hashed_spread is None else 0.3)  # type: ignore[arg-type]
         for block in self.blocks:
             nn.init.zeros_(block.out.weight)  # type: ignore[union-attr, arg-type]
             nn.init.zeros_(block.down.weight)  # type: ignore[union-attr, arg-type]
@@ -99,6 +104,20 @@ class Transformer(LanguageModel):
 
         Rows that differ in length are filled up on the left.
         """
+        normed, seen, layers, mask = self._stream(tokens, cache)
+        first = seen.shape[1] - tokens.shape[1]
+        logits = self._expected(normed, seen, first)
+        if self.pointer is not None:
+            logits, kept = self.pointer(
+                normed, logits, seen, None if cache is None else cache.layers[-1], mask
+            )
+            layers.append(kept)
+        return logits, Cache(tuple(layers), seen, normed[:, -1])
+
+    def _stream(
+        self, tokens: Tensor, cache: Cache | None = None
+    ) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]], Tensor | None]:
+        """The normed stream after each token, all that was seen, keys and values of each layer, the mask."""
         before = tokens[:, :0] if cache is None else cache.seen
         seen = torch.cat([before, tokens], 1)
         first = before.shape[1]
@@ -109,14 +128,7 @@ class Transformer(LanguageModel):
         for place, block in enumerate(self.blocks):
             stream, kept = block(stream, turn, None if cache is None else cache.layers[place], mask)
             layers.append(kept)
-        normed = self.norm(stream)
-        logits = self._expected(normed, seen, first)
-        if self.pointer is not None:
-            logits, kept = self.pointer(
-                normed, logits, seen, None if cache is None else cache.layers[-1], mask
-            )
-            layers.append(kept)
-        return logits, Cache(tuple(layers), seen, normed[:, -1])
+        return self.norm(stream), seen, layers, mask
 
     def _expected(self, normed: Tensor, seen: Tensor, first: int) -> Tensor:
         """Logits after each token from `first` on: [n, new, vocabulary]."""
@@ -126,8 +138,14 @@ class Transformer(LanguageModel):
     def _embedded(self, seen: Tensor, first: int) -> Tensor:
         """Embeddings of the tokens from `first` on, those of the last two and three tokens added."""
         stream: Tensor = self.table(seen[:, first:])
-        for back, table in enumerate(self.hashed_tables, 2):
-            stream = stream + table(_hash(seen, back, self.hashed)[:, first:])
+        said = [
+            table(_hash(seen, back, self.hashed)[:, first:])
+            for back, table in enumerate(self.hashed_tables, 2)
+        ]
+        if self.hashed_spread is not None:
+            said = [self.hashed_spread(torch.cat(said, -1))]
+        for each in said:
+            stream = stream + each
         return stream
 
     def begin(self, prompts: Sequence[Tensor]) -> tuple[Cache, Tensor]:
