@@ -222,10 +222,10 @@ def test_import_seeded_errors_and_export(desk: Served) -> None:
     assert "3 items came in" in page
     _, _, page = browser.get("review")
     assert (
-        "Drawn at random" in page and "truth" not in page and "seed" not in page
+        "Nobody waits for it" in page and "truth" not in page and "seed" not in page
     )  # a seeded item does not show
     judge(browser, "w")
-    assert '<img class="media" src="data:image/png' in browser.get("review")[2]
+    assert '<img class="media" src="/desk/media/' in browser.get("review")[2]
     judge(browser, "f")
     assert "svg+xml" not in browser.get("review")[2]
     judge(browser, "f")

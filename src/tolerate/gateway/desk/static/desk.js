@@ -13,7 +13,15 @@ document.addEventListener("keydown", event => {
   for (const button of document.querySelectorAll("[data-key]")) {
     if (button.dataset.key === event.key.toLowerCase()) { event.preventDefault(); button.click(); return; }
   }
+  const player = document.querySelector("audio, video");
+  if (event.key.toLowerCase() === "p" && player) { event.preventDefault(); player.paused ? player.play() : player.pause(); }
 });
+
+const picture = document.querySelector("img.media");
+if (picture) {
+  const fit = () => picture.classList.toggle("tiny", picture.naturalWidth < 200 && picture.naturalHeight < 200);
+  picture.complete ? fit() : picture.addEventListener("load", fit);
+}
 
 if (form) {
   form.addEventListener("submit", event => {
