@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -12,12 +14,14 @@ import pytest
 
 from tests.service_fakes import Served, Upstream, served, upstream
 from tests.test_gateway import service_of
+from tolerate.errors import OptionError
 from tolerate.gateway.desk.admin import cell, parse
 from tolerate.gateway.desk.render import visible
 from tolerate.gateway.desk.words import WORDS
 from tolerate.gateway.settings import Grade
 from tolerate.gateway.wire import Refused
 from tolerate.store import people, promises, queue
+from tolerate.store.ledger import last
 
 HOSTILE = '<script>alert(1)</script><img src="http://evil.example/x" onerror=alert(1)> \u202eevil\u200b {{7*7}} [x](http://evil.example)'
 
@@ -288,6 +292,41 @@ def test_people_and_keys(desk: Served) -> None:
     browser.post("disable-user", {"name": "ann"})
     assert Browser(desk, "ann", "a longer password").status == 401
     assert browser.post("disable-user", {"name": "owner"})[0] == 400
+
+
+def test_a_lost_password(model: Upstream, url: str, tmp_path: Path) -> None:
+    """On the machine of the database, while the service stands still: printed once, sessions ended, in the ledger."""
+    command = [sys.executable, "-m", "tolerate", "people", "--database", url]
+
+    def people_said(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *words], capture_output=True, text=True)
+
+    service = service_of(model.url, url, tmp_path)
+    with served(service) as desk:
+        browser = Browser(desk)
+        lost = desk.password
+        refused = people_said("--new-password", "owner")
+        assert (
+            refused.returncode == 2
+            and "another service writes" in refused.stderr
+            and "Traceback" not in refused.stderr
+        )
+        assert people_said().stdout == "owner  owner\n"
+    assert "there is no user" in people_said("--new-password", "owner2").stderr
+    printed = people_said("--new-password", "owner")
+    assert printed.returncode == 0
+    password = printed.stdout.removeprefix("owner: ").split()[0]
+    with served(service) as desk:
+        browser.desk = desk
+        assert browser.get("")[0] == 303  # the session has ended
+        assert Browser(desk, password=lost).status == 401
+        assert Browser(desk, password=password).status == 303
+        assert desk.running.first.password is None
+        entry = next(each for each in desk.write(last) if each["kind"] == "user")
+        assert (entry["what"], entry["name"], entry["by"]) == ("new password", "owner", "the command line")
+        desk.write(people.disable_user, "owner", "ann", time.time())
+        with pytest.raises(OptionError, match="locked out"):
+            desk.write(people.reset_password, "owner", "x", time.time())
 
 
 def test_in_chinese(desk: Served) -> None:

@@ -401,15 +401,26 @@ def backlog(db: Database, job: str, at: float, most: int = 10_000) -> Backlog:
             job,
             most,
         )
-        for state, kind in (("open", "review"), ("leased", "review"), ("open", "adjudicate"))
+        for state, kind in (
+            ("open", "review"),
+            ("open", "second"),
+            ("leased", "review"),
+            ("leased", "second"),
+            ("open", "adjudicate"),
+        )
     ]
     first = db.one(
         "SELECT at FROM slots WHERE state = 'open' AND kind = 'review' AND job = ? ORDER BY priority "
         "DESC, at, id LIMIT 1",
         job,
     )
-    waiting, leased, open_disputes = (int(row[0]) if row else 0 for row in counts)
-    return Backlog(waiting, leased, open_disputes, 0.0 if first is None else max(0.0, at - float(first[0])))
+    waiting, again, leased, leased_again, disputes = (int(row[0]) if row else 0 for row in counts)
+    return Backlog(
+        waiting + again,
+        leased + leased_again,
+        disputes,
+        0.0 if first is None else max(0.0, at - float(first[0])),
+    )
 
 
 def ratings(db: Database, job: str, limit: int = 4000) -> dict[str, dict[str, float]]:

@@ -219,6 +219,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "More people can review at this machine: each comes in by a link of their own. Nobody sees what others said.",
         "可以有更多人在本机审查：每人用自己的链接进入，互相看不到判定。",
     ),
+    "seat first": ("first person", "第一人"),
+    "seat second": ("second person", "第二人"),
     "one more": ("One more reviewer", "再加一人"),
     "new link": ("New link", "新链接"),
     "opens once": ("Copy it now; it opens once, on this machine.", "请立即复制：仅可在本机打开一次。"),

@@ -135,6 +135,7 @@ async def seat(desk: Desk, visit: Visit) -> Response:
     if other is None or not desk.local.has_second:
         raise Refused(400, "there is no other seat at this desk")
     await desk.writer.do(people.close_session, visit.session.hash)
+    await desk.writer.do(people.speak, other, visit.user.lang)
     desk.forget_sessions()
     return await desk.sign_in(other)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tolerate.errors import OptionError
+from tolerate.gateway.desk.words import WORDS
 from tolerate.gateway.http import Gone, Message, Receive, Request, Scope, Send, redirect, respond
 from tolerate.gateway.listen import quiet
 from tolerate.gateway.local import SECOND, Sitters
@@ -110,8 +111,9 @@ class Local:
 
     def _say(self, name: str, link: str) -> None:
         alone = name == self.first and not self.several and not self.has_second
-        words = SIGNS[self.sitters.lang if alone else f"{self.sitters.lang} other"]
-        self.sitters.ready(words.format(name=name, link=link))
+        lang = self.sitters.lang
+        known = WORDS.get(f"seat {name}", (name, name))[lang == "zh"]
+        self.sitters.ready(SIGNS[lang if alone else f"{lang} other"].format(name=known, link=link))
 
 
 def _add(db: Database, name: str, role: str, at: float, lang: str) -> None:
