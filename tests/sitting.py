@@ -3,16 +3,30 @@
 import html
 import queue
 import re
+import struct
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tolerate.ask import Judged, Question
 from tolerate.gateway.local import Sitters, ask_at_desk
+
+
+def png(side: int = 8) -> bytes:
+    """A small grey picture."""
+
+    def part(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    rows = b"".join(b"\0" + bytes(range(0, 16 * side, 16)) for _ in range(side))
+    parts = part(b"IHDR", head) + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):

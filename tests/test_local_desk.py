@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.sitting import Desk, Sitter
+from tests.sitting import Desk, Sitter, png
 from tolerate import tables
 from tolerate.ask import Batch, Judged, Question, ask
 from tolerate.errors import OptionError, RunError
@@ -23,10 +23,7 @@ from tolerate.gateway.local import Sitters, ask_at_desk, audit_at_desk
 from tolerate.stats.audit import Audit
 from tolerate.store import connect
 
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d494844520000000100000001080000000037 6ef9240000000a49444154789c6360000000020001 48afa471"
-    "0000000049454e44ae426082".replace(" ", "")
-)
+PNG = png()
 HOSTILE = "<script>alert(1)</script>\u202e"
 QUESTIONS = [
     Question("a seven", media=PNG),

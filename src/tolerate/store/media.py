@@ -136,7 +136,7 @@ def name_of(reference: str) -> str:
 def forget(db: Database, before: float) -> int:
     """Delete what is older and shown by no item any more; how many."""
     return db.run(
-        "DELETE FROM media WHERE at < ? AND NOT EXISTS (SELECT 1 FROM items i WHERE substr(i.media, 1, 69) = "
-        "'kept:' || media.hash)",
+        "DELETE FROM media WHERE at < ? AND NOT EXISTS (SELECT 1 FROM items i WHERE i.media <> '' AND "
+        "substr(i.media, 1, 69) = 'kept:' || media.hash)",
         before,
     )

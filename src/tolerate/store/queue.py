@@ -493,7 +493,6 @@ def labels(db: Database, job: str, after: str = "", limit: int = 5000) -> list[d
 
 def wipe(db: Database, before: float, at: float, limit: int = 1000) -> int:
     """Forget the texts of settled items older than a time; the ledger keeps their hashes. How many."""
-    media.forget(db, before)
     found = db.all(
         "SELECT ticket FROM items WHERE at < ? AND wiped IS NULL AND (settled IS NOT NULL OR state = "
         "'held') LIMIT ?",
@@ -511,4 +510,5 @@ def wipe(db: Database, before: float, at: float, limit: int = 1000) -> int:
             "UPDATE slots SET state = 'cancelled' WHERE ticket = ? AND state IN ('open', 'leased')", ticket
         )
         db.run("UPDATE verdicts SET note = '' WHERE ticket = ?", ticket)
+    media.forget(db, before)
     return len(found)

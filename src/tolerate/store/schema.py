@@ -34,7 +34,8 @@ TABLES = (
     "CREATE INDEX IF NOT EXISTS items_drawn ON items (job, certificate, at) WHERE drawn = 1",
     "CREATE INDEX IF NOT EXISTS items_at ON items (at) WHERE wiped IS NULL",
     "CREATE INDEX IF NOT EXISTS items_due ON items (due) WHERE due IS NOT NULL",
-    # One look by one reviewer. state: open, leased, done, cancelled. kind: review, adjudicate.
+    "CREATE INDEX IF NOT EXISTS items_media ON items (substr(media, 1, 69)) WHERE media <> ''",
+    # One look by one reviewer. state: open, leased, done, cancelled. kind: review, second, adjudicate.
     """CREATE TABLE IF NOT EXISTS slots (
         id {serial}, ticket TEXT NOT NULL, job TEXT NOT NULL, kind TEXT NOT NULL, priority INTEGER NOT NULL,
         at DOUBLE PRECISION NOT NULL, state TEXT NOT NULL, reviewer TEXT, until DOUBLE PRECISION)""",

@@ -171,14 +171,17 @@ WORDS: dict[str, tuple[str, str]] = {
     "shown once": ("Copy it now; it is shown this once.", "请立即复制，仅显示这一次。"),
     "import": ("Import a table to review", "导入待审表格"),
     "import note": (
-        "CSV with a header; column content, and if you like prompt, slice, truth (0 or 1: a seeded "
-        "item), media (a data: "
-        "address of a picture, sound or video).",
-        "带表头的 CSV：content 列必填；可选 prompt、slice、truth（0 或 1，为植入条目）、"
-        "media（图片、声音或视频的 data: 地址）。",
+        "A CSV with a header: a column content, or media (the name of a picture, sound or video), or both; if you "
+        "like prompt, slice, and truth (0 or 1: a seeded item). Choose the table and the files that it names "
+        "together. Files without a table: each becomes an item.",
+        "带表头的 CSV：需有 content 列，或 media 列（图片、声音或视频的文件名），或两者皆有；可选 prompt、slice、"
+        "truth（0 或 1，为植入条目）。请将表格与其中提到的文件一并选择。只选文件而无表格时，每个文件为一项。",
     ),
     "imported": ("{count} items came in.", "已导入 {count} 项。"),
-    "file": ("File", "文件"),
+    "files": ("Table and files", "表格与文件"),
+    "paste": ("Or a table, pasted (CSV)", "或直接粘贴表格 (CSV)"),
+    "sending": ("sending {n} of {of}", "正在发送第 {n} 个，共 {of} 个"),
+    "sending failed": ("not sent", "未能发送"),
     "reviewers": ("Reviewers an item", "每项审查人数"),
     "export": ("Export labels (CSV)", "导出标注 (CSV)"),
     # a desk at one's own machine
