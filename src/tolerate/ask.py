@@ -37,14 +37,14 @@ WORDS = {
         "plan": "if so many are wrong  you label about  (9 in 10 at most)   proven",
     },
     "zh": {
-        "item": "第 {at} 项,共 {of} 项",
-        "again": "第二人判定:第 {at} 项,共 {of} 项",
+        "item": "第 {at} 项，共 {of} 项",
+        "again": "第二人判定：第 {at} 项，共 {of} 项",
         "keys": "[f] 合格   [w] 错误   [u] 改上一个   [q] 暂停",
-        "to second": "现在请第二人(未看过前面的判定)复审其中 {items} 项。",
-        "to first": "第二人发现了更多错误,请第一人继续。",
+        "to second": "现在请第二人（未看过前面的判定）复审其中 {items} 项。",
+        "to first": "第二人发现了更多错误，请第一人继续。",
         "swap": "[s] 已换人   [u] 改上一个   [q] 暂停",
-        "kept": "{labels} 个判定已保存在 {path};再次运行同一命令即可继续",
-        "plan": "若实际错误率为     约需标注     (九成情况下至多)  获证概率",
+        "kept": "{labels} 个判定已保存在 {path}；再次运行同一命令即可继续",
+        "plan": "若实际错误率为     约需标注     （九成情况下至多）  获证概率",
     },
 }
 

@@ -32,7 +32,10 @@ def quiet(
     http: Any = "auto",
     drain: float = 2.0,
 ) -> Quiet:
-    """A server of an ASGI application. http: how connections are read, "auto" as fast as what is installed. drain: seconds that a stop gives to what was taken."""
+    """A server of an ASGI application.
+
+    http: the protocol; "auto" takes what is installed. drain: seconds that a stop gives to what was taken.
+    """
     config = uvicorn.Config(
         app,
         host=host,

@@ -275,7 +275,9 @@ async def run(running: Running, say: Callable[[str], None]) -> None:
 def server_of(running: Running, say: Callable[[str], None]) -> Quiet:
     """The HTTP server of a started service."""
     service = running.service
-    server = quiet(running.app, service.host, service.port, http=connections(service.receive), drain=service.drain)
+    server = quiet(
+        running.app, service.host, service.port, http=connections(service.receive), drain=service.drain
+    )
     server.on_started = lambda: _announce(running, server, say)
     return server
 

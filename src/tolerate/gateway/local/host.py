@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tolerate.errors import OptionError
+from tolerate.errors import OptionError, RunError
 from tolerate.gateway.desk.words import WORDS
 from tolerate.gateway.http import Gone, Message, Receive, Request, Scope, Send, redirect, respond
 from tolerate.gateway.listen import quiet
@@ -59,7 +59,13 @@ class Local:
 
     async def serve(self) -> None:
         """From the first link to the end."""
-        self.writer = Writer(self.service.database)
+        try:
+            self.writer = Writer(self.service.database)
+        except RunError as error:
+            raise RunError(
+                f"the desk of {self.service.database} cannot be opened; if the same command runs elsewhere, go on "
+                f"there or stop it ({error})"
+            ) from None
         self.reader = Reader(self.service.database)
         try:
             await self.writer.do(self._begin, time.time())
