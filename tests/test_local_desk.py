@@ -58,13 +58,13 @@ def judge_all(person: Sitter, grade: Callable[[Sitter], str] = lambda person: "f
 def test_a_person_judges_every_item_and_can_take_one_back(tmp_path: Path) -> None:
     desk = Desk(questions(tmp_path))
     person = desk.person()
-    assert person.asked == "a seven" and "/desk/media/" in person.page and person.place == "1 / 3"
+    assert person.asked == "a seven" and "/desk/media/" in person.page and person.place == "verdict 1 of 3"
     person.ask(re.search(r'src="(/desk/media/\d+)"', person.page)[1])
     assert person.body == PNG and person.headers["content-type"] == "image/png"
     person.next().give("f", note="neat")
     assert (person.asked, person.text) == ("an ode", "roses are red")
     person.give("f").press("undo")
-    assert person.asked == "an ode" and person.place == "2 / 3"
+    assert person.asked == "an ode" and person.place == "verdict 2 of 3"
     person.give("w")
     assert "<script>" not in person.page.replace('<script src="/desk/static', "") and "U+202E" in person.page
     person.give("f")
@@ -165,7 +165,7 @@ def test_forms_from_elsewhere_are_refused(tmp_path: Path) -> None:
     assert person.status == 403
     for form in ({"slot": "99", "grade": "w"}, {"slot": "x", "grade": "w"}, {"slot": slot, "grade": "z"}):
         person.next().ask("/desk/verdict", form)
-    assert person.next().place == "1 / 3"
+    assert person.next().place == "verdict 1 of 3"
 
 
 def test_one_more_reviewer_is_invited_at_the_desk(tmp_path: Path) -> None:
@@ -353,9 +353,9 @@ def test_verdicts_without_their_audit_are_not_taken_for_another(tmp_path: Path) 
 class Command:
     """`tolerate audit --page`, as a process."""
 
-    def __init__(self, *words: object) -> None:
+    def __init__(self, *words: object, program: tuple[str, str] = ("-m", "tolerate")) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tolerate", *map(str, words)],
+            [sys.executable, *program, *map(str, words)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -412,6 +412,31 @@ def test_a_killed_desk_goes_on_at_the_page_that_stands_open(tmp_path: Path, star
         [sys.executable, "-m", "tolerate", *map(str, words), "--json"], capture_output=True, text=True
     )
     assert json.loads(done.stdout)["scope"] == "all"
+
+
+BASE_ALONE = """
+import sys
+for name in ("aiohttp", "httptools", "uvloop", "prometheus_client", "psycopg", "torch"):
+    sys.modules[name] = None
+from tolerate.cli import main
+main()
+"""
+
+
+def test_the_base_install_has_the_desk(tmp_path: Path) -> None:
+    """With nothing of the extras: uvicorn with h11 serves it."""
+    batch_of(tmp_path)
+    words = ["audit", str(tmp_path / "batch.csv"), "-t", "20%", "--page", "--json"]
+    command = Command(*words, program=("-c", BASE_ALONE))
+    try:
+        person = Sitter(command.link()).next()
+        assert person.headers["x-content-type-options"] == "nosniff"
+        judge_all(person)
+        person.press("finish")
+        out, err = command.process.communicate(timeout=30)
+        assert json.loads(out)["scope"] == "all" and err == ""
+    finally:
+        command.process.kill()
 
 
 # In a browser
