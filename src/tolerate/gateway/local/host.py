@@ -57,6 +57,10 @@ class Local:
     def after(self, done: list[queue.Settled], told: list[dict[str, Any]]) -> None:
         """Nobody waits for an answer here."""
 
+    def watcher(self, told: list[dict[str, Any]]) -> queue.OnSettled:
+        """Nothing is watched here."""
+        return lambda db, each: None
+
     async def serve(self) -> None:
         """From the first link to the end."""
         try:

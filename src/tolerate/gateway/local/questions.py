@@ -57,11 +57,11 @@ class QuestionsWork:
         labels = _count(db, "SELECT count(*) FROM verdicts WHERE taken_back IS NULL AND kind = 'review'")
         left = _count(db, "SELECT count(*) FROM slots WHERE state IN ('open', 'leased')")
         total = len(self.questions) * self.each
-        at, of = f"{min(labels + 1, total):,}", f"{total:,}"
+        now, of = f"{min(labels + 1, total):,}", f"{total:,}"
         self.progress = Progress(
             done=left == 0,
             labels=labels,
-            place=(f"verdict {at} of {of}", f"第 {at} 个判定，共 {of} 个"),
+            place=(f"verdict {now} of {of}", f"第 {now} 个判定，共 {of} 个"),
             closing=(f"{labels:,} verdicts are kept.", f"{labels:,} 个判定已保存。"),
         )
 
