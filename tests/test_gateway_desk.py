@@ -3,23 +3,37 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 import time
 import urllib.parse
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.service_fakes import Served, Upstream, served, upstream
+from tests.sitting import png
 from tests.test_gateway import service_of
-from tolerate.gateway.desk.admin import cell, parse
+from tolerate.errors import OptionError
+from tolerate.gateway.desk.admin import cell
+from tolerate.gateway.desk.imports import parse
 from tolerate.gateway.desk.render import visible
 from tolerate.gateway.desk.words import WORDS
 from tolerate.gateway.settings import Grade
 from tolerate.gateway.wire import Refused
 from tolerate.store import people, promises, queue
+from tolerate.store.ledger import last
 
 HOSTILE = '<script>alert(1)</script><img src="http://evil.example/x" onerror=alert(1)> \u202eevil\u200b {{7*7}} [x](http://evil.example)'
+
+PNG = png()
+B64 = b64encode(PNG).decode()
+SOUND = (
+    b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\x08\0\0\0"
+    + bytes(8)
+)
 
 
 @pytest.fixture(scope="module")
@@ -217,23 +231,84 @@ def test_a_graded_scale_blind_reviewers_and_adjudication(model: Upstream, url: s
 def test_import_seeded_errors_and_export(desk: Served) -> None:
     browser = Browser(desk)
     browser.get("labels")
-    table = 'content,prompt,truth,media\n"=cmd()",ask,1,\nplain,ask,,"data:image/png;base64,AAAA"\nsvg,ask,,"data:image/svg+xml,x"\n'
+    table = (
+        f'content,prompt,truth,media\n"=cmd()",ask,1,\nplain,ask,,"data:image/png;base64,{B64}"\nlast,ask,,\n'
+    )
     _, _, page = browser.post("import", {"job": "support", "reviewers": "1", "table": table})
     assert "3 items came in" in page
     _, _, page = browser.get("review")
     assert (
-        "Drawn at random" in page and "truth" not in page and "seed" not in page
+        "Nobody waits for it" in page and "truth" not in page and "seed" not in page
     )  # a seeded item does not show
     judge(browser, "w")
-    assert '<img class="media" src="data:image/png' in browser.get("review")[2]
+    _, _, page = browser.get("review")
+    place = re.search(r'<img class="media" src="/desk/(media/\d+)"', page)[1]
+    assert browser.get(place)[1]["content-type"] == "image/png"
     judge(browser, "f")
-    assert "svg+xml" not in browser.get("review")[2]
+    assert browser.get(place)[0] == 404  # only while it is in hand
     judge(browser, "f")
     desk.write(lambda db: db.run("UPDATE items SET due = 1 WHERE due IS NOT NULL"))
     desk.thread.do(desk.running.settle())
     assert "found: 1 of 1" in browser.get("me")[2]
     _, headers, text = browser.get("labels.csv?job=support")
     assert "attachment" in headers["content-disposition"] and "'=cmd()" in text and ",=cmd()" not in text
+
+
+def test_a_table_with_files_and_files_alone(desk: Served) -> None:
+    browser = Browser(desk)
+    browser.get("labels")
+
+    def upload(name: str, body: bytes, **headers: str):
+        given = {
+            "origin": desk.url,
+            "cookie": browser.cookie,
+            "x_csrf": browser.csrf,
+            "x_name": name,
+            **headers,
+        }
+        return desk.ask("POST", "/desk/upload", body, key=None, **given)
+
+    status, _, said = upload("%E7%8C%AB%20cat.png", PNG)
+    assert status == 200 and said["kept"].endswith("/猫 cat.png")
+    wav = upload("..%2F..%2Fa.png", SOUND)[2]["kept"]
+    assert wav.endswith("/a.png.wav")  # by its first bytes, whatever its name says
+    assert upload("a.svg", b"<svg>")[0] == 400 and upload("a.png", b"<script>")[0] == 400
+    assert upload("a.png", PNG, x_csrf="guess")[0] == 403
+    assert with_role(desk, "reviewer").post("upload", {})[0] == 403
+    files = json.dumps({"猫 cat.png": said["kept"], "a.wav": wav})
+    table = "media,prompt\nfolder/猫 cat.png,a cat\na.wav,a tone\n"
+    _, _, page = browser.post("import", {"job": "support", "table": table, "files": files})
+    assert "2 items came in" in page
+    _, _, page = browser.get("review")
+    assert '<img class="media"' in page and "a cat" in page and 'class="text answer"' not in page
+    judge(browser, "f")
+    _, _, page = browser.get("review")
+    assert '<audio class="media"' in page
+    judge(browser, "w")
+    _, _, page = browser.post("import", {"job": "support", "table": "", "files": files})
+    assert "2 items came in" in page
+    desk.write(lambda db: db.run("UPDATE items SET due = 1 WHERE due IS NOT NULL"))
+    desk.thread.do(desk.running.settle())
+    text = browser.get("labels.csv?job=support")[2]
+    assert "猫 cat.png" in text and "a.png.wav" in text and text.startswith("\ufeffticket,")
+    for wrong in (
+        {"table": "media\nmissing.png\n"},
+        {"table": "media\nhttp://evil.example/x.png\n"},
+        {"table": 'content,media\nx,"data:image/svg+xml,x"\n'},
+        {"table": "media\na.wav\n", "files": json.dumps({"a.wav": "kept:" + "0" * 64 + "/a.wav"})},
+        {"table": "", "files": '{"a": "file:/etc/passwd"}'},
+        {"table": "", "files": "nonsense"},
+    ):
+        status, _, page = browser.post("import", {"job": "support", **wrong})
+        assert status == 400 and "Traceback" not in page, wrong
+    later = time.time() + 1e6
+    desk.write(queue.wipe, later, later)
+    assert desk.write(lambda db: db.one("SELECT count(*) FROM media"))[0] == 2  # two items wait for a look
+    judge(browser, "f"), judge(browser, "f")
+    desk.write(lambda db: db.run("UPDATE items SET due = 1 WHERE due IS NOT NULL"))
+    desk.thread.do(desk.running.settle())
+    desk.write(queue.wipe, later, later)
+    assert desk.write(lambda db: db.one("SELECT count(*) FROM media"))[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -288,6 +363,41 @@ def test_people_and_keys(desk: Served) -> None:
     browser.post("disable-user", {"name": "ann"})
     assert Browser(desk, "ann", "a longer password").status == 401
     assert browser.post("disable-user", {"name": "owner"})[0] == 400
+
+
+def test_a_lost_password(model: Upstream, url: str, tmp_path: Path) -> None:
+    """On the machine of the database, while the service stands still: printed once, sessions ended, in the ledger."""
+    command = [sys.executable, "-m", "tolerate", "people", "--database", url]
+
+    def people_said(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *words], capture_output=True, text=True)
+
+    service = service_of(model.url, url, tmp_path)
+    with served(service) as desk:
+        browser = Browser(desk)
+        lost = desk.password
+        refused = people_said("--new-password", "owner")
+        assert (
+            refused.returncode == 2
+            and "another service writes" in refused.stderr
+            and "Traceback" not in refused.stderr
+        )
+        assert people_said().stdout == "owner  owner\n"
+    assert "there is no user" in people_said("--new-password", "owner2").stderr
+    printed = people_said("--new-password", "owner")
+    assert printed.returncode == 0
+    password = printed.stdout.removeprefix("owner: ").split()[0]
+    with served(service) as desk:
+        browser.desk = desk
+        assert browser.get("")[0] == 303  # the session has ended
+        assert Browser(desk, password=lost).status == 401
+        assert Browser(desk, password=password).status == 303
+        assert desk.running.first.password is None
+        entry = next(each for each in desk.write(last) if each["kind"] == "user")
+        assert (entry["what"], entry["name"], entry["by"]) == ("new password", "owner", "the command line")
+        desk.write(people.disable_user, "owner", "ann", time.time())
+        with pytest.raises(OptionError, match="locked out"):
+            desk.write(people.reset_password, "owner", "x", time.time())
 
 
 def test_in_chinese(desk: Served) -> None:
@@ -358,3 +468,78 @@ def test_the_whole_flow_by_keyboard(model: Upstream, url: str, tmp_path: Path) -
         assert len(desk.write(lambda db: db.all("SELECT 1 FROM verdicts WHERE taken_back IS NULL"))) == 2
         browser.close()
     assert json.dumps(found)
+
+
+RECORD = """async () => {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 48 });
+  const recorder = new MediaRecorder(canvas.captureStream(10), { mimeType: "video/webm" }), parts = [];
+  recorder.ondataavailable = part => parts.push(part.data);
+  const stopped = new Promise(done => recorder.onstop = done);
+  recorder.start();
+  for (let n = 0; n < 6; n++) {
+    canvas.getContext("2d").fillStyle = `hsl(${n * 60}, 80%, 50%)`;
+    canvas.getContext("2d").fillRect(0, 0, 64, 48);
+    await new Promise(done => setTimeout(done, 60));
+  }
+  recorder.stop();
+  await stopped;
+  const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
+  return btoa(String.fromCharCode(...bytes));
+}"""
+SEEN = """() => new Promise(done => {
+  const seen = document.querySelector(".media"), size = () => seen.naturalWidth || seen.videoWidth || seen.duration || 0;
+  const look = () => size() ? done([seen.tagName, true]) : setTimeout(look, 50);
+  setTimeout(() => done([seen.tagName, false]), 5000);
+  look();
+})"""
+
+
+def test_pictures_sounds_and_films_are_imported_and_shown_in_a_browser(
+    model: Upstream, tmp_path: Path
+) -> None:
+    sync = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    from axe_playwright_python.sync_playwright import Axe
+
+    service = service_of(model.url, str(tmp_path / "t.db"), tmp_path)
+    with served(service) as desk, sync.sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        )
+        page = browser.new_page()
+        film = b64decode(page.evaluate(RECORD))
+        table = "media,prompt\ncat.png,a cat\ntone.wav,a tone\nfilm.webm,a film\n"
+        faults: list[str] = []
+        page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(f"{desk.url}/desk/login")
+        page.fill("#name", "owner")
+        page.fill("#password", desk.password)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/desk")
+        page.goto(f"{desk.url}/desk/labels")
+        files = (("t.csv", table.encode()), ("cat.png", PNG), ("tone.wav", SOUND), ("film.webm", film))
+        page.set_input_files(
+            "#file", [{"name": name, "mimeType": "", "buffer": body} for name, body in files]
+        )
+        page.wait_for_function("document.getElementById('table').value.includes('film.webm')")
+        page.click("#import button")
+        page.wait_for_selector("text=3 items came in")
+        page.click("main [role=status] a")
+        seen, found = [], []
+        for place in range(3):
+            page.wait_for_selector(".media")
+            seen.append(page.evaluate(SEEN))
+            violations = Axe().run(page).response["violations"]
+            found += [each["id"] for each in violations if each["impact"] in ("serious", "critical")]
+            page.screenshot(path=str(tmp_path / f"{place}.png"))
+            if place:
+                page.keyboard.press("p")
+                page.wait_for_function("(e => !e.paused || e.ended)(document.querySelector('.media'))")
+            slot = page.input_value("[name=slot]")
+            page.keyboard.press("f")
+            page.wait_for_function("slot => document.querySelector('[name=slot]')?.value !== slot", arg=slot)
+        assert seen == [["IMG", True], ["AUDIO", True], ["VIDEO", True]] and found == [] and faults == []
+        browser.close()

@@ -2,19 +2,18 @@
 
 import random
 import re
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fake_openai import Fake, serving
-from tests.test_review import Browser
+from tests.sitting import Asked, Sitter
 from tolerate import tables
 from tolerate.checks.labels import label_in
 from tolerate.jobs import job
 from tolerate.jobs.headlines import invented, judged
-from tolerate.run import Options, Quiet, run
+from tolerate.run import Options, run
 
 CITIES = ("Bonn", "Oslo", "Lima", "Rome")
 
@@ -72,30 +71,13 @@ def test_labels_by_people_are_certified(tmp_path: Path) -> None:
     assert "bad, good" in fake.bodies[0]["messages"][0]["content"]
 
 
-class Person(Quiet):
-    """Opens the page's address and judges: a headline is fine if its city and number are the text's."""
-
-    seen = 0
-
-    def note(self, text: str) -> None:
-        """The address is in a note."""
-        if address := next(
-            (word for word in text.split() if word.startswith("http") and "key=" in word), None
-        ):
-            threading.Thread(target=self.judge, args=(Browser(address),), daemon=True).start()
-
-    def judge(self, browser: Browser) -> None:
-        """One verdict an item."""
-        state = browser.ask("state")
-        while state["item"] is not None:
-            self.seen += 1
-            wrong = any(word not in state["asked"] for word in re.findall(r"\d+|[A-Z]\w+", state["text"]))
-            state = browser.ask("verdict", {"item": state["item"], "loss": float(wrong)})
-        browser.ask("finish")
+def invents(person: Sitter, place: int) -> bool:
+    """A headline is wrong if its city or number is not the text's."""
+    return any(word not in person.asked for word in re.findall(r"\d+|[A-Z]\w+", person.text))
 
 
 def test_a_person_judges_headlines_and_corrects_the_judge(tmp_path: Path) -> None:
-    person = Person()
+    person = Asked(invents)
     with serving(shorten) as fake:
         asked = options(
             texts(tmp_path, 700, labels=False),
@@ -106,7 +88,7 @@ def test_a_person_judges_headlines_and_corrects_the_judge(tmp_path: Path) -> Non
             tolerance=0.2,
         )
         asked = Options(**{**vars(asked), "judge": fake.name("parallel=2")})
-        summary = run(job("headlines"), tmp_path / "run", asked, person)
+        summary = run(job("headlines"), tmp_path / "run", asked, people=person)
     certificate = summary["certificate"]["json"]
     assert person.seen == 250 and certificate["labels"] == 250 and certificate["scope"] == "all"
     said = certificate["losses_by"]

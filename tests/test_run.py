@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,12 @@ import pyarrow.parquet as parquet
 import pytest
 
 from tests.fakes import JOB
-from tests.test_review import Browser
+from tests.sitting import Asked
 from tolerate import run as runs
 from tolerate.errors import OptionError, RunError
 from tolerate.records import Certificate
 from tolerate.run import Options, Quiet, run
+from tolerate.words import say_certificate
 
 STEPS = (
     "run.json",
@@ -200,29 +200,17 @@ def test_seeds_are_of_their_purpose() -> None:
     assert len(seeds) == 2 * len(purposes)
 
 
-class Person(Quiet):
-    """Opens the page that the run announces and judges every item: wrong is what is not as asked."""
-
-    def note(self, text: str) -> None:
-        address = next(word for word in text.split() if word.startswith("http"))
-        threading.Thread(target=self.judge, args=(Browser(address),), daemon=True).start()
-
-    def judge(self, browser: Browser) -> None:
-        state = browser.ask("state")
-        while state["item"] is not None:
-            state = browser.ask("verdict", {"item": state["item"], "loss": int(state["item"] % 50 == 0)})
-        browser.ask("finish")
-
-
 def test_a_person_in_place_of_the_reader(tmp_path: Path) -> None:
     """The certificate rests on the person's verdicts on fresh answers, and says so."""
     options = Options(
         workers=0, review=True, reviews=200, models=("sound",), refine=("plain",), tolerance=0.1
     )
-    run(JOB, tmp_path / "r", options, Person())
+    with pytest.raises(OptionError, match="people="):
+        run(JOB, tmp_path / "r", options)
+    run(JOB, tmp_path / "r", options, people=Asked(lambda person, place: place % 50 == 0))
     certificate = Certificate.loads((tmp_path / "r" / "certificate.json").read_text())
     assert certificate.labels == 200 and certificate.proven and certificate.risk_seen == 4 / 200
     assert certificate.losses_by.startswith("a person")
-    assert len((tmp_path / "r" / "reviews.jsonl").read_text().splitlines()) == 200
+    assert "review desk" in certificate.losses_by and "judged at" not in say_certificate(certificate, "zh")
     labels = parquet.read_table(tmp_path / "r" / "labels.parquet").to_pydict()
     assert sum(labels["loss"]) == 4

@@ -6,7 +6,6 @@ import pty
 import select
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +15,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from tests.test_review import Browser
 from tolerate.ask import Batch, Sitting, ask
 from tolerate.errors import DataError, OptionError
-from tolerate.review.batch import review_batch
 from tolerate.stats.audit import Audit, draw_order
 from tolerate.stats.second import Agreement, agreement, drawn_again
 from tolerate.words import say_certificate
@@ -296,58 +293,3 @@ def test_both_columns_at_once(tmp_path: Path) -> None:
     done = subprocess.run([*words, *more], capture_output=True, text=True)
     assert done.returncode == 0
     assert "a second person read" in json.loads(done.stdout)["losses_by"]
-
-
-# At the page
-
-
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[tuple[Browser, Batch, threading.Thread]]:
-    batch = Batch(batch_file(tmp_path), None, None, tolerance=0.2, confidence=0.95, seed=0, second=0.4)
-    address: list[str] = []
-    ready = threading.Event()
-
-    def announce(text: str) -> None:
-        address.append(text)
-        ready.set()
-
-    thread = threading.Thread(target=review_batch, args=(batch, ["text"]), kwargs={"ready": announce})
-    thread.daemon = True
-    thread.start()
-    assert ready.wait(10)
-    yield Browser(address[0]), batch, thread
-
-
-def test_two_people_at_the_page(page: Any) -> None:
-    browser, batch, thread = page
-    state = browser.ask("state")
-    assert state["turn"] == "first" and state["text"] == f"text: text {state['item']}"
-    state_item = state["item"]
-    browser.ask("verdict", {"item": state_item, "loss": 1})
-    assert browser.ask("undo")["changed"] == [state_item, 0.0]
-    state = browser.ask("state")
-    while state["turn"] == "first":
-        state = browser.ask("verdict", {"item": state["item"], "loss": 0})
-    assert state["turn"] == "swap" and "has not seen the verdicts" in state["call"]
-    state = browser.ask("swap")
-    while state["turn"] == "second":
-        assert "proven after" not in state["place"]
-        state = browser.ask("verdict", {"item": state["item"], "loss": 0})
-    assert state["turn"] == "done"
-    browser.ask("finish")
-    thread.join(10)
-    kept = Audit.from_json(json.loads(batch.state.read_text()))
-    assert not thread.is_alive() and kept.certificate.proven and kept.agreement.items > 5
-
-
-def test_the_page_takes_only_the_verdict_it_asked_for(page: Any) -> None:
-    import urllib.error
-
-    browser, _, _ = page
-    wanted = browser.ask("state")["item"]
-    for body in ({"item": wanted + 1, "loss": 0}, {"item": wanted, "loss": 0.5}):
-        with pytest.raises(urllib.error.HTTPError) as error:
-            browser.ask("verdict", body)
-        assert error.value.code == 400
-        error.value.close()
-    assert browser.ask("swap")["turn"] == "first" and browser.ask("state")["done"] == 0

@@ -270,7 +270,7 @@ def test_blind_reviewers_and_adjudication(writer: Writer, url: str) -> None:
         do(writer, queue.verdict, task.slot, reviewer, loss, 2.0, nonce=nonce)
         assert do(writer, queue.lease, reviewer, 2.0) is None  # nobody sees an item twice
     assert do(writer, queue.settle_due, 100.0, None) == []
-    task = do(writer, queue.lease, "ann", 101.0, adjudicate=True)
+    task = do(writer, queue.lease, "ann", 101.0, kinds=("adjudicate",))
     assert [said["loss"] for said in task.others] == [0.0, 1.0]
     do(writer, queue.verdict, task.slot, "ann", 1.0, 102.0, nonce="3")
     (settled,) = do(writer, queue.settle_due, 200.0, None)

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from tolerate import tables
 from tolerate.errors import DataError, RunError, hint
 from tolerate.folder import to_json, write_whole
 from tolerate.stats.audit import Audit
+from tolerate.store import media
 from tolerate.words import chinese
 
 Tell = Callable[[str], None]
@@ -35,16 +37,44 @@ WORDS = {
         "plan": "if so many are wrong  you label about  (9 in 10 at most)   proven",
     },
     "zh": {
-        "item": "第 {at} 项,共 {of} 项",
-        "again": "第二人判定:第 {at} 项,共 {of} 项",
+        "item": "第 {at} 项，共 {of} 项",
+        "again": "第二人判定：第 {at} 项，共 {of} 项",
         "keys": "[f] 合格   [w] 错误   [u] 改上一个   [q] 暂停",
-        "to second": "现在请第二人(未看过前面的判定)复审其中 {items} 项。",
-        "to first": "第二人发现了更多错误,请第一人继续。",
+        "to second": "现在请第二人（未看过前面的判定）复审其中 {items} 项。",
+        "to first": "第二人发现了更多错误，请第一人继续。",
         "swap": "[s] 已换人   [u] 改上一个   [q] 暂停",
-        "kept": "{labels} 个判定已保存在 {path};再次运行同一命令即可继续",
-        "plan": "若实际错误率为     约需标注     (九成情况下至多)  获证概率",
+        "kept": "{labels} 个判定已保存在 {path}；再次运行同一命令即可继续",
+        "plan": "若实际错误率为     约需标注     （九成情况下至多）  获证概率",
     },
 }
+
+
+ASKED = ("asked", "prompt", "question", "request", "instruction")  # columns that say what an item answers
+BYTES = "(bytes; --page shows them)"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One item as a person at the desk sees it: what was asked for, the text that came, and a picture, sound or film.
+
+    media: its bytes. file: or its name, below the folder of the batch.
+    """
+
+    asked: str = ""
+    text: str = ""
+    media: bytes = field(default=b"", repr=False)
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What people at the desk said of some items: the loss of each, and who they are, in words for a certificate."""
+
+    losses: list[float]
+    by: str
+
+
+People = Callable[[Sequence[Question], Path], Judged]  # ask people; what they say is kept in the folder named
 
 
 class Batch:
@@ -53,8 +83,12 @@ class Batch:
     def __init__(self, path: Path, state: Path | None, score: str | None, **options: Any) -> None:
         self.path = path
         self.state = state or path.with_name(f"{path.name}.audit.json")
-        self.texts = tables.read_texts(path, tables.columns_of(path))
-        self.size = len(next(iter(self.texts.values())))
+        self.binary = tables.binary_columns(path)
+        known = [name for name in tables.columns_of(path) if name not in self.binary]
+        self.texts = tables.read_texts(path, known)
+        self._bytes: dict[str, Callable[[int], bytes]] = {}
+        self.size = len(next(iter(self.texts.values()))) if known else tables.rows_of(path)
+        self.texts |= {name: [BYTES] * self.size for name in self.binary}
         self.scores = None if score is None else tables.read_numbers(path, score)
         self.audit = self._continued(options) or Audit(items=self.size, scores=self.scores, **options)
 
@@ -90,11 +124,41 @@ class Batch:
         write_whole(self.state, to_json(self.audit.to_json()))
 
     def show(self, item: int, names: Sequence[str]) -> str:
-        """One item's columns as a person reads them."""
+        """One item's columns as a person reads them at a terminal."""
+        return "\n".join(f"{name}: {_visible(self.texts[name][item])}" for name in self.shown(names))
+
+    def shown(self, names: Sequence[str]) -> list[str]:
+        """The columns that are shown: those named, or all."""
         for name in names:
             if name not in self.texts:
                 raise DataError(f'{self.path} has no column "{name}". {hint(name, self.texts)}')
-        return "\n".join(f"{name}: {_visible(self.texts[name][item])}" for name in names or self.texts)
+        return list(names or self.texts)
+
+    def question(self, item: int, names: Sequence[str] = ()) -> Question:
+        """One item as it is shown at the desk: a picture, sound or film as such, the rest as text."""
+        cells = {name: self.texts[name][item] for name in self.shown(names)}
+        asked = next((cells.pop(name) for name in ASKED if name in cells and len(cells) > 1), "")
+        seen, body, file = next(
+            filter(None, (self._media(item, name, cells[name]) for name in cells)), ("", b"", "")
+        )
+        cells.pop(seen, None)
+        cells = {name: text for name, text in cells.items() if text != BYTES}
+        lines = cells.values() if len(cells) == 1 else (f"{name}: {text}" for name, text in cells.items())
+        return Question(asked, "\n".join(lines), body, file)
+
+    def _media(self, item: int, name: str, cell: str) -> tuple[str, bytes, str] | None:
+        """A cell that is a picture, sound or film: column, bytes, or file; None if it is text."""
+        if name in self.binary:
+            if name not in self._bytes:
+                self._bytes[name] = tables.read_bytes(self.path, name)
+            body = self._bytes[name](item)
+            return (name, body, "") if media.kind_of(body) else None
+        if cell.startswith("data:"):
+            carried = media.carried(cell)
+            return None if carried is None else (name, carried[1], "")
+        if media.kind_of_name(cell) and "\n" not in cell and (self.path.parent / cell).is_file():
+            return name, b"", cell
+        return None
 
 
 class Sitting:

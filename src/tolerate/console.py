@@ -57,6 +57,13 @@ class Console:
         elif not self.quiet:
             print(f"  {text}", file=sys.stderr, flush=True)
 
+    def call(self, text: str) -> None:
+        """A line that somebody must act on: shown even where nothing else is, and kept nowhere."""
+        if self._bar:
+            self._bar.say(text)
+        else:
+            print(f"  {text}", file=sys.stderr, flush=True)
+
     def _show(self, share: float, text: str, always: bool = False) -> None:
         done = min((max(self._stage, 0) + share) / self.stages, 1.0)
         spent = time.monotonic() - self.began

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate import __version__, tables
+from tolerate.ask import People, Question
 from tolerate.checks import Verdicts
 from tolerate.checks.against_people import beside
 from tolerate.crew import Crew, Task, Tell
@@ -29,11 +30,11 @@ from tolerate.models.source import is_source
 from tolerate.named import attribute
 from tolerate.records import Certificate, Decision, Job
 from tolerate.refine.texts import scored_by
-from tolerate.review import Question, review
 from tolerate.stats.bounds import binomial_upper
 from tolerate.stats.calibration import calibration
 from tolerate.stats.threshold import certify
 from tolerate.summary import released, summarise
+from tolerate.words import sentence
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -172,15 +173,25 @@ class Strategy:
 
 
 def run(
-    job: Job, path: Path, options: Options | None = None, say: Say | None = None, command: str = ""
+    job: Job,
+    path: Path,
+    options: Options | None = None,
+    say: Say | None = None,
+    command: str = "",
+    people: People | None = None,
 ) -> dict[str, Any]:
     """Run a job in a folder and return its summary, the one that `report.html` shows.
+
+    people: asks people for their verdicts, where `review` wants them; `tolerate.gateway.local.ask_at_desk` does so
+    at a desk on this machine.
 
     On a finished folder nothing is done; on an interrupted one the run continues. Raises RunError
     if the folder holds another run, OptionError if an option means nothing.
     """
     options = options or Options()
     job = settle(job, options)
+    if options.review and people is None:
+        raise OptionError("review=True needs people=, such as tolerate.gateway.local.ask_at_desk")
     folder = RunFolder(path)
     try:
         finished = folder.open(
@@ -189,7 +200,7 @@ def run(
         if finished:
             return dict(folder.once("summary.json", _missing))
         workshop: Workshop = attribute(job.workshop)(job, options, path, say or Quiet())
-        return _Run(job, options, folder, workshop, say or Quiet(), command).whole()
+        return _Run(job, options, folder, workshop, say or Quiet(), command, people).whole()
     finally:
         folder.close()
 
@@ -306,6 +317,7 @@ class _Run:
     workshop: Workshop
     say: Say
     command: str
+    people: People | None = None
 
     def whole(self) -> dict[str, Any]:
         """All stages in order."""
@@ -517,20 +529,17 @@ class _Run:
             for content, request in zip(answers["contents"], answers["requests"], strict=True)
         ]
         self.say.stage("review")
-        where = self.folder.path / "reviews.jsonl"
-        losses = review(questions, where, lang=self.options.lang, ready=self._announce)
-        self._labels(path, answers["requests"], np.array(losses), answers["scores"])
+        assert self.people is not None
+        judged = self.people(questions, self.folder.path)
+        losses = np.array(judged.losses)
+        self._labels(path, answers["requests"], losses, answers["scores"])
         check = self.folder.once("prepared.json", _gone)["reader"]["name"]
-        further = self._sample(main)[0]
-        told = beside(check, answers["losses"], np.array(losses), further)
-        return f"a person, who judged {len(losses)} items at the review page; their own error was not measured. {told}"
+        told = beside(check, answers["losses"], losses, self._sample(main)[0])
+        return f"{judged.by}; {sentence('unmeasured', more=told)}"
 
     def _question(self, content: Any, asked: str) -> Question:
         kept = self._kept(content)
-        return Question(b"", asked, kept) if isinstance(kept, str) else Question(kept, asked)
-
-    def _announce(self, address: str) -> None:
-        self.say.note(f"open {address} and judge {self.options.reviews} items")
+        return Question(asked, text=kept) if isinstance(kept, str) else Question(asked, media=kept)
 
     def _labels(self, path: Path, requests: Ints, losses: Floats, scores: Floats) -> None:
         asked = [self.workshop.asked(int(request)) for request in requests]

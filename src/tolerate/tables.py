@@ -204,6 +204,34 @@ def read_texts(path: str | Path, names: Sequence[str]) -> dict[str, list[str]]:
     return {name: [str(text) for text in _texts(columns[name], name, path, missing="")] for name in names}
 
 
+def rows_of(path: str | Path) -> int:
+    """How many rows a Parquet file has."""
+    return sum(row_groups(Path(path)))
+
+
+def binary_columns(path: str | Path) -> list[str]:
+    """The columns of a Parquet file that hold bytes: pictures, sounds, films."""
+    path = Path(path)
+    if _kind(path) != ".parquet":
+        return []
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    schema = _guard(path, lambda: parquet.read_schema(path))
+    return [
+        field.name
+        for field in schema
+        if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)
+    ]
+
+
+def read_bytes(path: str | Path, name: str) -> Callable[[int], bytes]:
+    """A column of bytes, by row; a missing cell is empty. A row is copied when it is asked for."""
+    path = Path(path)
+    column = _columns(path, [name])[name]
+    return lambda row: column[row].as_py() or b""
+
+
 def read_numbers(path: str | Path, name: str) -> Floats:
     """One column as numbers, missing cells as NaN."""
     path = Path(path)

@@ -329,6 +329,22 @@ SENTENCES = {  # English, Chinese; the same names in braces
         "在该置信度下，所比较的全部策略的承诺同时成立",
     ),
     "judged": ("the losses are right as given", "所给的损失判定无误"),
+    # people at the review desk
+    "one judged": (
+        "a person, who judged {items} items at the review desk",
+        "由一人在审查台判定 {items} 项",
+    ),
+    "some judged": (
+        "{people} people, who judged {items} items at the review desk, one each",
+        "由 {people} 人在审查台分别判定共 {items} 项，每项一人",
+    ),
+    "several judged": (
+        "{each} people an item, blind to one another, who judged {items} items at the review desk: on {apart} they "
+        "differed, and a third look decided (Krippendorff's alpha {alpha})",
+        "在审查台共判定 {items} 项，每项由 {each} 人互不知情地判定：其中 {apart} 项意见不一，由再次审看裁决"
+        "（Krippendorff α 系数 {alpha}）",
+    ),
+    "unmeasured": ("their own error was not measured. {more}", "判定者自身的误差未经测量。{more}"),
     # audits
     "order": (
         "items were labelled in the order drawn by seed {seed}, whatever they looked like",

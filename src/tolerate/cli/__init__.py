@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tolerate import __version__
-from tolerate.cli import auditing, certifying, comparing, exporting, running, serving, steps
+from tolerate.cli import auditing, certifying, comparing, exporting, people, running, serving, steps
 from tolerate.cli.careers import career
 from tolerate.errors import TolerateError
 
@@ -53,6 +53,7 @@ COMMANDS: dict[Callable[..., None], str] = {  # and an example of each
     comparing.compare: "tolerate compare answers.csv --strategy model --loss wrong --score confidence -t 5% --review 2",
     auditing.audit: "tolerate audit batch.csv --tolerance 2% --plan   then the same without --plan",
     serving.serve: "tolerate serve --job support --certificate certificate.json --upstream http://localhost:8000/v1",
+    people.people: "tolerate people --database tolerate.db --new-password owner",
 }
 for command, example in COMMANDS.items():
     app.command(epilog=f"Example: {example}")(command)

@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from tolerate.cli.options import Confidence, Json, Lang, names, share, share_or_all, speak
+from tolerate.cli.options import (
+    Confidence,
+    Guide,
+    Json,
+    Lang,
+    Port,
+    Reviewers,
+    names,
+    share,
+    share_or_all,
+    sitters,
+    speak,
+    tell,
+)
 
 
 def audit(
@@ -51,7 +64,12 @@ def audit(
     second_loss: Annotated[
         str | None, typer.Option(help="Column that holds the second person's verdicts already.")
     ] = None,
-    page: Annotated[bool, typer.Option("--page", help="Give the verdicts at a page in the browser.")] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Give the verdicts at the review desk, in the browser.")
+    ] = False,
+    reviewers: Reviewers = "",
+    guide: Guide = None,
+    port: Port = 0,
     state: Annotated[
         Path | None, typer.Option(help="File that keeps the verdicts. By default beside the table.")
     ] = None,
@@ -62,7 +80,7 @@ def audit(
     """May this batch go out? Look at as few items as possible, in an order drawn by lot, one key each.
 
     It ends the moment the batch is proven, or cannot be; q stops for now and the same command
-    continues. Exits with 1 if nothing is proven.
+    continues, at the terminal or (--page) at the desk. Exits with 1 if nothing is proven.
     """
     from tolerate.ask import Batch, ask, keys, plan_lines, replay
     from tolerate.words import say_certificate
@@ -88,9 +106,9 @@ def audit(
     if loss is not None:
         replay(batch, loss, second_loss)
     elif page:
-        from tolerate.review.batch import review_batch
+        from tolerate.gateway.local import audit_at_desk
 
-        review_batch(batch, names(show), lang=lang)
+        audit_at_desk(batch, names(show), sitters(reviewers, guide, lang, tell, port=port))
     else:
         with keys() as key:
             finished = ask(batch, names(show), key, print, lang)

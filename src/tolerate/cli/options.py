@@ -3,7 +3,10 @@
 import locale
 import os
 import re
-from typing import Annotated
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -70,6 +73,27 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def tell(line: str) -> None:
+    """A line for the person at the terminal, apart from what the command prints."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def sitters(
+    reviewers: str, guide: Path | None, lang: str, ready: Callable[[str], None], each: int = 1, port: int = 0
+) -> Any:
+    """Who sits at a desk on this machine, from the options of a command."""
+    from tolerate.gateway.local import Sitters
+    from tolerate.gateway.settings import text_of
+
+    said = "" if guide is None else text_of(guide)
+    return Sitters(names(reviewers) or ("first",), lang, said, each, port, ready)
+
+
+Reviewers = Annotated[
+    str, typer.Option(help="Names of the people at the desk, separated by commas: each gets a link.")
+]
+Guide = Annotated[Path | None, typer.Option(help="File that says what counts as wrong, shown at the desk.")]
+Port = Annotated[int, typer.Option(help="Port of the desk; 0 takes the last one, or a free one.")]
 Tolerance = Annotated[
     float,
     typer.Option(

@@ -3,12 +3,24 @@
 import json
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tolerate.cli.options import Json, Lang, duration, names, share, speak
+from tolerate.cli.options import (
+    Guide,
+    Json,
+    Lang,
+    Port,
+    Reviewers,
+    duration,
+    names,
+    share,
+    sitters,
+    speak,
+)
 from tolerate.console import Console
 
 
@@ -55,9 +67,13 @@ def run(
         int | None, typer.Option(help="Processes that train beside the run; 0 for none.")
     ] = None,
     review: Annotated[
-        bool, typer.Option("--review", help="A person gives the verdicts, at a small page.")
+        bool, typer.Option("--review", help="People give the verdicts, at the review desk.")
     ] = False,
-    reviews: Annotated[int, typer.Option(help="Items that the person judges under --review.")] = 300,
+    reviews: Annotated[int, typer.Option(help="Items that are judged under --review.")] = 300,
+    reviewers: Reviewers = "",
+    each: Annotated[int, typer.Option(help="People who judge each item, blind to one another.")] = 1,
+    guide: Guide = None,
+    port: Port = 0,
     judge: Annotated[
         str,
         typer.Option(
@@ -81,6 +97,7 @@ def run(
     Killed at any moment, the same command continues and ends with the same result; on a finished
     folder it does nothing.
     """
+    from tolerate.gateway.local import ask_at_desk
     from tolerate.jobs import job as find
     from tolerate.models.embedders import checked_embedder
     from tolerate.run import Options, settle
@@ -115,7 +132,8 @@ def run(
 
         RunFolder(folder).clear()
     with Console(len(settled.models) + 3, folder / "log.txt", quiet=as_json) as console:
-        summary = work(chosen, folder, options, console, "tolerate " + shlex.join(sys.argv[1:]))
+        desk = partial(ask_at_desk, sitters=sitters(reviewers, guide, lang, console.call, each, port))
+        summary = work(chosen, folder, options, console, "tolerate " + shlex.join(sys.argv[1:]), desk)
     if as_json:
         print(json.dumps(summary["best"], indent=1))
         return

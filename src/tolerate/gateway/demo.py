@@ -23,7 +23,8 @@ import uvicorn
 from numpy.typing import NDArray
 
 from tolerate.gateway import http
-from tolerate.gateway.server import Quiet, Running, run
+from tolerate.gateway.listen import Quiet
+from tolerate.gateway.server import Running, run
 from tolerate.gateway.settings import JobSettings, Service, Tier
 from tolerate.gateway.watching import watcher
 from tolerate.records import Certificate

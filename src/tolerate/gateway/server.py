@@ -10,14 +10,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import uvicorn
-
 from tolerate.gateway import binding
 from tolerate.gateway.app import App
 from tolerate.gateway.connection import connections
 from tolerate.gateway.desk import Desk
 from tolerate.gateway.gate import Gate, load_certificate
 from tolerate.gateway.guard import check_url
+from tolerate.gateway.listen import Quiet, quiet
 from tolerate.gateway.metrics import Metrics
 from tolerate.gateway.process import log
 from tolerate.gateway.reader import Reader
@@ -273,55 +272,24 @@ async def run(running: Running, say: Callable[[str], None]) -> None:
     await server.serve()
 
 
-def server_of(running: Running, say: Callable[[str], None]) -> "Quiet":
+def server_of(running: Running, say: Callable[[str], None]) -> Quiet:
     """The HTTP server of a started service."""
     service = running.service
-    config = uvicorn.Config(
-        running.app,
-        host=service.host,
-        port=service.port,
-        http=connections(service.receive),
-        loop="none",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=int(service.drain),
-        backlog=2048,
+    server = quiet(
+        running.app, service.host, service.port, http=connections(service.receive), drain=service.drain
     )
-    server = Quiet(config)
     server.on_started = lambda: _announce(running, server, say)
     return server
 
 
-class Quiet(uvicorn.Server):
-    """A server that leaves signals to us and says when it listens."""
-
-    on_started: Callable[[], None] | None = None
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        """Signals are ours."""
-        yield
-
-    async def startup(self, sockets: Any = None) -> None:
-        """Listen, then say so."""
-        await super().startup(sockets)
-        if self.started and self.on_started is not None:
-            self.on_started()
-
-
-def stop_soon(running: Running, server: uvicorn.Server) -> None:
+def stop_soon(running: Running, server: Quiet) -> None:
     """Take nothing new, finish what was taken, then stop."""
     running.app.stopping = True
     running.gate.let_go()
     server.should_exit = True
 
 
-def _announce(running: Running, server: uvicorn.Server, say: Callable[[str], None]) -> None:
+def _announce(running: Running, server: Quiet, say: Callable[[str], None]) -> None:
     """Where everything is; the first key and password are shown this once."""
     port = server.servers[0].sockets[0].getsockname()[1]
     base = f"http://{running.service.host}:{port}"

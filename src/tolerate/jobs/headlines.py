@@ -1,7 +1,7 @@
 """Summarise a user's texts, or sort them by sentiment or any other label, with a model of the user's.
 
 With the columns `text` and `label` the model is asked for one of the labels, and people said in the table which is
-right. With `text` alone it is asked for a headline, and a person says at the review page what is wrong (--review);
+right. With `text` alone it is asked for a headline, and a person says at the review desk what is wrong (--review);
 until then a judge (--judge, another model with a rubric) or a rule chooses among strategies. People correct the judge:
 the certificate rests on them, and says how often the judge was wrong.
 """

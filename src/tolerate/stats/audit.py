@@ -9,6 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
@@ -193,6 +194,23 @@ class Audit:
             raise OptionError("this audit is closed: ask `audit.certificate`, or start one for another batch")
         return self._current.next()
 
+    def upcoming(self, count: int) -> list[int]:
+        """The items that will be asked for as long as the tested part stays the same; `next` is the first of them.
+
+        For people who label at the same time: a label given ahead is recorded when the order comes to its item, or
+        never.
+
+        >>> audit = Audit(items=1000, tolerance=0.05, seed=7)
+        >>> audit.upcoming(3)[0] == audit.next(), len(audit.upcoming(3))
+        (True, 3)
+        """
+        if not self.open:
+            return []
+        ahead = (
+            int(item) for item in self._current.order[self._current.used :] if int(item) not in self._losses
+        )
+        return list(islice(ahead, min(count, self._left())))
+
     def record(self, item: int, loss: float, reader: str = "", *, second: bool = False) -> None:
         """Take in the loss of the item that `next` named, or a further reading of one already labelled.
 
@@ -296,6 +314,10 @@ class Audit:
     def said(self, item: int, *, second: bool = False) -> float:
         """The loss that the first person gave to an item, or the second."""
         return (self._seconds if second else self._firsts)[item]
+
+    def reading(self, item: int, *, second: bool = False) -> float | None:
+        """The same, or None if there is none."""
+        return (self._seconds if second else self._firsts).get(item)
 
     @property
     def agreement(self) -> Agreement:

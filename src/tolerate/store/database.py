@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from tolerate.errors import DataError, OptionError
 
@@ -61,7 +62,7 @@ class SQLite:
     def __init__(self, path: str, read_only: bool = False) -> None:
         if read_only and not Path(path).is_file():
             raise DataError(f"{path} does not exist; expected the database of a service")
-        where = f"file:{path}?mode=ro" if read_only else path
+        where = f"file:{quote(path)}?mode=ro" if read_only else path
         try:
             self._db = sqlite3.connect(
                 where, isolation_level=None, check_same_thread=False, timeout=10.0, uri=read_only

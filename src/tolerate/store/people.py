@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 from functools import cache
 
-from tolerate.errors import OptionError
+from tolerate.errors import OptionError, hint
 from tolerate.store.database import Database, Row
 from tolerate.store.ledger import append
 
@@ -105,12 +105,29 @@ def _refuse_short(password: str) -> None:
         raise OptionError(f"the password has {len(password)} characters; expected {SHORTEST} or more")
 
 
-def set_password(db: Database, name: str, password: str, at: float) -> None:
-    """A new password; every session of the user ends."""
+def reset_password(db: Database, name: str, by: str, at: float) -> str:
+    """A new password for somebody who lost theirs; it is not kept, and every session of theirs ends.
+
+    Raises OptionError if nobody has this name, or if the person is locked out.
+    """
+    known = {user.name: may for user, may in users(db)}
+    if name not in known:
+        raise OptionError(f'there is no user "{name}". {hint(name, known)}')
+    if not known[name]:
+        raise OptionError(
+            f"{name} is locked out, and a password would not let them in; add a user of another name"
+        )
+    password = secrets.token_urlsafe(12)
+    set_password(db, name, password, at, by)
+    return password
+
+
+def set_password(db: Database, name: str, password: str, at: float, by: str | None = None) -> None:
+    """A new password; every session of the user ends. by: who gave it; the user, unless it says otherwise."""
     _refuse_short(password)
     db.run("UPDATE users SET hash = ? WHERE name = ?", hash_password(password), name)
     db.run("DELETE FROM sessions WHERE name = ?", name)
-    append(db, "user", at, name=name, by=name, what="new password")
+    append(db, "user", at, name=name, by=by or name, what="new password")
 
 
 def disable_user(db: Database, name: str, by: str, at: float) -> None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from tolerate.errors import DataError
+from tolerate.store import media
 from tolerate.store.database import Database, marks
 from tolerate.store.ledger import append
 
@@ -25,8 +26,9 @@ class Item:
     """What a person is asked to look at.
 
     state: held, released or refused (it waits for a person, or a person decided), delivered (it went out already).
-    why: held, sample, import, seed. chance: with which it was drawn; drawn: whether it speaks for the rest.
-    media: {"kind": "image", "data": "data:..."} as JSON or "". answer: what the client gets if it is released.
+    why: held, sample, import, seed; lot (of an audit), fresh (of a run). chance: with which it was drawn; drawn:
+    whether it speaks for the rest. media: a picture, sound or film: "data:...", "kept:HASH/NAME" (`media.py`),
+    "file:PATH" or "". answer: what the client gets if it is released.
     truth: the known loss of a seeded item.
     """
 
@@ -92,6 +94,22 @@ def keep(db: Database, item: Item, priority: int = 0) -> None:
         _add_slot(db, item, "review", priority)
 
 
+def look_again(db: Database, ticket: str, kind: str = "second", priority: int = 0) -> None:
+    """One more look at an item: by a second person, who has not seen it, or again from the start."""
+    about = item(db, ticket)
+    if about is not None:
+        db.run(
+            "UPDATE items SET due = NULL, last_by = NULL, settled = NULL, loss = NULL WHERE ticket = ?",
+            ticket,
+        )
+        _add_slot(db, about, kind, priority)
+
+
+def call_off(db: Database, slot: int) -> None:
+    """A look that is not wanted any more, whoever has it."""
+    db.run("UPDATE slots SET state = 'cancelled', reviewer = NULL, until = NULL WHERE id = ?", slot)
+
+
 def _add_slot(db: Database, item: Item, kind: str, priority: int) -> None:
     db.run(
         "INSERT INTO slots (ticket, job, kind, priority, at, state) VALUES (?, ?, ?, ?, ?, 'open')",
@@ -115,15 +133,18 @@ def lease(
     at: float,
     *,
     jobs: Sequence[str] = (),
-    adjudicate: bool = False,
+    kinds: Sequence[str] = ("review",),
     seconds: float = LEASE,
 ) -> Task | None:
-    """The next look for a reviewer: the one already leased, else the most urgent open one; None if there is none."""
+    """The next look for a reviewer: the one already leased, else the most urgent open one; None if there is none.
+
+    kinds: of look: review, second (nobody reads an item for the second time that they have read), adjudicate.
+    """
     db.run(
         "UPDATE slots SET state = 'open', reviewer = NULL, until = NULL WHERE state = 'leased' AND until < ?",
         at,
     )
-    slot = _leased(db, reviewer, jobs, adjudicate) or _open(db, reviewer, jobs, adjudicate)
+    slot = _leased(db, reviewer, jobs, kinds) or _open(db, reviewer, jobs, kinds)
     if slot is None:
         return None
     db.run(
@@ -135,37 +156,35 @@ def lease(
     return task(db, slot, reviewer)
 
 
-def _leased(db: Database, reviewer: str, jobs: Sequence[str], adjudicate: bool) -> int | None:
-    where, values = _some(jobs)
+def _leased(db: Database, reviewer: str, jobs: Sequence[str], kinds: Sequence[str]) -> int | None:
+    where, values = _some(jobs, kinds)
     row = db.one(
-        "SELECT id FROM slots WHERE state = 'leased' AND reviewer = ? AND kind = ?" + where + " ORDER BY id",
+        f"SELECT id FROM slots WHERE state = 'leased' AND reviewer = ? AND {where} ORDER BY id",
         reviewer,
-        _kind(adjudicate),
         *values,
     )
     return None if row is None else int(row[0])
 
 
-def _open(db: Database, reviewer: str, jobs: Sequence[str], adjudicate: bool) -> int | None:
+def _open(db: Database, reviewer: str, jobs: Sequence[str], kinds: Sequence[str]) -> int | None:
     """The first open slot of an item that this reviewer has not seen; what they skipped comes last."""
-    where, values = _some(jobs)
+    where, values = _some(jobs, kinds)
+    seen = "o.kind = s.kind" + (" OR s.kind = 'second'" if "second" in kinds else "")
     sql = (
-        "SELECT s.id FROM slots s WHERE s.state = 'open' AND s.kind = ?" + where + " AND NOT EXISTS "
-        "(SELECT 1 FROM slots o WHERE o.ticket = s.ticket AND o.reviewer = ? AND o.kind = s.kind) {more}"
-        "ORDER BY s.priority DESC, s.at, s.id LIMIT 1"
+        f"SELECT s.id FROM slots s WHERE s.state = 'open' AND {where} AND NOT EXISTS "
+        f"(SELECT 1 FROM slots o WHERE o.ticket = s.ticket AND o.reviewer = ? AND ({seen})) "
+        "{more}ORDER BY s.priority DESC, s.at, s.id LIMIT 1"
     )
     fresh = "AND NOT EXISTS (SELECT 1 FROM skips k WHERE k.slot = s.id AND k.reviewer = ?) "
-    given = (_kind(adjudicate), *values, reviewer)
+    given = (*values, reviewer)
     row = db.one(sql.format(more=fresh), *given, reviewer) or db.one(sql.format(more=""), *given)
     return None if row is None else int(row[0])
 
 
-def _some(jobs: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    return (f" AND job IN ({marks(jobs)})", tuple(jobs)) if jobs else ("", ())
-
-
-def _kind(adjudicate: bool) -> str:
-    return "adjudicate" if adjudicate else "review"
+def _some(jobs: Sequence[str], kinds: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Which looks are meant, as SQL with its values; one kind is asked for plainly, so that the index serves."""
+    kind = "kind = ?" if len(kinds) == 1 else f"kind IN ({marks(kinds)})"
+    return f"{kind} AND job IN ({marks(jobs)})" if jobs else kind, (*kinds, *jobs)
 
 
 def task(db: Database, slot: int, reviewer: str) -> Task | None:
@@ -337,15 +356,18 @@ def settle_due(
 
 
 def _settle(db: Database, about: Item, at: float, accept: Accept) -> Settled | None:
-    """The final loss: what all agree on, or what the one who adjudicates says; None if one must."""
+    """The final loss: what all agree on, or what the one who adjudicates says; None if one must.
+
+    Of an audit's item the worse verdict counts, and nobody adjudicates.
+    """
     verdicts = said(db, about.ticket)
     decided = [each["loss"] for each in verdicts if each["kind"] == "adjudicate"]
-    losses = [each["loss"] for each in verdicts if each["kind"] == "review"]
+    losses = [each["loss"] for each in verdicts if each["kind"] != "adjudicate"]
     db.run("UPDATE items SET due = NULL, last_by = NULL WHERE ticket = ?", about.ticket)
-    if not decided and max(losses) - min(losses) > AGREED:
+    if not decided and max(losses) - min(losses) > AGREED and about.why != "lot":
         _add_slot(db, about, "adjudicate", 100)
         return None
-    loss = float(decided[-1] if decided else losses[0])
+    loss = float(decided[-1] if decided else max(losses))
     outcome = (
         about.state
         if about.state != "held"
@@ -379,15 +401,26 @@ def backlog(db: Database, job: str, at: float, most: int = 10_000) -> Backlog:
             job,
             most,
         )
-        for state, kind in (("open", "review"), ("leased", "review"), ("open", "adjudicate"))
+        for state, kind in (
+            ("open", "review"),
+            ("open", "second"),
+            ("leased", "review"),
+            ("leased", "second"),
+            ("open", "adjudicate"),
+        )
     ]
     first = db.one(
         "SELECT at FROM slots WHERE state = 'open' AND kind = 'review' AND job = ? ORDER BY priority "
         "DESC, at, id LIMIT 1",
         job,
     )
-    waiting, leased, open_disputes = (int(row[0]) if row else 0 for row in counts)
-    return Backlog(waiting, leased, open_disputes, 0.0 if first is None else max(0.0, at - float(first[0])))
+    waiting, again, leased, leased_again, disputes = (int(row[0]) if row else 0 for row in counts)
+    return Backlog(
+        waiting + again,
+        leased + leased_again,
+        disputes,
+        0.0 if first is None else max(0.0, at - float(first[0])),
+    )
 
 
 def ratings(db: Database, job: str, limit: int = 4000) -> dict[str, dict[str, float]]:
@@ -396,7 +429,7 @@ def ratings(db: Database, job: str, limit: int = 4000) -> dict[str, dict[str, fl
     Disagreements that wait for a third person are among them: without those everyone would seem to agree.
     """
     found = db.all(
-        "SELECT ticket, reviewer, loss FROM verdicts WHERE job = ? AND kind = 'review' AND "
+        "SELECT ticket, reviewer, loss FROM verdicts WHERE job = ? AND kind IN ('review', 'second') AND "
         "taken_back IS NULL ORDER BY id DESC LIMIT ?",
         job,
         limit,
@@ -477,4 +510,5 @@ def wipe(db: Database, before: float, at: float, limit: int = 1000) -> int:
             "UPDATE slots SET state = 'cancelled' WHERE ticket = ? AND state IN ('open', 'leased')", ticket
         )
         db.run("UPDATE verdicts SET note = '' WHERE ticket = ?", ticket)
+    media.forget(db, before)
     return len(found)

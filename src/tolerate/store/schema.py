@@ -22,7 +22,7 @@ TABLES = (
         escalated BIGINT NOT NULL, failed BIGINT NOT NULL, cost DOUBLE PRECISION NOT NULL, tokens BIGINT NOT NULL,
         scores TEXT NOT NULL, PRIMARY KEY (job, slice, minute))""",
     # An item that a person sees. state: held, released, refused, delivered (it went out and is looked at after).
-    # why: held, sample, import, seed. chance: of having been drawn; drawn: whether it was, for the watch.
+    # why: held, sample, import, seed, lot, fresh. chance: of having been drawn; drawn: whether it was, for the watch.
     """CREATE TABLE IF NOT EXISTS items (
         ticket TEXT PRIMARY KEY, job TEXT NOT NULL, tier TEXT NOT NULL, certificate TEXT, at DOUBLE PRECISION NOT NULL,
         owner TEXT NOT NULL, slice TEXT NOT NULL, cluster TEXT NOT NULL, state TEXT NOT NULL, why TEXT NOT NULL,
@@ -34,7 +34,8 @@ TABLES = (
     "CREATE INDEX IF NOT EXISTS items_drawn ON items (job, certificate, at) WHERE drawn = 1",
     "CREATE INDEX IF NOT EXISTS items_at ON items (at) WHERE wiped IS NULL",
     "CREATE INDEX IF NOT EXISTS items_due ON items (due) WHERE due IS NOT NULL",
-    # One look by one reviewer. state: open, leased, done, cancelled. kind: review, adjudicate.
+    "CREATE INDEX IF NOT EXISTS items_media ON items (substr(media, 1, 69)) WHERE media <> ''",
+    # One look by one reviewer. state: open, leased, done, cancelled. kind: review, second, adjudicate.
     """CREATE TABLE IF NOT EXISTS slots (
         id {serial}, ticket TEXT NOT NULL, job TEXT NOT NULL, kind TEXT NOT NULL, priority INTEGER NOT NULL,
         at DOUBLE PRECISION NOT NULL, state TEXT NOT NULL, reviewer TEXT, until DOUBLE PRECISION)""",
@@ -56,6 +57,9 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS drafts (
         slot BIGINT NOT NULL, reviewer TEXT NOT NULL, body TEXT NOT NULL, at DOUBLE PRECISION NOT NULL,
         PRIMARY KEY (slot, reviewer))""",
+    # Pictures, sounds and films that items show, each once: an item names its own as "kept:HASH/NAME".
+    """CREATE TABLE IF NOT EXISTS media (
+        hash TEXT PRIMARY KEY, kind TEXT NOT NULL, body {blob} NOT NULL, at DOUBLE PRECISION NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS users (
         name TEXT PRIMARY KEY, role TEXT NOT NULL, hash TEXT NOT NULL, lang TEXT NOT NULL, at DOUBLE PRECISION NOT NULL,
         disabled DOUBLE PRECISION)""",

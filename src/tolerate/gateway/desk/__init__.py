@@ -7,23 +7,26 @@ carries the session's token, and its Origin must be ours. What a model wrote is 
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from tolerate.errors import TolerateError
 from tolerate.gateway.desk.render import STATIC, page
 from tolerate.gateway.http import Headers, Request, Send, respond
 from tolerate.gateway.limits import Buckets
+from tolerate.gateway.reader import Reader
 from tolerate.gateway.settings import Service
 from tolerate.gateway.wire import Refused
-from tolerate.store import people
+from tolerate.store import Writer, people
+from tolerate.store.queue import Settled
 
 if TYPE_CHECKING:
     from tolerate.gateway.server import Running
 
 COOKIE = "tolerate_session"
 POLICY = (
-    b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; media-src data:; "
+    b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; media-src 'self'; "
     b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 SAFE: Headers = [
@@ -35,6 +38,7 @@ SAFE: Headers = [
 ]
 CHANGES_PEOPLE = {("POST", name) for name in ("disable-user", "password", "lang")}
 REMEMBER = 30.0  # seconds for which a session need not be looked up; every change of people clears it
+RAW = {"upload"}  # pages whose body is no form; the session's token is in a header
 LOGINS = (0.1, 8.0)  # a second, and at once; by address and by name
 
 
@@ -76,26 +80,81 @@ def go(where: str, headers: Headers | None = None) -> Response:
     return Response(b"", 303, b"text/plain", [(b"location", where.encode()), *(headers or [])])
 
 
+class Host(Protocol):
+    """What a desk stands on: the database, and what is served."""
+
+    service: Service
+    writer: Writer
+    reader: Reader
+
+    def accept(self) -> dict[str, float]:
+        """The largest loss at which a held item of a job is released."""
+        ...
+
+    def after(self, done: list[Settled], told: list[dict[str, Any]]) -> None:
+        """What follows from settled items."""
+        ...
+
+
 class Desk:
-    """All pages of the desk."""
+    """All pages of a service's desk. Another kind of desk says what is different: who comes in, what comes next."""
 
-    def __init__(self, running: "Running") -> None:
-        from tolerate.gateway.desk import admin, review, watching
+    cookie = COOKIE
+    no_guide = "no guide"  # what is said where a job has none
 
-        self.running = running
-        self.writer, self.reader = running.writer, running.reader
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.writer, self.reader = host.writer, host.reader
         self._tries = Buckets(*LOGINS)
         self._sessions: dict[str, tuple[people.Session, float]] = {}
-        self._pages: dict[tuple[str, str], tuple[str, Page]] = {
-            **review.PAGES,
-            **watching.PAGES,
-            **admin.PAGES,
-        }
+        self._pages = self.pages()
+
+    def pages(self) -> dict[tuple[str, str], tuple[str, Page]]:
+        """Every page by method and name, with what one must be allowed to do."""
+        from tolerate.gateway.desk import admin, review, watching
+
+        return {**review.PAGES, **review.ACCOUNT, **watching.PAGES, **admin.PAGES}
+
+    @property
+    def running(self) -> "Running":
+        """The running service; a desk without one has no page that asks for it."""
+        return cast("Running", self.host)
 
     @property
     def service(self) -> Service:
         """What is served."""
-        return self.running.service
+        return self.host.service
+
+    # What another kind of desk does in its own way
+
+    async def door(self, name: str, request: Request, form: dict[str, str]) -> Response | None:
+        """How one comes in; None if this is another page."""
+        return await self._login(request, form) if name == "login" else None
+
+    def outside(self, request: Request) -> Response:
+        """What is said to somebody who has not come in."""
+        return go("/desk/login")
+
+    def kinds(self, user: people.User) -> tuple[str, ...]:
+        """Which looks this person is given."""
+        return ("review",)
+
+    def place(self, visit: Visit, kind: str) -> str:
+        """How far it is, for the page of an item."""
+        return ""
+
+    async def nothing(self, visit: Visit, back: str, told: str, only: str) -> Response:
+        """What is shown when nothing waits."""
+        return self.page("empty.html", visit, back=back, told=told, only=only)
+
+    async def follow(self, done: list[Settled], told: list[dict[str, Any]]) -> None:
+        """What follows from a verdict, before the page moves on."""
+        self.host.after(done, told)
+
+    @property
+    def files(self) -> Path | None:
+        """Where files lie that items name; None if no item may name one."""
+        return None
 
     async def answer(self, request: Request, send: Send) -> None:
         """Answer one request of a browser."""
@@ -120,14 +179,18 @@ class Desk:
         form: dict[str, str] = {}
         if request.method == "POST":
             self._check_origin(request)
-            form = await request.form(self.service.body, self.service.receive)
+            if name in RAW:
+                form = {"csrf": request.header(b"x-csrf")}
+            else:
+                form = await request.form(self.service.body, self.service.receive)
         elif request.method not in ("GET", "HEAD"):
             raise Refused(405, "this takes GET and POST", headers=(("allow", "GET, POST"),))
-        if name == "login":
-            return await self._login(request, form)
+        opened = await self.door(name, request, form)
+        if opened is not None:
+            return opened
         session = await self.session(request)
         if session is None:
-            return go("/desk/login")
+            return self.outside(request)
         return await self._visit(name, Visit(request, session, form))
 
     async def _visit(self, name: str, visit: Visit) -> Response:
@@ -137,7 +200,7 @@ class Desk:
         if (method, name) == ("POST", "logout"):
             await self.writer.do(people.close_session, visit.session.hash)
             self.forget_sessions()
-            return go("/desk/login", [_cookie("", 0, self._secure)])
+            return go("/desk/login", [self.set_cookie("", 0)])
         found = self._pages.get((method, name))
         if found is None:
             raise Refused(404, "there is no such page")
@@ -151,15 +214,14 @@ class Desk:
 
     def page(self, template: str, visit: Visit, status: int = 200, **values: Any) -> Response:
         """A page for someone who has logged in."""
-        return Response(
-            page(template, visit.user.lang, visit.session, jobs=self.service.jobs, **values), status
-        )
+        given = {"jobs": self.service.jobs, "has": {name for method, name in self._pages}, **values}
+        return Response(page(template, visit.user.lang, visit.session, **given), status)
 
     # Who asks
 
     async def session(self, request: Request) -> people.Session | None:
         """The session that a request's cookie names."""
-        token = request.cookies.get(COOKIE)
+        token = request.cookies.get(self.cookie)
         if not token:
             return None
         known = self._sessions.get(token)
@@ -189,11 +251,13 @@ class Desk:
         for place in places:  # only failures count
             self._tries.give_back(place)
         token = await self.writer.do(people.open_session, user.name, time.time())
-        return go("/desk", [_cookie(token, int(people.SESSION), self._secure)])
+        return go("/desk", [self.set_cookie(token, int(people.SESSION))])
 
-    @property
-    def _secure(self) -> bool:
-        return any(origin.startswith("https:") for origin in self.service.origins)
+    def set_cookie(self, token: str, seconds: int) -> tuple[bytes, bytes]:
+        """The header that gives a browser its session."""
+        value = f"{self.cookie}={token}; Path=/desk; HttpOnly; SameSite=Strict; Max-Age={seconds}"
+        secure = any(origin.startswith("https:") for origin in self.service.origins)
+        return (b"set-cookie", (value + ("; Secure" if secure else "")).encode())
 
     # Whence
 
@@ -221,11 +285,6 @@ class Desk:
             raise Refused(404, "there is no such file")
         body, kind = found
         return Response(body, 200, kind, cache=b"private, max-age=300")
-
-
-def _cookie(token: str, seconds: int, secure: bool) -> tuple[bytes, bytes]:
-    value = f"{COOKIE}={token}; Path=/desk; HttpOnly; SameSite=Strict; Max-Age={seconds}"
-    return (b"set-cookie", (value + ("; Secure" if secure else "")).encode())
 
 
 def _language(request: Request, otherwise: str) -> str:

@@ -1,4 +1,4 @@
-"""People, keys, tables in and labels out."""
+"""People, keys, and labels out."""
 
 import csv
 import io
@@ -6,10 +6,9 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from tolerate.gateway.settings import JobSettings
+from tolerate.gateway.desk import imports
 from tolerate.gateway.wire import Refused
-from tolerate.store import Database, people, queue
-from tolerate.store.ledger import append
+from tolerate.store import Database, media, people, queue
 
 if TYPE_CHECKING:
     from tolerate.gateway.desk import Desk, Page, Response, Visit
@@ -27,8 +26,8 @@ COLUMNS = (
     "chance",
     "prompt",
     "content",
+    "media",
 )
-MOST_ROWS = 20_000
 
 
 async def people_page(desk: "Desk", visit: "Visit", shown: str = "") -> "Response":
@@ -80,7 +79,7 @@ async def disable(desk: "Desk", visit: "Visit") -> "Response":
 async def add_key(desk: "Desk", visit: "Visit") -> "Response":
     """A new key, shown once."""
     form = visit.form
-    days, rate = _number(form, "days"), _number(form, "rate")
+    days, rate = imports.number(form, "days"), imports.number(form, "rate")
     scopes = tuple(scope for scope in people.SCOPES if form.get(f"scope {scope}"))
     secret = await desk.writer.do(
         _add_key, form.get("name", "").strip()[:80] or "key", visit.user.name, scopes, rate, days
@@ -94,88 +93,11 @@ def _add_key(db: Database, name: str, by: str, scopes: tuple[str, ...], rate: fl
     return people.add_key(db, name, by, at, scopes=scopes, rate=rate, expires=expires)
 
 
-def _number(form: dict[str, str], name: str) -> float:
-    try:
-        value = float(form.get(name) or 0)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e6:
-        raise Refused(400, f"{name} must be a number, 0 or more")
-    return value
-
-
 async def revoke(desk: "Desk", visit: "Visit") -> "Response":
     """A key opens nothing any more, from this moment."""
     await desk.writer.do(people.revoke_key, visit.form.get("id", ""), visit.user.name, time.time())
     desk.running.app.forget_keys()
     return await people_page(desk, visit)
-
-
-# Tables in
-
-
-async def labels(desk: "Desk", visit: "Visit") -> "Response":
-    """Import and export."""
-    return desk.page("labels.html", visit, count=None)
-
-
-async def import_table(desk: "Desk", visit: "Visit") -> "Response":
-    """Put the rows of a table before the reviewers."""
-    job = desk.service.job(visit.form.get("job", ""))
-    if job is None:
-        raise Refused(404, "there is no such job")
-    reviewers = int(_number(visit.form, "reviewers")) or 1
-    rows = parse(visit.form.get("table", ""))
-    count = await desk.writer.do(_import, job, rows, min(reviewers, 9), visit.user.name)
-    return desk.page("labels.html", visit, count=count)
-
-
-def parse(text: str) -> list[dict[str, str]]:
-    """The rows of a CSV text with a column `content`.
-
-    >>> parse("content,slice\\nhello,en\\n")
-    [{'content': 'hello', 'slice': 'en'}]
-    """
-    try:
-        reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
-        rows = [dict(row) for row in reader]
-    except csv.Error as error:
-        raise Refused(400, f"the table cannot be read: {error}") from None
-    if not rows or "content" not in rows[0]:
-        raise Refused(400, "expected a CSV table with a header and a column named content")
-    if len(rows) > MOST_ROWS:
-        raise Refused(413, f"the table has {len(rows)} rows; at most {MOST_ROWS} at once")
-    for place, row in enumerate(rows, start=1):
-        if None in row or None in row.values():
-            raise Refused(400, f"row {place} has not as many cells as the header")
-        if (row.get("truth") or "0") not in ("0", "1", "0.0", "1.0"):
-            raise Refused(400, f'row {place}: truth is "{row["truth"]}"; expected 0, 1 or nothing')
-    return rows
-
-
-def _import(db: Database, job: JobSettings, rows: list[dict[str, str]], reviewers: int, by: str) -> int:
-    at = time.time()
-    for row in rows:
-        truth = float(row["truth"]) if row.get("truth") else None
-        queue.keep(
-            db,
-            queue.Item(
-                ticket="im_" + secrets.token_hex(12),
-                job=job.name,
-                at=at,
-                prompt=row.get("prompt", ""),
-                content=row["content"],
-                slice=row.get("slice", "")[:64],
-                state="delivered",
-                why="import" if truth is None else "seed",
-                decision="import",
-                media=row.get("media", ""),
-                reviewers=reviewers,
-                truth=truth,
-            ),
-        )
-    append(db, "labels", at, job=job.name, by=by, what="imported", count=len(rows))
-    return len(rows)
 
 
 # Labels out
@@ -194,13 +116,15 @@ async def export(desk: "Desk", visit: "Visit") -> "Response":
 
 
 def _export(db: Database, job: str) -> bytes:
-    out = io.StringIO()
+    out = io.StringIO("\ufeff", newline="")  # by which spreadsheets know UTF-8
+    out.seek(0, io.SEEK_END)
     writer = csv.writer(out)
     writer.writerow([*COLUMNS, "loss", "verdicts"])
     after = ""
     while rows := queue.labels(db, job, after):
         for row in rows:
             said = " | ".join(f"{v['reviewer']}: {v['label']} {v['note']}".strip() for v in row["verdicts"])
+            row["media"] = media.name_of(row["media"])
             writer.writerow([*(cell(row[name]) for name in COLUMNS), row["loss"], cell(said)])
         after = rows[-1]["ticket"]
     return out.getvalue().encode("utf-8", "replace")
@@ -223,7 +147,6 @@ PAGES: "dict[tuple[str, str], tuple[str, Page]]" = {
     ("POST", "disable-user"): ("people", disable),
     ("POST", "add-key"): ("people", add_key),
     ("POST", "revoke-key"): ("people", revoke),
-    ("GET", "labels"): ("export", labels),
-    ("POST", "import"): ("import", import_table),
     ("GET", "labels.csv"): ("export", export),
+    **imports.PAGES,
 }

@@ -18,6 +18,7 @@ STATIC = {
     "desk.css": ((HERE / "static" / "desk.css").read_bytes(), b"text/css; charset=utf-8"),
     "desk.js": ((HERE / "static" / "desk.js").read_bytes(), b"text/javascript; charset=utf-8"),
 }
+SEATS = ("first", "second")
 PLAIN = {"\n", "\t"}
 DOUBTFUL = re.compile(r"[^ -~\n\t]")  # looked at more closely; everything else is plain
 
@@ -42,8 +43,12 @@ def page(template: str, lang: str, session: people.Session | None, **values: Any
     def said(key: str, **given: Any) -> str:
         return WORDS[key][place].format(**given)
 
-    given = {"jobs": (), **values}
-    html = _environment().get_template(template).render(t=said, lang=lang, session=session, **given)
+    def who(name: str) -> str:
+        """A person's name; the seats of a desk of one's own have none but their place."""
+        return said(f"seat {name}") if name in SEATS and "finish" in given["has"] else name
+
+    given = {"jobs": (), "has": set(), **values}
+    html = _environment().get_template(template).render(t=said, who=who, lang=lang, session=session, **given)
     return html.encode("utf-8", "replace")
 
 

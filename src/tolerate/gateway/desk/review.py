@@ -8,27 +8,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tolerate.errors import DataError
+from tolerate.gateway.desk.media import shown
 from tolerate.gateway.desk.words import REASONS
 from tolerate.gateway.settings import Grade, JobSettings
 from tolerate.gateway.watching import watcher
 from tolerate.gateway.wire import Refused
-from tolerate.store import Database, people, queue
+from tolerate.store import Database, media, people, queue
 from tolerate.store.agreement import alpha, pairs
 
 if TYPE_CHECKING:
     from tolerate.gateway.desk import Desk, Page, Response, Visit
 
-MEDIA = {
-    "image": ("image/png", "image/jpeg", "image/webp", "image/gif"),
-    "audio": ("audio/wav", "audio/mpeg", "audio/ogg"),
-    "video": ("video/mp4", "video/webm"),
-}
-
 
 async def home(desk: "Desk", visit: "Visit") -> "Response":
     """The queues, how old they are, and how far reviewers agree."""
     lines = [await desk.reader.ask(_line, job, time.time()) for job in desk.service.jobs]
-    return desk.page("queue.html", visit, lines=lines, demo=desk.running.demo)
+    return desk.page("queue.html", visit, lines=lines)
 
 
 def _line(db: Database, job: JobSettings, now: float) -> dict[str, Any]:
@@ -44,22 +39,22 @@ def _line(db: Database, job: JobSettings, now: float) -> dict[str, Any]:
 
 async def review(desk: "Desk", visit: "Visit") -> "Response":
     """The next item of the queue, or of one job."""
-    return await _next(desk, visit, adjudicate=False)
+    return await _next(desk, visit, desk.kinds(visit.user))
 
 
 async def adjudicate(desk: "Desk", visit: "Visit") -> "Response":
     """The next disagreement."""
-    return await _next(desk, visit, adjudicate=True)
+    return await _next(desk, visit, ("adjudicate",))
 
 
-async def _next(desk: "Desk", visit: "Visit", adjudicate: bool) -> "Response":
+async def _next(desk: "Desk", visit: "Visit", kinds: tuple[str, ...]) -> "Response":
     jobs = _jobs(desk, visit.request.query.get("job", ""))
-    task = await desk.writer.do(_lease, visit.user.name, jobs, adjudicate)
-    back = "adjudicate" if adjudicate else "review"
+    task = await desk.writer.do(_lease, visit.user.name, jobs, kinds)
+    back = "adjudicate" if kinds == ("adjudicate",) else "review"
     told = visit.request.query.get("told", "")
     only = visit.request.query.get("job", "")
     if task is None:
-        return desk.page("empty.html", visit, back=back, told=told, only=only)
+        return await desk.nothing(visit, back, told, only)
     job = desk.service.job(task.item.job)
     assert job is not None
     return desk.page(
@@ -68,7 +63,9 @@ async def _next(desk: "Desk", visit: "Visit", adjudicate: bool) -> "Response":
         task=task,
         item=task.item,
         job=job,
-        media=media_of(task.item.media),
+        media=(media.shown_kind(task.item.media) or "").partition("/")[0],
+        place=desk.place(visit, task.kind),
+        no_guide=desk.no_guide,
         why=_why(task),
         reason=reason_in(visit.user.lang, task.item.reason),
         until=datetime.fromtimestamp(task.until, UTC).strftime("%H:%M"),
@@ -81,8 +78,8 @@ async def _next(desk: "Desk", visit: "Visit", adjudicate: bool) -> "Response":
     )
 
 
-def _lease(db: Database, name: str, jobs: tuple[str, ...], adjudicate: bool) -> queue.Task | None:
-    return queue.lease(db, name, time.time(), jobs=jobs, adjudicate=adjudicate)
+def _lease(db: Database, name: str, jobs: tuple[str, ...], kinds: tuple[str, ...]) -> queue.Task | None:
+    return queue.lease(db, name, time.time(), jobs=jobs, kinds=kinds)
 
 
 def _jobs(desk: "Desk", name: str) -> tuple[str, ...]:
@@ -92,10 +89,10 @@ def _jobs(desk: "Desk", name: str) -> tuple[str, ...]:
 
 
 def _why(task: queue.Task) -> str:
-    """The kind of reason that is shown; a seeded item looks like a drawn one."""
+    """The kind of reason that is shown; a seeded item looks like a drawn or an imported one."""
     if task.kind == "adjudicate":
         return "adjudicate"
-    return "sample" if task.item.why == "seed" else task.item.why
+    return "sample" if task.item.why in ("seed", "import") else task.item.why
 
 
 def reason_in(lang: str, reason: str) -> str:
@@ -113,15 +110,6 @@ def _hides_something(item: queue.Item) -> bool:
     return hides(item.prompt) or hides(item.content)
 
 
-def media_of(text: str) -> dict[str, str] | None:
-    """A picture, sound or video that came with an item, if it is of a kind that cannot carry a program."""
-    if not text.startswith("data:"):
-        return None
-    kind = text[5:].partition(";")[0].partition(",")[0]
-    found = next((name for name, kinds in MEDIA.items() if kind in kinds), None)
-    return None if found is None else {"kind": found, "data": text}
-
-
 async def verdict(desk: "Desk", visit: "Visit") -> "Response":
     """Take a verdict in and go on to the next item."""
     slot = _slot(visit.form)
@@ -131,7 +119,7 @@ async def verdict(desk: "Desk", visit: "Visit") -> "Response":
         await desk.writer.do(_verdict, desk, visit, slot, told, done)
     except DataError:
         return _back(visit, "gone")
-    desk.running.after(done, told)
+    await desk.follow(done, told)
     return _back(visit, "")
 
 
@@ -167,7 +155,7 @@ def _verdict(
         label=grade.en,
         note=form.get("note", "")[:5000],
         settled=settled,
-        accept=desk.running.accept(),
+        accept=desk.host.accept(),
     )
 
 
@@ -200,12 +188,14 @@ def _back(visit: "Visit", told: str) -> "Response":
 async def skip(desk: "Desk", visit: "Visit") -> "Response":
     """Give an item back."""
     await desk.writer.do(queue.skip, _slot(visit.form), visit.user.name)
+    await desk.follow([], [])
     return _back(visit, "")
 
 
 async def undo(desk: "Desk", visit: "Visit") -> "Response":
     """Take the last verdict back."""
     slot = await desk.writer.do(queue.undo, visit.user.name, time.time())
+    await desk.follow([], [])
     return _back(visit, "" if slot is not None else "final")
 
 
@@ -269,8 +259,11 @@ PAGES: "dict[tuple[str, str], tuple[str, Page]]" = {
     ("POST", "skip"): ("review", skip),
     ("POST", "undo"): ("review", undo),
     ("POST", "draft"): ("review", draft),
+    ("GET", "media"): ("review", shown),
     ("GET", "me"): ("", me),
-    ("POST", "password"): ("", password),
     ("POST", "lang"): ("", lang),
+}
+ACCOUNT: "dict[tuple[str, str], tuple[str, Page]]" = {  # of a service alone
+    ("POST", "password"): ("", password),
     ("POST", "demo"): ("promise", demo),
 }

@@ -43,17 +43,29 @@ WORDS: dict[str, tuple[str, str]] = {
     "content": ("What was answered", "回答"),
     "why here": ("Why it is here", "为何在此"),
     "why held": ("It was held: {reason}. Nobody has received it.", "已被拦下：{reason}。尚无人收到。"),
-    "why sample": (
-        "Drawn at random from what was decided; it speaks for the rest.",
-        "从已决定的条目中随机抽取，它代表其余条目。",
+    "why sample": (  # one text for what was drawn, imported or seeded: a seeded item must not show
+        "Nobody waits for it; your verdict is evidence.",
+        "无人等待这一项；您的判定用作证据。",
     ),
-    "why import": ("It came with an imported table.", "来自导入的表格。"),
+    "why lot": (
+        "Drawn by lot. The audit ends as soon as the batch is proven, or cannot be.",
+        "抽签选出。一旦批次获证或已无法获证，审计即告结束。",
+    ),
+    "why fresh": (
+        "Made for this review; the certificate will rest on your verdicts.",
+        "为本次审查新生成；证书将以您的判定为依据。",
+    ),
+    "play hint": ("P plays and stops", "按 P 播放或暂停"),
     "why adjudicate": ("The reviewers disagree; you decide.", "审查者意见不一，由您裁决。"),
     "others": ("What the reviewers said", "各审查者的判定"),
     "guide": ("Label guide", "标注指南"),
     "no guide": (
         "No label guide was given. Fine: you would let it go out as it is. Wrong: you would not.",
         "未提供标注指南。合格：可以原样放行；错误：不可放行。",
+    ),
+    "guide fresh": (
+        "Fine: it is what was asked for. Wrong: it is not. Judge it by itself, by nothing else that you know.",
+        "合格：正是所要求的内容；错误：不是。只看内容本身，不借助其他信息。",
     ),
     "verdict": ("Verdict", "判定"),
     "note": ("Note", "备注"),
@@ -159,16 +171,62 @@ WORDS: dict[str, tuple[str, str]] = {
     "shown once": ("Copy it now; it is shown this once.", "请立即复制，仅显示这一次。"),
     "import": ("Import a table to review", "导入待审表格"),
     "import note": (
-        "CSV with a header; column content, and if you like prompt, slice, truth (0 or 1: a seeded "
-        "item), media (a data: "
-        "address of a picture, sound or video).",
-        "带表头的 CSV：content 列必填；可选 prompt、slice、truth（0 或 1，为植入条目）、"
-        "media（图片、声音或视频的 data: 地址）。",
+        "A CSV with a header: a column content, or media (the name of a picture, sound or video), or both; if you "
+        "like prompt, slice, and truth (0 or 1: a seeded item). Choose the table and the files that it names "
+        "together. Files without a table: each becomes an item.",
+        "带表头的 CSV：需有 content 列，或 media 列（图片、声音或视频的文件名），或两者皆有；可选 prompt、slice、"
+        "truth（0 或 1，为植入条目）。请将表格与其中提到的文件一并选择。只选文件而无表格时，每个文件为一项。",
     ),
     "imported": ("{count} items came in.", "已导入 {count} 项。"),
-    "file": ("File", "文件"),
+    "files": ("Table and files", "表格与文件"),
+    "paste": ("Or a table, pasted (CSV)", "或直接粘贴表格 (CSV)"),
+    "sending": ("sending {n} of {of}", "正在发送第 {n} 个，共 {of} 个"),
+    "sending failed": ("not sent", "未能发送"),
     "reviewers": ("Reviewers an item", "每项审查人数"),
     "export": ("Export labels (CSV)", "导出标注 (CSV)"),
+    # a desk at one's own machine
+    "link needed": (
+        "Open the link that the terminal printed. It signs you in, once; no account is needed.",
+        "请打开终端中显示的链接。它一次有效，打开即登录，无需账户。",
+    ),
+    "link used": (
+        "This link was used already. A new one has just been printed in the terminal.",
+        "此链接已被使用。终端中刚刚显示了一个新链接。",
+    ),
+    "all judged": ("Everything is judged", "全部判定完毕"),
+    "finish": ("Finish", "完成"),
+    "finish note": (
+        "Finish ends the review, and the command in the terminal goes on; U takes the last verdict back.",
+        "按“完成”结束审查，终端中的命令随即继续；按 U 撤回上一个判定。",
+    ),
+    "finished": (
+        "Done. You may close this page; the terminal goes on.",
+        "完成。可以关闭此页，终端会继续。",
+    ),
+    "second reads": (
+        "Now a second person, who has not seen the verdicts, reads {items} of the items again",
+        "现在请第二人（未看过前面的判定）复审其中 {items} 项",
+    ),
+    "second blind": ("Neither person sees what the other said.", "两人都看不到对方的判定。"),
+    "seats changed": ("We have changed seats", "已换人"),
+    "first again": (
+        "The first person goes on, unless the second has more to read in a while",
+        "请第一人继续；若稍后仍有条目，再由第二人复审",
+    ),
+    "others work": (
+        "Others still have items in hand; look again in a moment.",
+        "其他人手中还有条目，请稍后再看。",
+    ),
+    "sitters": ("Reviewers", "审查者"),
+    "sitters note": (
+        "More people can review at this machine: each comes in by a link of their own. Nobody sees what others said.",
+        "可以有更多人在本机审查：每人用自己的链接进入，互相看不到判定。",
+    ),
+    "seat first": ("first person", "第一人"),
+    "seat second": ("second person", "第二人"),
+    "one more": ("One more reviewer", "再加一人"),
+    "new link": ("New link", "新链接"),
+    "opens once": ("Copy it now; it opens once, on this machine.", "请立即复制：仅可在本机打开一次。"),
     "demo": ("Demonstration", "演示"),
     "demo note": (
         "A small model trained here answers sums; a simulated reviewer looks at the random share.",

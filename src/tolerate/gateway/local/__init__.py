@@ -1,0 +1,53 @@
+"""The review desk at one's own machine: for `tolerate audit --page` and `tolerate run --review`.
+
+The same pages, keys and queue as those of `tolerate serve`, in one SQLite file beside the batch or in the run's folder.
+Nobody sets up an account: a link that opens once, printed at the terminal, signs a person in.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tolerate.ask import Batch, Judged, Question
+
+SECOND = "second"  # the seat of the second person, where only one name is given
+
+
+@dataclass(frozen=True)
+class Sitters:
+    """Who sits at a desk of one's own, and how they are told of it.
+
+    names: the people, the one who began first. guide: what counts as wrong. each: how many people judge an item of a
+    run, blind to one another. ready: is called with a line for each link. port: 0 takes the one of the last time, or
+    a free one.
+    """
+
+    names: tuple[str, ...] = ("first",)
+    lang: str = "en"
+    guide: str = ""
+    each: int = 1
+    port: int = 0
+    ready: Callable[[str], None] = field(default=print)
+
+
+def audit_at_desk(batch: Batch, columns: Sequence[str] = (), sitters: Sitters | None = None) -> None:
+    """Audit a batch at the desk until it is closed and the person finishes; verdicts are kept beside it.
+
+    columns: to show; none for all. Killed at any moment, it goes on where it stood.
+    """
+    from tolerate.gateway.local.audit import AuditWork
+    from tolerate.gateway.local.host import sit
+
+    sitters = sitters or Sitters()
+    sit(AuditWork(batch, columns, sitters), batch.state.with_suffix(".db"), sitters, files=batch.path.parent)
+
+
+def ask_at_desk(questions: Sequence[Question], folder: Path, sitters: Sitters | None = None) -> Judged:
+    """Ask people about each item; their verdicts are kept in the folder, in `review.db`."""
+    from tolerate.gateway.local.host import sit
+    from tolerate.gateway.local.questions import QuestionsWork
+
+    sitters = sitters or Sitters()
+    work = QuestionsWork(questions, sitters)
+    sit(work, folder / "review.db", sitters, files=folder)
+    return work.judged

@@ -1,0 +1,174 @@
+"""A desk at one's own machine, from its first link to its end: loopback only, one database, one piece of work."""
+
+import asyncio
+import secrets
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from tolerate.errors import OptionError, RunError
+from tolerate.gateway.desk.words import WORDS
+from tolerate.gateway.http import Gone, Message, Receive, Request, Scope, Send, redirect, respond
+from tolerate.gateway.listen import quiet
+from tolerate.gateway.local import SECOND, Sitters
+from tolerate.gateway.local.desk import LocalDesk
+from tolerate.gateway.local.links import Links
+from tolerate.gateway.local.work import Work
+from tolerate.gateway.process import log
+from tolerate.gateway.reader import Reader
+from tolerate.gateway.settings import Service
+from tolerate.store import Database, Writer, people, queue
+from tolerate.store.schema import meta, set_meta
+
+HOST = "127.0.0.1"
+SIGNS = {
+    "en": "open {link}",
+    "zh": "请打开 {link}",
+    "en other": "{name}: open {link}",
+    "zh other": "{name}：请打开 {link}",
+}
+
+
+def sit(work: Work, database: Path, sitters: Sitters, files: Path | None = None) -> None:
+    """Serve a desk until its work is done and the person finishes; nothing is served if it is done already."""
+    asyncio.run(Local(work, database, sitters, files).serve())
+
+
+class Local:
+    """A desk for one piece of work."""
+
+    def __init__(self, work: Work, database: Path, sitters: Sitters, files: Path | None) -> None:
+        for name in sitters.names:
+            if not name or len(name) > 80:
+                raise OptionError(f'"{name}" is no name; a name has 1 to 80 characters')
+        self.work, self.sitters, self.files = work, sitters, files
+        self.service = Service((work.job,), database=str(database), host=HOST, lang=sitters.lang)
+        self.first = sitters.names[0]
+        self.has_second = work.second and len(sitters.names) == 1
+        self.several = len(sitters.names) > 1
+        self.finished = asyncio.Event()
+        self.links = Links(self._say)
+
+    def accept(self) -> dict[str, float]:
+        """Nothing is held here."""
+        return {}
+
+    def after(self, done: list[queue.Settled], told: list[dict[str, Any]]) -> None:
+        """Nobody waits for an answer here."""
+
+    def watcher(self, told: list[dict[str, Any]]) -> queue.OnSettled:
+        """Nothing is watched here."""
+        return lambda db, each: None
+
+    async def serve(self) -> None:
+        """From the first link to the end."""
+        try:
+            self.writer = Writer(self.service.database)
+        except RunError as error:
+            raise RunError(
+                f"the desk of {self.service.database} cannot be opened; if the same command runs elsewhere, go on "
+                f"there or stop it ({error})"
+            ) from None
+        self.reader = Reader(self.service.database)
+        try:
+            await self.writer.do(self._begin, time.time())
+            if self.work.progress.done and await self.writer.do(self._settled):
+                await self.writer.do(self.work.end)
+            else:
+                await self._listen()
+        finally:
+            self.reader.close()
+            await asyncio.get_running_loop().run_in_executor(None, self.writer.close)
+
+    def _begin(self, db: Database, at: float) -> None:
+        for name in (*self.sitters.names, *([SECOND] if self.has_second else [])):
+            _add(db, name, "owner" if name == self.first else "reviewer", at, self.sitters.lang)
+        self.work.begin(db, at)
+
+    def _settled(self, db: Database) -> bool:
+        """Whether the person had finished before, or nothing was asked at this desk at all."""
+        return db.one("SELECT 1 FROM items WHERE due IS NOT NULL LIMIT 1") is None
+
+    async def seat(self, name: str) -> None:
+        """One more person."""
+        self.several = self.several or name not in (self.first, SECOND)
+        await self.writer.do(_add, name, "reviewer", time.time(), self.sitters.lang)
+        await self.writer.do(self.work.follow, time.time())
+
+    # Listening
+
+    async def _listen(self) -> None:
+        with _socket(self.sitters.port or await self.reader.ask(_port)) as listening:
+            port = listening.getsockname()[1]
+            await self.writer.do(set_meta, "port", str(port))
+            self.links.base = f"http://{HOST}:{port}"
+            desk = LocalDesk(self)
+            server = quiet(_app(desk), HOST, port)
+            server.on_started = self._announce
+            serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+            try:
+                await asyncio.wait(
+                    (serving, asyncio.ensure_future(self.finished.wait())), return_when="FIRST_COMPLETED"
+                )
+            finally:
+                server.should_exit = True
+                await serving
+
+    def _announce(self) -> None:
+        for name in (*self.sitters.names, *([SECOND] if self.has_second else [])):
+            self.links.say(name)
+
+    def _say(self, name: str, link: str) -> None:
+        alone = name == self.first and not self.several and not self.has_second
+        lang = self.sitters.lang
+        known = WORDS.get(f"seat {name}", (name, name))[lang == "zh"]
+        self.sitters.ready(SIGNS[lang if alone else f"{lang} other"].format(name=known, link=link))
+
+
+def _add(db: Database, name: str, role: str, at: float, lang: str) -> None:
+    """A person who comes in by links alone: nobody knows the password."""
+    if not db.one("SELECT 1 FROM users WHERE name = ?", name):
+        people.add_user(db, name, secrets.token_urlsafe(32), role, "the command line", at, lang)
+    people.speak(db, name, lang)
+
+
+def _port(db: Database) -> int:
+    """The port of the last time, so that a page that stands open goes on after a restart."""
+    return int(meta(db, "port") or 0)
+
+
+def _socket(port: int) -> socket.socket:
+    """A socket on this machine alone; on a free port if this one is taken."""
+    try:
+        return socket.create_server((HOST, port))
+    except OSError:
+        return socket.create_server((HOST, 0))
+
+
+def _app(desk: LocalDesk) -> Any:
+    """The desk as an ASGI application."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            if scope["path"].startswith("/desk"):
+                await desk.answer(Request(scope, receive), noted)
+            else:
+                await redirect(noted, "/desk")
+        except Gone:
+            pass
+        except Exception as error:
+            log("fault", path=scope["path"].partition("enter")[0], kind=type(error).__name__, what=str(error))
+            if not started:
+                await respond(noted, 500, b"the desk failed; what it had taken is kept", kind=b"text/plain")
+
+    return app
