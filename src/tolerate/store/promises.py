@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tolerate.records import Certificate
+from tolerate.store import tightened
 from tolerate.store.database import Database, Row
 from tolerate.store.ledger import append
 
@@ -45,6 +46,8 @@ def install(
     """Put a certificate in force, in place of the one before; its id."""
     id = certificate_id(certificate)
     withdraw(db, job, tier, by, "another certificate took its place", at, status="replaced")
+    tightened.forget(db, job, tier)
+    db.run("DELETE FROM drifts WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
     db.run(
         "INSERT INTO certificates (id, job, tier, status, body, bound, made_by, at) VALUES (?, ?, ?, "
         "'active', ?, ?, ?, ?) "
@@ -110,6 +113,7 @@ def withdraw(
             job,
             each.tier,
         )
+        tightened.forget(db, job, each.tier)
         append(
             db,
             "withdrawn",
@@ -194,6 +198,23 @@ def load_watch(db: Database, id: str, job: str, tier: str) -> dict[str, Any] | N
     return None if row is None or row[0] is None else json.loads(row[0])
 
 
+def save_drift(db: Database, id: str, job: str, tier: str, state: dict[str, Any]) -> None:
+    """Keep the evidence about a certificate's scores."""
+    db.run(
+        "INSERT INTO drifts VALUES (?, ?, ?, ?) ON CONFLICT (id, job, tier) DO UPDATE SET body = excluded.body",
+        id,
+        job,
+        tier,
+        json.dumps(state),
+    )
+
+
+def load_drift(db: Database, id: str, job: str, tier: str) -> dict[str, Any] | None:
+    """The evidence about a certificate's scores, if any was kept."""
+    row = db.one("SELECT body FROM drifts WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
+    return None if row is None else json.loads(row[0])
+
+
 def alarm(db: Database, job: str, kind: str, at: float, body: dict[str, Any]) -> None:
     """Keep an alarm, in its table and in the ledger."""
     db.run("INSERT INTO alarms (job, kind, at, body) VALUES (?, ?, ?, ?)", job, kind, at, json.dumps(body))
@@ -204,6 +225,27 @@ def alarms(db: Database, job: str, limit: int = 50) -> list[dict[str, Any]]:
     """A job's alarms, newest first."""
     found = db.all("SELECT kind, at, body FROM alarms WHERE job = ? ORDER BY id DESC LIMIT ?", job, limit)
     return [{"kind": kind, "at": at, **json.loads(body)} for kind, at, body in found]
+
+
+def add_wait(db: Database, job: str, minute: int, waiting: int, oldest: float) -> None:
+    """Keep how the queue stood in a minute: the worst of it."""
+    db.run(
+        "INSERT INTO waits VALUES (?, ?, ?, ?) ON CONFLICT (job, minute) DO UPDATE SET "
+        "waiting = CASE WHEN excluded.waiting > waits.waiting THEN excluded.waiting ELSE waits.waiting END, "
+        "oldest = CASE WHEN excluded.oldest > waits.oldest THEN excluded.oldest ELSE waits.oldest END",
+        job,
+        minute,
+        waiting,
+        oldest,
+    )
+
+
+def waits(db: Database, job: str, since: int) -> list[tuple[int, int, float]]:
+    """(minute, looks that waited, age of the oldest in seconds) since a minute, oldest first."""
+    found = db.all(
+        "SELECT minute, waiting, oldest FROM waits WHERE job = ? AND minute >= ? ORDER BY minute", job, since
+    )
+    return [(int(minute), int(waiting), float(oldest)) for minute, waiting, oldest in found]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from tolerate.errors import DataError
 from tolerate.gateway.desk.words import REASONS
 from tolerate.gateway.settings import Grade, JobSettings
-from tolerate.gateway.watching import watcher
 from tolerate.gateway.wire import Refused
 from tolerate.store import Database, people, queue
 from tolerate.store.agreement import alpha, pairs
@@ -151,7 +150,7 @@ def _verdict(
     if kind == "adjudicate" and not visit.user.may("adjudicate"):
         raise Refused(403, "this needs someone who may adjudicate")
     grade = _grade(desk.service.job(job), form.get("grade", ""))
-    note_alarm = watcher(time.time, told)
+    note_alarm = desk.running.watcher(told)
 
     def settled(db: Database, each: queue.Settled) -> None:
         done.append(each)
