@@ -104,10 +104,12 @@ def _one_hot(digits: NDArray[np.int64]) -> Floats:
 def certificate_of(model: Adder, seed: int) -> Certificate:
     """What may be released of this model's sums, from fresh questions and the true answers."""
     from tolerate.stats import certify
+    from tolerate.stats.drift import with_scores
 
     a, b = np.random.default_rng(seed).integers(0, 100, (2, LABELS))
     said, scores = model.answers(a, b)
-    return certify(losses=said != a + b, scores=scores, tolerance=TOLERANCE, losses_by="arithmetic")
+    made = certify(losses=said != a + b, scores=scores, tolerance=TOLERANCE, losses_by="arithmetic")
+    return with_scores(made, scores)
 
 
 class Model:

@@ -151,18 +151,22 @@ async def next_certificates(
 def certify_columns(asked: dict[str, Any]) -> list[dict[str, Any]]:
     """One certificate a tolerance, as JSON; what reviewers miss is counted where a share was read twice."""
     from tolerate.stats import certify
+    from tolerate.stats.drift import with_scores
 
     columns, count = asked["columns"], len(asked["tolerances"])
     alone = len(set(columns["clusters"])) == len(columns["clusters"])
     scored = any(score is not None for score in columns["scores"])
     losses, scale, by = _losses(columns)
-    return [
+    scores = [float("nan") if s is None else s for s in columns["scores"]] if scored else None
+    clusters = None if alone else columns["clusters"]
+    weights = None if len(set(columns["weights"])) == 1 else columns["weights"]
+    made = [
         _rescaled(
             certify(
                 losses=losses,
-                scores=[float("nan") if s is None else s for s in columns["scores"]] if scored else None,
-                clusters=None if alone else columns["clusters"],
-                weights=None if len(set(columns["weights"])) == 1 else columns["weights"],
+                scores=scores,
+                clusters=clusters,
+                weights=weights,
                 tolerance=tolerance / scale,
                 confidence=asked["confidence"],
                 comparisons=count,
@@ -170,9 +174,10 @@ def certify_columns(asked: dict[str, Any]) -> list[dict[str, Any]]:
             ),
             tolerance,
             scale,
-        ).to_json()
+        )
         for tolerance in asked["tolerances"]
     ]
+    return [with_scores(each, scores, clusters, weights).to_json() for each in made]
 
 
 def _losses(columns: dict[str, Any]) -> tuple[list[float], float, str]:

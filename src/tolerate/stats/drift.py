@@ -19,13 +19,14 @@ round.
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tolerate.errors import DataError
+from tolerate.records import Certificate
 
 Floats = NDArray[np.float64]
 Band = tuple[float | None, float | None]  # scores above the first, up to and with the second; None is no end
@@ -104,6 +105,28 @@ def reference_of(scores: ArrayLike, *, seed: int = 0) -> Reference | None:
     places = np.where(np.isnan(rest), 0, 1 + np.searchsorted(edges, rest, "left"))
     counts = np.bincount(places, minlength=len(edges) + 2)
     return Reference(tuple(edges.tolist()), tuple(counts.tolist()))
+
+
+def with_scores(
+    certificate: Certificate,
+    scores: ArrayLike | None,
+    clusters: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+) -> Certificate:
+    """The certificate with what its sample's scores looked like (`options.scores`), for a service to watch.
+
+    Of each cluster one score counts. Unchanged where the sample is not a plain one (weights) or has too few scores.
+    """
+    if scores is None or weights is not None:
+        return certificate
+    values, seed = np.asarray(scores, np.float64), int(certificate.options.get("seed", 0))
+    if clusters is not None:
+        order = np.random.default_rng([seed, 4]).permutation(len(values))
+        values = values[order[np.unique(np.asarray(clusters)[order], return_index=True)[1]]]
+    seen = reference_of(values, seed=seed)
+    if seen is None:
+        return certificate
+    return replace(certificate, options={**certificate.options, "scores": seen.to_json()})
 
 
 def _edges(scores: Floats) -> Floats:

@@ -33,7 +33,6 @@ import tolerate
 from tolerate.errors import OptionError
 from tolerate.records import Certificate, Table
 from tolerate.stats.advice import advice
-from tolerate.stats.drift import Reference, reference_of
 from tolerate.stats.evidence import Evidence, certified_slices, evidence_of, loss_lines
 from tolerate.stats.prefixes import Found
 from tolerate.stats.samples import Losses, Sample, Tolerances, fingerprint, sample, share, tolerances_of
@@ -96,24 +95,7 @@ def certify(
     }
     if history is not None:
         options["history"] = history_of(*history).told()
-    seen = certified_scores(given, int(seed))
-    if seen is not None:
-        options["scores"] = seen.to_json()
     return certify_sample(given, tolerances, share(confidence, "confidence", 0.95), options, losses_by)
-
-
-def certified_scores(given: Sample | Source, seed: int) -> Reference | None:
-    """What the scores of the sample looked like, for a watch to compare with; one of each cluster.
-
-    None where the rows are not a plain sample of the population (weights), or cannot be had (a source).
-    """
-    if not isinstance(given, Sample) or given.scores is None or given.weights is not None:
-        return None
-    scores = given.scores
-    if given.clusters is not None:
-        order = np.random.default_rng([seed, 4]).permutation(len(scores))
-        scores = scores[order[np.unique(given.clusters[order], return_index=True)[1]]]
-    return reference_of(scores, seed=seed)
 
 
 def certify_sample(
