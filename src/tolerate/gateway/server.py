@@ -50,8 +50,17 @@ class Turns(Protocol):
         """Whether it is worse now."""
         ...
 
+    @property
+    def other(self) -> bool:
+        """Whether other questions are asked now."""
+        ...
+
     async def turn(self, worse: bool) -> None:
         """Make the model worse, or good again."""
+        ...
+
+    async def ask(self, other: bool) -> None:
+        """Ask other questions, or the certified ones."""
         ...
 
 

@@ -8,6 +8,7 @@ A row's body is JSON with `seq`, `at` (seconds since 1970), `kind` and what happ
     withdrawn     job, tier, certificate, status (withdrawn, void, replaced), by, why: it stands no longer
     tightened     job, tier, certificate, slice, bands, missing, share, why, by: it releases less from here on
     eased         job, tier, certificate, slice, by, why: that tightening is over
+    mended        job, by: the evidence for the next certificate begins here
     verdict       job, ticket, slot, reviewer, loss, label, undo
     settled       job, ticket, loss, outcome (released, refused)
     key, user, job, alarm, started, stopped, labels: what their fields say

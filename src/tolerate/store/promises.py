@@ -9,6 +9,7 @@ from tolerate.records import Certificate
 from tolerate.store import tightened
 from tolerate.store.database import Database, Row
 from tolerate.store.ledger import append
+from tolerate.store.schema import meta, set_meta
 
 COLUMNS = "id, job, tier, status, body, bound, made_by, at, ended, ended_by, why"
 
@@ -126,6 +127,20 @@ def withdraw(
             why=why,
         )
     return [each.id for each in standing]
+
+
+def mend(db: Database, job: str, by: str, at: float) -> None:
+    """A person says that the trouble of a job is mended: the evidence for its next certificate begins here.
+
+    Said before the reviews that count are known; every new beginning is a new try at the same level.
+    """
+    set_meta(db, f"mended {job}", repr(at))
+    append(db, "mended", at, job=job, by=by)
+
+
+def mended(db: Database, job: str) -> float:
+    """When a job was last said to be mended; 0 if never."""
+    return float(meta(db, f"mended {job}") or 0.0)
 
 
 def bind(db: Database, id: str, job: str, tier: str, name: str, value: str, at: float) -> None:

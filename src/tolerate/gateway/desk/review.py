@@ -254,7 +254,10 @@ async def demo(desk: "Desk", visit: "Visit") -> "Response":
 
     if desk.running.demo is None:
         raise Refused(404, "this service is no demonstration")
-    work: Awaitable[None] = desk.running.demo.turn(visit.form.get("way") == "worse")
+    turns, way = desk.running.demo, visit.form.get("way")
+    work: Awaitable[None] = (
+        turns.ask(way == "other") if way in ("other", "same") else turns.turn(way == "worse")
+    )
     await work
     return go(f"/desk/watch/{desk.service.jobs[0].name}")
 
