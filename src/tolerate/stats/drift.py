@@ -301,27 +301,24 @@ def gap_of(counts: Sequence[int], others: Sequence[int]) -> float:
 def too_often(reference: Reference, recent: Sequence[int], errors: float = 1.0) -> tuple[list[Band], bool]:
     """Steps of which more than `TIMES` the certified share came, by so many standard errors: bands, missing.
 
-    Neighbours are joined.
+    Where there are many steps each is looked at with its two neighbours too: few scores leave holes by chance.
 
     >>> too_often(Reference((0.2, 0.5), (0, 50, 25, 25)), [0, 20, 60, 20])
     ([(0.2, 0.5)], False)
     """
-    items, steps = sum(recent), len(reference.counts)
-    places = [
-        place
-        for place, (count, known) in enumerate(zip(recent, reference.counts, strict=True))
-        if _exceeds(count, items, (known + 0.5) / (sum(reference.counts) + 0.5 * steps), errors)
-    ]
-    bands: list[Band] = []
-    for place in places:
-        low, high = reference.band(place) if place else (None, None)
-        if place and bands and place > 1 and bands[-1][1] == low:
-            bands[-1] = (bands[-1][0], high)
-        elif place:
-            bands.append((low, high))
-    return bands, 0 in places
+    steps, last = reference.counts, len(reference.counts) - 1
+    shares = [(known + 0.5) / (sum(steps) + 0.5 * len(steps)) for known in steps]
+    items, bands, wide = sum(recent), list[Band](), int(last > STEPS // 2)
+    for place in range(1, last + 1):
+        near = slice(max(place - wide, 1), min(place + wide, last) + 1)
+        alone = _exceeds(recent[place], items, shares[place], errors)
+        if alone or _exceeds(sum(recent[near]), items, sum(shares[near]), errors):
+            low, high = reference.band(place)
+            joined = bool(bands) and bands[-1][1] == low and low is not None
+            bands[-1 if joined else len(bands) :] = [(bands[-1][0] if joined else low, high)]
+    return bands, _exceeds(recent[0], items, shares[0], errors)
 
 
 def _exceeds(count: int, items: int, share: float, errors: float) -> bool:
     expected = items * share
-    return count > TIMES * expected and count - expected > errors * math.sqrt(expected * (1 - share))
+    return count > TIMES * expected and count - expected > errors * math.sqrt(expected * max(1 - share, 0.0))

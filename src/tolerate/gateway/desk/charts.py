@@ -9,7 +9,7 @@ from tolerate.gateway.desk.words import WORDS
 from tolerate.report import svg
 from tolerate.report.words import Both
 
-WIDTH, HEIGHT = 720.0, 200.0
+WIDTH, HALF, HEIGHT = 720.0, 400.0, 200.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 700.0, 16.0, 160.0
 
 
@@ -110,8 +110,8 @@ def ages(waits: list[tuple[int, int, float]], now: float) -> Markup:
 def _by_time(values: list[float | None], first: int, title: str) -> Markup:
     """A line over the last day; broken where nothing is known, a dot where one value stands alone."""
     known = [value for value in values if value is not None]
-    y = svg.Axis(0, max(known, default=0.0) * 1.05 or 1.0, BOTTOM, TOP)
-    wide = (RIGHT - LEFT) / 144
+    y, right = svg.Axis(0, max(known, default=0.0) * 1.05 or 1.0, BOTTOM, TOP), HALF - 8
+    wide = (right - LEFT) / 144
     runs: list[list[tuple[float, float]]] = [[]]
     for place, value in enumerate(values):
         if value is None:
@@ -124,9 +124,9 @@ def _by_time(values: list[float | None], first: int, title: str) -> Markup:
         for k in range(0, 24, 3)
     ]
     marks = [
-        svg.axis_y(y, LEFT, RIGHT, [(v, f"{v:g}") for v in y.ticks(4)] if known else []),
+        svg.axis_y(y, LEFT, right, [(v, f"{v:g}") for v in y.ticks(4)] if known else []),
         *([svg.path(lines, class_="stroke")] if lines else []),
         *(svg.marker("circle", *run[-1], radius=3.0, class_="dot") for run in runs if run),
         *hours,
     ]
-    return svg.picture(WIDTH, HEIGHT, _both(title), *marks, class_="chart")
+    return svg.picture(HALF, HEIGHT, _both(title), *marks, class_="chart")
