@@ -96,7 +96,7 @@ def test_a_worse_model_loses_its_promise(demo: tuple[str, str, str]) -> None:
     assert status == 200 and csrf
     status, *_ = ask(f"{base}/desk/demo", form(csrf=csrf[1], way="worse"), cookie=cookie, **origin)
     assert status == 303
-    until(lambda: not released())
+    until(lambda: not released() and '"kind":"risk"' in json.dumps(watch()["alarms"]).replace(" ", ""))
     _, _, page = ask(f"{base}/desk/watch/sums", cookie=cookie)
     assert "withdrawn" in page and "withdrawn" in json.dumps(watch())
     assert not released()

@@ -49,6 +49,8 @@ def certify(
     Exits with 1 if nothing can be proven.
     """
     from tolerate import stats
+    from tolerate.records import Table
+    from tolerate.stats.drift import with_scores
     from tolerate.words import say_certificate, say_slices
 
     lang = speak(lang)
@@ -61,6 +63,8 @@ def certify(
             confidence=confidence,
             each_slice=each_slice,
         )
+        if out is not None and isinstance(rows, Table):  # a service compares its scores with these
+            certificate = with_scores(certificate, rows.scores, rows.clusters, rows.weights)
     if out is not None:
         from tolerate.folder import write_whole
 

@@ -19,6 +19,7 @@ from tolerate.gateway.reader import Reader
 from tolerate.gateway.settings import JobSettings
 from tolerate.gateway.wire import Ask, Body, Refused
 from tolerate.store import people, promises, queue
+from tolerate.store.tightened import Tightening, state
 
 Route = Callable[[Request, Send], Awaitable[None]]
 KEEP_ALIVE = 2.0  # seconds between the comments of a held stream
@@ -316,11 +317,11 @@ class App:
                 "tiers": [
                     next(
                         (
-                            {"tier": tier.name, "certificate": p.id, **_said(p)}
+                            {"tier": tier.name, "certificate": p.id, **_said(p, self.gate.narrow(job, tier))}
                             for p in standing
                             if (p.job, p.tier) == (job.name, tier.name)
                         ),
-                        {"tier": tier.name, "certificate": None},
+                        {"tier": tier.name, "state": "NONE", "certificate": None},
                     )
                     for tier in job.tiers
                 ],
@@ -405,9 +406,11 @@ def _model_of(job: JobSettings) -> Body:
     return {"id": job.name, "object": "model", "created": 0, "owned_by": "tolerate"}
 
 
-def _said(promise: promises.Promise) -> Body:
+def _said(promise: promises.Promise, narrow: tuple[Tightening, ...]) -> Body:
     certificate = promise.certificate
     return {
+        "state": state(promise.status, narrow),
+        "slices_held": [each.slice for each in narrow if each.slice],
         "tolerance": certificate.tolerance,
         "confidence": certificate.confidence,
         "scope": certificate.scope,

@@ -28,13 +28,14 @@ from tolerate.gateway.server import Running, run
 from tolerate.gateway.settings import JobSettings, Service, Tier
 from tolerate.gateway.watching import watcher
 from tolerate.records import Certificate
-from tolerate.store import Database, people, queue
+from tolerate.store import Database, people, promises, queue
 
 Floats = NDArray[np.float64]
 TOLERANCE, LABELS = 0.02, 2000
 HIDDEN, STEPS, BATCH, RATE = 64, 900, 256, 0.01
 PER_SECOND, SHARE = 15.0, 0.4
-REVIEWER = "simulated reviewer"
+REVIEWER, SECOND = "simulated reviewer", "second simulated reviewer"
+READ_AGAIN, OVERLOOKED = 0.5, 0.15  # of the drawn items; of the errors that the first reviewer sees
 GUIDE = "Wrong: the number is not the sum of the two.\n\n错误：所答数字不是两数之和。"
 
 
@@ -105,10 +106,12 @@ def _one_hot(digits: NDArray[np.int64]) -> Floats:
 def certificate_of(model: Adder, seed: int) -> Certificate:
     """What may be released of this model's sums, from fresh questions and the true answers."""
     from tolerate.stats import certify
+    from tolerate.stats.drift import with_scores
 
     a, b = np.random.default_rng(seed).integers(0, 100, (2, LABELS))
     said, scores = model.answers(a, b)
-    return certify(losses=said != a + b, scores=scores, tolerance=TOLERANCE, losses_by="arithmetic")
+    made = certify(losses=said != a + b, scores=scores, tolerance=TOLERANCE, losses_by="arithmetic")
+    return with_scores(made, scores)
 
 
 class Model:
@@ -143,10 +146,10 @@ class Model:
 
 
 class Demo:
-    """The switch, the traffic and the reviewer."""
+    """The switches, the traffic and the reviewers. other: whether other questions are asked: of small numbers."""
 
     def __init__(self, running: Running, model: Model) -> None:
-        self.running, self.model = running, model
+        self.running, self.model, self.other = running, model, False
 
     @property
     def worse(self) -> bool:
@@ -154,8 +157,14 @@ class Demo:
         return self.model.worse
 
     async def turn(self, worse: bool) -> None:
-        """Put the other network in place."""
+        """Put the other network in place; the good one is a mending."""
         self.model.worse = worse
+        if not worse:
+            await self.running.writer.do(promises.mend, "sums", "the button", time.time())
+
+    async def ask(self, other: bool) -> None:
+        """Ask other questions, or the ones that were certified."""
+        self.other = other
 
     async def traffic(self) -> None:
         """Random questions, for ever."""
@@ -164,7 +173,7 @@ class Demo:
         async with aiohttp.ClientSession(headers=headers) as session:
             while True:
                 await asyncio.sleep(float(rng.exponential(1 / PER_SECOND)))
-                a, b = rng.integers(0, 100, 2)
+                a, b = rng.integers(0, 10 if self.other else 100, 2)
                 ask = {"model": "sums", "messages": [{"role": "user", "content": f"What is {a} + {b}?"}]}
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     async with session.post(
@@ -183,16 +192,18 @@ class Demo:
 
 
 def _look(db: Database, told: list[dict[str, Any]], done: list[queue.Settled], accept: queue.Accept) -> bool:
-    """One verdict of the simulated reviewer, inside the writer."""
+    """One verdict of a simulated reviewer, inside the writer; the first of an item overlooks some errors."""
     row = db.one(
-        "SELECT s.id, i.content FROM slots s JOIN items i ON i.ticket = s.ticket "
+        "SELECT s.id, s.kind, i.content, (SELECT count(*) FROM slots o WHERE o.ticket = s.ticket AND o.id < s.id) "
+        "FROM slots s JOIN items i ON i.ticket = s.ticket "
         "WHERE s.state = 'open' AND i.drawn = 1 ORDER BY s.id LIMIT 1"
     )
     if row is None:
         return False
-    slot, content = row
+    slot, kind, content, before = row
+    who = (REVIEWER, SECOND, "simulated third")[min(int(before), 2)]
     at = time.time()
-    db.run("UPDATE slots SET state = 'leased', reviewer = ?, until = ? WHERE id = ?", REVIEWER, at + 60, slot)
+    db.run("UPDATE slots SET state = 'leased', reviewer = ?, until = ? WHERE id = ?", who, at + 60, slot)
     note_alarm = watcher(time.time, told)
 
     def settled(db: Database, each: queue.Settled) -> None:
@@ -201,8 +212,10 @@ def _look(db: Database, told: list[dict[str, Any]], done: list[queue.Settled], a
 
     numbers = [int(number) for number in re.findall(r"\d+", content)]
     loss = 0.0 if len(numbers) == 3 and numbers[0] + numbers[1] == numbers[2] else 1.0
+    if who == REVIEWER and kind == "review" and np.random.default_rng(slot).random() < OVERLOOKED:
+        loss = 0.0
     label = "Wrong" if loss else "Fine"
-    queue.verdict(db, slot, REVIEWER, loss, at, nonce=str(slot), label=label, settled=settled, accept=accept)
+    queue.verdict(db, slot, who, loss, at, nonce=str(slot), label=label, settled=settled, accept=accept)
     return True
 
 
@@ -238,7 +251,7 @@ async def _serve(
         "given",
         certificate=str(folder / "certificate.json"),
     )
-    job = JobSettings("sums", (tier,), share=SHARE, guide=GUIDE)
+    job = JobSettings("sums", (tier,), share=SHARE, guide=GUIDE, second=READ_AGAIN)
     running = Running(Service((job,), database or str(folder / "demo.db"), port=port))
     demo = running.demo = Demo(running, model)
     tasks: list[asyncio.Task[None]] = []

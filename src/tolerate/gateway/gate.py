@@ -22,13 +22,14 @@ from tolerate.gateway.settings import JobSettings, Service, Tier
 from tolerate.gateway.upstream import Upstreams
 from tolerate.gateway.wire import Ask, Body, Refused
 from tolerate.records import Certificate, Decision
-from tolerate.store import Database, Writer, promises, queue
+from tolerate.store import Database, Writer, promises, queue, seconds, tightened
 from tolerate.store.ledger import Entry
 from tolerate.store.people import Key
 
 T = TypeVar("T")
 HELD_PRIORITY = SAMPLE_PRIORITY = 10  # equal: what is held must not starve the watch, nor the other way round
 CACHED = 2000  # answers
+SCORES = 2000  # kept for the test of drift between two looks; what comes beside them is not looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,9 @@ class Gate:
         self.base = f"http://{service.host}:{service.port}"
         self.promises: dict[str, promises.Promise] = {}
         self.counts: dict[tuple[str, str, int], list[Any]] = {}
+        self.seen: dict[
+            tuple[str, str], list[tuple[float | None, float]]
+        ] = {}  # scores, each with a lot for ties
         self._waiting: dict[str, asyncio.Future[queue.Settled]] = {}
         self._cache: OrderedDict[bytes, tuple[float, Made]] = OrderedDict()
         self._policies = {
@@ -110,15 +114,21 @@ class Gate:
         for promise in found:
             self.promises[promise.id + promise.tier] = promise
 
-    def rule(self, job: JobSettings, made: Made) -> tuple[Decision, str, str | None]:
+    def narrow(self, job: JobSettings, tier: Tier) -> tuple[tightened.Tightening, ...]:
+        """What narrows the promise of a tier."""
+        return self.writer.tight.get((job.name, tier.name), ())
+
+    def rule(self, job: JobSettings, made: Made, slice: str = "") -> tuple[Decision, str, str | None]:
         """Decision, reason and certificate for a scored answer."""
         promise = self.standing(job, made.tier)
         if promise is None:
             return Decision.REVIEW, "no certificate stands", None
         if made.reason:
             return Decision.REVIEW, made.reason, promise.id
-        decision = promise.certificate.decide(made.score)
-        return decision, "" if decision is Decision.RELEASE else "below the threshold", promise.id
+        if promise.certificate.decide(made.score) is not Decision.RELEASE:
+            return Decision.REVIEW, "below the threshold", promise.id
+        why = tightened.held(self.narrow(job, made.tier), slice, made.score)
+        return Decision.REVIEW if why else Decision.RELEASE, why, promise.id
 
     # A request
 
@@ -143,9 +153,14 @@ class Gate:
             if policy:
                 made = replace(made, reason=policy)
             await self._check_served(job, made)
-            decision, reason, certificate = self.rule(job, made)
+            decision, reason, certificate = self.rule(job, made, ask.slice)
             trail.append({"tier": tier.name, "score": made.score, "cost": made.cost})
-            if decision is Decision.RELEASE or policy:
+            # what a narrowed tier holds is not the next tier's: its certificate speaks of other items
+            if (
+                decision is Decision.RELEASE
+                or policy
+                or reason in (tightened.HELD_BAND, tightened.HELD_SLICE)
+            ):
                 break
         if made is None:
             assert failure is not None
@@ -167,7 +182,11 @@ class Gate:
         began: float,
     ) -> Reply:
         """Write the row, wait for the disk, and answer as the row says."""
+        narrow = self.narrow(job, made.tier)
+        if narrow:
+            job = replace(job, share=max(job.share, *(each.share for each in narrow)))
         drawn = self._chance.share() < job.share
+        again = drawn and job.second > 0 and self._chance.share() < job.second
         text = wire.answer_text(made.body)
         cost = sum(each.get("cost", 0.0) for each in trail)
         entry: Entry = {
@@ -187,6 +206,8 @@ class Gate:
             "drawn": drawn,
             "share": job.share,
         }
+        if again:
+            entry["again"] = True
         if len(trail) > 1:
             entry["tiers"] = trail
         waiting = self._expect(ticket) if job.wait > 0 and decision is not Decision.RELEASE else None
@@ -218,8 +239,9 @@ class Gate:
             raise Refused(404, "the job has no such tier", "tier_not_found", param="tier")
         text = body["content"]
         made = Made(tier, {"choices": [{"text": text}]}, None, _number(body.get("score")), 0, 0, 0.0)
-        decision, reason, certificate = self.rule(job, made)
         ask = Ask(wire.TEXT, {"prompt": body.get("prompt", "")}, job.name, False, False, 1, *_labels(body))
+        decision, reason, certificate = self.rule(job, made, ask.slice)
+        self._note_score(job, made)
         ticket = "tk_" + self._chance.bytes(12).hex()
         trail: list[Body] = [{"tier": tier.name}]
         reply = await self._decided(
@@ -253,6 +275,7 @@ class Gate:
             chosen = _without_logprobs(chosen)
         raw = answer.raw if whole and not stripped else None
         made = Made(tier, chosen, raw, score, read, written, cost, reason)
+        self._note_score(job, made)
         if name:
             self._remember(name, job.cache, made)
         return made
@@ -373,6 +396,17 @@ class Gate:
             if made.score is not None:
                 place[6][int(min(max(made.score, 0.0), 0.99) * 10)] += 1
 
+    def _note_score(self, job: JobSettings, made: Made) -> None:
+        """A fresh score, for the test of drift; one from the cache is no new item."""
+        kept = self.seen.setdefault((job.name, made.tier.name), [])
+        if len(kept) < SCORES and job.drift < 1 and made.tier.judge != "none":
+            kept.append((made.score, self._chance.share()))
+
+    def take_scores(self) -> dict[tuple[str, str], list[tuple[float | None, float]]]:
+        """The scores since the last call, by job and tier."""
+        taken, self.seen = self.seen, {}
+        return {place: scores for place, scores in taken.items() if scores}
+
     def take_counts(self) -> list[promises.Minute]:
         """The counts since the last call."""
         taken, self.counts = self.counts, {}
@@ -424,10 +458,12 @@ def _keep(
             drawn=int(entry["drawn"]),
             answer="" if released else hide(answer),
             cost=cost,
-            reviewers=job.reviewers,
+            reviewers=job.reviewers + bool(entry.get("again")),
         ),
         SAMPLE_PRIORITY if released else HELD_PRIORITY,
     )
+    if entry["drawn"] and job.second > 0:
+        seconds.note(db, entry["ticket"], job.name, job.second, bool(entry.get("again")))
 
 
 def _request(tier: Tier, ask: Ask) -> tuple[Body, str]:

@@ -1,5 +1,6 @@
 """What Prometheus reads of a running service."""
 
+from collections.abc import Sequence
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -7,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from tolerate.gateway.process import resident_bytes
+from tolerate.store.tightened import Tightening
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -35,8 +37,20 @@ class Metrics:
             ["job", "tier"],
             registry=self.registry,
         )
+        self.degraded = Gauge(
+            "tolerate_certificate_degraded",
+            "1 while the certificate stands and is DEGRADED",
+            ["job", "tier"],
+            registry=self.registry,
+        )
+        self.slices = Gauge(
+            "tolerate_slices_held", "Slices that are held", ["job", "tier"], registry=self.registry
+        )
         self.bound = Gauge(
-            "tolerate_risk_bound", "Anytime-valid bound on the risk", ["job"], registry=self.registry
+            "tolerate_risk_bound", "Anytime-valid bound on the risk", ["job", "tier"], registry=self.registry
+        )
+        self.drift = Gauge(
+            "tolerate_drift_evidence", "Odds against the scores", ["job", "tier"], registry=self.registry
         )
         self.backlog = Gauge("tolerate_review_open", "Looks that wait", ["job"], registry=self.registry)
         self.age = Gauge(
@@ -47,6 +61,12 @@ class Metrics:
         self._counts = cache(self._decisions.labels)
         self._tokens_of = cache(self._tokens.labels)
         self._seconds_of = cache(self._seconds.labels)
+
+    def narrowed(self, job: str, tier: str, tightenings: Sequence[Tightening]) -> None:
+        """Note what narrows a certificate in force."""
+        slices = sum(bool(each.slice) for each in tightenings)
+        self.degraded.labels(job, tier).set(len(tightenings) > slices)
+        self.slices.labels(job, tier).set(slices)
 
     def decided(self, job: str, tier: str, decision: str) -> None:
         """Count a decision."""

@@ -1,12 +1,15 @@
 """What the watch shows of a job: the promises and the evidence against them, counts over time, alarms, the queue."""
 
 import json
+import math
 from dataclasses import asdict
 from typing import Any
 
+from tolerate.gateway.drifting import drift_of
 from tolerate.gateway.settings import JobSettings
-from tolerate.gateway.watching import watch_of
-from tolerate.store import Database, promises, queue
+from tolerate.gateway.watching import promises_slice, watch_of
+from tolerate.stats.watch import Watch
+from tolerate.store import Database, promises, queue, seconds, tightened
 
 HOURS = 24
 
@@ -27,6 +30,8 @@ def overview(db: Database, job: JobSettings, now: float) -> dict[str, Any]:
             for name in sorted({each.slice for each in counts} - {""})
         },
         "minutes": [asdict(each) for each in counts if each.slice == ""],
+        "mended": promises.mended(db, job.name),
+        "waits": promises.waits(db, job.name, since),
         "drift": drift([each for each in counts if each.slice == ""]),
         "alarms": promises.alarms(db, job.name),
         "history": [_life(each) for each in history],
@@ -41,18 +46,94 @@ def _tier(db: Database, job: JobSettings, tier: str) -> dict[str, Any]:
     ]
     promise = next((each for each in found if each.status == "active"), found[0] if found else None)
     if promise is None:
-        return {"tier": tier, "certificate": None}
-    watch = watch_of(db, promise)
+        return {"tier": tier, "state": "NONE", "certificate": None}
+    watch = watch_of(db, promise, job.slices)
+    narrow = tightened.all_of(db).get((job.name, tier), ()) if promise.status == "active" else ()
     return {
         "tier": tier,
+        "state": tightened.state(promise.status, narrow),
+        "narrowed": [{**each.to_json(), "at": each.at} for each in narrow],
         "certificate": _life(promise),
         "labels": watch.labels,
         "evidence": watch.evidence,
-        "limit": 1 / (1 - watch.confidence),
+        "limit": (2 if watch.slices else 1) / (1 - watch.confidence),
         "bound": watch.bound,
+        "reviewers": reviewers(db, job, promise),
         "history": watch.history,
         "alarm": str(watch.alarm) if watch.alarm else None,
+        "slices": slices(watch, promise, job, narrow),
+        "drift": _drift(db, job, promise),
     }
+
+
+def slices(
+    watch: Watch, promise: promises.Promise, job: JobSettings, narrow: tuple[tightened.Tightening, ...]
+) -> list[dict[str, Any]]:
+    """The evidence of each named slice against the tolerance, with the odds at which its alarm sounds.
+
+    A slice that was named after the certificate came into force is watched from the next one on: watched is False.
+    """
+    held = {each.slice for each in narrow}
+    limit = 2 * len(watch.slices) / (1 - watch.confidence)
+    return [
+        {
+            "slice": name,
+            "watched": (line := watch.lines.get(name)) is not None,
+            "labels": line.labels if line else 0,
+            "seen": line.total / line.labels if line and line.labels else None,
+            "bound": min(1.0, line.bound(watch.confidence)) if line and line.labels else None,
+            "evidence": math.exp(min(line.log_evidence, 700.0)) if line else None,
+            "limit": limit if line else None,
+            "alarm": str(line.alarm) if line and line.alarm else None,
+            "promised": promises_slice(promise.certificate, name),
+            "held": name in held,
+        }
+        for name in dict.fromkeys((*watch.slices, *job.slices))
+    ]
+
+
+def _drift(db: Database, job: JobSettings, promise: promises.Promise) -> dict[str, Any]:
+    """What is known of the scores beside the certified ones; learning: none are known yet."""
+    drift = drift_of(db, job, promise)
+    return {
+        "watched": job.drift < 1,
+        "learning": drift.reference is None,
+        "items": drift.items + len(drift.learning),
+        "seen": drift.seen,
+        "evidence": drift.evidence,
+        "limit": 1 / drift.level,
+        "smallest": job.drift,
+        "found": drift.found,
+    }
+
+
+def reviewers(db: Database, job: JobSettings, promise: promises.Promise) -> dict[str, Any]:
+    """The risk of what was released under a certificate as reviewed, and with what reviewers miss.
+
+    by: "second" if a share was read twice, "seeded" if only seeded errors say how many are found, "" if nothing does.
+    """
+    from tolerate.stats.missed import with_missed, with_seeded
+
+    rows = [
+        row
+        for row in queue.drawn(db, job.name, promise.id)
+        if row["tier"] == promise.tier and row["decision"] == "release" and row["loss"] is not None
+    ]
+    confidence, seeds = promise.certificate.confidence, seconds.seeded(db, job.name)
+    lots = seconds.lots(db, job.name)
+    twice = [(row["loss"], *lots[row["ticket"]]) for row in rows if row["ticket"] in lots]
+    about = {"by": "", "bound": None, "again": 0, "missed": 0.0, "items": len(rows), "seeded": seeds}
+    if any(first is not None for _, _, first in twice):
+        ones = [loss if first is None else first for loss, _, first in twice]
+        finals = [math.nan if first is None else loss for loss, _, first in twice]
+        found = with_missed(ones, finals, [chance for _, chance, _ in twice], confidence)
+        given = {"reviewed": found.reviewed, "missed_at_most": found.missed_at_most, "bound": found.bound}
+        about |= {"by": "second", "items": len(twice), "again": found.again, "missed": found.missed, **given}
+    elif rows and seeds["errors"] and {row["loss"] for row in rows} <= {0.0, 1.0}:
+        total = sum(row["loss"] for row in rows)
+        bound = with_seeded(total, len(rows), seeds["found"], seeds["errors"], confidence)
+        about |= {"by": "seeded", "bound": bound}
+    return about
 
 
 def _life(promise: promises.Promise) -> dict[str, Any]:

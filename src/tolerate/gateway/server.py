@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import secrets
 import signal
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from tolerate.gateway import binding
+from tolerate.gateway import binding, drifting
 from tolerate.gateway.app import App
 from tolerate.gateway.connection import connections
 from tolerate.gateway.desk import Desk
@@ -18,13 +19,14 @@ from tolerate.gateway.gate import Gate, load_certificate
 from tolerate.gateway.guard import check_url
 from tolerate.gateway.listen import Quiet, quiet
 from tolerate.gateway.metrics import Metrics
+from tolerate.gateway.notices import Notices, secret_of
 from tolerate.gateway.process import log
 from tolerate.gateway.reader import Reader
 from tolerate.gateway.settings import JobSettings, Service, Tier, checked
 from tolerate.gateway.upstream import Upstreams
-from tolerate.gateway.watching import watcher
+from tolerate.gateway.watching import watch_of, watcher
 from tolerate.records import Certificate
-from tolerate.store import Database, Writer, people, promises, queue
+from tolerate.store import Database, Writer, deliveries, people, promises, queue
 from tolerate.store.ledger import append
 
 SWITCH = 0.0005  # seconds after which the writer's thread gets its turn
@@ -32,10 +34,11 @@ SWITCH = 0.0005  # seconds after which the writer's thread gets its turn
 
 @dataclass(frozen=True)
 class First:
-    """What is shown once: the first key and the owner's password; None if they were made before."""
+    """What is shown once: the first key, the owner's password, the webhooks' secret; None if they were made before."""
 
     key: str | None = None
     password: str | None = None
+    secret: str | None = None
 
 
 class Turns(Protocol):
@@ -46,8 +49,17 @@ class Turns(Protocol):
         """Whether it is worse now."""
         ...
 
+    @property
+    def other(self) -> bool:
+        """Whether other questions are asked now."""
+        ...
+
     async def turn(self, worse: bool) -> None:
         """Make the model worse, or good again."""
+        ...
+
+    async def ask(self, other: bool) -> None:
+        """Ask other questions, or the certified ones."""
         ...
 
 
@@ -67,6 +79,7 @@ class Running:
         self.first = First()
         self.demo: Turns | None = None
         self.app.desk = Desk(self).answer
+        self.notices = Notices(self.service.webhooks, self.writer, self.reader, self.upstreams)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -77,6 +90,10 @@ class Running:
                     check_url(url, private=self.service.private)
         await self._name_models()
         self.first = await self.writer.do(_first, time.time())
+        await self.writer.do(deliveries.follow, self.service.webhooks)
+        if self.service.webhooks:
+            self.notices.secret, fresh = await self.writer.do(secret_of, self.service.webhook_secret)
+            self.first = replace(self.first, secret=self.notices.secret if fresh else None)
         for job in self.service.jobs:
             for tier in job.tiers:
                 await self._install(job, tier)
@@ -88,6 +105,8 @@ class Running:
             (3600.0, self._forget),
         ):
             self._spawn(_repeat(every, work))
+        if self.service.webhooks:
+            self._spawn(self.notices.work())
         await self.writer.do(append_now, "started")
 
     async def stop(self) -> None:
@@ -110,16 +129,21 @@ class Running:
         for job in self.service.jobs:
             for tier in job.tiers:
                 self.metrics.standing.labels(job.name, tier.name).set((job.name, tier.name) in standing)
+                self.metrics.narrowed(job.name, tier.name, self.gate.narrow(job, tier))
 
     async def settle(self) -> None:
         """Make verdicts final that can no longer be taken back."""
         told: list[dict[str, Any]] = []
-        done = await self.writer.do(queue.settle_due, time.time(), watcher(time.time, told), self.accept())
+        done = await self.writer.do(queue.settle_due, time.time(), self.watcher(told), self.accept())
         self.after(done, told)
 
     def accept(self) -> dict[str, float]:
         """The largest loss at which a held item of a job is released."""
         return {job.name: job.accept for job in self.service.jobs}
+
+    def watcher(self, told: list[dict[str, Any]]) -> Callable[[Database, queue.Settled], None]:
+        """What to do with a settled item, inside the writer; alarms are put into `told`."""
+        return watcher(time.time, told, self.service.jobs)
 
     def after(self, done: list[queue.Settled], told: list[dict[str, Any]]) -> None:
         """What follows from settled items: waiting clients are answered, alarms are told."""
@@ -128,11 +152,10 @@ class Running:
             self.alarmed(alarm)
 
     def alarmed(self, alarm: dict[str, Any]) -> None:
-        """Log an alarm and tell the webhooks."""
+        """Log an alarm; the webhooks are told from its row."""
         log("alarm", **alarm)
         self._spawn(self.learn())
-        for url in self.service.webhooks:
-            self._spawn(self.upstreams.tell(url, {"event": "alarm", **alarm}))
+        self.notices.wake()
 
     async def install(self, job: JobSettings, tier: Tier, id: str, by: str) -> None:
         """Put a kept certificate in force, bound to what is configured now."""
@@ -143,6 +166,13 @@ class Running:
         now = time.time()
         await self.writer.do(promises.install, job.name, tier.name, promise.certificate, bound, by, now)
         await self.learn()
+
+    async def ease(self, job: JobSettings, tier: str, slice: str, by: str, why: str) -> None:
+        """A person decides that DEGRADED, or the hold of a slice, is over."""
+        at = time.time()
+        if await self.writer.do(drifting.ease, job.name, tier, slice, by, why, at):
+            about = {"kind": "eased", "job": job.name, "tier": tier, "slice": slice, "by": by, "why": why}
+            self.alarmed({**about, "at": at})
 
     # Parts
 
@@ -168,12 +198,23 @@ class Running:
         counts = self.gate.take_counts()
         if counts:
             await self.writer.do(promises.add_minutes, counts)
+        for (name, tier), scores in self.gate.take_scores().items():
+            job = self.service.job(name)
+            if job is not None:
+                self.after([], await self.writer.do(drifting.look, job, tier, scores, time.time()))
 
     async def _measure(self) -> None:
         for job in self.service.jobs:
             waiting = await self.reader.ask(queue.backlog, job.name, time.time())
             self.metrics.backlog.labels(job.name).set(waiting.open)
             self.metrics.age.labels(job.name).set(waiting.oldest)
+            minute = int(time.time() // 60)
+            await self.writer.do(promises.add_wait, job.name, minute, waiting.open, waiting.oldest)
+            for tier in job.tiers:
+                found = await self.reader.ask(_shown, job.name, tier.name)
+                if found is not None:
+                    self.metrics.bound.labels(job.name, tier.name).set(found[0])
+                    self.metrics.drift.labels(job.name, tier.name).set(found[1])
 
     async def _forget(self) -> None:
         """Texts older than the job keeps them."""
@@ -199,6 +240,15 @@ class Running:
 def append_now(db: Database, kind: str) -> None:
     """One row of the ledger without more to say."""
     append(db, kind, time.time())
+
+
+def _shown(db: Database, job: str, tier: str) -> tuple[float, float] | None:
+    """The bound on the risk and the evidence of drift of a tier whose certificate stands."""
+    promise = next((each for each in promises.active(db, job) if each.tier == tier), None)
+    if promise is None:
+        return None
+    drift = promises.load_drift(db, promise.id, job, tier)
+    return watch_of(db, promise).bound, math.exp(min(drift["log_evidence"], 700.0)) if drift else 1.0
 
 
 async def _repeat(every: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -298,6 +348,8 @@ def _announce(running: Running, server: Quiet, say: Callable[[str], None]) -> No
     if running.first.key is not None:
         say(f"first key         {running.first.key}")
         say(f"owner's password  {running.first.password}   (user: owner; both are shown this once)")
+    if running.first.secret is not None:
+        say(f"webhooks' secret  {running.first.secret}   (signs every notice; shown this once)")
     for place, why in running._ready().items():
         if place == "without_certificate" and why:
             say(f"no certificate stands for {', '.join(why)}: everything is held for people")

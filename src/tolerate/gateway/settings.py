@@ -79,7 +79,11 @@ class JobSettings:
     share: of what is released (and of what is held) that is drawn for the watch. wait: seconds that a held answer
     waits for a person before the ticket is given out. stream: "held" until the verdict, or "not certified": passed on
     as it comes, marked so in every chunk. cache: seconds for which a released answer is given again. accept: the
-    largest final loss at which a held item is released.
+    largest final loss at which a held item is released. on_slice_alarm: what an alarm of a named slice does that the
+    certificate does not promise: "tell", or "hold" that slice (a promised one is withdrawn). drift: the smallest
+    change of the scores' distribution that makes the certificate DEGRADED, 0 to 1; 1 turns it off. degraded_share:
+    drawn for the watch while it is, at least. second: of the drawn items that one person reviews, the share that a
+    second one reads too.
     """
 
     name: str
@@ -96,6 +100,10 @@ class JobSettings:
     scale: tuple[Grade, ...] = FINE_OR_WRONG
     slices: tuple[str, ...] = ()
     review_price: float = 0.0
+    on_slice_alarm: str = "tell"
+    drift: float = 0.1
+    degraded_share: float = 0.25
+    second: float = 0.0
     policy: tuple[str, ...] = ()  # patterns; a request that matches goes to a person
 
 
@@ -105,6 +113,7 @@ class Service:
 
     origins: addresses under which browsers reach the desk, beside the one it listens on. private: whether upstreams
     and webhooks may stand on private addresses. rate: requests a second that one key may make, 0 for no limit.
+    webhook_secret: what notices are signed with; without one it is made at the first start and shown once.
     """
 
     jobs: tuple[JobSettings, ...]
@@ -112,6 +121,7 @@ class Service:
     host: str = "127.0.0.1"
     port: int = 7411
     webhooks: tuple[str, ...] = ()
+    webhook_secret: str | None = field(default=None, repr=False)
     origins: tuple[str, ...] = ()
     private: bool = True
     rate: float = 0.0
@@ -140,6 +150,8 @@ def load(path: Path) -> Service:
     if not isinstance(jobs, dict) or not jobs:
         raise DataError(f"{path} names no job; expected a table such as [jobs.support]")
     made = tuple(_job(name, about, path.parent) for name, about in jobs.items())
+    if "webhook_secret_env" in given:
+        given["webhook_secret"] = os.environ.get(given.pop("webhook_secret_env"))
     return checked(_record(Service, {**given, "jobs": made}, str(path)))
 
 
@@ -215,9 +227,27 @@ def checked(service: Service) -> Service:
             raise OptionError(f"share of {job.name} is {job.share}; expected a share such as 0.05")
         if job.stream not in ("held", "not certified"):
             raise OptionError(f'stream of {job.name} is "{job.stream}"; expected "held" or "not certified"')
+        if job.on_slice_alarm not in ("tell", "hold"):
+            raise OptionError(
+                f'on_slice_alarm of {job.name} is "{job.on_slice_alarm}"; expected "tell" or "hold"'
+            )
+        _refuse_shares(job)
         _refuse_tiers(job)
         _refuse_scale(job)
     return service
+
+
+def _refuse_shares(job: JobSettings) -> None:
+    for name in ("drift", "degraded_share", "second"):
+        if not 0 <= getattr(job, name) <= 1:
+            raise OptionError(f"{name} of {job.name} is {getattr(job, name)}; expected a share from 0 to 1")
+    if job.second and job.reviewers != 1:
+        raise OptionError(
+            f"{job.name} asks {job.reviewers} reviewers an item and a second reading; "
+            "leave out second, or set reviewers = 1"
+        )
+    if len(set(job.slices)) < len(job.slices) or "" in job.slices:
+        raise OptionError(f"the slices of {job.name} must be different, non-empty names")
 
 
 def _refuse_tiers(job: JobSettings) -> None:

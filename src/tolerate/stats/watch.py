@@ -332,6 +332,16 @@ class Watch:
         return self.alarms[0] if self.alarms else None
 
     @property
+    def lines(self) -> dict[str, Line]:
+        """The evidence of each slice, by name."""
+        return dict(self._lines)
+
+    def restart(self, slice: str) -> None:
+        """Begin a slice's evidence anew, its alarm gone; the promise about false alarms counts from here again."""
+        self._of(slice)
+        self._lines[slice] = self._line(slice)
+
+    @property
     def bound(self) -> float:
         """Upper bound on the mean risk of all that was reviewed, at the watch's confidence, at all times at once."""
         return min(1.0, self._whole.bound(self.confidence)) if self.labels else 1.0

@@ -2,9 +2,13 @@
 
 A row's body is JSON with `seq`, `at` (seconds since 1970), `kind` and what happened. Kinds:
 
-    decision      job, tier, ticket, decision, score, certificate, reason, key, content (SHA-256), cost, tokens, drawn
+    decision      job, tier, ticket, decision, score, certificate, reason, key, content (SHA-256), cost, tokens, drawn,
+                  share (with which it was drawn), again (whether a second person reads it)
     certificate   job, tier, certificate (id), body (the certificate), bound, by: it stands from here on
     withdrawn     job, tier, certificate, status (withdrawn, void, replaced), by, why: it stands no longer
+    tightened     job, tier, certificate, slice, bands, missing, share, why, by: it releases less from here on
+    eased         job, tier, certificate, slice, by, why: that tightening is over
+    mended        job, by: the evidence for the next certificate begins here
     verdict       job, ticket, slot, reviewer, loss, label, undo
     settled       job, ticket, loss, outcome (released, refused)
     key, user, job, alarm, started, stopped, labels: what their fields say

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tolerate.records import Certificate
+from tolerate.store import tightened
 from tolerate.store.database import Database, Row
 from tolerate.store.ledger import append
+from tolerate.store.schema import meta, set_meta
 
 COLUMNS = "id, job, tier, status, body, bound, made_by, at, ended, ended_by, why"
 
@@ -45,6 +47,8 @@ def install(
     """Put a certificate in force, in place of the one before; its id."""
     id = certificate_id(certificate)
     withdraw(db, job, tier, by, "another certificate took its place", at, status="replaced")
+    tightened.forget(db, job, tier)
+    db.run("DELETE FROM drifts WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
     db.run(
         "INSERT INTO certificates (id, job, tier, status, body, bound, made_by, at) VALUES (?, ?, ?, "
         "'active', ?, ?, ?, ?) "
@@ -110,6 +114,7 @@ def withdraw(
             job,
             each.tier,
         )
+        tightened.forget(db, job, each.tier)
         append(
             db,
             "withdrawn",
@@ -122,6 +127,20 @@ def withdraw(
             why=why,
         )
     return [each.id for each in standing]
+
+
+def mend(db: Database, job: str, by: str, at: float) -> None:
+    """A person says that the trouble of a job is mended: the evidence for its next certificate begins here.
+
+    Said before the reviews that count are known; every new beginning is a new try at the same level.
+    """
+    set_meta(db, f"mended {job}", repr(at))
+    append(db, "mended", at, job=job, by=by)
+
+
+def mended(db: Database, job: str) -> float:
+    """When a job was last said to be mended; 0 if never."""
+    return float(meta(db, f"mended {job}") or 0.0)
 
 
 def bind(db: Database, id: str, job: str, tier: str, name: str, value: str, at: float) -> None:
@@ -194,6 +213,23 @@ def load_watch(db: Database, id: str, job: str, tier: str) -> dict[str, Any] | N
     return None if row is None or row[0] is None else json.loads(row[0])
 
 
+def save_drift(db: Database, id: str, job: str, tier: str, state: dict[str, Any]) -> None:
+    """Keep the evidence about a certificate's scores."""
+    db.run(
+        "INSERT INTO drifts VALUES (?, ?, ?, ?) ON CONFLICT (id, job, tier) DO UPDATE SET body = excluded.body",
+        id,
+        job,
+        tier,
+        json.dumps(state),
+    )
+
+
+def load_drift(db: Database, id: str, job: str, tier: str) -> dict[str, Any] | None:
+    """The evidence about a certificate's scores, if any was kept."""
+    row = db.one("SELECT body FROM drifts WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
+    return None if row is None else json.loads(row[0])
+
+
 def alarm(db: Database, job: str, kind: str, at: float, body: dict[str, Any]) -> None:
     """Keep an alarm, in its table and in the ledger."""
     db.run("INSERT INTO alarms (job, kind, at, body) VALUES (?, ?, ?, ?)", job, kind, at, json.dumps(body))
@@ -204,6 +240,27 @@ def alarms(db: Database, job: str, limit: int = 50) -> list[dict[str, Any]]:
     """A job's alarms, newest first."""
     found = db.all("SELECT kind, at, body FROM alarms WHERE job = ? ORDER BY id DESC LIMIT ?", job, limit)
     return [{"kind": kind, "at": at, **json.loads(body)} for kind, at, body in found]
+
+
+def add_wait(db: Database, job: str, minute: int, waiting: int, oldest: float) -> None:
+    """Keep how the queue stood in a minute: the worst of it."""
+    db.run(
+        "INSERT INTO waits VALUES (?, ?, ?, ?) ON CONFLICT (job, minute) DO UPDATE SET "
+        "waiting = CASE WHEN excluded.waiting > waits.waiting THEN excluded.waiting ELSE waits.waiting END, "
+        "oldest = CASE WHEN excluded.oldest > waits.oldest THEN excluded.oldest ELSE waits.oldest END",
+        job,
+        minute,
+        waiting,
+        oldest,
+    )
+
+
+def waits(db: Database, job: str, since: int) -> list[tuple[int, int, float]]:
+    """(minute, looks that waited, age of the oldest in seconds) since a minute, oldest first."""
+    found = db.all(
+        "SELECT minute, waiting, oldest FROM waits WHERE job = ? AND minute >= ? ORDER BY minute", job, since
+    )
+    return [(int(minute), int(waiting), float(oldest)) for minute, waiting, oldest in found]
 
 
 @dataclass(frozen=True)

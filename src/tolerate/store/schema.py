@@ -16,6 +16,23 @@ TABLES = (
         ended_by TEXT, why TEXT, watch TEXT, PRIMARY KEY (id, job, tier))""",
     """CREATE TABLE IF NOT EXISTS alarms (
         id {serial}, job TEXT NOT NULL, kind TEXT NOT NULL, at DOUBLE PRECISION NOT NULL, body TEXT NOT NULL)""",
+    # What narrows a certificate in force: of a slice, or of the whole (slice ""). body: see `tightened.py`.
+    """CREATE TABLE IF NOT EXISTS tightenings (
+        id TEXT NOT NULL, job TEXT NOT NULL, tier TEXT NOT NULL, slice TEXT NOT NULL, body TEXT NOT NULL,
+        at DOUBLE PRECISION NOT NULL, PRIMARY KEY (id, job, tier, slice))""",
+    # The evidence that scores moved away from the certified ones, as JSON.
+    """CREATE TABLE IF NOT EXISTS drifts (
+        id TEXT NOT NULL, job TEXT NOT NULL, tier TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (id, job, tier))""",
+    # Drawn items that could be read by a second person: the chance, and whether the lot fell on it.
+    """CREATE TABLE IF NOT EXISTS seconds (
+        ticket TEXT PRIMARY KEY, job TEXT NOT NULL, chance DOUBLE PRECISION NOT NULL, again INTEGER NOT NULL)""",
+    # How far each webhook was told: alarms up to `alarm`; the next one was tried so often and is due then.
+    """CREATE TABLE IF NOT EXISTS deliveries (
+        url TEXT PRIMARY KEY, alarm BIGINT NOT NULL, tries INTEGER NOT NULL, due DOUBLE PRECISION NOT NULL)""",
+    # The queue by minute, for the chart: looks that wait, and the age of the oldest in seconds.
+    """CREATE TABLE IF NOT EXISTS waits (
+        job TEXT NOT NULL, minute BIGINT NOT NULL, waiting BIGINT NOT NULL, oldest DOUBLE PRECISION NOT NULL,
+        PRIMARY KEY (job, minute))""",
     # Counts by minute, for the charts. scores: a histogram of ten places.
     """CREATE TABLE IF NOT EXISTS minutes (
         job TEXT NOT NULL, slice TEXT NOT NULL, minute BIGINT NOT NULL, released BIGINT NOT NULL, held BIGINT NOT NULL,

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import orjson
 
 from tolerate.errors import RunError
+from tolerate.store import tightened
 from tolerate.store.database import Database, Postgres, connect
 from tolerate.store.ledger import Entry, head
 from tolerate.store.schema import prepare
@@ -46,7 +47,8 @@ class _Waiting:
 class Writer:
     """The thread that owns the writing connection.
 
-    standing: the certificate in force by (job, tier), as of the last commit; only the writer changes it.
+    standing: the certificate in force by (job, tier), as of the last commit; tight: what narrows it. Only the writer
+    changes them.
     """
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
@@ -58,6 +60,7 @@ class Writer:
             self._unlock()
             raise
         self.standing: dict[tuple[str, str], str] = {}
+        self.tight: dict[tuple[str, str], tuple[tightened.Tightening, ...]] = {}
         self._seq, self._hash = 0, b""
         self._rows: list[tuple[int, bytes, bytes]] = []
         self._refresh()
@@ -83,8 +86,9 @@ class Writer:
     def record(self, entry: Entry, also: Also | None = None) -> "asyncio.Future[Entry]":
         """Append a decision to the ledger; answers with the row as written, when it is on the disk.
 
-        A release under a certificate that no longer stands is written as a review. also: run in the same
-        transaction when the row is no plain release (it keeps the item); it must not touch the ledger.
+        A release under a certificate that no longer stands, or that was narrowed meanwhile, is written as a review.
+        also: run in the same transaction when the row is no plain release (it keeps the item); it must not touch the
+        ledger.
         """
         told: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
         self._put(_Waiting(told, entry=entry, also=also))
@@ -165,12 +169,20 @@ class Writer:
             standing = self.standing.get((entry["job"], entry["tier"]))
             if standing is None or standing != entry["certificate"]:
                 entry = {**entry, "decision": "review", "reason": "the certificate no longer stands"}
+            elif self.tight and (why := self._narrowed(entry)):
+                entry = {**entry, "decision": "review", "reason": why}
+        elif entry.get("reason") in (tightened.HELD_BAND, tightened.HELD_SLICE):
+            entry = {**entry, "reason": self._narrowed(entry) or tightened.OVER}
         self._seq += 1
         entry = {"seq": self._seq, "at": round(self.clock(), 6), **entry}
         body = orjson.dumps(entry)
         self._hash = hashlib.sha256(self._hash + body).digest()
         self._rows.append((self._seq, body, self._hash))
         return entry
+
+    def _narrowed(self, entry: Entry) -> str:
+        narrow = self.tight.get((entry["job"], entry["tier"]), ())
+        return tightened.held(narrow, entry.get("slice", ""), entry.get("score"))
 
     def _flush(self) -> None:
         if self._rows:
@@ -182,6 +194,7 @@ class Writer:
         self._seq, self._hash = head(self._db)
         found = self._db.all("SELECT job, tier, id FROM certificates WHERE status = 'active'")
         self.standing = {(job, tier): id for job, tier, id in found}
+        self.tight = tightened.all_of(self._db)
 
     def _recover(self) -> None:
         self._rows.clear()

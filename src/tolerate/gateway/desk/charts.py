@@ -9,7 +9,7 @@ from tolerate.gateway.desk.words import WORDS
 from tolerate.report import svg
 from tolerate.report.words import Both
 
-WIDTH, HEIGHT = 720.0, 200.0
+WIDTH, HALF, HEIGHT = 720.0, 400.0, 200.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 700.0, 16.0, 160.0
 
 
@@ -82,3 +82,51 @@ def scores(minutes: list[dict[str, Any]]) -> Markup:
         svg.axis_y(y, LEFT, RIGHT, [(v, f"{v:g}") for v in y.ticks(4)]),
     )
     return svg.picture(WIDTH, HEIGHT, _both("scores chart"), *axes, *bars, class_="chart")
+
+
+def cost(minutes: list[dict[str, Any]], now: float) -> Markup:
+    """What an item cost, by ten minutes of the last day."""
+    first = int(now // 600) - 143
+    sums = [[0.0, 0.0] for _ in range(144)]
+    for each in minutes:
+        place = each["minute"] // 10 - first
+        if 0 <= place < 144:
+            sums[place][0] += each["cost"]
+            sums[place][1] += each["released"] + each["held"]
+    return _by_time([spent / items if items else None for spent, items in sums], first, "cost chart")
+
+
+def ages(waits: list[tuple[int, int, float]], now: float) -> Markup:
+    """How long the oldest item had waited, in minutes, by ten minutes of the last day: the worst of each."""
+    first = int(now // 600) - 143
+    worst: list[float | None] = [None] * 144
+    for minute, _, oldest in waits:
+        place = minute // 10 - first
+        if 0 <= place < 144:
+            worst[place] = max(worst[place] or 0.0, oldest / 60)
+    return _by_time(worst, first, "age chart")
+
+
+def _by_time(values: list[float | None], first: int, title: str) -> Markup:
+    """A line over the last day; broken where nothing is known, a dot where one value stands alone."""
+    known = [value for value in values if value is not None]
+    y, right = svg.Axis(0, max(known, default=0.0) * 1.05 or 1.0, BOTTOM, TOP), HALF - 8
+    wide = (right - LEFT) / 144
+    runs: list[list[tuple[float, float]]] = [[]]
+    for place, value in enumerate(values):
+        if value is None:
+            runs.append([])
+        else:
+            runs[-1].append((LEFT + (place + 0.5) * wide, y.at(value)))
+    lines = [run for run in runs if len(run) > 1]
+    hours = [
+        svg.text(LEFT + (k * 6) * wide, BOTTOM + 18, f"{((first + k * 6) // 6) % 24:02d}", class_="tick")
+        for k in range(0, 24, 3)
+    ]
+    marks = [
+        svg.axis_y(y, LEFT, right, [(v, f"{v:g}") for v in y.ticks(4)] if known else []),
+        *([svg.path(lines, class_="stroke")] if lines else []),
+        *(svg.marker("circle", *run[-1], radius=3.0, class_="dot") for run in runs if run),
+        *hours,
+    ]
+    return svg.picture(HALF, HEIGHT, _both(title), *marks, class_="chart")

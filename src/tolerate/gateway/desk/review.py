@@ -11,7 +11,6 @@ from tolerate.errors import DataError
 from tolerate.gateway.desk.media import shown
 from tolerate.gateway.desk.words import REASONS
 from tolerate.gateway.settings import Grade, JobSettings
-from tolerate.gateway.watching import watcher
 from tolerate.gateway.wire import Refused
 from tolerate.store import Database, media, people, queue
 from tolerate.store.agreement import alpha, pairs
@@ -139,7 +138,7 @@ def _verdict(
     if kind == "adjudicate" and not visit.user.may("adjudicate"):
         raise Refused(403, "this needs someone who may adjudicate")
     grade = _grade(desk.service.job(job), form.get("grade", ""))
-    note_alarm = watcher(time.time, told)
+    note_alarm = desk.running.watcher(told)
 
     def settled(db: Database, each: queue.Settled) -> None:
         done.append(each)
@@ -245,7 +244,10 @@ async def demo(desk: "Desk", visit: "Visit") -> "Response":
 
     if desk.running.demo is None:
         raise Refused(404, "this service is no demonstration")
-    work: Awaitable[None] = desk.running.demo.turn(visit.form.get("way") == "worse")
+    turns, way = desk.running.demo, visit.form.get("way")
+    work: Awaitable[None] = (
+        turns.ask(way == "other") if way in ("other", "same") else turns.turn(way == "worse")
+    )
     await work
     return go(f"/desk/watch/{desk.service.jobs[0].name}")
 

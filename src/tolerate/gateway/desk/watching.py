@@ -1,5 +1,6 @@
 """The watch's page: the promise, the evidence against it, what flows, alarms, history, what if."""
 
+import math
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -28,10 +29,12 @@ async def watch(desk: "Desk", visit: "Visit") -> "Response":
     tier = _tier(job, visit.request.query.get("tier", ""))
     asked = visit.request.query.get("if", "")
     found = await _what_if(desk, visit, job, tier) if asked else None
+    steps = {each["tier"]: await _next_steps(desk, job, each, about["mended"]) for each in about["tiers"]}
     return desk.page(
         "watch.html",
         visit,
         job=job,
+        steps=steps,
         about=about,
         chart=charts,
         when=when,
@@ -42,12 +45,34 @@ async def watch(desk: "Desk", visit: "Visit") -> "Response":
     )
 
 
+async def _next_steps(
+    desk: "Desk", job: JobSettings, tier: dict[str, Any], mended: float
+) -> dict[str, Any] | None:
+    """After a certificate ended: reviews since then, or since it was mended, and how many it takes at the least."""
+    ended = tier["certificate"] and tier["certificate"]["ended"]
+    if not ended or tier["state"] not in ("WITHDRAWN", "VOID"):
+        return None
+    since = max(ended, mended)
+    columns = await desk.reader.ask(evidence, job.name, tier["tier"], since)
+    drawn, missing = len(columns["losses"]), sum(columns["missing"])
+    body = tier["certificate"]["body"]
+    needed = math.log(1 - body["confidence"]) / math.log1p(-body["tolerance"] * (job.second or 1.0))
+    return {
+        "drawn": drawn,
+        "reviewed": drawn - missing,
+        "needed": math.ceil(needed),
+        "since": since,
+        "mended": mended > ended,
+        "tolerance": body["tolerance"],
+    }
+
+
 async def _what_if(desk: "Desk", visit: "Visit", job: JobSettings, tier: Tier) -> dict[str, Any]:
     """The certificates that today's evidence gives."""
     since = _number(visit.request.query.get("since", "0"), "since")
     columns = await desk.reader.ask(evidence, job.name, tier.name, since)
     asked = visit.request.query.get("tolerance", "")
-    tolerances = [_share(asked)] if asked.strip() else list(OTHERS)
+    tolerances = [_share(asked)] if asked.strip() else sorted({*OTHERS, *await _promised(desk, job, tier)})
     confidence = 0.95
     made = await next_certificates(columns, tolerances, confidence)
     now = time.time()
@@ -59,10 +84,18 @@ async def _what_if(desk: "Desk", visit: "Visit", job: JobSettings, tier: Tier) -
     ]
     return {
         "lines": list(zip(made, ids, strict=True)),
+        "any": any(ids),
         "labels": len(columns["losses"]),
         "missing": sum(columns["missing"]),
         "since": when(since),
     }
+
+
+async def _promised(desk: "Desk", job: JobSettings, tier: Tier) -> list[float]:
+    """The tolerance that was promised last, if any was."""
+    found = await desk.reader.ask(promises.history, job.name)
+    mine = [each for each in found if each.tier == tier.name and each.status != "proposed"]
+    return [mine[0].certificate.tolerance] if mine else []
 
 
 def _propose(db: Database, job: JobSettings, tier: Tier, certificate: Certificate, by: str, at: float) -> str:
@@ -91,15 +124,18 @@ async def withdraw(desk: "Desk", visit: "Visit") -> "Response":
 
     job = _job(desk, visit)
     why = visit.form.get("why", "").strip()[:500] or "no reason given"
-    await desk.writer.do(_withdraw, job.name, visit.user.name, why)
+    if await desk.writer.do(_withdraw, job.name, visit.user.name, why):
+        desk.running.alarmed({"kind": "withdrawn", "job": job.name, "by": visit.user.name, "why": why})
     await desk.running.learn()
     return go(f"/desk/watch/{job.name}")
 
 
-def _withdraw(db: Database, job: str, by: str, why: str) -> None:
+def _withdraw(db: Database, job: str, by: str, why: str) -> bool:
     at = time.time()
-    if promises.withdraw(db, job, None, by, why, at):
+    gone = promises.withdraw(db, job, None, by, why, at)
+    if gone:
         promises.alarm(db, job, "withdrawn", at, {"by": by, "why": why})
+    return bool(gone)
 
 
 async def adopt(desk: "Desk", visit: "Visit") -> "Response":
@@ -109,6 +145,28 @@ async def adopt(desk: "Desk", visit: "Visit") -> "Response":
     job = _job(desk, visit)
     tier = _tier(job, visit.form.get("tier", ""))
     await desk.running.install(job, tier, visit.form.get("id", "")[:80], visit.user.name)
+    return go(f"/desk/watch/{job.name}")
+
+
+async def mended(desk: "Desk", visit: "Visit") -> "Response":
+    """It is mended: the evidence for the next certificate begins now."""
+    from tolerate.gateway.desk import go
+
+    job = _job(desk, visit)
+    await desk.writer.do(promises.mend, job.name, visit.user.name, time.time())
+    return go(f"/desk/watch/{job.name}")
+
+
+async def ease(desk: "Desk", visit: "Visit") -> "Response":
+    """DEGRADED, or the hold of a slice, is over, by a person's decision."""
+    from tolerate.gateway.desk import go
+
+    job = _job(desk, visit)
+    tier = _tier(job, visit.form.get("tier", ""))
+    why = visit.form.get("why", "").strip()[:500]
+    if not why:
+        raise OptionError("say why this is fine; it stands in the ledger")
+    await desk.running.ease(job, tier.name, visit.form.get("slice", "")[:64], visit.user.name, why)
     return go(f"/desk/watch/{job.name}")
 
 
@@ -135,4 +193,6 @@ PAGES: "dict[tuple[str, str], tuple[str, Page]]" = {
     ("GET", "watch"): ("see", watch),
     ("POST", "withdraw"): ("promise", withdraw),
     ("POST", "adopt"): ("promise", adopt),
+    ("POST", "ease"): ("promise", ease),
+    ("POST", "mended"): ("promise", mended),
 }

@@ -1,10 +1,13 @@
 """What the desk says, in English and Chinese."""
 
+from tolerate.gateway.desk import watch_words
+
 REASONS = {  # of the gateway, as they stand in the ledger -> Chinese
     "no certificate stands": "当前没有有效证书",
     "the certificate no longer stands": "证书已不再有效",
     "below the threshold": "分数低于阈值",
     "the system prompt is not the certified one": "系统提示与认证时不同",
+    **watch_words.REASONS,
 }
 
 WORDS: dict[str, tuple[str, str]] = {
@@ -122,10 +125,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "scores chart": ("Scores of the last day", "最近一天的分数"),
     "cost": ("Cost an item", "每项成本"),
     "drift": ("Drift of scores", "分数漂移"),
-    "drift note": (
-        "largest gap between the last hour and the day before, 0 to 1",
-        "最近一小时与此前一天分布的最大差距，0 至 1",
-    ),
     "alarms": ("Alarms", "报警"),
     "no alarms": ("None.", "无。"),
     "history": ("History of certificates", "证书历史"),
@@ -228,11 +227,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "new link": ("New link", "新链接"),
     "opens once": ("Copy it now; it opens once, on this machine.", "请立即复制：仅可在本机打开一次。"),
     "demo": ("Demonstration", "演示"),
-    "demo note": (
-        "A small model trained here answers sums; a simulated reviewer looks at the random share.",
-        "此处训练的小模型回答加法题；模拟审查者查看随机样本。",
-    ),
     "break": ("Make the model worse", "让模型变差"),
     "mend": ("Make the model good again", "让模型恢复"),
     "broken now": ("The model is worse now.", "模型已变差。"),
+    **watch_words.WORDS,
 }
