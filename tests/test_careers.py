@@ -2,8 +2,8 @@
 
 import io
 import json
+import queue
 import threading
-import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.sitting import Sitter
 from tolerate.careers import (
     advice,
     atlas,
@@ -31,6 +32,7 @@ from tolerate.careers.onet import Release, gather
 from tolerate.careers.severity import Harm, severity
 from tolerate.cli import app
 from tolerate.errors import DataError, OptionError
+from tolerate.gateway.local.talk import talk_at_desk
 
 RUN = CliRunner()
 
@@ -372,32 +374,32 @@ def test_answers_are_kept_and_make_a_plan(there: atlas.Atlas, tmp_path: Path) ->
 
 
 def test_the_page_of_questions_answers_this_machine_alone(there: atlas.Atlas, tmp_path: Path) -> None:
-    from tolerate.careers.desk import at_page
-
-    told: list[str] = []
-    ready = threading.Event()
     talk = interview.Interview(there, tmp_path / "me.toml", "zh")
-    thread = threading.Thread(target=at_page, args=(talk, lambda text: (told.append(text), ready.set())))
+    links: queue.Queue[str] = queue.Queue()
+    thread = threading.Thread(target=talk_at_desk, args=(talk, "me", links.put), daemon=True)
     thread.start()
-    assert ready.wait(20)
-    base, _, key = told[0].partition("/?key=")
-
-    def post(action: str, body: dict[str, str], key: str = key) -> dict[str, str]:
-        request = urllib.request.Request(f"{base}/{action}", json.dumps(body).encode(), {"X-Key": key})
-        with urllib.request.urlopen(request) as answer:
-            return dict(json.load(answer))
-
-    with urllib.request.urlopen(told[0]) as page:
-        assert "default-src 'none'" in page.read().decode()
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        post("answer", {"text": "x"}, key="wrong")
-    refused.value.close()
-    assert (
-        "nothing" not in post("answer", {"text": "zzzz"})["fault"]
-        and post("answer", {"text": "zzzz"})["fault"]
-    )
-    assert "每周几小时" in post("answer", {"text": "翻译"})["question"]
-    post("finish", {})
+    link = links.get(timeout=20).split()[-1]
+    person = Sitter(link)
+    person.ask("/desk/talk")
+    assert "default-src 'none'" in person.headers["content-security-policy"] and "您的职业" in person.page
+    stranger = Sitter(link)
+    assert stranger.status == 403 and "新链接" in stranger.page
+    stranger.ask("/desk/talk")
+    assert stranger.status == 403
+    person.ask("/desk/answer", {"text": "x", "csrf": "guess"})
+    assert person.status == 403
+    person.ask("/desk/talk")
+    person.press("answer", text="zzzz<b>")
+    assert person.status == 400 and 'role="alert"' in person.page and 'value="zzzz&lt;b&gt;"' in person.page
+    person.press("answer", text="翻译")
+    assert "每周几小时" in person.page
+    person.press("undo")
+    assert "您的职业" in person.page
+    person.press("answer", text="翻译")
+    while 'name="text"' in person.page:
+        person.press("answer", text="")
+    assert "tolerate career plan --me" in person.page
+    person.press("enough")
     thread.join(20)
     assert not thread.is_alive() and me.read(tmp_path / "me.toml").occupation == "翻译"
 

@@ -60,6 +60,22 @@ class Interview:
         """The first question without an answer."""
         return next((each for each in self.questions if each.key not in self.answers), None)
 
+    @property
+    def asks(self) -> str | None:
+        """The next question in the person's language."""
+        question = self.next
+        return None if question is None else question.words.pick(self.lang)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """How many answers there are, and how many questions they lead to."""
+        return len(self.answers), len(self.questions)
+
+    @property
+    def following(self) -> str:
+        """The command that makes a plan of the answers."""
+        return f"{'下一步：' if self.lang == 'zh' else 'next: '}tolerate career plan --me {self.me}"
+
     def answer(self, text: str) -> None:
         """Take an answer to the next question; OptionError says what is wrong with it."""
         question = self.next
@@ -110,9 +126,7 @@ def at_terminal(talk: Interview, line: Callable[[], str | None], tell: Callable[
             talk.answer(text)
         except TolerateError as error:
             tell(f"! {error}")
-    tell(
-        f"下一步:tolerate career plan --me {talk.me}" if zh else f"next: tolerate career plan --me {talk.me}"
-    )
+    tell(talk.following)
 
 
 # The questions

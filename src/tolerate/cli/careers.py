@@ -196,9 +196,9 @@ def ask(
     lang = speak(lang)
     talk = Interview(open_atlas(atlas), me, lang)
     if page:
-        from tolerate.careers.desk import at_page
+        from tolerate.gateway.local.talk import talk_at_desk
 
-        at_page(talk, ready=print)
+        talk_at_desk(talk, str(me.resolve()))
     else:
         at_terminal(talk, _line, print)
 

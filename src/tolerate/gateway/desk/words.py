@@ -216,6 +216,20 @@ WORDS: dict[str, tuple[str, str]] = {
         "Others still have items in hand; look again in a moment.",
         "其他人手中还有条目，请稍后再看。",
     ),
+    "about work": ("About your work", "关于您的工作"),
+    "progress": ("progress", "进度"),
+    "next": ("Next", "下一个"),
+    "change last": ("Change the last", "改上一个"),
+    "enough": ("Enough for now", "先到这里"),
+    "answers note": (
+        "Leave empty to skip. Nothing leaves this machine; nothing is asked about age, sex, origin or health.",
+        "留空即跳过。数据不离开本机；不询问年龄、性别、籍贯、健康等。",
+    ),
+    "answers done": ("All questions are answered.", "全部问题已回答。"),
+    "answers kept": (
+        "Kept. You may close this page; the same command continues.",
+        "已保存。可以关闭此页；再次运行同一命令即可继续。",
+    ),
     "sitters": ("Reviewers", "审查者"),
     "sitters note": (
         "More people can review at this machine: each comes in by a link of their own. Nobody sees what others said.",

@@ -1,15 +1,13 @@
 """The pages of a desk at one's own machine: those of a service's, with a link in place of passwords, and an end."""
 
-import asyncio
-import hashlib
 import time
 from typing import TYPE_CHECKING, Any
 
 from tolerate.errors import OptionError
 from tolerate.gateway.desk import Desk, Page, Response, Visit, admin, go, review
-from tolerate.gateway.desk.render import page
-from tolerate.gateway.http import Request
 from tolerate.gateway.local import SECOND
+from tolerate.gateway.local.door import LinkDesk
+from tolerate.gateway.local.serving import end_soon
 from tolerate.gateway.wire import Refused
 from tolerate.store import Database, people, queue
 
@@ -19,56 +17,21 @@ if TYPE_CHECKING:
     from tolerate.gateway.local.host import Local
 
 
-class LocalDesk(Desk):
+class LocalDesk(LinkDesk):
     """A desk for an audit or for the questions of a run."""
 
     def __init__(self, local: "Local") -> None:
-        super().__init__(local)
+        super().__init__(local, local.links, local.service.database)
         self.local, self.work = local, local.work
         self.no_guide = local.work.guide
-        name = hashlib.sha256(local.service.database.encode()).hexdigest()[:10]
-        self.cookie = f"tolerate_desk_{name}"  # browsers tell desks on different ports apart by this alone
 
     def pages(self) -> dict[tuple[str, str], tuple[str, Page]]:
         """The review, and what stands below."""
         return {**review.PAGES, **PAGES}
 
-    async def door(self, name: str, request: Request, form: dict[str, str]) -> Response | None:
-        """A link that opens once."""
-        if name != "enter" or request.method != "GET":
-            return None
-        token = request.path.rpartition("/")[2]
-        who = self.local.links.use(token)
-        if who is None:
-            return await self._used(token, request)
-        return await self.sign_in(who, "enter.html")
-
-    async def _used(self, token: str, request: Request) -> Response:
-        """A link again: whoever came in by it goes on, anybody else is shown to the terminal."""
-        who = self.local.links.used(token)
-        if who is None:
-            return self.outside(request)
-        session = await self.session(request)
-        if session is not None and session.user.name == who:
-            return go("/desk/review")
-        self.local.links.say(who)
-        return self._says("link used", 403)
-
-    def outside(self, request: Request) -> Response:
-        """Somebody without a link."""
-        return self._says("link needed", 403)
-
-    def _says(self, word: str, status: int = 200) -> Response:
-        return Response(page("local.html", self.service.lang, None, word=word), status)
-
-    async def sign_in(self, name: str, template: str = "") -> Response:
-        """A session for a person. By a page of our own where one comes from elsewhere: a redirect would leave the
-        cookie behind, since it is kept from whatever another site begins."""
-        token = await self.writer.do(people.open_session, name, time.time())
-        cookie = self.set_cookie(token, int(people.SESSION))
-        if not template:
-            return go("/desk/review", [cookie])
-        return Response(page(template, self.service.lang, None), 200, headers=[cookie])
+    async def open_session(self, name: str) -> str:
+        """A session that outlives the command, so that a page that stands open goes on after a kill."""
+        return await self.writer.do(people.open_session, name, time.time())
 
     @property
     def files(self) -> "Path | None":
@@ -137,7 +100,7 @@ async def seat(desk: Desk, visit: Visit) -> Response:
     await desk.writer.do(people.close_session, visit.session.hash)
     await desk.writer.do(people.speak, other, visit.user.lang)
     desk.forget_sessions()
-    return await desk.sign_in(other)
+    return go("/desk/review", [await desk.given(other)])
 
 
 async def finish(desk: Desk, visit: Visit) -> Response:
@@ -148,8 +111,8 @@ async def finish(desk: Desk, visit: Visit) -> Response:
     if not desk.work.progress.done:
         return go("/desk/review")
     await desk.writer.do(desk.work.end)
-    asyncio.get_running_loop().call_later(0.5, desk.local.finished.set)  # the page still loads its style
-    return Response(page("local.html", visit.user.lang, None, word="finished"))
+    end_soon(desk.local.finished)
+    return desk.says("finished", lang=visit.user.lang)
 
 
 async def sitters(desk: Desk, visit: Visit, shown: str = "") -> Response:
@@ -167,8 +130,8 @@ async def invite(desk: Desk, visit: Visit) -> Response:
     """A link for one more person, or a new one for somebody who sits here."""
     assert isinstance(desk, LocalDesk)
     name = visit.form.get("name", "").strip()
-    if not name or len(name) > 80:
-        raise OptionError("a name has 1 to 80 characters")
+    if not name or len(name) > 80 or (name == SECOND and not desk.local.has_second):
+        raise OptionError(f'"{name[:80]}" is no name for a person; choose one of 1 to 80 characters')
     await desk.local.seat(name)
     return await sitters(desk, visit, shown=f"{name}: {desk.local.links.new(name)}")
 

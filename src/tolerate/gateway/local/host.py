@@ -2,32 +2,21 @@
 
 import asyncio
 import secrets
-import socket
 import time
 from pathlib import Path
 from typing import Any
 
 from tolerate.errors import OptionError, RunError
 from tolerate.gateway.desk.words import WORDS
-from tolerate.gateway.http import Gone, Message, Receive, Request, Scope, Send, redirect, respond
-from tolerate.gateway.listen import quiet
 from tolerate.gateway.local import SECOND, Sitters
 from tolerate.gateway.local.desk import LocalDesk
 from tolerate.gateway.local.links import Links
+from tolerate.gateway.local.serving import HOST, SIGNS, address, listen, port_of
 from tolerate.gateway.local.work import Work
-from tolerate.gateway.process import log
 from tolerate.gateway.reader import Reader
 from tolerate.gateway.settings import Service
 from tolerate.store import Database, Writer, people, queue
 from tolerate.store.schema import meta, set_meta
-
-HOST = "127.0.0.1"
-SIGNS = {
-    "en": "open {link}",
-    "zh": "请打开 {link}",
-    "en other": "{name}: open {link}",
-    "zh other": "{name}：请打开 {link}",
-}
 
 
 def sit(work: Work, database: Path, sitters: Sitters, files: Path | None = None) -> None:
@@ -40,8 +29,8 @@ class Local:
 
     def __init__(self, work: Work, database: Path, sitters: Sitters, files: Path | None) -> None:
         for name in sitters.names:
-            if not name or len(name) > 80:
-                raise OptionError(f'"{name}" is no name; a name has 1 to 80 characters')
+            if not name or len(name) > 80 or name == SECOND:
+                raise OptionError(f'"{name}" is no name for a person; choose one of 1 to 80 characters')
         self.work, self.sitters, self.files = work, sitters, files
         self.service = Service((work.job,), database=str(database), host=HOST, lang=sitters.lang)
         self.first = sitters.names[0]
@@ -99,21 +88,10 @@ class Local:
     # Listening
 
     async def _listen(self) -> None:
-        with _socket(self.sitters.port or await self.reader.ask(_port)) as listening:
-            port = listening.getsockname()[1]
-            await self.writer.do(set_meta, "port", str(port))
-            self.links.base = f"http://{HOST}:{port}"
-            desk = LocalDesk(self)
-            server = quiet(_app(desk), HOST, port)
-            server.on_started = self._announce
-            serving = asyncio.ensure_future(server.serve(sockets=[listening]))
-            try:
-                await asyncio.wait(
-                    (serving, asyncio.ensure_future(self.finished.wait())), return_when="FIRST_COMPLETED"
-                )
-            finally:
-                server.should_exit = True
-                await serving
+        with port_of(self.sitters.port or await self.reader.ask(_port)) as listening:
+            await self.writer.do(set_meta, "port", str(listening.getsockname()[1]))
+            self.links.base = address(listening)
+            await listen(LocalDesk(self), listening, self._announce, self.finished)
 
     def _announce(self) -> None:
         for name in (*self.sitters.names, *([SECOND] if self.has_second else [])):
@@ -136,39 +114,3 @@ def _add(db: Database, name: str, role: str, at: float, lang: str) -> None:
 def _port(db: Database) -> int:
     """The port of the last time, so that a page that stands open goes on after a restart."""
     return int(meta(db, "port") or 0)
-
-
-def _socket(port: int) -> socket.socket:
-    """A socket on this machine alone; on a free port if this one is taken."""
-    try:
-        return socket.create_server((HOST, port))
-    except OSError:
-        return socket.create_server((HOST, 0))
-
-
-def _app(desk: LocalDesk) -> Any:
-    """The desk as an ASGI application."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        started = False
-
-        async def noted(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            if scope["path"].startswith("/desk"):
-                await desk.answer(Request(scope, receive), noted)
-            else:
-                await redirect(noted, "/desk")
-        except Gone:
-            pass
-        except Exception as error:
-            log("fault", path=scope["path"].partition("enter")[0], kind=type(error).__name__, what=str(error))
-            if not started:
-                await respond(noted, 500, b"the desk failed; what it had taken is kept", kind=b"text/plain")
-
-    return app
