@@ -1,12 +1,16 @@
 """The desk at one's own machine: links that open once, verdicts on the disk before the page moves on, people apart."""
 
+import contextlib
+import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -412,6 +416,45 @@ def test_a_killed_desk_goes_on_at_the_page_that_stands_open(tmp_path: Path, star
         [sys.executable, "-m", "tolerate", *map(str, words), "--json"], capture_output=True, text=True
     )
     assert json.loads(done.stdout)["scope"] == "all"
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(40, marks=pytest.mark.law)])
+def test_killed_while_a_person_presses_keys_nothing_told_is_lost_or_doubled(
+    tmp_path: Path, start: Any, kills: int
+) -> None:
+    """A verdict whose page came back is kept, once; one that was under way may be kept or not."""
+    batch_of(tmp_path, items=20_000)
+    words = ("audit", tmp_path / "batch.csv", "-t", "0.2%", "--page", "--show", "answer")
+    rng, told = random.Random(1), {}
+    command = start(*words)
+    person = Sitter(command.link()).next()
+    for _ in range(kills):
+        end = threading.Timer(0.3 + rng.random() / 2, command.process.send_signal, (signal.SIGKILL,))
+        end.start()
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while True:
+                text, grade = person.text, "fw"[rng.random() < 0.01]
+                person.give(grade)
+                told[text] = float(grade == "w")
+                if rng.random() < 0.1:
+                    person.press("undo")
+                    assert person.text == text
+                    del told[text]
+        end.join()
+        command.kill()
+        command = start(*words)
+        command.link()
+        person.next()
+    db = connect(str(tmp_path / "batch.csv.audit.db"), read_only=True)
+    standing = db.all(
+        "SELECT i.content, v.loss FROM verdicts v JOIN items i ON i.ticket = v.ticket WHERE v.taken_back IS NULL"
+    )
+    losses = dict(standing)
+    assert len(losses) == len(standing) >= len(told) > 0
+    assert {text: losses.get(text) for text in told} == told
+    audit = kept(tmp_path)
+    assert {f"a {item}": loss for item, loss in audit.losses.items()}.items() >= losses.items()
+    assert list(audit.losses) == Audit(20_000, 0.002, seed=0).upcoming(audit.labels)
 
 
 BASE_ALONE = """

@@ -39,7 +39,16 @@ def audit_at_desk(batch: Batch, columns: Sequence[str] = (), sitters: Sitters | 
     from tolerate.gateway.local.host import sit
 
     sitters = sitters or Sitters()
-    sit(AuditWork(batch, columns, sitters), batch.state.with_suffix(".db"), sitters, files=batch.path.parent)
+    sit(AuditWork(batch, columns, sitters), desk_of(batch.state), sitters, files=batch.path.parent)
+
+
+def desk_of(state: Path) -> Path:
+    """The desk's database of an audit, beside its file.
+
+    >>> desk_of(Path("batch.csv.audit.json")).name, desk_of(Path("verdicts.db")).name
+    ('batch.csv.audit.db', 'verdicts.db.desk.db')
+    """
+    return state.with_suffix(".db") if state.suffix == ".json" else state.with_name(f"{state.name}.desk.db")
 
 
 def ask_at_desk(questions: Sequence[Question], folder: Path, sitters: Sitters | None = None) -> Judged:

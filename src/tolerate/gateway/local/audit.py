@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tolerate.ask import WORDS, Batch, said
 from tolerate.errors import RunError
-from tolerate.gateway.local import SECOND, Sitters
+from tolerate.gateway.local import SECOND, Sitters, desk_of
 from tolerate.gateway.local.work import Both, Progress, item_of
 from tolerate.gateway.settings import JobSettings
 from tolerate.store import Database, queue
@@ -36,7 +36,7 @@ class AuditWork:
         if not self.batch.state.exists() and db.one("SELECT 1 FROM verdicts"):
             raise RunError(
                 f"{self.batch.state} is gone, and the desk still has its verdicts; put it back, or delete "
-                f"{self.batch.state.with_suffix('.db')} too to begin again"
+                f"{desk_of(self.batch.state)} too to begin again"
             )
         self.batch.keep()
         self.follow(db, at)

@@ -146,8 +146,9 @@ async def _undo(desk: Desk, visit: Visit) -> Response:
 async def _enough(desk: Desk, visit: Visit) -> Response:
     assert isinstance(desk, TalkDesk)
     end_soon(desk.finished)
-    word = "answers done" if desk.talk.asks is None else "answers kept"
-    return Response(page("local.html", desk.talk.lang, None, word=word, more=desk.talk.following))
+    done = desk.talk.asks is None
+    word, more = ("answers done", desk.talk.following) if done else ("answers kept", "")
+    return Response(page("local.html", desk.talk.lang, None, word=word, more=more, title="about work"))
 
 
 PAGES: dict[tuple[str, str], tuple[str, Page]] = {
