@@ -137,7 +137,8 @@ def exchanged(rows: Tensor, starts: Tensor, rng: torch.Generator) -> tuple[Tenso
     places = torch.arange(length, device=rows.device).expand(n, -1)
     taken = starts[giver][:, None] + places - starts[:, None]  # where the giver has what comes here
     second = rows[giver].gather(1, taken.clamp(0, length - 1)).masked_fill(taken >= length, PAD)
-    return torch.where(places < starts[:, None], rows, second), starts, belongs
+    found = torch.where(places < starts[:, None], rows, second)
+    return found, starts, belongs | (found == rows).all(1)  # the giver may have been the same text
 
 
 def halves(text: str) -> tuple[str, str]:

@@ -757,5 +757,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "family.pretrained": ("pretrained models", "预训练模型"),
     "family.api": ("models behind an API", "API 模型"),
     "family.linear": ("linear models", "线性模型"),
+    "family.encoder-decoder": ("encoder-decoders", "编码器-解码器"),
     "colon": (": ", "："),
 }
