@@ -83,7 +83,7 @@ def _room(model: Pretrained, length: int, start: int) -> bool:
 def opened(source: Source) -> Pretrained:
     """A pretrained model ready to write: of the hub, of a folder of transformers, or tuned by `tolerate train`."""
     folder = Path(source.place).expanduser()
-    return model_in(folder) if is_pretrained(folder) else Pretrained.of(source)
+    return model_in(folder) if is_pretrained(folder) else Pretrained.of(source).to(_device())
 
 
 @lru_cache(maxsize=2)
@@ -93,7 +93,12 @@ def model_in(folder: Path) -> Pretrained:
     if not isinstance(model, Pretrained):
         raise DataError(f"{folder} holds a {type(model).__name__}, expected a pretrained language model")
     model.merge()
-    return model
+    return model.to(_device())
+
+
+def _device() -> str:
+    """Where texts are written: on a GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def write_with(

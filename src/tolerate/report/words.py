@@ -545,7 +545,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "family.flow": ("flow matching", "流匹配"),
     "family.diffusion": ("diffusion", "扩散模型"),
     "family.text": ("language models", "语言模型"),
-    "family.pretrained": ("pretrained models", "预训练模型"),
     "refine.best": ("best of {n}", "{n} 选 1"),
     "refine.first": ("first of {n} that scores {least}", "{n} 个中首个达 {least} 分者"),
     "refine.above": ("only from {n}", "仅取 {n} 分以上"),
