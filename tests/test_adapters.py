@@ -167,11 +167,15 @@ def test_what_learns_nothing_is_not_trained(tmp_path: Path) -> None:
 # Writers of our own
 
 
-@pytest.fixture(scope="module", params=["transformer", "lstm"])
+@pytest.fixture(scope="module", params=["transformer", "lstm", "t5"])
 def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
-    path = {"transformer": "tolerate.models.transformer:Transformer", "lstm": "tolerate.models.lstm:LSTM"}
-    options = {"width": 16, "layers": 1, "heads": 2} if request.param == "transformer" else {"width": 16}
+    path = {
+        "transformer": "tolerate.models.transformer:Transformer",
+        "lstm": "tolerate.models.lstm:LSTM",
+        "t5": "tolerate.models.t5:T5",
+    }
+    options = {"width": 16} if request.param == "lstm" else {"width": 16, "layers": 1, "heads": 2}
     teach_writer(path[request.param], PAIRS * 4, folder, model=options, steps=150, batch=12)
     return folder
 
