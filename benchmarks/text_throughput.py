@@ -1,12 +1,17 @@
 """Tokens a CPU second of our batched decoding, beside a plain batch loop of transformers at the same size.
 
-Both sample 64 tokens after each of 64 prompts of 32 tokens from a Llama of 4 layers and width 128 (0.8 M parameters)
-with a cache of keys and values; the plain loop is `LlamaForCausalLM` called token by token. Below: what choosing among
-drafts adds to writing them, for case notes. One thread, CPU seconds.
+All sample 64 tokens after each of 64 prompts of 32 tokens from a Llama of 4 layers and width 128 (0.8 M parameters)
+with a cache of keys and values; the plain loop is `LlamaForCausalLM` called token by token, `generate` is transformers'
+own. Ours: our Transformer, and `hf:` of the very same Llama, and of one of width 512 (13 M) as its own pair. Log-
+probabilities of all tokens are kept in ours alone. Below: four candidates a prompt, which `hf:` reads once; and what
+choosing among drafts adds to writing them, for case notes. One thread, CPU seconds, the least of three rounds in turn.
 """
 
 import time
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,31 +25,43 @@ PROMPTS, LENGTH, NEW, VOCABULARY = 64, 32, 64, 300
 ROUNDS = 3
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """The least CPU seconds of a few rounds, after one to warm up."""
-    work()
-    found = []
-    for _ in range(ROUNDS):
-        began = time.process_time()
-        work()
-        found.append(time.process_time() - began)
-    return min(found)
+def seconds(*works: Callable[[], object]) -> list[float]:
+    """The least CPU seconds of each over a few rounds, in turn, after one to warm up."""
+    found: list[list[float]] = [[] for _ in works]
+    for turn in range(ROUNDS + 1):
+        for times, work in zip(found, works, strict=True):
+            began = time.process_time()
+            work()
+            if turn:
+                times.append(time.process_time() - began)
+    return [min(times) for times in found]
 
 
-def plain_loop() -> Callable[[], object]:
-    """transformers' Llama, token by token."""
+def llama(width: int) -> Any:
+    """transformers' Llama of four layers; it never ends a text."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=128,
-        intermediate_size=344,
+        hidden_size=width,
+        intermediate_size=344 * width // 128,
         num_hidden_layers=4,
         num_attention_heads=4,
         max_position_embeddings=128,
+        eos_token_id=None,
     )
-    model = LlamaForCausalLM(config).eval()
-    prompts = torch.randint(3, VOCABULARY, (PROMPTS, LENGTH))
+    with seeded(0):
+        return LlamaForCausalLM(config).eval()
+
+
+def some_prompts(copies: int = 1) -> torch.Tensor:
+    """Prompts of one length, each so many times in a row."""
+    found = torch.randint(3, VOCABULARY, (PROMPTS // copies, LENGTH), generator=generator(1))
+    return found.repeat_interleave(copies, 0)
+
+
+def plain_loop(model: Any, prompts: torch.Tensor) -> Callable[[], object]:
+    """Token by token."""
 
     @torch.no_grad()
     def work() -> object:
@@ -58,11 +75,34 @@ def plain_loop() -> Callable[[], object]:
     return work
 
 
+def own_generate(model: Any, prompts: torch.Tensor) -> Callable[[], object]:
+    """transformers' own loop."""
+    real = torch.ones_like(prompts)
+    more = {"max_new_tokens": NEW, "min_new_tokens": NEW, "do_sample": True, "top_k": 0, "pad_token_id": 0}
+    return lambda: model.generate(input_ids=prompts, attention_mask=real, **more)
+
+
+def by_name(model: Any, prompts: torch.Tensor, folder: Path) -> Callable[[], object]:
+    """The same network as `hf:FOLDER`, through our decoding."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    from tolerate.models.pretrained import Pretrained
+    from tolerate.models.source import source
+
+    words = Tokenizer(models.WordLevel({f"w{at}": at for at in range(VOCABULARY)}, unk_token="w0"))
+    model.save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=words, eos_token="w1").save_pretrained(folder)
+    opened = Pretrained.of(source(f"hf:{folder}"))
+    asked = list(prompts)
+    return lambda: decode(opened, asked, Decoding(limit=NEW, end=-1), generator(0))
+
+
 def ours() -> Callable[[], object]:
     """Our decoding; no text ends early, since the end is never among the tokens here."""
     with seeded(0):
         model = Transformer((1, 1, 127), VOCABULARY, width=128, layers=4, heads=4)
-    prompts = list(torch.randint(3, VOCABULARY, (PROMPTS, LENGTH)))
+    prompts = list(some_prompts())
     return lambda: decode(model, prompts, Decoding(limit=NEW, end=-1), generator(0))
 
 
@@ -84,21 +124,52 @@ def refining() -> tuple[float, float]:
         pool = TextPool(meanings, rng.random(fit.shape), fit, np.ones(fit.shape), lambda index, share: share)
         return parse_text("vote-of-4+repair+rules").choose(pool)
 
-    checking = seconds(lambda: [task.check(row[0], r) for row, r in zip(drafts, requests, strict=True)])
-    return seconds(work) / 200, checking / 200
+    refine, check = seconds(
+        work, lambda: [task.check(row[0], r) for row, r in zip(drafts, requests, strict=True)]
+    )
+    return refine / 200, check / 200
 
 
 def main() -> None:
     torch.set_num_threads(1)
     tokens = PROMPTS * NEW
-    theirs, mine = seconds(plain_loop()), seconds(ours())
-    say(f"{'plain transformers loop':28} {tokens / theirs:10,.0f} tokens/CPU s")
-    say(f"{'ours':28} {tokens / mine:10,.0f} tokens/CPU s   {theirs / mine:.2f} times")
+    with TemporaryDirectory() as place:
+        small, large = llama(128), llama(512)
+        prompts, fives = some_prompts(), some_prompts(4)
+        plain, generated, mine, named = seconds(
+            plain_loop(small, prompts),
+            own_generate(small, prompts),
+            ours(),
+            by_name(small, prompts, Path(place) / "small"),
+        )
+        plain_wide, named_wide = seconds(
+            plain_loop(large, prompts), by_name(large, prompts, Path(place) / "large")
+        )
+        plain_four, named_four = seconds(
+            plain_loop(large, fives), by_name(large, fives, Path(place) / "four")
+        )
+    rows = [
+        ("plain transformers loop", plain, plain),
+        ("transformers' generate", generated, plain),
+        ("ours, own Transformer", mine, plain),
+        ("ours, hf: the same Llama", named, plain),
+        ("plain loop, width 512", plain_wide, plain_wide),
+        ("ours, hf: width 512", named_wide, plain_wide),
+        ("plain loop, four candidates", plain_four, plain_four),
+        ("ours, hf: four candidates", named_four, plain_four),
+    ]
+    for name, spent, beside in rows:
+        say(f"{name:28} {tokens / spent:10,.0f} tokens/CPU s   {beside / spent:.2f} times the plain loop")
     refine, check = refining()
     say(f"refining adds {1000 * refine:.2f} ms a note (four drafts), the check {1000 * check:.2f} ms")
-    say(
-        f"that is {refine / (4 * 45 * mine / tokens):.1%} of writing four drafts of 45 tokens with this model"
-    )
+    for name, spent in (
+        ("our small Transformer", mine),
+        ("hf: the same size", named),
+        ("hf: width 512", named_wide),
+    ):
+        say(
+            f"that is {refine / (4 * 45 * spent / tokens):.1%} of writing four drafts of 45 tokens with {name}"
+        )
 
 
 if __name__ == "__main__":

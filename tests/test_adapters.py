@@ -108,13 +108,14 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("how", ["#lora+dropout=0.1", "#adalora+rank=3", "#full"])
-@pytest.mark.parametrize("at", [3, 26], ids=["early", "after ranks are fixed"])
+@pytest.mark.parametrize(
+    ("how", "at"),
+    [("#lora+dropout=0.1", 3), ("#adalora+rank=3", 3), ("#adalora+rank=3", 26), ("#full", 3)],
+    ids=["lora", "adalora", "adalora after ranks are fixed", "full"],
+)
 def test_a_killed_tuning_ends_as_an_unbroken_one_bit_for_bit(
     how: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if at == 26 and not how.startswith("#adalora"):
-        pytest.skip("ranks are AdaLoRA's")
     base = kept(tmp_path / "base")
     plan: dict[str, Any] = {"steps": 30, "batch": 4, "every": 1, "keep": 0.0}
     unbroken = teach(source(f"hf:{base}{how}"), PAIRS, tmp_path / "a", **plan)
@@ -166,11 +167,15 @@ def test_what_learns_nothing_is_not_trained(tmp_path: Path) -> None:
 # Writers of our own
 
 
-@pytest.fixture(scope="module", params=["transformer", "lstm"])
+@pytest.fixture(scope="module", params=["transformer", "lstm", "t5"])
 def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
-    path = {"transformer": "tolerate.models.transformer:Transformer", "lstm": "tolerate.models.lstm:LSTM"}
-    options = {"width": 16, "layers": 1, "heads": 2} if request.param == "transformer" else {"width": 16}
+    path = {
+        "transformer": "tolerate.models.transformer:Transformer",
+        "lstm": "tolerate.models.lstm:LSTM",
+        "t5": "tolerate.models.t5:T5",
+    }
+    options = {"width": 16} if request.param == "lstm" else {"width": 16, "layers": 1, "heads": 2}
     teach_writer(path[request.param], PAIRS * 4, folder, model=options, steps=150, batch=12)
     return folder
 
@@ -217,6 +222,17 @@ def test_two_processes_tune_as_one(tmp_path: Path) -> None:
         together = read_tensors(tmp_path / how / "model.safetensors")[0]
         for name, one in alone.model.state_dict().items():
             torch.testing.assert_close(together[name], one.cpu(), rtol=2e-3, atol=2e-4)
+
+
+def test_other_processes_than_the_first_write_no_files_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, options = "tolerate.models.lstm:LSTM", {"width": 8}
+    monkeypatch.setenv("RANK", "1")
+    teach_writer(path, PAIRS, tmp_path / "b", model=options, steps=2)
+    monkeypatch.setenv("RANK", "0")
+    teach_writer(path, PAIRS, tmp_path / "a", model=options, steps=2)
+    assert not (tmp_path / "b/tokens.json").exists() and (tmp_path / "a/tokens.json").exists()
 
 
 def test_halves_that_are_averaged_plainly_would_be_seen(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ ELSEWHERE = {  # commands that a test of their own runs, or that need a person
     "tolerate run maths": "tests/test_maths.py",
     "tolerate run headlines": "tests/test_headlines.py",
     "tolerate run casenotes --models": "tests/test_asked.py",
+    "tolerate train hf:models/base#lora+rank=8": "tests/test_adapters.py",
+    "tolerate generate hf:models/base": "tests/test_pretrained.py",
     "tolerate train transformer#hashed=0+pointer=false+tokens=bpe:500": "tests/test_text_archs.py",
     "tolerate export": "tests/test_text_archs.py",
     "tolerate serve": "tests/test_gateway_demo.py",

@@ -25,7 +25,7 @@ from tolerate.models.decoding import Decoding, decode
 from tolerate.models.local import Local
 from tolerate.models.model import generator
 from tolerate.models.pretrained import Pretrained
-from tolerate.models.pretrained_writing import keep_source, perplexity_of, write_with
+from tolerate.models.pretrained_writing import keep_source, likelihoods_of, perplexity_of, write_with
 from tolerate.models.source import is_source, source
 from tolerate.models.writing import write, writing_cost
 from tolerate.run import Quiet
@@ -167,6 +167,16 @@ def test_perplexity_is_by_hand(tmp_path: Path) -> None:
     assert perplexity_of(model, [("a", "cat"), ("a", "cat")])[0] == pytest.approx(
         math.exp(float(nats)), rel=1e-4
     )
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_how_likely_each_answer_is(kind: str, tmp_path: Path) -> None:
+    model = opened(kept(tmp_path, kind, loud=3.0))
+    pairs = [("a", "cat"), ("the mat", "a red dog ran"), ("a", "cat " * 1200), ("a", "house")]
+    found = likelihoods_of(model, pairs)
+    assert found[2] == -30  # it does not fit
+    for at in (0, 1, 3):
+        assert math.exp(-found[at]) == pytest.approx(perplexity_of(model, [pairs[at]])[0], rel=1e-4)
 
 
 def test_a_folder_keeps_the_name_and_writes(tmp_path: Path) -> None:

@@ -32,7 +32,12 @@ def run(
         Path | None, typer.Option(help="Data of the job: a folder or file; digits needs none.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run. By default runs/JOB.")] = None,
-    models: Annotated[str, typer.Option(help="Models, separated by commas. By default the job's.")] = "",
+    models: Annotated[
+        str,
+        typer.Option(
+            help="Models by commas: names, hf:NAME_OR_FOLDER, own:FOLDER, openai:MODEL@URL. By default the job's."
+        ),
+    ] = "",
     refine: Annotated[
         str,
         typer.Option(

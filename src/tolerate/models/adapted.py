@@ -57,6 +57,11 @@ class Adapted(TunedModel):
         """Logits of the token after each one."""
         return self.net(tokens)  # type: ignore[no-any-return]
 
+    def loss(self, tokens: Tensor, starts: Tensor) -> Tensor:
+        """The writer's own."""
+        self.net.mean_over_processes = self.mean_over_processes
+        return self.net.loss(tokens, starts)
+
     def begin(self, prompts: Sequence[Tensor]) -> tuple[Any, Tensor]:
         """Read prompts."""
         return self.net.begin(prompts)

@@ -111,7 +111,8 @@ class Pretrained(TunedModel):
         if len(self.ends) > 1:
             logits = logits.clone()
             logits[:, self.ends[0]] = logits[:, list(self.ends)].logsumexp(-1)
-        return logits.masked_fill(self._unsayable[: logits.shape[1]].to(logits.device), -torch.inf)
+        logits = logits.cpu()  # choices are made there, so that they are the same on every device
+        return logits.masked_fill(self._unsayable[: logits.shape[1]], -torch.inf)
 
     def begin(self, prompts: Sequence[Tensor]) -> tuple[Reading, Tensor]:
         """Read prompts of any lengths; one that comes several times in a row is read once."""
@@ -129,7 +130,7 @@ class Pretrained(TunedModel):
         seen, real = _filled(prompts, left=False)
         encoder = self.net.get_encoder()
         encoded = encoder(input_ids=seen.to(self.device), attention_mask=real.to(self.device))[0]
-        first = torch.tensor(self._opening).expand(len(prompts), -1)
+        first = torch.tensor(self._opening).expand(len(prompts), -1).to(self.device)
         start = Reading(None, first[:, :0], first[:, :0], torch.empty(0), encoded, real.to(self.device))
         return self._read(start, first, torch.ones_like(first))
 
@@ -166,7 +167,7 @@ class Pretrained(TunedModel):
                 given["position_ids"] = places if again else places[:, -shown.shape[1] :]
         said = self.net(**given)
         past = getattr(said, "past_key_values", None)
-        last = torch.zeros(len(seen), 0) if self._last is None else self._last
+        last = torch.zeros(len(seen), 0) if self._last is None else self._last.cpu()
         return replace(state, past=past, seen=seen, real=whole, last=last), self._logits(said.logits)
 
     def advance(self, state: Reading, tokens: Tensor) -> tuple[Reading, Tensor]:
@@ -175,7 +176,7 @@ class Pretrained(TunedModel):
 
     def keep(self, state: Reading, rows: Tensor) -> Reading:
         """The state of some rows, in place of the state of all."""
-        rows = rows.to(self.device)
+        last, rows = state.last[rows], rows.to(self.device)
         if state.past is not None:
             state.past.batch_select_indices(rows)
         encoded, encoded_real = state.encoded, state.encoded_real
@@ -183,7 +184,7 @@ class Pretrained(TunedModel):
             state.past,
             state.seen[rows],
             state.real[rows],
-            state.last[rows],
+            last,
             None if encoded is None else encoded[rows],
             None if encoded_real is None else encoded_real[rows],
         )
@@ -204,7 +205,7 @@ class Pretrained(TunedModel):
 
         rows: [n, length] of tokens plus one, FILL behind them; starts: [n], where answers begin.
         """
-        rows = rows[:, : int((rows != FILL).sum(1).max())]
+        rows, starts = rows[:, : int((rows != FILL).sum(1).max())].to(self.device), starts.to(self.device)
         return self._answered_pairs(rows, starts) if self.pairs else self._answered(rows, starts)
 
     def _answered(self, rows: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:

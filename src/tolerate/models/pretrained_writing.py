@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -83,7 +84,7 @@ def _room(model: Pretrained, length: int, start: int) -> bool:
 def opened(source: Source) -> Pretrained:
     """A pretrained model ready to write: of the hub, of a folder of transformers, or tuned by `tolerate train`."""
     folder = Path(source.place).expanduser()
-    return model_in(folder) if is_pretrained(folder) else Pretrained.of(source)
+    return model_in(folder) if is_pretrained(folder) else Pretrained.of(source).to(_device())
 
 
 @lru_cache(maxsize=2)
@@ -93,7 +94,12 @@ def model_in(folder: Path) -> Pretrained:
     if not isinstance(model, Pretrained):
         raise DataError(f"{folder} holds a {type(model).__name__}, expected a pretrained language model")
     model.merge()
-    return model
+    return model.to(_device())
+
+
+def _device() -> str:
+    """Where texts are written: on a GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def write_with(
@@ -162,3 +168,21 @@ def perplexity_of(
     for row, start in zip(rows, starts.tolist(), strict=True):
         letters += len(model.tongue.text((row[start:][row[start:] != FILL] - 1).tolist()))
     return math.exp(nats / count), nats / math.log(2) / max(letters, 1)
+
+
+def likelihoods_of(
+    model: Pretrained, pairs: Sequence[tuple[str, str]], batch: int = 32
+) -> NDArray[np.float64]:
+    """Mean log probability of a token of each answer given its prompt; very low where both do not fit: [n]."""
+    found = np.full(len(pairs), -30.0)
+    rows = model.tongue.rows(pairs)
+    fitting = [at for at, (row, start) in enumerate(rows) if _room(model, len(row), start)]
+    with threaded(1), torch.no_grad():
+        for first in range(0, len(fitting), batch):
+            some = fitting[first : first + batch]
+            filled, starts, _ = rows_of(model, [pairs[at] for at in some])
+            logits, targets = model.answered(filled.long(), starts)
+            nats = F.cross_entropy(logits, targets, reduction="none").cpu()
+            lengths = [len(rows[at][0]) - rows[at][1] for at in some]
+            found[some] = [-float(part.mean()) for part in torch.split(nats, lengths)]
+    return found

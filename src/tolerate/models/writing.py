@@ -239,6 +239,10 @@ def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, f
 
 def likelihoods(folder: Path, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
     """Mean log probability of a token of each answer given its prompt; very low where both do not fit: [n]."""
+    if is_pretrained(folder):
+        from tolerate.models.pretrained_writing import likelihoods_of, model_in
+
+        return likelihoods_of(model_in(folder), pairs)
     model, tokens = writer_in(folder)
     rows = [encoded(tokens, prompt, answer) for prompt, answer in pairs]
     found = np.full(len(rows), -30.0)
