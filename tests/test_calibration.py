@@ -6,6 +6,7 @@ import pytest
 from tolerate.errors import DataError
 from tolerate.report.calibration import calibration as section
 from tolerate.report.calibration import reliability, scores
+from tolerate.report.page import render
 from tolerate.report.sections import sections
 from tolerate.stats.bounds import binomial_upper
 from tolerate.stats.calibration import calibration, equal_mass
@@ -104,7 +105,7 @@ def run_of_two() -> dict[str, object]:
 def test_the_page_shows_both() -> None:
     summary = run_of_two()
     parts = sections(summary)
-    assert parts["calibration"]["rows"][0]["items"] == "400"
+    assert parts["calibration"]["rows"][0]["n"] == "400"
     assert parts["calibration"]["pictures"][0]["title"].en == "w, vote of 4 + by round trip"
     assert [cell["best"] for cell in parts["scores"]["rows"][0]["cells"]] == [False, True]
     assert [head["name"].en for head in parts["scores"]["columns"]] == ["verifier", "by round trip"]
@@ -117,3 +118,8 @@ def test_a_run_without_either_says_nothing() -> None:
         section({"strategies": [{"id": "a"}]}) is None
         and scores({"strategies": [{"refine": "plain"}]}) is None
     )
+
+
+def test_the_table_is_written_into_the_page() -> None:
+    page = render(run_of_two())
+    assert "built-in" not in page and ">400<" in page

@@ -49,9 +49,9 @@ def test_without_the_list_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) 
     listed.cache_clear()
 
 
-@pytest.mark.parametrize("text", ["", "...", "KING RICHARD III:", "so " * 40])
+@pytest.mark.parametrize("text", ["", "...", "KING RICHARD III:", "All:", "so " * 40, "One.\nTwo."])
 def test_what_is_no_line(text: str) -> None:
-    assert broken_form(text)
+    assert broken_form(text, frozenset({"All:"})) and not broken_form("Thus he says:", frozenset({"All:"}))
 
 
 def test_bad_files_are_named(tmp_path: Path) -> None:

@@ -451,7 +451,14 @@ class _Run:
     def _calibration(self, strategy: Strategy, losses: Floats, scores: Floats) -> dict[str, Any]:
         """How a score that claims to be a chance keeps its word; nothing for other scores."""
         claims = getattr(self.workshop, "claims_chance", None)
-        if claims is None or not claims(strategy.refine) or np.isnan(scores).all():
+        given = scores[~np.isnan(scores)]
+        if (
+            claims is None
+            or not claims(strategy.refine)
+            or not len(given)
+            or given.min() < 0
+            or given.max() > 1
+        ):
             return {}
         return {"calibration": calibration(scores, losses == 0).to_json()}
 

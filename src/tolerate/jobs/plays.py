@@ -60,19 +60,33 @@ def read_play(path: Path) -> tuple[str, str]:
         text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a play: {error}; expected UTF-8 text") from None
-    spoken = sum(is_spoken(line) for line in text.split("\n"))
+    lines = text.split("\n")
+    cast = cast_of(lines)
+    spoken = sum(is_spoken(line, cast) for line in lines)
     if spoken < 1000:
         raise DataError(f"{path} holds {spoken} spoken lines; expected at least 1,000 to learn from")
     return text, hashlib.sha256(data).hexdigest()
 
 
-def is_spoken(line: str) -> bool:
+def cast_of(lines: Sequence[str]) -> frozenset[str]:
+    """Who speaks: the lines of a name and a colon that nothing stands before.
+
+    >>> sorted(cast_of(["All:", "Speak, speak.", "He says:", "", "First Citizen:", "You are all resolved."]))
+    ['All:', 'First Citizen:']
+    """
+    before = ["", *lines[:-1]]
+    return frozenset(
+        line for line, last in zip(lines, before, strict=True) if not last.strip() and SPEAKER.fullmatch(line)
+    )
+
+
+def is_spoken(line: str, cast: frozenset[str]) -> bool:
     """Whether a line is spoken: not empty, not a speaker's name, and no longer than a line is.
 
-    >>> [is_spoken(line) for line in ("First Citizen:", "", "Speak, speak.")]
+    >>> [is_spoken(line, frozenset({"First Citizen:"})) for line in ("First Citizen:", "", "Speak, speak.")]
     [False, False, True]
     """
-    return 0 < len(line.strip()) <= LONGEST and SPEAKER.fullmatch(line) is None
+    return 0 < len(line.strip()) <= LONGEST and line not in cast
 
 
 class Plays(TextTask):
@@ -113,12 +127,19 @@ class Plays(TextTask):
         return self._read[0].split("\n")
 
     @cached_property
+    def cast(self) -> frozenset[str]:
+        """Who speaks in the play."""
+        return cast_of(self.lines)
+
+    @cached_property
     def parts(self) -> dict[str, Ints]:
         """Which spoken lines are for what; the lines before each are of its own part."""
         ends = np.cumsum([len(line) + 1 for line in self.lines])
         edges = [0, *(int(np.searchsorted(ends, share * ends[-1])) for share in CUTS.values())]
         return {
-            name: np.array([at for at in range(first + 4, last) if is_spoken(self.lines[at])], dtype=np.int64)
+            name: np.array(
+                [at for at in range(first + 4, last) if is_spoken(self.lines[at], self.cast)], dtype=np.int64
+            )
             for name, first, last in zip(CUTS, edges[:-1], edges[1:], strict=True)
         }
 
@@ -158,8 +179,7 @@ class Plays(TextTask):
     @cached_property
     def english(self) -> English:
         """Words of what was learned and of the cast, and modern ones."""
-        cast = [line for line in self.lines if SPEAKER.fullmatch(line)]
-        return English([*self.lines[: int(self.parts["generator"][-1]) + 1], *cast])
+        return English([*self.lines[: int(self.parts["generator"][-1]) + 1], *self.cast])
 
     @cached_property
     def copied(self) -> Copied:
@@ -173,7 +193,7 @@ class Plays(TextTask):
 
     def check(self, text: str, request: int) -> Checked:
         """English words, a whole line, and not copied."""
-        broken = broken_form(text)
+        broken = broken_form(text, self.cast)
         if broken:
             return Checked(True, broken, ((0, len(text)),))
         strange = self.english.strange(text, self.prompt(request))
@@ -193,7 +213,11 @@ class Plays(TextTask):
         """It is a line, says no word three times in a row, and has a vowel in every word; no dictionary is asked."""
         words = [word.lower() for _, _, word in words_of(text)]
         again = any(one == two == three for one, two, three in zip(words, words[1:], words[2:], strict=False))
-        return not broken_form(text) and not again and all(re.search("[aeiouy]", word) for word in words)
+        return (
+            not broken_form(text, self.cast)
+            and not again
+            and all(re.search("[aeiouy]", word) for word in words)
+        )
 
     def beyond_copies(self, text: str) -> float:
         """0 where the line, or a long stretch of it, was learned by heart; 1 else."""
@@ -220,17 +244,18 @@ def flat(text: str) -> str:
     return " ".join(text.split()).lower()
 
 
-def broken_form(text: str) -> str:
+def broken_form(text: str, cast: frozenset[str]) -> str:
     """Why a text is no line; empty where it is one.
 
-    >>> broken_form("KING RICHARD III:"), broken_form("?"), broken_form("Now is the winter")
-    ("a speaker's name, no line", 'says nothing', '')
+    >>> [broken_form(text, frozenset({"ROMEO:"})) for text in ("ROMEO:", "?", "Now is the winter")]
+    ["a speaker's name, no line", 'says nothing', '']
     """
-    if not words_of(text):
+    line = text.strip()
+    if not words_of(line):
         return "says nothing"
-    if len(text.strip()) > LONGEST:
-        return f"over {LONGEST} characters"
-    return "a speaker's name, no line" if SPEAKER.fullmatch(text.strip()) else ""
+    if len(line) > LONGEST or "\n" in line:
+        return "more than a line"
+    return "a speaker's name, no line" if line in cast or re.fullmatch(r"[A-Z][A-Z' ]+:", line) else ""
 
 
 def spell(texts: Sequence[str]) -> dict[str, list[str]]:

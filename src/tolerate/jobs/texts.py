@@ -172,7 +172,7 @@ class TextWorkshop:
         if is_asked(model):
             return self._introduce(model, folder)
         plan, options = self.writers[model], self.options
-        pairs = self._pairs()
+        pairs = self._pairs
         steps = options.steps or self._usual_steps(model) or (None if options.budget else plan.steps)
         trained = teach_writer(
             plan.entry.path,
@@ -212,6 +212,7 @@ class TextWorkshop:
         plain, _, settings = model.partition("#")
         return None if "steps=" in settings else self.job.steps.get(plain)
 
+    @cached_property
     def _pairs(self) -> list[tuple[str, str]]:
         """Prompts and answers to learn from, without near-duplicates where that is asked for."""
         pairs = [(one.prompt, one.answer) for one in self.task.pairs(PAIRS, self.options.seed)]
@@ -346,7 +347,7 @@ class TextWorkshop:
     @cached_property
     def _learned(self) -> Copied:
         """The answers that the writers learned from."""
-        return Copied(dict.fromkeys(answer for _, answer in self._pairs()))
+        return Copied(dict.fromkeys(answer for _, answer in self._pairs))
 
     def choose(self, refine: str, candidates: Candidates) -> tuple[Ints, Floats]:
         """Which candidate answers each request, and its score."""
@@ -412,7 +413,7 @@ class TextWorkshop:
         from tolerate.models.kneser_ney import bits_of
 
         return bits_of(
-            [one.answer for one in self.task.pairs(PAIRS, self.options.seed)],
+            [answer for _, answer in self._pairs],
             [answer for _, answer in unseen],
         )
 

@@ -29,6 +29,7 @@ from tolerate.models.written import Written
 ANY = "\0"  # in a mould
 TOKENS = "tokens.json"  # beside the model
 SIGNS = 0x110000  # that Unicode has room for
+TAIL = 3  # tokens of a prompt that counts see
 SPARE = 24  # tokens of context beyond the longest text learned from
 
 
@@ -80,7 +81,7 @@ def teach_writer(
     _keep_tokens(tokens, folder)
     writer = build(path, (1, 1, size), len(tokens), seed=seed, **(model or {}))
     if isinstance(writer, Blend):
-        writer.count(answers_in_a_row(tokens, [answer for _, answer in pairs]))
+        writer.count(answers_in_a_row(tokens, pairs))
     starts = torch.zeros_like(starts) if whole else starts
     return train(writer, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
 
@@ -113,9 +114,13 @@ def _tune(
     return train(model, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
 
 
-def answers_in_a_row(tokens: Tokenizer, answers: Sequence[str]) -> list[int]:
-    """What a blend counts: each different answer from its start to its end."""
-    return [number for answer in dict.fromkeys(answers) for number in [START, *tokens.encode(answer), END]]
+def answers_in_a_row(tokens: Tokenizer, pairs: Sequence[tuple[str, str]]) -> list[int]:
+    """What a blend counts: each different answer, after the last tokens of its prompt, from its start to its end.
+
+    Did nothing vary before the start, counts of how many different tokens stood before would say nothing there.
+    """
+    tails = dict.fromkeys((tuple(tokens.encode(prompt)[-TAIL:]), answer) for prompt, answer in pairs)
+    return [number for tail, answer in tails for number in [*tail, START, *tokens.encode(answer), END]]
 
 
 @lru_cache(maxsize=2)

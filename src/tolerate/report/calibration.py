@@ -12,7 +12,7 @@ from tolerate.report.words import Both, both, digits, is_number, join, percent, 
 
 Section = dict[str, Any]
 MOST = 6  # pictures
-SIDE = (44.0, 10.0, 288.0, 214.0)  # left, top, right, bottom of the plot
+SIDE = (44.0, 10.0, 278.0, 214.0)  # left, top, right, bottom of the plot
 BY = "by-"
 
 
@@ -51,7 +51,7 @@ def _row(summary: Summary, one: Mapping[str, Any]) -> Section:
     given = one["calibration"]
     return {
         "name": strategy_name(summary, one["id"]),
-        "items": digits(given.get("items"), 6),
+        "n": digits(given.get("items"), 6),
         "claimed": percent(given.get("claimed")),
         "right": percent(given.get("right")),
         "error": percent(given.get("error")),
