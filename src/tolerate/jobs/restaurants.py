@@ -44,7 +44,7 @@ JOB = Job(
     confidence=0.95,
     tolerances=(0.2, 0.1, 0.05, 0.02, 0.01, 0.005),
     models=("transformer", "lstm"),
-    refine=("plain", "best-of-8", "vote-of-8+rules", "vote-of-8+repair+rules"),
+    refine=("plain", "best-of-4", "vote-of-4+rules", "vote-of-4+repair+rules"),
     labels=2000,
     proof=1500,
     # Dollars for a million texts: a core at 4 cents an hour; a person who checks one in half a minute at 18 dollars.
