@@ -87,14 +87,6 @@ class Blend(Transformer):
     def _is_inner(self, name: str, weight: Tensor) -> bool:
         return super()._is_inner(name, weight) and not name.startswith("trust")
 
-    def forward(self, tokens: Tensor, before: Tensor | None = None) -> Tensor:
-        """Logits of the token after each one: [n, length] -> [n, length, vocabulary].
-
-        before: [n, any], the tokens before these, which the counts alone read.
-        """
-        seen = tokens if before is None else torch.cat([before, tokens], 1)
-        return self._expected(self._stream(tokens)[0], seen, seen.shape[1] - tokens.shape[1])
-
     def _expected(self, normed: Tensor, seen: Tensor, first: int) -> Tensor:
         """Logits of the mixture after each token from `first` on."""
         return self._mixed(normed, self.counts.of_text(seen.cpu().numpy(), first))
