@@ -180,7 +180,9 @@ def main() -> None:
             model = (
                 Plain(shape, vocabulary)
                 if name == "nanoGPT"
-                else Transformer(shape, vocabulary, hashed=6144, hashed_width=32, table_rate=0.015, **neural)
+                else Transformer(
+                    shape, vocabulary, hashed=6144, hashed_width=32, table_rate=0.015, rate=0.01, **neural
+                )
             )
         began = time.process_time()
         steps = taught(model, rows, starts, chosen.seconds, 12 if name == "nanoGPT" else 16)
