@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tolerate.errors import OptionError, RunError
+from tolerate.errors import DataError, OptionError, RunError
 from tolerate.models.contexts import KINDS, Script
 from tolerate.models.counts import BASE, KNOWN, Counts, Floats, count_text
 from tolerate.models.model import Shape
@@ -87,14 +87,6 @@ class Blend(Transformer):
     def _is_inner(self, name: str, weight: Tensor) -> bool:
         return super()._is_inner(name, weight) and not name.startswith("trust")
 
-    def forward(self, tokens: Tensor, before: Tensor | None = None) -> Tensor:
-        """Logits of the token after each one: [n, length] -> [n, length, vocabulary].
-
-        before: [n, any], the tokens before these, which the counts alone read.
-        """
-        seen = tokens if before is None else torch.cat([before, tokens], 1)
-        return self._expected(self._stream(tokens)[0], seen, seen.shape[1] - tokens.shape[1])
-
     def _expected(self, normed: Tensor, seen: Tensor, first: int) -> Tensor:
         """Logits of the mixture after each token from `first` on."""
         return self._mixed(normed, self.counts.of_text(seen.cpu().numpy(), first))
@@ -107,7 +99,12 @@ class Blend(Transformer):
 
     def loss(self, tokens: Tensor, starts: Tensor) -> Tensor:
         """Mean negative log-likelihood of a token; starts: the places of the rows in the counted text."""
-        places = starts[:, None] + torch.arange(tokens.shape[1] - 1, device=starts.device)
-        answers = self.counts.of_places(places.cpu().numpy())
+        places = (starts[:, None] + torch.arange(tokens.shape[1], device=starts.device)).cpu()
+        text = self.text.cpu()
+        if int(places.max()) >= len(text) or not torch.equal(text[places], tokens.int().cpu()):
+            raise DataError(
+                "these rows are not of the text that was counted; train a blend on its `lessons()`"
+            )
+        answers = self.counts.of_places(places[:, :-1].numpy())
         logits = self._mixed(self._stream(tokens[:, :-1])[0], answers)
         return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
