@@ -2,7 +2,7 @@
 
 The machine asks, brings scores, withdraws (also while an answer is on its way), installs, changes what certificates
 are bound to (model, prompt, judge, guide, the name the model answers under), lets reviewers lease, decide, undo, skip
-and come late, moves the clock, and restarts. The model knows what must come out of each request: released exactly where
+and come late, moves the clock, and restarts. It narrows the certificate (DEGRADED) and lets go of that again. The model knows what must come out of each request: released exactly where
 the certificate in force says so, everything else held; each item is decided once, each key press counts once.
 """
 
@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.inside import call, chat, service_of, started
 from tests.service_fakes import certificate, database
 from tolerate.gateway.watching import watcher
-from tolerate.store import connect, promises, queue
+from tolerate.store import connect, promises, queue, tightened
 from tolerate.store.verify import verify
 
 SCORES = st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9])
@@ -55,6 +55,7 @@ class Machine(RuleBasedStateMachine):
         self.bound = {"model": "tiny", "prompt": "be kind", "judge": "given", "guide": "a guide"}
         self.kept = {FILE: Kept("active", dict(self.bound))}
         self.standing: float | None = FILE
+        self.narrow: tightened.Tightening | None = None
         self.served = "tiny"
         self.done: dict[str, list[float]] = {}
         self._start()
@@ -87,9 +88,14 @@ class Machine(RuleBasedStateMachine):
             body["messages"].insert(0, {"role": "system", "content": prompt})
         heard = self.post("/v1/chat/completions", body)
         self._meet_name()
-        good = self.standing is not None and score >= self.standing and prompt in (None, self.bound["prompt"])
+        good = self._good(score) and prompt in (None, self.bound["prompt"])
         assert heard.status == 200
         assert (b"SECRET" in heard.body) == (good and self.bound["judge"] == "given"), heard.body
+
+    def _good(self, score: float) -> bool:
+        """Whether the certificate in force releases a score, and nothing narrows it there."""
+        narrow = self.narrow is not None and self.narrow.holds("", score)
+        return self.standing is not None and score >= self.standing and not narrow
 
     def _meet_name(self) -> None:
         """The first name that the model answers under is bound; another one makes the certificate void."""
@@ -104,7 +110,7 @@ class Machine(RuleBasedStateMachine):
     def decide(self, score: float | None) -> None:
         """The rule alone."""
         heard = self.post("/v1/decide", {"job": "support", "content": "x", "score": score})
-        good = self.standing is not None and score is not None and score >= self.standing
+        good = score is not None and self._good(score)
         assert heard.json["decision"] == ("release" if good else "review")
 
     # Promises
@@ -138,7 +144,23 @@ class Machine(RuleBasedStateMachine):
                 self._meet_name()
         self._end("withdrawn")
 
+    @rule(band=st.sampled_from([(None, 0.5), (0.6, 0.8), (None, None)]))
+    def degrade(self, band: tuple[float | None, float | None]) -> None:
+        """Scores are others: a band of them is held too, from the next answer on."""
+        if self.standing is None:
+            return
+        self.narrow = tightened.Tightening("", (band,), share=1.0)
+        id = self.running.writer.standing["support", "main"]
+        self.write(lambda db: tightened.tighten(db, id, "support", "main", self.narrow, "watch", 1.0))
+
+    @rule()
+    def ease(self) -> None:
+        """Somebody says that the others are fine."""
+        self.do(self.running.ease(self.running.service.jobs[0], "main", "", "ann", "fine"))
+        self.narrow = None
+
     def _end(self, status: str) -> None:
+        self.narrow = None
         if self.standing is not None:
             self.kept[self.standing].status, self.standing = status, None
 

@@ -453,6 +453,15 @@ def test_old_alarms_are_not_told_to_a_new_webhook(
     assert all(accepts("mine", headers, body, time.time()) for headers, body in receiver.heard)
 
 
+def test_a_webhook_on_a_private_address_is_refused_where_those_are(tmp_path: Path) -> None:
+    service = replace(service_inside(str(tmp_path / "t.db"), tmp_path), private=False)
+    for hook in ("http://127.0.0.1:9/alarm", "http://169.254.169.254/latest", "file:///etc/passwd"):
+        with pytest.raises(OptionError):
+            asyncio.run(
+                started(replace(service, webhooks=(hook,), database=str(tmp_path / f"{len(hook)}.db")))
+            )
+
+
 def test_a_secret_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(OptionError, match="base64"):
         signed("whsec_?", "a", 1, b"")

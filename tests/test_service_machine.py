@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.service_machine import FILE, Machine, OnPostgres
 from tolerate.gateway import binding
 from tolerate.gateway.gate import Gate
-from tolerate.store import Writer, people, queue
+from tolerate.store import Writer, people, queue, tightened
 
 SHORT = settings(max_examples=25, stateful_step_count=25, deadline=None, derandomize=True)
 
@@ -60,6 +60,7 @@ MOVES: dict[str, tuple[Callable[[Machine], None], ...]] = {
     ),
     "the same by hand": (lambda m: m.withdraw("now"), lambda m: m.install(FILE), ask, lambda m: m.restart(None), ask),
     "verdicts and undo": (ask, ask, fine, lambda m: m.undo("ann"), fine, fine, lambda m: m.time_passes()),
+    "degraded": (ask, lambda m: m.degrade((None, None)), ask, lambda m: m.restart(None), ask, lambda m: m.ease(), ask),
     "many wrong ones": (*[ask, lambda m: m.review("ann", 1.0, False, False)] * 12, lambda m: m.time_passes(), ask),
 }  # fmt: skip
 
@@ -86,6 +87,7 @@ BROKEN = {
     "another guide": (binding, "mismatches", lambda *given: []),
     "another name": (Gate, "_check_served", _say_nothing),
     "withdrawn at the last moment": (Writer, "_append", _without_the_last_look),
+    "degraded": (tightened, "held", lambda *given: ""),
     "verdicts and undo": (queue, "verdict", lambda *given, **named: VERDICT(*given, **named) or True),
 }
 

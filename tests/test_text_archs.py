@@ -131,7 +131,9 @@ def test_a_writer_with_bpe_and_a_tokenizer_that_does_not_fit(tmp_path: Path) -> 
 def test_one_line_is_a_corpus_too(name: str, tmp_path: Path) -> None:
     plan = writer(name)
     options = {"width": 8} if name == "lstm" else {**plan.options, **SMALL}
-    teach_writer(plan.entry.path, [("a", "the only line")], tmp_path, tokens="bpe:300", model=options, steps=2)
+    teach_writer(
+        plan.entry.path, [("a", "the only line")], tmp_path, tokens="bpe:300", model=options, steps=2
+    )
     assert np.isfinite(perplexity(tmp_path, [("什么", "never seen 床")])).all()
     assert write(tmp_path, ["什么"], 1, 0, Decoding(limit=3))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +72,9 @@ def serve(
         service = _one_job(job, certificate, upstream, model, judge, prompt, guide, table, share, wait)
         service = replace(service, database=database, host=host, port=port)
     webhooks = (webhook,) if webhook else service.webhooks
-    _loop(lambda: run(replace(service, webhooks=webhooks, access_log=access_log or service.access_log)))
+    secret = os.environ.get("TOLERATE_WEBHOOK_SECRET") or service.webhook_secret
+    service = replace(service, webhooks=webhooks, webhook_secret=secret)
+    _loop(lambda: run(replace(service, access_log=access_log or service.access_log)))
 
 
 def _one_job(
@@ -87,8 +90,6 @@ def _one_job(
     wait: float,
 ) -> "Service":
     """The service of one job with one tier."""
-    import os
-
     from tolerate.gateway.settings import JobSettings, Service, Tier, text_of
 
     if not upstream:

@@ -84,6 +84,8 @@ class Running:
 
     async def start(self) -> None:
         """Open what is needed and put the certificates in force that hold for what is configured."""
+        for url in self.service.webhooks:
+            check_url(url, private=self.service.private)
         for job in self.service.jobs:
             for tier in job.tiers:
                 for url in (tier.upstream, *tier.fallback):

@@ -56,6 +56,8 @@ class Replay:
             f"{self.rows:,} rows, {self.decisions:,} decisions, {self.released:,} released by certificate, "
             f"{self.by_people:,} by people; head {self.head.hex()[:16]}"
         )
+        if self.narrowed:
+            counts += f"; {self.narrowed:,} held because the certificate was narrowed"
         if self.holds:
             return f"the ledger holds: every hash chains and every decision was recomputed ({counts})"
         more = f"\n  and {len(self.faults) - SHOWN} more" if len(self.faults) > SHOWN else ""
