@@ -169,10 +169,10 @@ def _leased(db: Database, reviewer: str, jobs: Sequence[str], kinds: Sequence[st
 def _open(db: Database, reviewer: str, jobs: Sequence[str], kinds: Sequence[str]) -> int | None:
     """The first open slot of an item that this reviewer has not seen; what they skipped comes last."""
     where, values = _some(jobs, kinds)
-    seen = "o.kind = s.kind" + (" OR s.kind = 'second'" if "second" in kinds else "")
+    seen = "o.reviewer = ?" + ("" if "second" in kinds else " AND o.kind = s.kind")
     sql = (
         f"SELECT s.id FROM slots s WHERE s.state = 'open' AND {where} AND NOT EXISTS "
-        f"(SELECT 1 FROM slots o WHERE o.ticket = s.ticket AND o.reviewer = ? AND ({seen})) "
+        f"(SELECT 1 FROM slots o WHERE o.ticket = s.ticket AND {seen}) "
         "{more}ORDER BY s.priority DESC, s.at, s.id LIMIT 1"
     )
     fresh = "AND NOT EXISTS (SELECT 1 FROM skips k WHERE k.slot = s.id AND k.reviewer = ?) "

@@ -19,7 +19,7 @@ from tolerate.gateway.reader import Reader
 from tolerate.gateway.settings import Service
 from tolerate.gateway.wire import Refused
 from tolerate.store import Writer, people
-from tolerate.store.queue import Settled
+from tolerate.store.queue import OnSettled, Settled
 
 if TYPE_CHECKING:
     from tolerate.gateway.server import Running
@@ -89,6 +89,10 @@ class Host(Protocol):
 
     def accept(self) -> dict[str, float]:
         """The largest loss at which a held item of a job is released."""
+        ...
+
+    def watcher(self, told: list[dict[str, Any]]) -> OnSettled:
+        """What to do with a settled item, inside the writer."""
         ...
 
     def after(self, done: list[Settled], told: list[dict[str, Any]]) -> None:

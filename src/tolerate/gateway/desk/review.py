@@ -138,7 +138,7 @@ def _verdict(
     if kind == "adjudicate" and not visit.user.may("adjudicate"):
         raise Refused(403, "this needs someone who may adjudicate")
     grade = _grade(desk.service.job(job), form.get("grade", ""))
-    note_alarm = desk.running.watcher(told)
+    note_alarm = desk.host.watcher(told)
 
     def settled(db: Database, each: queue.Settled) -> None:
         done.append(each)

@@ -18,7 +18,7 @@ from tolerate.gateway.local.links import Links
 from tolerate.gateway.local.serving import HOST, SIGNS, address, end_soon, listen, port_of
 from tolerate.gateway.settings import Service
 from tolerate.store import people
-from tolerate.store.queue import Settled
+from tolerate.store.queue import OnSettled, Settled
 
 
 class Talk(Protocol):
@@ -69,6 +69,10 @@ class _Host:
     def accept(self) -> dict[str, float]:
         """Nothing is judged here."""
         return {}
+
+    def watcher(self, told: list[dict[str, Any]]) -> OnSettled:
+        """Nothing is settled here."""
+        return lambda db, each: None
 
     def after(self, done: list[Settled], told: list[dict[str, Any]]) -> None:
         """Nothing follows."""
