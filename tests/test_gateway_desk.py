@@ -307,7 +307,8 @@ def test_a_table_with_files_and_files_alone(desk: Served) -> None:
     judge(browser, "f"), judge(browser, "f")
     desk.write(lambda db: db.run("UPDATE items SET due = 1 WHERE due IS NOT NULL"))
     desk.thread.do(desk.running.settle())
-    desk.write(queue.wipe, later, later)
+    assert desk.write(queue.wipe, later, later, "another job") == 0
+    assert desk.write(queue.wipe, later, later, "support") > 0
     assert desk.write(lambda db: db.one("SELECT count(*) FROM media"))[0] == 0
 
 

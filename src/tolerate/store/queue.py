@@ -491,12 +491,16 @@ def labels(db: Database, job: str, after: str = "", limit: int = 5000) -> list[d
     return rows
 
 
-def wipe(db: Database, before: float, at: float, limit: int = 1000) -> int:
-    """Forget the texts of settled items older than a time; the ledger keeps their hashes. How many."""
+def wipe(db: Database, before: float, at: float, job: str = "", limit: int = 1000) -> int:
+    """Forget the texts of a job's settled items older than a time; the ledger keeps their hashes. How many.
+
+    job: "" for every job.
+    """
     found = db.all(
         "SELECT ticket FROM items WHERE at < ? AND wiped IS NULL AND (settled IS NOT NULL OR state = "
-        "'held') LIMIT ?",
+        "'held')" + (" AND job = ?" if job else "") + " LIMIT ?",
         before,
+        *([job] if job else []),
         limit,
     )
     for (ticket,) in found:
