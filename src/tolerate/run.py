@@ -228,8 +228,8 @@ def settle(job: Job, options: Options) -> Job:
         endpoint(name)  # refused here, before anything is written
     for name in filter(is_source, models):
         pretrained(name)
-    for name, given in (("rubric", options.rubric), ("embed", options.embed), ("dedupe", options.dedupe)):
-        if given and (job.kind != "texts" or job.name == "support"):
+    for name in ("judge", "rubric", "embed", "dedupe"):
+        if getattr(options, name) and (job.kind != "texts" or job.name == "support"):
             raise OptionError(f"the job {job.name} writes no texts and takes no --{name}")
     refine = with_scores(job, tuple(dict.fromkeys(options.refine)) or job.refine, options.scores)
     if options.judge:
