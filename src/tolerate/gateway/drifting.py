@@ -16,17 +16,16 @@ from tolerate.store import Database, promises, tightened
 from tolerate.store.promises import Promise
 from tolerate.store.tightened import Band, Tightening
 
-MOST = 1000  # scores looked at in one go: what a few seconds bring, without a long transaction
+MOST = 50  # scores looked at in one transaction: a millisecond, for others wait behind it
 Scores = list[tuple[float | None, float]]
 
 
 def look(db: Database, job: JobSettings, tier: str, scores: Scores, at: float) -> list[dict[str, Any]]:
-    """Take the scores of a tier in, inside the writer; the alarms that follow."""
+    """Take some scores of a tier in, inside the writer; the alarms that follow."""
     promise = next((each for each in promises.active(db, job.name) if each.tier == tier), None)
     if promise is None or job.drift >= 1:
         return []
     drift, told = drift_of(db, job, promise), []
-    scores = scores[:MOST]
     if drift.update([score for score, _ in scores], [tie for _, tie in scores]):
         told.append(_degrade(db, job, promise, drift, at))
     elif drift.found and (more := drift.more()) is not None:
@@ -59,7 +58,8 @@ def _degrade(db: Database, job: JobSettings, promise: Promise, drift: Drift, at:
     )
     what = Tightening("", tuple(bands), missing, job.degraded_share, why, at)
     tightened.tighten(db, promise.id, job.name, promise.tier, what, "watch", at)
-    about = {"tier": promise.tier, "certificate": promise.id, "why": why, "gap": round(drift.seen, 4)}
+    seen = {"gap": round(drift.seen, 4), "items": drift.items, "evidence": drift.evidence}
+    about = {"tier": promise.tier, "certificate": promise.id, "why": why, **seen}
     promises.alarm(db, job.name, "degraded", at, about)
     return {"kind": "degraded", "job": job.name, "at": at, **about}
 

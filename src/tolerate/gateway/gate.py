@@ -29,7 +29,7 @@ from tolerate.store.people import Key
 T = TypeVar("T")
 HELD_PRIORITY = SAMPLE_PRIORITY = 10  # equal: what is held must not starve the watch, nor the other way round
 CACHED = 2000  # answers
-SCORES = 2000  # kept for the test of drift between two looks; what comes beside them is not looked at
+SCORES = 250  # kept for the test of drift between two looks; what else comes is not looked at
 
 
 @dataclass(frozen=True, slots=True)

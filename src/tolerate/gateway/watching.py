@@ -69,7 +69,8 @@ def _alarmed(
     elif then == "hold":
         what = Tightening(alarm.slice, why=why, at=at)
         tightened.tighten(db, promise.id, name, promise.tier, what, "watch", at)
-    about = {"tier": promise.tier, "certificate": promise.id, "why": why, "since": alarm.since}
+    seen = {name: getattr(alarm, name) for name in ("since", "labels", "seen", "tolerance", "evidence")}
+    about: dict[str, Any] = {"tier": promise.tier, "certificate": promise.id, "why": why, **seen}
     about |= {"slice": alarm.slice, "then": then} if alarm.slice else {}
     promises.alarm(db, name, "risk", at, about)
     return {"kind": "risk", "at": at, "job": name, **about}

@@ -168,8 +168,8 @@ def active(db: Database, job: str | None = None) -> list[Promise]:
 
 
 def history(db: Database, job: str, limit: int = 100) -> list[Promise]:
-    """Every certificate of a job, newest first."""
-    sql = f"SELECT {COLUMNS} FROM certificates WHERE job = ? ORDER BY at DESC, id LIMIT ?"
+    """Every certificate of a job that was ever in force, newest first."""
+    sql = f"SELECT {COLUMNS} FROM certificates WHERE job = ? AND status <> 'proposed' ORDER BY at DESC, id LIMIT ?"
     return [_promise(row) for row in db.all(sql, job, limit)]
 
 

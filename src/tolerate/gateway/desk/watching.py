@@ -2,12 +2,13 @@
 
 import math
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tolerate.errors import OptionError
 from tolerate.gateway import binding
-from tolerate.gateway.desk import charts
+from tolerate.gateway.desk import charts, watch_words
 from tolerate.gateway.overview import overview
 from tolerate.gateway.settings import JobSettings, Tier
 from tolerate.gateway.watching import evidence, next_certificates
@@ -35,6 +36,7 @@ async def watch(desk: "Desk", visit: "Visit") -> "Response":
         visit,
         job=job,
         steps=steps,
+        why=_in_words(visit.user.lang, about["alarms"]),
         about=about,
         chart=charts,
         when=when,
@@ -43,6 +45,12 @@ async def watch(desk: "Desk", visit: "Visit") -> "Response":
         demo=desk.running.demo,
         names=binding.NAMES,
     )
+
+
+def _in_words(lang: str, alarms: list[dict[str, Any]]) -> Callable[[str | None], str]:
+    """What turns the text of an alarm, as it stands in the ledger, into the reader's language."""
+    known = {each["why"]: watch_words.said(each) for each in alarms if "why" in each} if lang == "zh" else {}
+    return lambda text: known.get(text or "", text or "")
 
 
 async def _next_steps(
