@@ -25,8 +25,9 @@ from tolerate.gateway.settings import checked
 from tolerate.gateway.watching import certify_columns, evidence
 from tolerate.records import Decision
 from tolerate.stats.drift import reference_of
-from tolerate.store import connect, people, promises, queue, tightened
+from tolerate.store import connect, deliveries, people, promises, queue, tightened
 from tolerate.store.ledger import append
+from tolerate.store.schema import prepare
 from tolerate.store.tightened import HELD_BAND, HELD_SLICE, Tightening, held
 
 
@@ -451,6 +452,32 @@ def test_old_alarms_are_not_told_to_a_new_webhook(
         until(lambda: len(receiver.heard) == 3)
     assert [json.loads(body)["kind"] for _, body in receiver.heard] == ["one", "two", "three"]
     assert all(accepts("mine", headers, body, time.time()) for headers, body in receiver.heard)
+
+
+def test_tries_wait_longer_and_longer_and_end(tmp_path: Path) -> None:
+    """What a receiver never takes is left out after a day, so that what comes behind it is heard."""
+    db, hook = connect(str(tmp_path / "t.db")), ("http://a/",)
+    prepare(db)
+    deliveries.follow(db, hook)
+    for kind in ("first", "second"):
+        promises.alarm(db, "support", kind, 1.0, {})
+    now, waited = 100.0, []
+    while (found := deliveries.due(db, hook, now)) and found[0].body["kind"] == "first":
+        kept = deliveries.tried(db, found[0], False, now)
+        assert kept == (found[0].tries + 1 < deliveries.TRIES)
+        began = now
+        while not deliveries.due(db, hook, now):
+            now += 1.0
+        waited.append(now - began)
+    assert (
+        waited[:6] == list(deliveries.BACK_OFF) and len(waited) == deliveries.TRIES and 80_000 < now < 100_000
+    )
+    assert found[0].body["kind"] == "second" and deliveries.late(db, "http://a/") == {
+        "tries": 0,
+        "waiting": 1,
+    }
+    assert deliveries.tried(db, found[0], True, now) and not deliveries.due(db, hook, now + 1e6)
+    db.close()
 
 
 def test_a_webhook_on_a_private_address_is_refused_where_those_are(tmp_path: Path) -> None:
