@@ -64,11 +64,11 @@ def degraded_falsely(runs: int, items: int, level: float) -> int:
 
 
 def degraded_after(seed: int, before: int, gap: float) -> int | None:
-    """Scores until a change of this gap is found, by default settings; None if it never was within 4,000."""
+    """Scores until a change of this gap is found; 0 or less if falsely before it, None if not within 4,000."""
     rng = np.random.default_rng(seed)
     drift = Drift(reference_of(rng.random(2000), seed=seed))
     drift.update(rng.random(before).tolist(), rng.random(before).tolist())
     moved = rng.random(4000)
     moved = np.where(rng.random(4000) < 2 * gap, moved / 2, moved)  # so much of the upper half comes down
-    found = drift.update(moved.tolist(), rng.random(4000).tolist())
-    return drift.items - before if found else None
+    drift.update(moved.tolist(), rng.random(4000).tolist())
+    return drift.items - before if drift.found else None
