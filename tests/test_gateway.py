@@ -197,20 +197,45 @@ def test_a_held_answer_may_wait_for_a_person(model: Upstream, url: str, tmp_path
             assert answer.result(30)[2]["choices"][0]["message"]["content"] == "worth waiting for"
 
 
+def two_tiers(model: Upstream, url: str, folder: Path, **cheap: object) -> Service:
+    """A cheap model that may release little, and a dear one behind it."""
+    first = Tier("cheap", model.url, "small", "given", certificate=write_certificate(folder, threshold=0.95))
+    second = Tier(
+        "dear", model.url, "large", "given", certificate=write_certificate(folder, "b.json", threshold=0.5)
+    )
+    job = JobSettings("support", (replace(first, **cheap), second), share=0.0)
+    return Service((job,), database=url, port=0)
+
+
 def test_a_tier_that_may_not_release_escalates_to_the_next(model: Upstream, url: str, tmp_path: Path) -> None:
-    cheap = Tier(
-        "cheap", model.url, "small", "given", certificate=write_certificate(tmp_path, threshold=0.95)
-    )
-    dear = Tier(
-        "dear", model.url, "large", "given", certificate=write_certificate(tmp_path, "b.json", threshold=0.5)
-    )
-    job = JobSettings("support", (cheap, dear), share=0.0)
-    with served(Service((job,), database=url, port=0)) as service:
+    with served(two_tiers(model, url, tmp_path)) as service:
         model.seen.clear()
         assert service.chat({"say": "hi", "score": 0.7})[1]["x-tolerate-decision"] == "release"
         assert [body["model"] for body in model.seen] == ["small", "large"]
         (entry,) = [row for row in service.write(last, 10) if row["kind"] == "decision"]
         assert entry["tier"] == "dear" and [each["tier"] for each in entry["tiers"]] == ["cheap", "dear"]
+    assert replay(url).holds
+
+
+def test_what_no_certified_tier_passed_on_is_not_the_next_ones(
+    model: Upstream, url: str, tmp_path: Path
+) -> None:
+    """A tier's certificate speaks of what the tier before judged and passed on: no certificate there, nothing goes out."""
+    with served(two_tiers(model, url, tmp_path)) as service:
+        service.write(promises.withdraw, "support", "cheap", "ann", "enough", time.time())
+        model.seen.clear()
+        body = service.chat({"say": "SECRET", "score": 0.99})[2]
+        assert body["tolerate"]["reason"] == "no certificate stands" and "SECRET" not in str(body)
+        assert [each["model"] for each in model.seen] == ["small"]
+
+
+def test_a_tier_that_is_down_passes_nothing_on(model: Upstream, url: str, tmp_path: Path) -> None:
+    """The next tier still answers, for the person who decides."""
+    with served(two_tiers(model, url, tmp_path, upstream="http://127.0.0.1:9/v1", retries=0)) as service:
+        body = service.chat({"say": "SECRET", "score": 0.99})[2]
+        assert body["tolerate"]["reason"].startswith("cheap failed") and "SECRET" not in str(body)
+        task = service.write(queue.lease, "bob", time.time())
+        assert task.item.content == "SECRET"
     assert replay(url).holds
 
 

@@ -29,6 +29,8 @@ from tolerate.store.people import Key
 T = TypeVar("T")
 HELD_PRIORITY = SAMPLE_PRIORITY = 10  # equal: what is held must not starve the watch, nor the other way round
 CACHED = 2000  # answers
+BELOW = "below the threshold"  # the one reason for which the next tier is asked
+NOT_PASSED_ON = "the next certificate speaks only of what that tier judged and passed on"
 SCORES = 250  # kept for the test of drift between two looks; what else comes is not looked at
 
 
@@ -126,7 +128,7 @@ class Gate:
         if made.reason:
             return Decision.REVIEW, made.reason, promise.id
         if promise.certificate.decide(made.score) is not Decision.RELEASE:
-            return Decision.REVIEW, "below the threshold", promise.id
+            return Decision.REVIEW, BELOW, promise.id
         why = tightened.held(self.narrow(job, made.tier), slice, made.score)
         return Decision.REVIEW if why else Decision.RELEASE, why, promise.id
 
@@ -150,17 +152,12 @@ class Gate:
                 failure = error
                 trail.append({"tier": tier.name, "failed": error.code})
                 continue
-            if policy:
-                made = replace(made, reason=policy)
+            if policy or failure is not None:  # a certificate speaks of what the tiers before it passed on
+                made = replace(made, reason=policy or f"{trail[-1]['tier']} failed: {NOT_PASSED_ON}")
             await self._check_served(job, made)
             decision, reason, certificate = self.rule(job, made, ask.slice)
             trail.append({"tier": tier.name, "score": made.score, "cost": made.cost})
-            # what a narrowed tier holds is not the next tier's: its certificate speaks of other items
-            if (
-                decision is Decision.RELEASE
-                or policy
-                or reason in (tightened.HELD_BAND, tightened.HELD_SLICE)
-            ):
+            if reason != BELOW:
                 break
         if made is None:
             assert failure is not None
