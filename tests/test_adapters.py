@@ -15,7 +15,14 @@ from tolerate.models.adapted import Adapted
 from tolerate.models.decoding import Decoding
 from tolerate.models.model import load, read_tensors, seeded
 from tolerate.models.pretrained import Pretrained
-from tolerate.models.pretrained_writing import model_in, perplexity_of, rows_of, teach, write_with
+from tolerate.models.pretrained_writing import (
+    export_whole,
+    model_in,
+    perplexity_of,
+    rows_of,
+    teach,
+    write_with,
+)
 from tolerate.models.source import source
 from tolerate.models.tuned import TunedModel
 from tolerate.models.writing import perplexity, teach_writer, write, writer_in
@@ -53,12 +60,22 @@ def test_few_weights_learn_and_the_rest_stays(kind: str, tmp_path: Path) -> None
     rows, starts, _ = rows_of(trained.model, PAIRS)
     apart = trained.model.answered(rows.long(), starts)[0]
     merged = model_in(tmp_path / "run")
+    export_whole(tmp_path / "run", tmp_path / "whole")  # a model of transformers like any other
+    again = of(tmp_path / "whole", "")
+    torch.testing.assert_close(
+        again.net(**_asked(again)).logits, merged.net(**_asked(again)).logits, rtol=1e-4, atol=1e-5
+    )
     assert not any("lora" in name for name, _ in merged.named_parameters())
     torch.testing.assert_close(merged.answered(rows.long(), starts)[0], apart, rtol=1e-3, atol=1e-4)
     assert perplexity(tmp_path / "run", PAIRS)[0] < 0.5 * perplexity_of(of(base, ""), PAIRS)[0]
     assert write(tmp_path / "run", ["a red cat"], 2, 0, Decoding(limit=8)) == write_with(
         merged, ["a red cat"], 2, 0, Decoding(limit=8)
     )
+
+
+def _asked(model: Pretrained) -> dict[str, torch.Tensor]:
+    ids = torch.tensor([model.tongue.head("Input: a red cat")])
+    return {"input_ids": ids, **({"decoder_input_ids": ids} if model.pairs else {})}
 
 
 def test_all_of_it_learns_on_request(tmp_path: Path) -> None:
