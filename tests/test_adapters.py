@@ -222,22 +222,29 @@ def test_two_processes_tune_as_one(tmp_path: Path) -> None:
         "import accelerate, torch\n"
         "from tolerate.models.pretrained_writing import teach\n"
         "from tolerate.models.source import source\n"
+        "from tolerate.models.writing import teach_writer\n"
         "def work():\n"
         f"    here = Path({str(tmp_path)!r})\n"
         "    pairs = [tuple(one) for one in json.loads((here / 'pairs.json').read_text())]\n"
         f"    for how in ('lora', 'adalora'):\n"
         f"        teach(source('hf:{base}#' + how + '+rank=3+rate=0.01'), pairs, here / how, steps=10, batch=5)\n"
-        "        assert torch.distributed.get_world_size() == 2\n"
+        "    teach_writer('tolerate.models.lstm:LSTM', pairs, here / 'lstm', model={'width': 16}, steps=10, batch=5)\n"
+        "    assert torch.distributed.get_world_size() == 2\n"
         "accelerate.debug_launcher(work, num_processes=2)\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    for how in ("lora", "adalora"):
-        alone = teach(
+    alone = {
+        how: teach(
             source(f"hf:{base}#{how}+rank=3+rate=0.01"), pairs, tmp_path / f"{how}-1", steps=10, batch=5
         )
+        for how in ("lora", "adalora")
+    }
+    path = "tolerate.models.lstm:LSTM"
+    alone["lstm"] = teach_writer(path, pairs, tmp_path / "lstm-1", model={"width": 16}, steps=10, batch=5)
+    for how, trained in alone.items():
         together = read_tensors(tmp_path / how / "model.safetensors")[0]
-        for name, one in alone.model.state_dict().items():
+        for name, one in trained.model.state_dict().items():
             torch.testing.assert_close(together[name], one.cpu(), rtol=2e-3, atol=2e-4)
 
 
