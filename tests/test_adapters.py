@@ -15,7 +15,14 @@ from tolerate.models.adapted import Adapted
 from tolerate.models.decoding import Decoding
 from tolerate.models.model import load, read_tensors, seeded
 from tolerate.models.pretrained import Pretrained
-from tolerate.models.pretrained_writing import model_in, perplexity_of, rows_of, teach, write_with
+from tolerate.models.pretrained_writing import (
+    export_whole,
+    model_in,
+    perplexity_of,
+    rows_of,
+    teach,
+    write_with,
+)
 from tolerate.models.source import source
 from tolerate.models.tuned import TunedModel
 from tolerate.models.writing import perplexity, teach_writer, write, writer_in
@@ -53,12 +60,22 @@ def test_few_weights_learn_and_the_rest_stays(kind: str, tmp_path: Path) -> None
     rows, starts, _ = rows_of(trained.model, PAIRS)
     apart = trained.model.answered(rows.long(), starts)[0]
     merged = model_in(tmp_path / "run")
+    export_whole(tmp_path / "run", tmp_path / "whole")  # a model of transformers like any other
+    again = of(tmp_path / "whole", "")
+    torch.testing.assert_close(
+        again.net(**_asked(again)).logits, merged.net(**_asked(again)).logits, rtol=1e-4, atol=1e-5
+    )
     assert not any("lora" in name for name, _ in merged.named_parameters())
     torch.testing.assert_close(merged.answered(rows.long(), starts)[0], apart, rtol=1e-3, atol=1e-4)
     assert perplexity(tmp_path / "run", PAIRS)[0] < 0.5 * perplexity_of(of(base, ""), PAIRS)[0]
     assert write(tmp_path / "run", ["a red cat"], 2, 0, Decoding(limit=8)) == write_with(
         merged, ["a red cat"], 2, 0, Decoding(limit=8)
     )
+
+
+def _asked(model: Pretrained) -> dict[str, torch.Tensor]:
+    ids = torch.tensor([model.tongue.head("Input: a red cat")])
+    return {"input_ids": ids, **({"decoder_input_ids": ids} if model.pairs else {})}
 
 
 def test_all_of_it_learns_on_request(tmp_path: Path) -> None:
@@ -205,22 +222,29 @@ def test_two_processes_tune_as_one(tmp_path: Path) -> None:
         "import accelerate, torch\n"
         "from tolerate.models.pretrained_writing import teach\n"
         "from tolerate.models.source import source\n"
+        "from tolerate.models.writing import teach_writer\n"
         "def work():\n"
         f"    here = Path({str(tmp_path)!r})\n"
         "    pairs = [tuple(one) for one in json.loads((here / 'pairs.json').read_text())]\n"
         f"    for how in ('lora', 'adalora'):\n"
         f"        teach(source('hf:{base}#' + how + '+rank=3+rate=0.01'), pairs, here / how, steps=10, batch=5)\n"
-        "        assert torch.distributed.get_world_size() == 2\n"
+        "    teach_writer('tolerate.models.lstm:LSTM', pairs, here / 'lstm', model={'width': 16}, steps=10, batch=5)\n"
+        "    assert torch.distributed.get_world_size() == 2\n"
         "accelerate.debug_launcher(work, num_processes=2)\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    for how in ("lora", "adalora"):
-        alone = teach(
+    alone = {
+        how: teach(
             source(f"hf:{base}#{how}+rank=3+rate=0.01"), pairs, tmp_path / f"{how}-1", steps=10, batch=5
         )
+        for how in ("lora", "adalora")
+    }
+    path = "tolerate.models.lstm:LSTM"
+    alone["lstm"] = teach_writer(path, pairs, tmp_path / "lstm-1", model={"width": 16}, steps=10, batch=5)
+    for how, trained in alone.items():
         together = read_tensors(tmp_path / how / "model.safetensors")[0]
-        for name, one in alone.model.state_dict().items():
+        for name, one in trained.model.state_dict().items():
             torch.testing.assert_close(together[name], one.cpu(), rtol=2e-3, atol=2e-4)
 
 

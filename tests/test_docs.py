@@ -35,6 +35,7 @@ ELSEWHERE = {  # commands that a test of their own runs, or that need a person
     "tolerate run casenotes --models": "tests/test_asked.py",
     "tolerate train hf:models/base#lora+rank=8": "tests/test_adapters.py",
     "tolerate generate hf:models/base": "tests/test_pretrained.py",
+    "tolerate export base-lora": "tests/test_adapters.py",
     "tolerate train transformer#hashed=0+pointer=false+tokens=bpe:500": "tests/test_text_archs.py",
     "tolerate export": "tests/test_text_archs.py",
     "tolerate serve": "tests/test_gateway_demo.py",

@@ -9,14 +9,23 @@ import typer
 def export(
     model: Annotated[
         Path,
-        typer.Argument(help="A folder that `tolerate train` wrote: a Transformer without extras. 模型文件夹"),
+        typer.Argument(
+            help="A folder that `tolerate train` wrote: a tuned hf: model, or a Transformer without extras. 模型文件夹"
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the Llama. 输出文件夹")],
+    out: Annotated[Path, typer.Option(help="Folder for the model. 输出文件夹")],
 ) -> None:
-    """Write a Transformer trained here as a Llama of the transformers library, for any server; same answers."""
-    from tolerate.models.llama import to_llama
+    """Write a model trained or tuned here in the form of the transformers library, for any server; same answers."""
+    from tolerate.models.source import is_pretrained
 
-    to_llama(model, out)
+    if is_pretrained(model):
+        from tolerate.models.pretrained_writing import export_whole
+
+        export_whole(model, out)
+    else:
+        from tolerate.models.llama import to_llama
+
+        to_llama(model, out)
     print(
         f"{out}: config.json, model.safetensors, tokenizer.json; next: tolerate generate hf:{out} --prompt TEXT"
     )

@@ -6,6 +6,7 @@ never read, and a model's own code runs only if its user says so (`#code=yes`).
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def _library() -> None:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without transformers' progress bars and remarks, which our own progress and errors replace."""
     from transformers.utils import logging
 
@@ -123,7 +124,8 @@ def _fetched(source: Source) -> Path:
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
     revision = source.revision or None
-    disable_progress_bars()
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     try:
         if not _offline():
             about = HfApi().model_info(source.place, revision=revision, timeout=PATIENCE)
@@ -215,7 +217,7 @@ def _config(folder: Path, source: Source) -> Any:
     from transformers import AutoConfig
 
     try:
-        with _quietly():
+        with quietly():
             return AutoConfig.from_pretrained(folder, trust_remote_code=source.code)
     except Exception as error:
         raise DataError(
@@ -287,7 +289,7 @@ def _tokenizer(folder: Path, source: Source) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        with _quietly():
+        with quietly():
             return AutoTokenizer.from_pretrained(folder, trust_remote_code=source.code)
     except Exception as error:
         raise DataError(
@@ -302,7 +304,7 @@ def _net(folder: Path, source: Source, pairs: bool) -> Any:
 
     kind = AutoModelForSeq2SeqLM if pairs else AutoModelForCausalLM
     try:
-        with _quietly():
+        with quietly():
             net, loading = kind.from_pretrained(
                 folder,
                 dtype=torch.bfloat16 if source.half else torch.float32,

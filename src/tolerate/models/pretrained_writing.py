@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from tolerate.errors import DataError
 from tolerate.models.decoding import Decoding, Text, decode
+from tolerate.models.hub import quietly
 from tolerate.models.model import Recipe, generator, load, save, seeded
 from tolerate.models.pretrained import FILL, Pretrained
 from tolerate.models.source import Source, is_pretrained
@@ -95,6 +96,14 @@ def model_in(folder: Path) -> Pretrained:
         raise DataError(f"{folder} holds a {type(model).__name__}, expected a pretrained language model")
     model.merge()
     return model.to(_device())
+
+
+def export_whole(folder: Path, out: Path) -> None:
+    """Write a tuned model whole, its adapters added in, with its tokenizer: for any server, and as a base again."""
+    model = model_in(folder)
+    with quietly():
+        model.net.save_pretrained(out)
+        model.tongue.tokenizer.save_pretrained(out)
 
 
 def _device() -> str:

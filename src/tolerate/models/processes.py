@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tolerate.crew import leads
 from tolerate.errors import OptionError
 from tolerate.models.model import Model
 
@@ -90,6 +91,12 @@ class Processes:
         """Go on when all have come here."""
         if self.count > 1:
             torch.distributed.barrier()
+
+
+def is_first() -> bool:
+    """Whether this process writes files: by the group where there is one, else by what torchrun says."""
+    grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_rank() == 0 if grouped else leads()
 
 
 def _device(name: str) -> torch.device:

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tolerate.crew import leads
 from tolerate.errors import DataError
 from tolerate.models import build
 from tolerate.models.blend import Blend
@@ -20,6 +19,7 @@ from tolerate.models.cost import core_seconds
 from tolerate.models.decoding import Decoding, Mould, Text, decode
 from tolerate.models.language import END, PAD, START, LanguageModel, log_likelihoods
 from tolerate.models.model import generator, load, seeded
+from tolerate.models.processes import is_first
 from tolerate.models.source import Source, is_pretrained, is_source, source
 from tolerate.models.tokens import UNKNOWN, Tokenizer, load_tokens, tokens_for
 from tolerate.models.train import Progress, Trained, threaded, train
@@ -87,7 +87,7 @@ def teach_writer(
 
 
 def _keep_tokens(tokens: Tokenizer, folder: Path) -> None:
-    if leads():
+    if is_first():
         tokens.save(folder / TOKENS)
 
 
