@@ -452,15 +452,11 @@ class _Run:
         """How a score that claims to be a chance keeps its word; nothing for other scores."""
         claims = getattr(self.workshop, "claims_chance", None)
         given = scores[~np.isnan(scores)]
-        if (
-            claims is None
-            or not claims(strategy.refine)
-            or not len(given)
-            or given.min() < 0
-            or given.max() > 1
-        ):
+        if claims is None or not claims(strategy.refine) or not len(given):
             return {}
-        return {"calibration": calibration(scores, losses == 0).to_json()}
+        if given.min() < 0 or given.max() > 1 + 1e-6:  # a judge of the user's own, on a scale of its own
+            return {}
+        return {"calibration": calibration(np.minimum(scores, 1.0), losses == 0).to_json()}
 
     def _point(self, certificate: Certificate, seconds: float) -> dict[str, Any]:
         """One tolerance on a strategy's line of the map."""
