@@ -229,15 +229,13 @@ def settle(job: Job, options: Options) -> Job:
     for name in filter(is_source, models):
         pretrained(name)
     for name, given in (("rubric", options.rubric), ("embed", options.embed), ("dedupe", options.dedupe)):
-        if given and (job.kind != "texts" or job.name == "support"):
+        if given and not writes(job):
             raise OptionError(f"the job {job.name} writes no texts and takes no --{name}")
     refine = with_scores(job, tuple(dict.fromkeys(options.refine)) or job.refine, options.scores)
     if options.judge:
         if job.name not in JUDGED and not any(BY_JUDGE in name.split("+") for name in refine):
-            raise OptionError(
-                f"the job {job.name} has a check of its own; a judge is only a score here: add "
-                f"--scores {job.judge},judge"
-            )
+            score = "; it may be a score: add --scores own,judge" if writes(job) else ""
+            raise OptionError(f"the job {job.name} has a check of its own and takes no --judge{score}")
         endpoint(options.judge)
     tolerance = options.tolerance or job.tolerance
     return replace(
@@ -252,6 +250,11 @@ def settle(job: Job, options: Options) -> Job:
     )
 
 
+def writes(job: Job) -> bool:
+    """Whether a job writes texts, which may be ranked by other scores; `support` only chooses among intents."""
+    return job.kind == "texts" and job.name != "support"
+
+
 def with_scores(job: Job, refine: tuple[str, ...], scores: tuple[str, ...]) -> tuple[str, ...]:
     """Each way to refine, ranked by each of these scores; the job's own score goes by its name or `own`.
 
@@ -261,7 +264,7 @@ def with_scores(job: Job, refine: tuple[str, ...], scores: tuple[str, ...]) -> t
     """
     if not scores:
         return refine
-    if job.kind != "texts" or job.name == "support":
+    if not writes(job):
         raise OptionError(f"the job {job.name} writes no texts and takes no --scores")
     named = [
         name if score in (job.judge, "own") else scored_by(name, score) for name in refine for score in scores
