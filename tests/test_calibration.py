@@ -113,6 +113,15 @@ def test_the_page_shows_both() -> None:
     assert picture.count("proof-mark") == 10 and "<svg" in picture
 
 
+def test_where_nothing_is_released_the_next_tolerance_tells() -> None:
+    summary = run_of_two()
+    for one in summary["strategies"]:
+        one["points"].append({**one["points"][0], "tolerance": 0.2})
+        one["points"][0] = {**one["points"][0], "coverage": 0.0}
+    found = scores(summary)
+    assert "20%" in found["lead"].en and found["rows"][0]["cells"][1]["text"] == "70%"
+
+
 def test_a_run_without_either_says_nothing() -> None:
     assert (
         section({"strategies": [{"id": "a"}]}) is None

@@ -82,7 +82,7 @@ def test_scores_multiply_the_ways_to_refine(tmp_path: Path) -> None:
         settle(job("support"), Options(dedupe=True, data=Path("x")))
     with pytest.raises(OptionError, match="own,alike"):
         run(job("casenotes"), tmp_path / "run", Options(embed="letters"))
-    with pytest.raises(OptionError, match="only a score here"):
+    with pytest.raises(OptionError, match="may be a score"):
         settle(job("casenotes"), Options(judge="openai:m@http://127.0.0.1:1/v1"))
 
 

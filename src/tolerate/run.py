@@ -229,15 +229,13 @@ def settle(job: Job, options: Options) -> Job:
     for name in filter(is_source, models):
         pretrained(name)
     for name in ("judge", "rubric", "embed", "dedupe"):
-        if getattr(options, name) and (job.kind != "texts" or job.name == "support"):
+        if getattr(options, name) and not writes(job):
             raise OptionError(f"the job {job.name} writes no texts and takes no --{name}")
     refine = with_scores(job, tuple(dict.fromkeys(options.refine)) or job.refine, options.scores)
     if options.judge:
         if job.name not in JUDGED and not any(BY_JUDGE in name.split("+") for name in refine):
-            raise OptionError(
-                f"the job {job.name} has a check of its own; a judge is only a score here: add "
-                f"--scores {job.judge},judge"
-            )
+            score = "; it may be a score: add --scores own,judge" if writes(job) else ""
+            raise OptionError(f"the job {job.name} has a check of its own and takes no --judge{score}")
         endpoint(options.judge)
     tolerance = options.tolerance or job.tolerance
     return replace(
@@ -252,6 +250,11 @@ def settle(job: Job, options: Options) -> Job:
     )
 
 
+def writes(job: Job) -> bool:
+    """Whether a job writes texts, which may be ranked by other scores; `support` only chooses among intents."""
+    return job.kind == "texts" and job.name != "support"
+
+
 def with_scores(job: Job, refine: tuple[str, ...], scores: tuple[str, ...]) -> tuple[str, ...]:
     """Each way to refine, ranked by each of these scores; the job's own score goes by its name or `own`.
 
@@ -261,7 +264,7 @@ def with_scores(job: Job, refine: tuple[str, ...], scores: tuple[str, ...]) -> t
     """
     if not scores:
         return refine
-    if job.kind != "texts" or job.name == "support":
+    if not writes(job):
         raise OptionError(f"the job {job.name} writes no texts and takes no --scores")
     named = [
         name if score in (job.judge, "own") else scored_by(name, score) for name in refine for score in scores
@@ -452,15 +455,11 @@ class _Run:
         """How a score that claims to be a chance keeps its word; nothing for other scores."""
         claims = getattr(self.workshop, "claims_chance", None)
         given = scores[~np.isnan(scores)]
-        if (
-            claims is None
-            or not claims(strategy.refine)
-            or not len(given)
-            or given.min() < 0
-            or given.max() > 1
-        ):
+        if claims is None or not claims(strategy.refine) or not len(given):
             return {}
-        return {"calibration": calibration(scores, losses == 0).to_json()}
+        if given.min() < 0 or given.max() > 1 + 1e-6:  # a judge of the user's own, on a scale of its own
+            return {}
+        return {"calibration": calibration(np.minimum(scores, 1.0), losses == 0).to_json()}
 
     def _point(self, certificate: Certificate, seconds: float) -> dict[str, Any]:
         """One tolerance on a strategy's line of the map."""

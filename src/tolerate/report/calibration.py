@@ -110,7 +110,10 @@ def _mark(each: Mapping[str, Any], x: Axis, y: Axis) -> Markup:
 
 
 def scores(summary: Summary) -> Section | None:
-    """How much each score releases at the job's tolerance, for every way to refine that was ranked by several."""
+    """How much each score releases, for every way to refine that was ranked by several.
+
+    At the job's tolerance; where nothing is released there, at the strictest at which something is.
+    """
     table: dict[str, dict[str, Mapping[str, Any]]] = {}
     for one in summary.get("strategies") or []:
         base, score = parted(str(one.get("refine") or ""))
@@ -118,14 +121,15 @@ def scores(summary: Summary) -> Section | None:
     several = {key: row for key, row in table.items() if len(row) > 1}
     if not several:
         return None
+    wanted = _telling(summary, [one for row in several.values() for one in row.values()])
     own = str((summary.get("judge") or {}).get("name") or "–")
     columns = list(dict.fromkeys(score for row in several.values() for score in row))
     return {
-        "lead": say("scores.lead", tolerance=percent(job_tolerance(summary))),
+        "lead": say("scores.lead", tolerance=percent(wanted)),
         "columns": [
             {"name": _named(score, own), "said": say(f"score.{score or 'own'}")} for score in columns
         ],
-        "rows": [_score_row(summary, row, columns) for row in several.values()],
+        "rows": [_score_row(summary, row, columns, wanted) for row in several.values()],
     }
 
 
@@ -144,8 +148,10 @@ def _named(score: str, own: str) -> Both:
     return refine_name(BY + score) if score else Both(own, own)
 
 
-def _score_row(summary: Summary, row: Mapping[str, Mapping[str, Any]], columns: Sequence[str]) -> Section:
-    shares = {score: _coverage(summary, one) for score, one in row.items()}
+def _score_row(
+    summary: Summary, row: Mapping[str, Mapping[str, Any]], columns: Sequence[str], wanted: float | None
+) -> Section:
+    shares = {score: _coverage(one, wanted) for score, one in row.items()}
     most = max((share for share in shares.values() if share is not None), default=0.0)
     any_one = next(iter(row.values()))
     base = parted(str(any_one.get("refine")))[0]
@@ -161,7 +167,15 @@ def _score_row(summary: Summary, row: Mapping[str, Mapping[str, Any]], columns: 
     }
 
 
-def _coverage(summary: Summary, one: Mapping[str, Any]) -> float | None:
-    wanted = job_tolerance(summary)
+def _telling(summary: Summary, compared: Sequence[Mapping[str, Any]]) -> float | None:
+    """The tolerance that tells the scores apart."""
+    own = job_tolerance(summary)
+    if any(_coverage(one, own) for one in compared):
+        return own
+    others = [p["tolerance"] for one in compared for p in map.usable_points(one) if p.get("coverage")]
+    return min(others, default=own)
+
+
+def _coverage(one: Mapping[str, Any], wanted: float | None) -> float | None:
     here = next((p for p in map.usable_points(one) if p["tolerance"] == wanted), None)
     return float(here["coverage"]) if here and is_number(here.get("coverage")) else None
