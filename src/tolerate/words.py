@@ -420,4 +420,19 @@ SENTENCES = {  # English, Chinese; the same names in braces
         "the confidence is shared by {count} certificates, which hold together",
         "该置信度由 {count} 份证书共用，它们同时成立",
     ),
+    "check_by_rule": ("the check {check}, by rule", "按规则检验（{check}）"),
+    "check_missed": (
+        "of {faulty} texts with a fault put in it missed {missed}",
+        "{faulty} 篇放入错误的文本中漏判 {missed} 篇",
+    ),
+    "check_refused": (
+        "of {right} right ones it refused {refused}",
+        "{right} 篇正确的文本中误判 {refused} 篇",
+    ),
+    "check_unrefused": ("how often it refuses right ones was not measured", "误判正确文本的比率未测"),
+    "check_published": (
+        "the labels published with {data}, given by people",
+        "{data} 公布的人工标签",
+    ),
+    "check_unmeasured": ("their own error was not measured", "其自身误差未测"),
 }
