@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tolerate.records import Certificate
 
 LEAST = 2.0**-149  # the least number above 0 in single precision; in double precision it is less
+ANY = -1e308  # thresholds from here down release whatever has a score
 Say = Callable[["Certificate"], str]
 
 
@@ -92,9 +93,15 @@ def number(value: float) -> str:
 def lowest(value: float, lang: str = "en", sign: bool = False) -> str:
     """What a score must reach: at least a threshold; above 0 where the threshold is the least number above 0.
 
+    Where it is the least of all numbers, every item that has a score will do.
+
+    >>> lowest(-1.7976931348623157e308), lowest(-1.7976931348623157e308, sign=True)
+    ('any value', 'is given')
     >>> lowest(0.81004), lowest(5e-324), lowest(5e-324, sign=True), lowest(0.5, "zh"), lowest(5e-324, "zh")
     ('0.8101 or more', 'more than 0', '> 0', '不低于 0.5', '高于 0')
     """
+    if value <= ANY:
+        return ("有值" if lang == "zh" else "is given") if sign else ("有值" if lang == "zh" else "any value")
     above_0 = 0 < value <= LEAST
     shown = "0" if above_0 else number(value)
     if sign:
@@ -209,7 +216,7 @@ def _brief_zh(c: "Certificate") -> str:
         return f"不可放行：未能证明错误不超过 {percent(c.tolerance)}（{sure}）"
     if c.scope == "all":
         return f"全部放行：{_limits_zh(c)}（{sure}）"
-    where = f"{_score_zh(c)} {lowest(c.threshold or 0.0, sign=True)}"
+    where = f"{_score_zh(c)} {lowest(c.threshold or 0.0, 'zh', sign=True)}"
     return f"{where} 时放行：占 {percent(c.coverage)}，{_limits_zh(c)}（{sure}）"
 
 
@@ -413,4 +420,19 @@ SENTENCES = {  # English, Chinese; the same names in braces
         "the confidence is shared by {count} certificates, which hold together",
         "该置信度由 {count} 份证书共用，它们同时成立",
     ),
+    "check_by_rule": ("the check {check}, by rule", "按规则检验（{check}）"),
+    "check_missed": (
+        "of {faulty} texts with a fault put in it missed {missed}",
+        "{faulty} 篇放入错误的文本中漏判 {missed} 篇",
+    ),
+    "check_refused": (
+        "of {right} right ones it refused {refused}",
+        "{right} 篇正确的文本中误判 {refused} 篇",
+    ),
+    "check_unrefused": ("how often it refuses right ones was not measured", "误判正确文本的比率未测"),
+    "check_published": (
+        "the labels published with {data}, given by people",
+        "{data} 公布的人工标签",
+    ),
+    "check_unmeasured": ("their own error was not measured", "其自身误差未测"),
 }

@@ -35,6 +35,7 @@ from tolerate.report.words import (
     say_of,
     threshold,
 )
+from tolerate.words import chinese
 
 Section = dict[str, Any]
 
@@ -521,7 +522,7 @@ def reader(summary: Summary) -> Section | None:
             "reader.model",
             name=given.get("name") or "–",
             n=digits(given.get("trained_on"), 9),
-            sentence=given.get("sentence") or "",
+            sentence=_translated(str(given.get("sentence") or "")),
         )
     ]
     if is_number(given.get("tested_on")):
@@ -539,6 +540,11 @@ def reader(summary: Summary) -> Section | None:
         lines.append(say("reader.rejected", rejected=digits(given["rejected"])))
     means = say("reader.means.person") if person else _reader_means(given, kind(summary))
     return {"lines": lines, "means": means, "more": [*_judge(summary), *_anomaly(summary)]}
+
+
+def _translated(sentence: str) -> Both:
+    """A sentence of parts, each in both languages where its Chinese is known."""
+    return Both(sentence, "；".join(chinese(part) for part in sentence.split("; ")))
 
 
 def _reader_means(given: Mapping[str, Any], made: str) -> Both | None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeGuard
 from markupsafe import Markup, escape
 
 from tolerate.refine.texts import SCORES
-from tolerate.words import LEAST
+from tolerate.words import ANY, LEAST
 
 Lang = Literal["en", "zh"]
 
@@ -104,11 +104,13 @@ def digits(value: Any, significant: int = 3) -> str:
 
 
 def threshold(value: Any) -> str:
-    """The lowest released score; "> 0" where it is the least number above 0.
+    """The lowest released score; "> 0" where it is the least number above 0, "−∞" where any score will do.
 
-    >>> threshold(0.8123), threshold(5e-324), threshold(None)
-    ('0.812', '> 0', '–')
+    >>> threshold(0.8123), threshold(5e-324), threshold(-1.7976931348623157e308), threshold(None)
+    ('0.812', '> 0', '−∞', '–')
     """
+    if is_number(value) and value <= ANY:
+        return "−∞"
     return "> 0" if is_number(value) and 0 < value <= LEAST else digits(value)
 
 
