@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from tolerate.errors import DataError, OptionError, RunError
 from tolerate.models.contexts import KINDS, Script
 from tolerate.models.counts import BASE, KNOWN, Counts, Floats, count_text
+from tolerate.models.language import PAD
 from tolerate.models.model import Shape
 from tolerate.models.transformer import Transformer
 
@@ -23,10 +24,11 @@ GATE = 32  # width of the layer between what is known and the weights
 
 
 class Blend(Transformer):
-    """The mixture, for running text; `count` must see the training text before anything else is asked of it.
+    """The mixture; `count` must see the training text before anything else is asked of it.
 
     order: of the n-grams; parts: of the training text, each answered by the others; script: what the
-    tokens are, for contexts of words and lines (see `contexts.script_of`); None for n-grams alone.
+    tokens are, for contexts of words and lines (see `contexts.script_of`); None for n-grams alone. running: it
+    learns from rows of the counted text; else from rows of which a piece was counted, the rest (a prompt) not.
 
         blend.count(text)
         train(blend, *blend.lessons(), budget=60)
@@ -40,12 +42,13 @@ class Blend(Transformer):
         order: int = 8,
         parts: int = 10,
         script: Script | Sequence[Any] | None = None,
+        running: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(shape, classes, order=order, parts=parts, script=script, **options)
+        super().__init__(shape, classes, order=order, parts=parts, script=script, running=running, **options)
         if order < BASE:
             raise OptionError(f"order {order} is too short for a blend; expected {BASE} or more")
-        self.order, self.parts = order, parts
+        self.order, self.parts, self.running = order, parts, running
         self.script = Script(*script) if script else None
         self.counted: Counts | None = None
         self.text: Tensor
@@ -98,13 +101,23 @@ class Blend(Transformer):
         return mixed
 
     def loss(self, tokens: Tensor, starts: Tensor) -> Tensor:
-        """Mean negative log-likelihood of a token; starts: the places of the rows in the counted text."""
+        """Mean negative log-likelihood of a token; starts: where the rows, or what was counted of them, stand there."""
+        answers = self._answers_to_text(tokens, starts) if self.running else self._answers_to(tokens, starts)
+        logits, targets = self._mixed(self._stream(tokens[:, :-1])[0], answers), tokens[:, 1:]
+        learned = targets > PAD
+        return F.cross_entropy(logits[learned].float(), targets[learned].long())
+
+    def _answers_to_text(self, tokens: Tensor, starts: Tensor) -> tuple[Floats, Floats]:
+        """What the other blocks of the counted text answer in rows of that text."""
         places = (starts[:, None] + torch.arange(tokens.shape[1], device=starts.device)).cpu()
         text = self.text.cpu()
         if int(places.max()) >= len(text) or not torch.equal(text[places], tokens.int().cpu()):
             raise DataError(
                 "these rows are not of the text that was counted; train a blend on its `lessons()`"
             )
-        answers = self.counts.of_places(places[:, :-1].numpy())
-        logits = self._mixed(self._stream(tokens[:, :-1])[0], answers)
-        return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
+        return self.counts.of_places(places[:, :-1].numpy())
+
+    def _answers_to(self, tokens: Tensor, starts: Tensor) -> tuple[Floats, Floats]:
+        """What is answered in rows without the block in which a piece of each was counted."""
+        without = self.counts.blocks[starts.cpu().numpy()]
+        return self.counts.of_text(tokens[:, :-1].long().cpu().numpy(), 0, without)

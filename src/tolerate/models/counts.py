@@ -43,13 +43,17 @@ class Counts:
         blocks = self.blocks[np.minimum(places + 1, len(self.blocks) - 1)]
         return self.answers(contexts, self.after[:, places], blocks)
 
-    def of_text(self, seen: Ints, first: int = 0) -> tuple[Floats, Floats]:
-        """`answers` for what comes after each token from `first` on, in new rows: [n, length]."""
+    def of_text(self, seen: Ints, first: int = 0, without: Ints | None = None) -> tuple[Floats, Floats]:
+        """`answers` for what comes after each token from `first` on, in new rows: [n, length].
+
+        without: [n], the block that does not answer a row, because a part of the row was counted there.
+        """
         back = self.grams.order - 1
         padded = np.pad(seen, ((0, 0), (back - 1, 0)), constant_values=-1)
         contexts = np.lib.stride_tricks.sliding_window_view(padded, back, axis=1)[:, first:]
         further = further_contexts(seen, self.script)[:, :, first:]
-        return self.answers(contexts, further, np.zeros(contexts.shape[:2], np.int64))
+        blocks = np.zeros(len(seen), np.int64) if without is None else without
+        return self.answers(contexts, further, np.repeat(blocks[:, None], contexts.shape[1], 1))
 
     def answers(self, contexts: Ints, further: Ints, without: Ints) -> tuple[Floats, Floats]:
         """By each context, log probabilities [n, length, all, vocabulary]; what is known of them, [n, length, 3 all].

@@ -65,7 +65,7 @@ WRITERS: dict[str, Writer] = {
             "Klakow 1998; Kneser and Ney 1995",
             "blend",
         ),
-        {"width": 64, "layers": 2, "heads": 2, "hashed": 2048},
+        {"width": 64, "layers": 2, "heads": 2, "hashed": 2048, "running": False},
         steps=600,
     ),
     "counts": Writer(  # the baseline: a blend that stays as it begins
@@ -75,7 +75,7 @@ WRITERS: dict[str, Writer] = {
             "Kneser and Ney 1995; Chen and Goodman 1999",
             "counts",
         ),
-        {"width": 8, "layers": 1, "heads": 1, "rate": 0.0, "table_rate": 0.0},
+        {"width": 8, "layers": 1, "heads": 1, "rate": 0.0, "table_rate": 0.0, "running": False},
         steps=1,
     ),
 }

@@ -81,8 +81,12 @@ def teach_writer(
     _keep_tokens(tokens, folder)
     writer = build(path, (1, 1, size), len(tokens), seed=seed, **(model or {}))
     if isinstance(writer, Blend):
-        writer.count(answers_in_a_row(tokens, pairs))
-    starts = torch.zeros_like(starts) if whole else starts
+        text, places = answers_in_a_row(tokens, pairs)
+        writer.count(text)
+        fits = [len(encoded(tokens, *pair)[0]) <= (context or 512) + 1 for pair in pairs]
+        starts = torch.tensor(places)[torch.tensor(fits)]
+    elif whole:
+        starts = torch.zeros_like(starts)
     return train(writer, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
 
 
@@ -114,13 +118,20 @@ def _tune(
     return train(model, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
 
 
-def answers_in_a_row(tokens: Tokenizer, pairs: Sequence[tuple[str, str]]) -> list[int]:
+def answers_in_a_row(tokens: Tokenizer, pairs: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
     """What a blend counts: each different answer, after the last tokens of its prompt, from its start to its end.
 
-    Did nothing vary before the start, counts of how many different tokens stood before would say nothing there.
+    Also where each pair's answer stands there. Did nothing vary before the start, counts of how many different
+    tokens stood before would say nothing there.
     """
-    tails = dict.fromkeys((tuple(tokens.encode(prompt)[-TAIL:]), answer) for prompt, answer in pairs)
-    return [number for tail, answer in tails for number in [*tail, START, *tokens.encode(answer), END]]
+    text: list[int] = []
+    known: dict[tuple[tuple[int, ...], str], int] = {}
+    for prompt, answer in pairs:
+        tail = tuple(tokens.encode(prompt)[-TAIL:])
+        if (tail, answer) not in known:
+            known[tail, answer] = len(text) + len(tail)
+            text += [*tail, START, *tokens.encode(answer), END]
+    return text, [known[tuple(tokens.encode(prompt)[-TAIL:]), answer] for prompt, answer in pairs]
 
 
 @lru_cache(maxsize=2)
