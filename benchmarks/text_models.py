@@ -201,7 +201,7 @@ def readers(shop: SupportWorkshop, seconds: float, only: set[str]) -> Iterator[t
         reader = teach_reader(kind, taught.texts, taught.intents, abstain=OTHER)
         yield f"n-grams, {kind}", reader, time.process_time() - began
     raw = shop.desk.raw
-    for name in ("bert", "bert#pretraining=0", "bert#layers=1", "bert#layers=1+pretraining=0"):
+    for name in ("bert", "bert#pretraining=0", "bert#layers=2", "bert#layers=2+pretraining=0"):
         if only and name not in only:
             continue
         began = time.process_time()

@@ -35,6 +35,7 @@ SENTENCE = re.compile(r"(?<=[.!?])\s+(?=\S)")
 class Bert(Model):
     """Learns to fill in masked pieces and to tell whether two parts belong together.
 
+    One layer by default: of those tried in trainings of seconds it read questions best (benchmarks/text_models.py).
     masked: share of pieces that are to be guessed; of these 80% are masked, 10% replaced by any, 10% left.
     """
 
@@ -46,7 +47,7 @@ class Bert(Model):
         classes: int,
         *,
         width: int = 64,
-        layers: int = 2,
+        layers: int = 1,
         heads: int = 2,
         masked: float = 0.15,
         rate: float = 0.02,
