@@ -11,6 +11,7 @@ import pytest
 
 from tests.tiny_pretrained import kept
 from tolerate.errors import OptionError
+from tolerate.folder import slug
 from tolerate.jobs import job
 from tolerate.models.pretrained_writing import teach
 from tolerate.models.source import source
@@ -87,7 +88,7 @@ def test_case_notes_tune_and_ask_side_by_side(tmp_path: Path, monkeypatch: pytes
     assert tuned["title"] == "base, tuned by LoRA" and "arXiv:2106.09685" in tuned["paper"]
     assert "perplexity" not in asked["metrics"]
     # What was tuned writes on its own, by requests of its job, and takes part in another run.
-    folder = next((tmp_path / "run" / "models").glob("*lora*"))
+    folder = tmp_path / "run" / "models" / slug(options.models[0])
     done = _command("generate", str(folder), "--count", "2", "--json", "--prompt", "a", "--decode", "limit=3")
     assert len(done.splitlines()) == 2 and json.loads(done.splitlines()[0])["tokens"] <= 3
 
