@@ -278,6 +278,7 @@ def open_loop(folder: Path, rate: float, seconds: float, rounds: int) -> None:
             _first(1, real=True)
             for gateway in (fast, slow):
                 asyncio.run(_traffic.opened(gateway.port, gateway.message, rate, 2.0))
+            os.sync()  # what other programs wrote before would hold our first commits up
             for _ in range(rounds):
                 ways = [(up, plain), (fast.port, fast.message), (slow.port, slow.message)]
                 for name, (port, message) in zip(names, ways, strict=True):
