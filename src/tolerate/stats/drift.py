@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
+import numpy.ma  # NumPy loads these at their first use: a running service would grow by them
+from numpy.random import default_rng
 from numpy.typing import ArrayLike, NDArray
 
 from tolerate.errors import DataError
@@ -98,7 +100,7 @@ def reference_of(scores: ArrayLike, *, seed: int = 0) -> Reference | None:
     values = np.asarray(scores, np.float64)
     if len(values) < LEAST:
         return None
-    chosen = np.random.default_rng([seed, 3]).choice(len(values), min(len(values), MOST), replace=False)
+    chosen = default_rng([seed, 3]).choice(len(values), min(len(values), MOST), replace=False)
     half = len(chosen) // 2
     edges = _edges(values[chosen[:half]])
     rest = values[chosen[half:]]
@@ -121,7 +123,7 @@ def with_scores(
         return certificate
     values, seed = np.asarray(scores, np.float64), int(certificate.options.get("seed", 0))
     if clusters is not None:
-        order = np.random.default_rng([seed, 4]).permutation(len(values))
+        order = default_rng([seed, 4]).permutation(len(values))
         values = values[order[np.unique(np.asarray(clusters)[order], return_index=True)[1]]]
     seen = reference_of(values, seed=seed)
     if seen is None:
