@@ -406,3 +406,17 @@ def test_kappa_by_hand() -> None:
     ratings = {str(i): {"a": float(a), "b": float(b)} for i, (a, b) in enumerate(cells)}
     assert kappa(ratings, "a", "b") == pytest.approx(0.1304, abs=1e-4)
     assert kappa(ratings, "a", "c") is None and alpha({}) is None
+
+
+def test_what_is_no_database_of_a_service_is_refused(tmp_path: Path) -> None:
+    from tolerate.store import kept
+
+    (tmp_path / "empty.db").write_bytes(b"")
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    for name, why in (
+        ("empty.db", "no such table"),
+        ("table.csv", "not a database"),
+        ("none.db", "not exist"),
+    ):
+        with pytest.raises(DataError, match=why):
+            kept(str(tmp_path / name))

@@ -165,12 +165,12 @@ def _verify_compared(text: str, table: str, strategy: str | None, as_json: bool)
 
 
 def _verify_ledger(database: str, as_json: bool) -> None:
-    from tolerate.store import connect
+    from tolerate.store import kept
     from tolerate.store.verify import verify as replay
 
     if database.endswith(".json"):
         raise OptionError(f"{database} looks like a certificate; name its table too, or a service's database")
-    found = replay(connect(database, read_only=True))
+    found = replay(kept(database))
     print(json.dumps(found.to_json(), indent=1) if as_json else str(found))
     if not found.holds:
         raise typer.Exit(1)

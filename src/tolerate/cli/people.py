@@ -19,10 +19,10 @@ def people(
     Whoever may write the database may do this; the service must not run meanwhile. Every session of that person
     ends, and the ledger keeps that it happened.
     """
-    from tolerate.store import Writer, connect
+    from tolerate.store import Writer, kept
     from tolerate.store import people as known
 
-    db = connect(database, read_only=True)
+    db = kept(database)
     users = known.users(db)
     db.close()
     if not new_password:

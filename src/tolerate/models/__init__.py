@@ -122,4 +122,5 @@ def build(name: str, shape: "Shape", classes: int, *, seed: int = 0, **options: 
         try:
             return kind(shape, classes, **options)
         except TypeError as error:
-            raise OptionError(f"the model {name} cannot be built with these options: {error}") from error
+            given = ", ".join(f"{key}={value!r}" for key, value in options.items())
+            raise OptionError(f"the model {name} cannot be built with {given}: {error}") from error

@@ -19,12 +19,12 @@ Times are seconds since 1970 and are passed in, so that tests own the clock.
 
 from typing import TYPE_CHECKING, Any
 
-from tolerate.store.database import Database, connect
+from tolerate.store.database import Database, connect, kept
 
 if TYPE_CHECKING:
     from tolerate.store.writer import Writer as Writer
 
-__all__ = ["Database", "Writer", "connect"]
+__all__ = ["Database", "Writer", "connect", "kept"]
 
 
 def __getattr__(name: str) -> Any:

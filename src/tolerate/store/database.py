@@ -53,6 +53,17 @@ def connect(url: str, *, read_only: bool = False) -> Database:
     return SQLite(url, read_only)
 
 
+def kept(url: str) -> Database:
+    """A connection that reads the database of a service; refused where there is none, or something else in it."""
+    db = connect(url, read_only=True)
+    try:
+        db.one("SELECT seq FROM ledger LIMIT 1")
+    except Exception as error:
+        db.close()
+        raise DataError(f"{url} holds no service: {error}; expected what `tolerate serve` writes") from None
+    return db
+
+
 class SQLite:
     """An SQLite file: write-ahead log, and a commit is on the disk when it returns."""
 
