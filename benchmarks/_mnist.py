@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tolerate.jobs.pictures_data import idx
+from tolerate.data.pictures import idx
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("TOLERATE_SHARED", ROOT.parent / "shared" / "data")) / "raw" / "mnist"

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks._peers import use
-from tolerate.stats.assisted import JudgedAudit, assisted_upper, prediction_powered
-from tolerate.stats.audit import Audit
+from tolerate.stats.audit.assisted import JudgedAudit, assisted_upper, prediction_powered
+from tolerate.stats.audit.audit import Audit
 from tolerate.stats.bounds import binomial_upper
 
 ITEMS, TOLERANCE = 10_000, 0.02

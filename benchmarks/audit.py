@@ -15,9 +15,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import hypergeom
 
-from tolerate.stats.audit import Audit
-from tolerate.stats.mending import mended_plan
-from tolerate.stats.plan import (
+from tolerate.stats.audit.audit import Audit
+from tolerate.stats.audit.mending import mended_plan
+from tolerate.stats.audit.stopping_plan import (
     Plan,
     false_certificate,
     forecast,

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tolerate.careers import estimate, flows, path, relate, simulate, skills, tasks
-from tolerate.careers.onet import Gathered, Release, gather
-from tolerate.careers.release import _occupations, _paid, read
+from tolerate.careers.data import skills
+from tolerate.careers.data.onet import Gathered, Release, gather
+from tolerate.careers.model import estimate, flows, path, relate, simulate, tasks
+from tolerate.careers.model.release import _occupations, _paid, read
 
 Row = tuple[str, str, str]
 SHARED = (

@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtri
 
-from tolerate.stats import Cascade, compare
 from tolerate.stats.bounds import binomial_p
-from tolerate.stats.ways import EVERYTHING, SKIP, Way, cost_of, grid, outcomes
+from tolerate.stats.compare.cascade import Cascade
+from tolerate.stats.compare.rules import EVERYTHING, SKIP, Way, cost_of, grid, outcomes
+from tolerate.stats.compare.strategies import compare
 
 Array = np.ndarray
 Rule = tuple[float, ...]

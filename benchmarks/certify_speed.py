@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tolerate.stats import certify
-from tolerate.stats.start import _start_without_history
-from tolerate.stats.walk import sizes
+from tolerate.stats.certify.first_test import _start_without_history
+from tolerate.stats.certify.fixed_sequence import sizes
+from tolerate.stats.certify.threshold import certify
 
 Case = tuple[str, np.ndarray, dict[str, np.ndarray]]
 TOLERANCE = {"wrong": 0.05, "harmful": 0.01}

@@ -21,13 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tolerate.jobs.pictures_data import idx
+from tolerate.data.pictures import idx
 from tolerate.models import build
-from tolerate.models.layers import one_hot
-from tolerate.models.model import Losses, Model, Optimizers, Recipe, Shape, draws
-from tolerate.models.r3gan import squared_slope
-from tolerate.models.train import train
-from tolerate.models.wgan_gp import gradient_penalty
+from tolerate.models.base import Losses, Model, Optimizers, Recipe, Shape, draws
+from tolerate.models.pictures.layers import one_hot
+from tolerate.models.pictures.r3gan import squared_slope
+from tolerate.models.pictures.wgan_gp import gradient_penalty
+from tolerate.models.training.loop import train
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("TOLERATE_SHARED", ROOT.parent / "shared" / "data")) / "raw" / "mnist"

@@ -17,8 +17,8 @@ from torch import Tensor
 from benchmarks._mnist import SHAPE, Mnist, Stopwatch, begin, mnist, options, say
 from benchmarks.mnist_gans import frechet, inception_score, looked_at, taught
 from tolerate.models import build
-from tolerate.models.model import draws
-from tolerate.models.train import train
+from tolerate.models.base import draws
+from tolerate.models.training.loop import train
 
 MODELS = ("vae", "cvae", "vae-mixture", "latent-flow", "flow")
 FITTING = {"vae": 1.0, "vae-mixture": 6.0}  # CPU seconds kept back for what follows the last step

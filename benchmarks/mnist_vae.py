@@ -30,8 +30,8 @@ from torch import Tensor
 
 from benchmarks._mnist import SHAPE, Mnist, Stopwatch, begin, mnist, options, say
 from tolerate.models import build
-from tolerate.models.model import generator
-from tolerate.models.train import train
+from tolerate.models.base import generator
+from tolerate.models.training.loop import train
 
 
 class Spent(Exception):

@@ -13,13 +13,13 @@ from markupsafe import Markup
 from benchmarks.audit import ALLOWED, CONFIDENCE, ITEMS, fixed_sample
 from benchmarks.threshold import POPULATIONS, ours, released
 from benchmarks.watch import LENGTH, TOLERANCE
+from tolerate.messages.report import both, percent
 from tolerate.report import svg
 from tolerate.report.svg import Axis
-from tolerate.report.words import both, percent
-from tolerate.stats.assisted import prediction_powered
+from tolerate.stats.audit.assisted import prediction_powered
+from tolerate.stats.audit.stopping_plan import forecast, power_plan, robust_plan
 from tolerate.stats.bounds import binomial_upper
-from tolerate.stats.plan import forecast, power_plan, robust_plan
-from tolerate.stats.watch import Watch
+from tolerate.stats.monitor.watch import Watch
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "ideas" / "figures"
 FRAME = (70.0, 58.0, 560.0, 318.0)  # left, top, right, bottom of the plot

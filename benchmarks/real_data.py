@@ -32,8 +32,8 @@ from scipy.stats import binom
 
 from benchmarks._peers import use
 from tolerate.stats.bounds import binomial_upper, hoeffding_bentkus_p
-from tolerate.stats.samples import Sample
-from tolerate.stats.threshold import find
+from tolerate.stats.certify.samples import Sample
+from tolerate.stats.certify.threshold import find
 
 Array = np.ndarray
 DELTA = 0.05

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import tolerate as tol
-from tolerate import tables
+from tolerate.data import tables
 
 ROLES = {"loss": "wrong", "score": "sure", "slice": "lang"}
 WAYS = ("one table in memory", "parts, 1 worker", "parts, 2 workers", "parts, Ray with 2 workers")

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.stats import hypergeom
 
 from benchmarks.threshold import DELTA, POPULATIONS, TOLERANCE, ours, released
-from tolerate.stats.audit import Audit
+from tolerate.stats.audit.audit import Audit
 
 Array = np.ndarray
 LOOK = 10  # labels between BARGAIN's looks

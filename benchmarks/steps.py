@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tolerate.stats.audit import Audit
-from tolerate.stats.watch import Watch
+from tolerate.stats.audit.audit import Audit
+from tolerate.stats.monitor.watch import Watch
 
 
 def each(work: Callable[[], int], runs: int = 5) -> float:

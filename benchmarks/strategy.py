@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._strategies import PEERS, PERSON, POPULATIONS, Array, Outcome, World
-from tolerate.stats.race import Race
+from tolerate.stats.compare.race import Race
 
 TOLERANCE = 0.05
 BUDGETS = (5_000, 10_000, 20_000, 50_000)

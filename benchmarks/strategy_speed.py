@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from tolerate.stats import compare
+from tolerate.stats.compare.strategies import compare
 
 
 def peak() -> float:

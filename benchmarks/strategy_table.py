@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from benchmarks._strategies import PERSON, POPULATIONS, Array, World, cheapest, pareto_front
-from tolerate.stats import compare
 from tolerate.stats.bounds import binomial_p
+from tolerate.stats.compare.strategies import compare
 
 Choice = Callable[[Array, World, int], int | None]  # losses [items, k], world, seed -> chosen
 TOLERANCE, DELTA = 0.05, 0.1

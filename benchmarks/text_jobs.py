@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks._mnist import ROOT, say
-from tolerate.folder import slug
+from tolerate.base.folder import slug
 from tolerate.jobs import job
-from tolerate.run import Options, run
-from tolerate.stats.threshold import certify
-from tolerate.summary import released
+from tolerate.runs.pipeline import Options, run
+from tolerate.runs.summary import released
+from tolerate.stats.certify.threshold import certify
 
 RAW = Path(os.environ.get("TOLERATE_SHARED", ROOT.parent / "shared" / "data")) / "raw"
 DATA = {

@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks._mnist import ROOT, say
-from tolerate.models.blend import Blend
-from tolerate.models.contexts import Script, script_of
-from tolerate.models.kneser_ney import fit_kneser_ney
-from tolerate.models.language import LanguageModel
-from tolerate.models.model import Losses, Optimizers, Recipe, seeded
-from tolerate.models.train import train
-from tolerate.models.transformer import Transformer
+from tolerate.models.base import Losses, Optimizers, Recipe, seeded
+from tolerate.models.texts.blend import Blend
+from tolerate.models.texts.contexts import Script, script_of
+from tolerate.models.texts.kneser_ney import fit_kneser_ney
+from tolerate.models.texts.language import LanguageModel
+from tolerate.models.texts.transformer import Transformer
+from tolerate.models.training.loop import train
 
 DATA = Path(os.environ.get("TOLERATE_SHARED", ROOT.parent / "shared" / "data")) / "raw" / "tiny_shakespeare"
 CONTEXT = 64

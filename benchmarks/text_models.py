@@ -25,25 +25,25 @@ from torch import Tensor
 
 from benchmarks._mnist import ROOT, say
 from tolerate.jobs import job
-from tolerate.jobs.casenotes import CaseNotes
-from tolerate.jobs.restaurants import Restaurants
-from tolerate.jobs.support import OTHER, SupportWorkshop
-from tolerate.jobs.tasks import TextTask
-from tolerate.models.decoding import Decoding
-from tolerate.models.encoder import teach_encoder
-from tolerate.models.intents import teach_reader
-from tolerate.models.kneser_ney import fit_kneser_ney
-from tolerate.models.language import START, LanguageModel, log_likelihoods
-from tolerate.models.lstm import LSTM
-from tolerate.models.model import seeded
-from tolerate.models.t5 import T5
-from tolerate.models.tokens import Tokenizer, tokens_for
-from tolerate.models.train import train
-from tolerate.models.transformer import Transformer
-from tolerate.models.writers import writer
-from tolerate.models.writing import perplexity, teach_writer, write
-from tolerate.run import Options, Quiet
-from tolerate.stats import certify
+from tolerate.jobs.texts.casenotes import CaseNotes
+from tolerate.jobs.texts.restaurants import Restaurants
+from tolerate.jobs.texts.support import OTHER, SupportWorkshop
+from tolerate.jobs.texts.task import TextTask
+from tolerate.models.base import seeded
+from tolerate.models.texts.decoding import Decoding
+from tolerate.models.texts.kneser_ney import fit_kneser_ney
+from tolerate.models.texts.language import START, LanguageModel, log_likelihoods
+from tolerate.models.texts.lstm import LSTM
+from tolerate.models.texts.t5 import T5
+from tolerate.models.texts.tokens import Tokenizer, tokens_for
+from tolerate.models.texts.transformer import Transformer
+from tolerate.models.training.loop import train
+from tolerate.models.writers.ngram_classifier import teach_reader
+from tolerate.models.writers.registry import writer
+from tolerate.models.writers.text_classifier import teach_encoder
+from tolerate.models.writers.writing import perplexity, teach_writer, write
+from tolerate.runs.pipeline import Options, Quiet
+from tolerate.stats.certify.threshold import certify
 
 DATA = Path(os.environ.get("TOLERATE_SHARED", ROOT.parent / "shared" / "data")) / "raw"
 HALF = 64  # tokens: a window is two of them, and the second one counts

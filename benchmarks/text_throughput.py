@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from benchmarks._mnist import say
-from tolerate.models.decoding import Decoding, decode
-from tolerate.models.model import generator, seeded
-from tolerate.models.transformer import Transformer
+from tolerate.models.base import generator, seeded
+from tolerate.models.texts.decoding import Decoding, decode
+from tolerate.models.texts.transformer import Transformer
 
 PROMPTS, LENGTH, NEW, VOCABULARY = 64, 32, 64, 300
 ROUNDS = 3
@@ -87,8 +87,8 @@ def by_name(model: Any, prompts: torch.Tensor, folder: Path) -> Callable[[], obj
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    from tolerate.models.pretrained import Pretrained
-    from tolerate.models.source import source
+    from tolerate.llm.model_names import source
+    from tolerate.models.pretrained.pretrained import Pretrained
 
     words = Tokenizer(models.WordLevel({f"w{at}": at for at in range(VOCABULARY)}, unk_token="w0"))
     model.save_pretrained(folder)
@@ -108,8 +108,8 @@ def ours() -> Callable[[], object]:
 
 def refining() -> tuple[float, float]:
     """CPU seconds to refine, and to check, four drafts for each of 200 case notes (by the grammar)."""
-    from tolerate.jobs.casenotes import CaseNotes, note
-    from tolerate.refine.texts import TextPool, parse_text
+    from tolerate.jobs.texts.casenotes import CaseNotes, note
+    from tolerate.refine.texts.refining import TextPool, parse_text
 
     task, rng = CaseNotes(), np.random.default_rng(0)
     requests = task.requests(200, 0)

@@ -25,9 +25,9 @@ from scipy.stats import beta, binom
 from benchmarks._peers import use
 from benchmarks.real_data import mapie
 from tolerate.stats.bounds import binomial_p, binomial_upper, hoeffding_bentkus_p
-from tolerate.stats.samples import Sample
-from tolerate.stats.start import History, history_of
-from tolerate.stats.threshold import find
+from tolerate.stats.certify.first_test import History, history_of
+from tolerate.stats.certify.samples import Sample
+from tolerate.stats.certify.threshold import find
 
 Array = np.ndarray
 Method = Callable[[Array, Array], float]  # losses, scores -> release what is scored above; inf is nothing

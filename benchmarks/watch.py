@@ -16,8 +16,8 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks._peers import use
+from tolerate.stats.monitor.watch import WORSE, Watch
 from tolerate.stats.sequential import alarm_betting
-from tolerate.stats.watch import WORSE, Watch
 
 TOLERANCE, CHANGE, LENGTH = 0.02, 2_000, 40_000
 PREFIXES = (7_000, 14_000, LENGTH)

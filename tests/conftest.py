@@ -33,6 +33,6 @@ def shared() -> Path:
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty database of the service, of either kind."""
-    from tests.service_fakes import database
+    from tests.support.service_fakes import database
 
     yield from database(request.param, tmp_path)

@@ -13,39 +13,39 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from tolerate.data.partition import parts as parts
+    from tolerate.data.tables import read as read
     from tolerate.errors import DataError as DataError
     from tolerate.errors import OptionError as OptionError
     from tolerate.errors import RunError as RunError
     from tolerate.errors import TolerateError as TolerateError
-    from tolerate.partition import parts as parts
     from tolerate.records import Certificate as Certificate
     from tolerate.records import Decision as Decision
     from tolerate.records import Table as Table
-    from tolerate.stats.audit import Audit as Audit
-    from tolerate.stats.cascade import Cascade as Cascade
-    from tolerate.stats.race import Race as Race
-    from tolerate.stats.strategy import compare as compare
-    from tolerate.stats.threshold import certify as certify
+    from tolerate.stats.audit.audit import Audit as Audit
+    from tolerate.stats.certify.threshold import certify as certify
+    from tolerate.stats.compare.cascade import Cascade as Cascade
+    from tolerate.stats.compare.race import Race as Race
+    from tolerate.stats.compare.strategies import compare as compare
+    from tolerate.stats.monitor.watch import Watch as Watch
     from tolerate.stats.verification import verify as verify
-    from tolerate.stats.watch import Watch as Watch
-    from tolerate.tables import read as read
 
 _WHERE = {
-    "Audit": "tolerate.stats.audit",
-    "Cascade": "tolerate.stats.cascade",
+    "Audit": "tolerate.stats.audit.audit",
+    "Cascade": "tolerate.stats.compare.cascade",
     "Certificate": "tolerate.records",
     "DataError": "tolerate.errors",
     "Decision": "tolerate.records",
     "OptionError": "tolerate.errors",
-    "Race": "tolerate.stats.race",
+    "Race": "tolerate.stats.compare.race",
     "RunError": "tolerate.errors",
     "Table": "tolerate.records",
     "TolerateError": "tolerate.errors",
-    "Watch": "tolerate.stats.watch",
-    "certify": "tolerate.stats.threshold",
-    "compare": "tolerate.stats.strategy",
-    "parts": "tolerate.partition",
-    "read": "tolerate.tables",
+    "Watch": "tolerate.stats.monitor.watch",
+    "certify": "tolerate.stats.certify.threshold",
+    "compare": "tolerate.stats.compare.strategies",
+    "parts": "tolerate.data.partition",
+    "read": "tolerate.data.tables",
     "verify": "tolerate.stats.verification",
 }
 

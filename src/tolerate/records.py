@@ -152,7 +152,7 @@ class Certificate(_Record):
         return self.scope != "nothing"
 
     def __str__(self) -> str:
-        from tolerate.words import say_certificate
+        from tolerate.messages.certificates import say_certificate
 
         return say_certificate(self, "en")
 

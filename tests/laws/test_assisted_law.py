@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from tolerate.stats.assisted import JudgedAudit, assisted_upper
-from tolerate.stats.audit import Audit, draw_order
-from tolerate.stats.plan import robust_plan
+from tolerate.stats.audit.assisted import JudgedAudit, assisted_upper
+from tolerate.stats.audit.audit import Audit, draw_order
+from tolerate.stats.audit.stopping_plan import robust_plan
 
 pytestmark = pytest.mark.law
 

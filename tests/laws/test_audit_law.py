@@ -6,8 +6,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tolerate.stats.audit import Audit
-from tolerate.stats.plan import Plan, allowed_wrong, false_certificate, forecast, power_plan, robust_plan
+from tolerate.stats.audit.audit import Audit
+from tolerate.stats.audit.stopping_plan import (
+    Plan,
+    allowed_wrong,
+    false_certificate,
+    forecast,
+    power_plan,
+    robust_plan,
+)
 
 pytestmark = pytest.mark.law
 NOBODY = np.empty(0, np.int64)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tolerate.careers import path, simulate, skills
+from tolerate.careers.data import skills
+from tolerate.careers.model import path, simulate
 
 pytestmark = pytest.mark.law
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from tolerate.stats.evidence import certified_slices, evidence_of
-from tolerate.stats.prefixes import Found
-from tolerate.stats.samples import Sample
-from tolerate.stats.threshold import find
+from tolerate.stats.certify.evidence import certified_slices, evidence_of
+from tolerate.stats.certify.prefixes import Found
+from tolerate.stats.certify.samples import Sample
+from tolerate.stats.certify.threshold import find
 
 Array = np.ndarray
 TOLERANCE, DELTA, STRAY = 0.05, 0.1, 1e-4

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tolerate.checks.own_error import own_error_of
-from tolerate.jobs.pictures_data import idx, split
-from tolerate.models.classifier import probabilities
-from tolerate.models.reader import fit_reader
+from tolerate.checks.pictures.own_error import own_error_of
+from tolerate.data.pictures import idx, split
+from tolerate.models.pictures.evaluation.classifier import probabilities
+from tolerate.models.pictures.evaluation.reader import fit_reader
 
 
 @pytest.mark.law

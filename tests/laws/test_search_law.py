@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-import tolerate.stats.audit as audit_module
-import tolerate.stats.audit_search as search_module
-from tolerate.stats.audit import Audit
-from tolerate.stats.audit_search import Chain, growing_chains
+import tolerate.stats.audit.audit as audit_module
+import tolerate.stats.audit.search as search_module
+from tolerate.stats.audit.audit import Audit
+from tolerate.stats.audit.search import Chain, growing_chains
 from tolerate.stats.bounds import binomial_p
 
 Curve = Callable[[np.ndarray], np.ndarray]  # error rate by the share ranked above, 0 (best) to 1

@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import binom
 
-from tests.test_second import chance_of_a_false_certificate
+from tests.runs.test_second_reader import chance_of_a_false_certificate
 
 
 @pytest.mark.law

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.crashes import power_losses
-from tests.deployments import TOLERANCE, allowed, at_the_tolerance, certified, deploy, expected_delay
-from tests.kills import kills
-from tests.streams import fuzz
+from tests.support.crashes import power_losses
+from tests.support.deployments import TOLERANCE, allowed, at_the_tolerance, certified, deploy, expected_delay
+from tests.support.kills import kills
+from tests.support.streams import fuzz
 
 pytestmark = pytest.mark.law
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.service_machine import Machine
+from tests.support.service_machine import Machine
 from tolerate.store import people
 
 pytestmark = pytest.mark.law

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.watch_slices import (
+from tests.support.watch_slices import (
     FullLevel,
     allowed,
     degraded_after,
@@ -11,7 +11,7 @@ from tests.watch_slices import (
     delay_in_a_slice,
     false_alarms,
 )
-from tolerate.stats.watch import Watch
+from tolerate.stats.monitor.watch import Watch
 
 pytestmark = pytest.mark.law
 

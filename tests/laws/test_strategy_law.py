@@ -13,12 +13,13 @@ import pytest
 from scipy.special import ndtri
 from scipy.stats import binom, norm
 
-from tolerate.stats import certify, compare
-from tolerate.stats.looks import looks
-from tolerate.stats.purse import Purse
-from tolerate.stats.race import Race
-from tolerate.stats.walked import Split, walk_ways
-from tolerate.stats.ways import Way, outcomes
+from tolerate.stats.alpha_wealth import Purse
+from tolerate.stats.certify.threshold import certify
+from tolerate.stats.compare.design_split import Split, walk_ways
+from tolerate.stats.compare.race import Race
+from tolerate.stats.compare.rules import Way, outcomes
+from tolerate.stats.compare.stopping import looks
+from tolerate.stats.compare.strategies import compare
 
 Array = np.ndarray
 TOLERANCE, DELTA = 0.05, 0.1
@@ -225,7 +226,7 @@ def test_race_short() -> None:
 
 def test_a_race_whose_purse_never_empties_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken: every test stakes the whole purse, and one that failed costs nothing."""
-    monkeypatch.setattr("tolerate.stats.race.STAKE", 1.0)
+    monkeypatch.setattr("tolerate.stats.compare.race.STAKE", 1.0)
     monkeypatch.setattr(Purse, "lost", lambda purse: Purse(DELTA))
     assert race_broken("just above", 6, 6000, False, 60) > allowed(60)
 

@@ -13,8 +13,8 @@ from scipy.special import gammaln
 from scipy.stats import binom
 
 from tolerate.stats.bounds import binomial_p
-from tolerate.stats.samples import Sample
-from tolerate.stats.threshold import find
+from tolerate.stats.certify.samples import Sample
+from tolerate.stats.certify.threshold import find
 
 Array = np.ndarray
 Rule = Callable[

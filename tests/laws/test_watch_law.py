@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tolerate.stats.watch import Watch, anytime_upper
+from tolerate.stats.monitor.watch import Watch, anytime_upper
 
 pytestmark = pytest.mark.law
 LENGTH = 30_000

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tolerate.base.registry import attribute
 from tolerate.errors import OptionError, hint
-from tolerate.named import attribute
 
 Contents = NDArray[Any]  # [n, ...] what was made, one row an item
 Ints = NDArray[np.int64]
@@ -49,12 +49,12 @@ CheckMaker = Callable[[Contents, Ints, Sequence[str], int], Check]
 JudgeMaker = Callable[[Contents, Ints, Sequence[str], int], Judge]
 
 CHECKS: dict[str, str] = {
-    "reader": "tolerate.models.reader:fit_reader",
-    "ink": "tolerate.checks.ink:fit_ink",
+    "reader": "tolerate.models.pictures.evaluation.reader:fit_reader",
+    "ink": "tolerate.checks.pictures.ink:fit_ink",
 }
 JUDGES: dict[str, str] = {
-    "network": "tolerate.models.judge:fit_judge",
-    "prototypes": "tolerate.checks.prototypes:fit_prototypes",
+    "network": "tolerate.models.pictures.evaluation.judge:fit_judge",
+    "prototypes": "tolerate.checks.pictures.prototypes:fit_prototypes",
 }
 
 

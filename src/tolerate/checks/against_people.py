@@ -6,8 +6,8 @@ It is told beside a certificate that rests on the person alone, and is no part o
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.stats.assisted import prediction_powered
-from tolerate.words import percent
+from tolerate.messages.certificates import percent
+from tolerate.stats.audit.assisted import prediction_powered
 
 Floats = NDArray[np.float64]
 

@@ -82,8 +82,8 @@ def audit(
     It ends the moment the batch is proven, or cannot be; q stops for now and the same command
     continues, at the terminal or (--page) at the desk. Exits with 1 if nothing is proven.
     """
-    from tolerate.ask import Batch, ask, keys, plan_lines, replay
-    from tolerate.words import say_certificate
+    from tolerate.messages.certificates import say_certificate
+    from tolerate.runs.audit_session import Batch, ask, keys, plan_lines, replay
 
     lang = speak(lang)
     batch = Batch(
@@ -106,7 +106,7 @@ def audit(
     if loss is not None:
         replay(batch, loss, second_loss)
     elif page:
-        from tolerate.gateway.local import audit_at_desk
+        from tolerate.service.local import audit_at_desk
 
         audit_at_desk(batch, names(show), sitters(reviewers, guide, lang, tell, port=port))
     else:
@@ -116,7 +116,7 @@ def audit(
             raise typer.Exit(1)
     certificate = batch.audit.certificate
     if out is not None:
-        from tolerate.folder import write_whole
+        from tolerate.base.folder import write_whole
 
         write_whole(out, certificate.dumps().encode())
     print(certificate.dumps() if as_json else say_certificate(certificate, lang))

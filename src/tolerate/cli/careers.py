@@ -40,12 +40,12 @@ def data(
     lang: Lang = "",
 ) -> None:
     """Import a release of O*NET once, or say what is there."""
-    from tolerate.careers.atlas import home, open_atlas, save
-    from tolerate.careers.terminal import atlas_lines
+    from tolerate.careers.data.atlas import home, open_atlas, save
+    from tolerate.careers.pages.terminal import atlas_lines
 
     lang = speak(lang)
     if release is not None:
-        from tolerate.careers.release import build
+        from tolerate.careers.model.release import build
 
         save(build(release, exposure, pay, tell=_quiet if as_json else print), atlas or home())
     elif exposure is not None or pay is not None:
@@ -85,9 +85,10 @@ def show(
     lang: Lang = "",
 ) -> None:
     """An occupation: its tasks on the tolerance line, and what would let a machine do them."""
-    from tolerate.careers import terminal, titles
-    from tolerate.careers.atlas import open_atlas
-    from tolerate.careers.plan import show as make
+    from tolerate.careers.data import titles
+    from tolerate.careers.data.atlas import open_atlas
+    from tolerate.careers.pages import terminal
+    from tolerate.careers.planning.plan import show as make
 
     lang = speak(lang)
     there = open_atlas(atlas)
@@ -121,10 +122,11 @@ def plan(
     lang: Lang = "",
 ) -> None:
     """A plan from your tasks, skills and wishes: tasks, moves, a learning path, as a report."""
-    from tolerate.careers import progress, terminal
-    from tolerate.careers.atlas import open_atlas
-    from tolerate.careers.me import Person, read
-    from tolerate.careers.plan import make
+    from tolerate.careers.data.atlas import open_atlas
+    from tolerate.careers.pages import terminal
+    from tolerate.careers.person import progress
+    from tolerate.careers.person.me import Person, read
+    from tolerate.careers.planning.plan import make
 
     if me is None and not occupation:
         raise OptionError(
@@ -132,7 +134,7 @@ def plan(
         )
     there = open_atlas(atlas)
     if write is not None:
-        from tolerate.careers.template import write_me
+        from tolerate.careers.person.template import write_me
 
         print(write_me(there, occupation, write, speak(lang)))
         return None
@@ -163,9 +165,9 @@ def compare(
     lang: Lang = "",
 ) -> None:
     """Occupations side by side: how strict, what a machine may get wrong, pay, openings."""
-    from tolerate.careers import terminal
-    from tolerate.careers.atlas import open_atlas
-    from tolerate.careers.plan import show as make
+    from tolerate.careers.data.atlas import open_atlas
+    from tolerate.careers.pages import terminal
+    from tolerate.careers.planning.plan import show as make
 
     lang = speak(lang)
     if len(occupations) < 2:
@@ -177,7 +179,7 @@ def compare(
         return
     print("\n".join(terminal.compare_lines(there, [each.occupation for each in plans], plans, lang)))
     if out is not None:
-        from tolerate.careers.page import write_comparison
+        from tolerate.careers.pages.page import write_comparison
 
         print(write_comparison(plans, out, lang))
 
@@ -190,13 +192,13 @@ def ask(
     lang: Lang = "",
 ) -> None:
     """Answer a few questions, one by one; every answer is kept at once, and the same command continues."""
-    from tolerate.careers.atlas import open_atlas
-    from tolerate.careers.interview import Interview, at_terminal
+    from tolerate.careers.data.atlas import open_atlas
+    from tolerate.careers.person.interview import Interview, at_terminal
 
     lang = speak(lang)
     talk = Interview(open_atlas(atlas), me, lang)
     if page:
-        from tolerate.gateway.local.talk import talk_at_desk
+        from tolerate.service.local.interview import talk_at_desk
 
         talk_at_desk(talk, str(me.resolve()))
     else:
@@ -214,8 +216,8 @@ def _line() -> str | None:
 def _report(plan: Any, out: Path | None, lang: str) -> None:
     if out is None:
         return
-    from tolerate.careers.page import write_plan
-    from tolerate.careers.words import say
+    from tolerate.careers.pages.page import write_plan
+    from tolerate.careers.pages.words import say
 
     print(say("t.report", path=str(write_plan(plan, out, lang))).pick(lang))
 
@@ -225,7 +227,7 @@ def _json(plan: Any) -> None:
 
 
 def _record(plan: Any) -> dict[str, Any]:
-    from tolerate.careers.record import record
+    from tolerate.careers.pages.record import record
 
     return record(plan)
 

@@ -48,16 +48,16 @@ def certify(
 
     Exits with 1 if nothing can be proven.
     """
-    from tolerate import stats
+    from tolerate.messages.certificates import say_certificate, say_slices
     from tolerate.records import Table
-    from tolerate.stats.drift import with_scores
-    from tolerate.words import say_certificate, say_slices
+    from tolerate.stats.certify.threshold import certify
+    from tolerate.stats.monitor.drift import with_scores
 
     lang = speak(lang)
     tolerances = _tolerances(loss or ["loss"], tolerance)
     columns = {"score": score, "cluster": cluster, "slice": slice, "weight": weight}
     with _rows(table, list(tolerances), columns, workers, ray) as rows:
-        certificate = stats.certify(
+        certificate = certify(
             rows,
             tolerance=tolerances if len(tolerances) > 1 else next(iter(tolerances.values())),
             confidence=confidence,
@@ -66,7 +66,7 @@ def certify(
         if out is not None and isinstance(rows, Table):  # a service compares its scores with these
             certificate = with_scores(certificate, rows.scores, rows.clusters, rows.weights)
     if out is not None:
-        from tolerate.folder import write_whole
+        from tolerate.base.folder import write_whole
 
         write_whole(out, certificate.dumps().encode())
     said = [say_certificate(certificate, lang), *say_slices(certificate, lang)]
@@ -96,8 +96,8 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Recompute a certificate from its table, or a service's decisions from its ledger; exits with 1 if they differ."""
-    from tolerate import stats
     from tolerate.records import Certificate
+    from tolerate.stats.verification import verify
 
     if table is None:
         _verify_ledger(certificate, as_json)
@@ -111,7 +111,7 @@ def verify(
         found = _verify_audit(promise, Path(table), state, score)
     else:
         with _rows(table, losses_of(promise), columns_of(promise), workers, ray) as rows:
-            found = stats.verify(promise, rows)
+            found = verify(promise, rows)
     print(
         json.dumps({"holds": found.holds, "reasons": list(found.reasons)}, indent=1)
         if as_json
@@ -123,7 +123,8 @@ def verify(
 
 def _verify_audit(promise: Any, batch: Path, state: Path | None, score: str | None) -> Any:
     """An audit's certificate against the verdicts kept beside its batch."""
-    from tolerate import stats, tables
+    from tolerate.data import tables
+    from tolerate.stats.verification import verify_audit
 
     kept = state or batch.with_name(f"{batch.name}.audit.json")
     try:
@@ -131,13 +132,14 @@ def _verify_audit(promise: Any, batch: Path, state: Path | None, score: str | No
     except ValueError as error:
         raise DataError(f"{kept} is damaged: {error}") from None
     scores = None if score is None else tables.read_numbers(batch, score)
-    return stats.verify_audit(promise, record, scores=scores)
+    return verify_audit(promise, record, scores=scores)
 
 
 def _verify_compared(text: str, table: str, strategy: str | None, as_json: bool) -> None:
     """Each certificate of a comparison against its strategy's rows."""
-    from tolerate import stats, tables
+    from tolerate.data import tables
     from tolerate.records import Certificate
+    from tolerate.stats.verification import verify
 
     if strategy is None:
         raise OptionError("this is a list of certificates, one a strategy; name its column with --strategy")
@@ -154,7 +156,7 @@ def _verify_compared(text: str, table: str, strategy: str | None, as_json: bool)
     for name, promise in told_of:
         if name not in parts:
             raise DataError(f'{table} has no strategy "{name}" in column "{strategy}"')
-        found[name] = stats.verify(promise, parts[name])
+        found[name] = verify(promise, parts[name])
     if as_json:
         told = {name: {"holds": one.holds, "reasons": list(one.reasons)} for name, one in found.items()}
         print(json.dumps(told, indent=1, ensure_ascii=False))
@@ -200,7 +202,7 @@ def _rows(
     """A table in memory, or a source in many files; either in a `with` block."""
     from contextlib import nullcontext
 
-    from tolerate import tables
+    from tolerate.data import tables
 
     many = Path(where).is_dir() or any(sign in where for sign in "*?[")
     if not (many or ray or workers > 1):
@@ -210,7 +212,7 @@ def _rows(
             raise OptionError(
                 f"--{role} needs the rows themselves, and parts are only counted; put them into one file"
             )
-    from tolerate.partition import parts
+    from tolerate.data.partition import parts
 
     return parts(
         where,

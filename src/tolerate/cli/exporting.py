@@ -16,14 +16,14 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder for the model. 输出文件夹")],
 ) -> None:
     """Write a model trained or tuned here in the form of the transformers library, for any server; same answers."""
-    from tolerate.models.source import is_pretrained
+    from tolerate.llm.model_names import is_pretrained
 
     if is_pretrained(model):
-        from tolerate.models.pretrained_writing import export_whole
+        from tolerate.models.writers.pretrained import export_whole
 
         export_whole(model, out)
     else:
-        from tolerate.models.llama import to_llama
+        from tolerate.models.pretrained.llama import to_llama
 
         to_llama(model, out)
     print(

@@ -82,8 +82,8 @@ def sitters(
     reviewers: str, guide: Path | None, lang: str, ready: Callable[[str], None], each: int = 1, port: int = 0
 ) -> Any:
     """Who sits at a desk on this machine, from the options of a command."""
-    from tolerate.gateway.local import Sitters
-    from tolerate.gateway.settings import text_of
+    from tolerate.service.config import text_of
+    from tolerate.service.local import Sitters
 
     said = "" if guide is None else text_of(guide)
     return Sitters(names(reviewers) or ("first",), lang, said, each, port, ready)

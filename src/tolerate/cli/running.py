@@ -21,7 +21,7 @@ from tolerate.cli.options import (
     sitters,
     speak,
 )
-from tolerate.console import Console
+from tolerate.cli.progress import Console
 
 
 def run(
@@ -102,11 +102,11 @@ def run(
     Killed at any moment, the same command continues and ends with the same result; on a finished
     folder it does nothing.
     """
-    from tolerate.gateway.local import ask_at_desk
     from tolerate.jobs import job as find
-    from tolerate.models.embedders import checked_embedder
-    from tolerate.run import Options, settle
-    from tolerate.run import run as work
+    from tolerate.models.pretrained.embedders import checked_embedder
+    from tolerate.runs.pipeline import Options, settle
+    from tolerate.runs.pipeline import run as work
+    from tolerate.service.local import ask_at_desk
 
     lang = speak(lang)
     chosen = find(job)
@@ -133,7 +133,7 @@ def run(
     settled = settle(chosen, options)
     folder = out or Path("runs") / chosen.name
     if fresh:
-        from tolerate.folder import RunFolder
+        from tolerate.base.folder import RunFolder
 
         RunFolder(folder).clear()
     with Console(len(settled.models) + 3, folder / "log.txt", quiet=as_json) as console:

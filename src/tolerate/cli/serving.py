@@ -13,7 +13,7 @@ import typer
 from tolerate.errors import OptionError
 
 if TYPE_CHECKING:
-    from tolerate.gateway.settings import Service
+    from tolerate.service.config import Service
 
 NEEDED = ("uvicorn", "httptools", "aiohttp", "orjson", "prometheus_client")
 
@@ -57,15 +57,15 @@ def serve(
     for name in NEEDED:
         if importlib.util.find_spec(name) is None:
             raise OptionError(f'the service needs {name}; try: pip install "tolerate[serve]"')
-    from tolerate.gateway.server import serve as run
+    from tolerate.service.server import serve as run
 
     if demo:
-        from tolerate.gateway.demo import serve_demo
+        from tolerate.service.demo import serve_demo
 
         _loop(lambda: serve_demo(port, database if database != "tolerate.db" else None))
         return
     if config is not None:
-        from tolerate.gateway.settings import load
+        from tolerate.service.config import load
 
         service = load(config)
     else:
@@ -90,7 +90,7 @@ def _one_job(
     wait: float,
 ) -> "Service":
     """The service of one job with one tier."""
-    from tolerate.gateway.settings import JobSettings, Service, Tier, text_of
+    from tolerate.service.config import JobSettings, Service, Tier, text_of
 
     if not upstream:
         raise OptionError("no model: give --upstream http://localhost:8000/v1, or --config, or --demo")

@@ -8,7 +8,7 @@ import typer
 
 from tolerate.cli.certifying import columns_of, losses_of, text_of
 from tolerate.cli.options import Json, Lang, duration, speak
-from tolerate.console import Console
+from tolerate.cli.progress import Console
 
 
 def train(
@@ -33,10 +33,10 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one generator; the same command continues a training that was stopped."""
-    from tolerate.crew import leads
+    from tolerate.base.workers import leads
     from tolerate.jobs import job as find
-    from tolerate.jobs.steps import train_model
-    from tolerate.run import Options
+    from tolerate.runs.pipeline import Options
+    from tolerate.runs.steps import train_model
 
     folder = out or Path(model.replace(":", "."))
     options = Options(data=data, budget=budget, steps=steps, seed=seed, device=device, board=board)
@@ -94,7 +94,8 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Let a generator make items: pictures, or texts with the log-probabilities of their tokens."""
-    from tolerate.jobs import generating, steps
+    from tolerate.jobs.texts import generate as generating
+    from tolerate.runs import steps
 
     if generating.writes(model):
         given = [*(prompt or []), *(generating.prompts_in(prompts) if prompts else [])]
@@ -113,7 +114,7 @@ def generate(
 
 def _show_texts(texts: Any, out: Path | None, as_json: bool) -> None:
     """Into a table, or onto the screen."""
-    from tolerate.jobs.generating import keep_texts
+    from tolerate.jobs.texts.generate import keep_texts
 
     if out is not None:
         keep_texts(texts, out)
@@ -134,8 +135,8 @@ def check(
 ) -> None:
     """Check items by the job's reader, score them by its judge, and write a labelled table."""
     from tolerate.jobs import job as find
-    from tolerate.jobs.steps import check_items
-    from tolerate.run import Options
+    from tolerate.runs.pipeline import Options
+    from tolerate.runs.steps import check_items
 
     with Console(2) as console:
         done = check_items(find(job), items, Options(data=data, seed=seed), out, console)
@@ -176,6 +177,6 @@ def report(
 
 def _table_of(certificate: Any, path: Path) -> Any:
     """The table that a certificate names, with the same columns in the same roles."""
-    from tolerate import tables
+    from tolerate.data import tables
 
     return tables.read(path, loss=losses_of(certificate), **columns_of(certificate))

@@ -1,20 +1,20 @@
 """The book of jobs: one file each, listed here."""
 
+from tolerate.base.registry import attribute
 from tolerate.errors import OptionError, hint
-from tolerate.named import attribute
 from tolerate.records import Job
 
 JOBS: dict[str, str] = {
-    "digits": "tolerate.jobs.digits:JOB",
-    "mnist": "tolerate.jobs.mnist:JOB",
-    "pictures": "tolerate.jobs.pictures:JOB",
-    "casenotes": "tolerate.jobs.casenotes:JOB",
-    "maths": "tolerate.jobs.maths:JOB",
-    "headlines": "tolerate.jobs.headlines:JOB",
-    "restaurants": "tolerate.jobs.restaurants:JOB",
-    "support": "tolerate.jobs.support:JOB",
-    "poems": "tolerate.jobs.poems:JOB",
-    "plays": "tolerate.jobs.plays:JOB",
+    "digits": "tolerate.jobs.pictures.digits:JOB",
+    "mnist": "tolerate.jobs.pictures.mnist:JOB",
+    "pictures": "tolerate.jobs.pictures.folder:JOB",
+    "casenotes": "tolerate.jobs.texts.casenotes:JOB",
+    "maths": "tolerate.jobs.texts.maths:JOB",
+    "headlines": "tolerate.jobs.texts.headlines:JOB",
+    "restaurants": "tolerate.jobs.texts.restaurants:JOB",
+    "support": "tolerate.jobs.texts.support:JOB",
+    "poems": "tolerate.jobs.texts.poems:JOB",
+    "plays": "tolerate.jobs.texts.plays:JOB",
 }
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tolerate.base.registry import attribute
 from tolerate.errors import OptionError, hint
-from tolerate.named import attribute
 from tolerate.refine.pool import Choice, Floats, Pool
 from tolerate.refine.steps import above, best_of, first_of, no_copies, plain
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tolerate.messages.report import Both, both, digits, is_number, join, percent, refine_name, say
 from tolerate.report import map, svg
 from tolerate.report.map import Summary, job_tolerance, strategy_name
 from tolerate.report.svg import Axis
-from tolerate.report.words import Both, both, digits, is_number, join, percent, refine_name, say
 
 Section = dict[str, Any]
 MOST = 6  # pictures

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from tolerate.messages.report import Both, both, digits, is_number, percent, say
 from tolerate.records import Floats
 from tolerate.report import svg
 from tolerate.report.map import Frame, Summary, best_points
 from tolerate.report.svg import Axis, Point
-from tolerate.report.words import Both, both, digits, is_number, percent, say
 
 WIDE = Frame(960, 440, (64, 36, 948, 384))
 NARROW = Frame(380, 400, (48, 36, 374, 344))

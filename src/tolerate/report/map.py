@@ -13,9 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tolerate.report import svg
-from tolerate.report.svg import Axis, Box, Point
-from tolerate.report.words import (
+from tolerate.messages.report import (
     Both,
     both,
     digits,
@@ -27,6 +25,8 @@ from tolerate.report.words import (
     say,
     unit_name,
 )
+from tolerate.report import svg
+from tolerate.report.svg import Axis, Box, Point
 
 Summary = Mapping[str, Any]
 ZONES = ("auto", "part", "none")

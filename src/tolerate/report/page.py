@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from tolerate.errors import DataError, OptionError
+from tolerate.messages.report import WORDS, Both, both, digits, duration, percent, say
 from tolerate.records import Certificate, Floats
 from tolerate.report.charts import risk_plot
 from tolerate.report.sections import PARTS, certificate_facts, job_best, kind, sections, title
 from tolerate.report.svg import MARKERS, marker
-from tolerate.report.words import WORDS, Both, both, digits, duration, percent, say
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -89,7 +89,7 @@ def render_certificate(
     certificate: Certificate, lang: str = "en", *, scores: Floats | None = None, losses: Floats | None = None
 ) -> str:
     """The page of a single certificate as text."""
-    from tolerate.words import say_certificate
+    from tolerate.messages.certificates import say_certificate
 
     return _fill(
         "certificate.html",

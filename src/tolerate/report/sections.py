@@ -8,19 +8,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tolerate.report import calibration, charts, map
-from tolerate.report.charts import proofs, verdict
-from tolerate.report.map import (
-    Summary,
-    best_points,
-    job_tolerance,
-    strategy_name,
-    style,
-    unit,
-    zone_of,
-    zone_runs,
-)
-from tolerate.report.words import (
+from tolerate.messages.certificates import chinese
+from tolerate.messages.report import (
     WORDS,
     Both,
     both,
@@ -35,7 +24,18 @@ from tolerate.report.words import (
     say_of,
     threshold,
 )
-from tolerate.words import chinese
+from tolerate.report import calibration, charts, map
+from tolerate.report.charts import proofs, verdict
+from tolerate.report.map import (
+    Summary,
+    best_points,
+    job_tolerance,
+    strategy_name,
+    style,
+    unit,
+    zone_of,
+    zone_runs,
+)
 
 Section = dict[str, Any]
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
-from tolerate.report.words import Both, both
+from tolerate.messages.report import Both, both
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom

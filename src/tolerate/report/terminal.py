@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from tolerate.messages.report import Both, both, join, money, percent, say
 from tolerate.report.charts import verdict
 from tolerate.report.map import Summary, best_points, job_tolerance, strategy_name, unit, zone_of
 from tolerate.report.sections import job_best, title
-from tolerate.report.words import Both, both, join, money, percent, say
 
 BAR = 10  # signs
 COLOURS = {"auto": "green", "part": "yellow", "none": "bright_black"}

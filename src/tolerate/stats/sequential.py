@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.special import betainc, betaln, gammaln
 
 from tolerate.errors import DataError, OptionError
-from tolerate.stats.plan import allowed_wrong
+from tolerate.stats.audit.stopping_plan import allowed_wrong
 
 Floats = NDArray[np.float64]
 State = TypeVar("State")

@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 
 from tolerate.errors import OptionError, TolerateError
 from tolerate.records import Certificate, Table
-from tolerate.stats.samples import Sample
-from tolerate.stats.tally import Source
-from tolerate.stats.threshold import certify_sample
+from tolerate.stats.certify.samples import Sample
+from tolerate.stats.certify.tally import Source
+from tolerate.stats.certify.threshold import certify_sample
 
 COMPARED = (
     "scope",
@@ -83,7 +83,7 @@ def verify_audit(
     The order of labelling is drawn again from the seed, and every reading is replayed in it: a reading left
     out, added or out of order is found. scores, flagged: those that the audit was opened with.
 
-    >>> from tolerate.stats.audit import Audit
+    >>> from tolerate.stats.audit.audit import Audit
     >>> audit = Audit(items=200, tolerance=0.05, seed=3)
     >>> while audit.open:
     ...     audit.record(audit.next(), loss=0)
@@ -110,12 +110,12 @@ def _audited(
     flagged: ArrayLike | None,
 ) -> Certificate:
     if certificate.options.get("kind") == "judged audit":
-        from tolerate.stats.assisted import JudgedAudit
+        from tolerate.stats.audit.assisted import JudgedAudit
 
         if flagged is None:
             raise OptionError("a judge helped in this audit; give flagged=, the items that it flagged")
         return JudgedAudit.from_json(record, flagged).certificate
-    from tolerate.stats.audit import Audit
+    from tolerate.stats.audit.audit import Audit
 
     return Audit.from_json(record, scores).certificate
 
@@ -128,13 +128,13 @@ def verify_watch(
 ) -> Verification:
     """Whether a watch (`to_json`), its alarms included, is what these reviewed losses make of it, in their order.
 
-    >>> from tolerate.stats.watch import Watch
+    >>> from tolerate.stats.monitor.watch import Watch
     >>> watch = Watch(tolerance=0.02)
     >>> watch.update_many([0.0, 0.0, 0.0, 1.0] * 25)
     >>> verify_watch(watch.to_json(), [0.0, 0.0, 0.0, 1.0] * 25).holds
     True
     """
-    from tolerate.stats.watch import Watch
+    from tolerate.stats.monitor.watch import Watch
 
     try:
         watch = Watch.from_json(record)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tolerate.records import Certificate
-from tolerate.store import tightened
+from tolerate.store import degraded as tightened
 from tolerate.store.database import Database, Row
 from tolerate.store.ledger import append
 from tolerate.store.schema import meta, set_meta

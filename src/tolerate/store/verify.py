@@ -12,8 +12,8 @@ from typing import Any
 from tolerate.errors import TolerateError
 from tolerate.records import Certificate, Decision
 from tolerate.store.database import Database
+from tolerate.store.degraded import HELD_BAND, HELD_SLICE, Tightening, all_of, held
 from tolerate.store.ledger import START, chain, rows
-from tolerate.store.tightened import HELD_BAND, HELD_SLICE, Tightening, all_of, held
 
 SHOWN = 20
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import orjson
 
 from tolerate.errors import RunError
-from tolerate.store import tightened
+from tolerate.store import degraded as tightened
 from tolerate.store.database import Database, Postgres, connect
 from tolerate.store.ledger import Entry, head
 from tolerate.store.schema import prepare

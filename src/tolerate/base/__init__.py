@@ -1,0 +1,1 @@
+"""What every package uses: arrays, look-up by name, run folders, worker processes."""

@@ -1,0 +1,1 @@
+"""Occupations, tasks and skills as they are published, and reading them."""

@@ -1,0 +1,1 @@
+"""What is estimated about occupations and tasks: severity, relatedness, flows, paths."""

@@ -1,0 +1,1 @@
+"""Career plans as pages, in the terminal and as records."""

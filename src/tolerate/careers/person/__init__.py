@@ -1,0 +1,1 @@
+"""The person who asks: profile, interview, progress."""

@@ -1,0 +1,1 @@
+"""A plan for one person: evidence, advice, moves."""

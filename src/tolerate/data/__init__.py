@@ -1,0 +1,1 @@
+"""Tables of labelled items, their partitions, and readers of picture files."""

@@ -1,0 +1,297 @@
+"""Write a Chinese quatrain to a title, in the form that is asked for: four lines of five or of seven characters.
+
+Wrong is a poem whose form is broken (lines, length, signs), whose second and fourth line do not rhyme, that uses one
+rhyme word twice, says a line twice, or has a whole line from a poem it learned. Whether it is any good, no check says.
+
+Writers read the title, the form and a rhyme, drawn by lot, so that they know at the second line how the fourth is to
+end. They learn from quatrains and from both halves of poems of eight lines, which rhyme alike: 絕句 are "cut verse".
+
+Form is no question of truth: who looks at a poem sees whether it has it. So `rules` asks half of the check itself, and
+what a certificate of `+rules+no-copies` adds is little; those without say what the writer alone can be trusted with.
+"""
+
+import gzip
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tolerate.checks.texts.rhyme import groups_of, rhymes
+from tolerate.errors import DataError
+from tolerate.jobs.texts.task import Checked, OwnError, Pair, TextTask
+from tolerate.records import Job, Prices
+from tolerate.refine.texts.copied import Copied
+
+Ints = NDArray[np.int64]
+FORMS = {5: "五言", 7: "七言"}
+PARTS = {"generator": 0.8, "judge": 0.05, "asked": 0.15}
+SIGN = r"[\u3400-\u9fff]"
+RHYMES = "麻波皆支姑魚開微豪尤寒文唐庚"  # a sign for each group of `checks.rhyme`
+RARE = 5
+FREE = "無"  # where a learned poem's ends do not rhyme today
+
+JOB = Job(
+    name="poems",
+    title={"en": "Write a Chinese quatrain to a title", "zh": "按题写绝句"},
+    workshop="tolerate.jobs.texts.workshop:poems",
+    tolerance=0.2,
+    confidence=0.95,
+    tolerances=(0.5, 0.3, 0.2, 0.1, 0.05, 0.02),
+    models=("transformer", "lstm"),
+    refine=("plain", "best-of-8", "best-of-8+no-copies", "best-of-8+rules+no-copies"),
+    labels=800,
+    proof=500,
+    # Dollars for a million poems: a core at 4 cents an hour; an editor who reads one in half a minute at 18 dollars.
+    prices=Prices(compute=1e6 * 0.04 / 3600, review=1e6 * 30 * 18 / 3600, unit="$/million"),
+    check="form",
+    judge="verifier",
+    example="tolerate run poems --data FILE",
+    steps={"transformer": 1500, "lstm": 800},
+    kind="texts",
+)
+
+
+@dataclass(frozen=True)
+class Poem:
+    """A quatrain: its title, and its lines without signs."""
+
+    title: str
+    lines: tuple[str, ...]
+
+    @property
+    def length(self) -> int:
+        """Characters of a line."""
+        return len(self.lines[0])
+
+    @property
+    def rhyme(self) -> str:
+        """The sign of the rhyme of the second and the fourth line; FREE if they do not rhyme as they are said today.
+
+        >>> Poem("", ("床前明月光", "疑是地上霜", "舉頭望明月", "低頭思故鄉")).rhyme
+        '唐'
+        """
+        both = groups_of(self.lines[1][-1]) & groups_of(self.lines[3][-1])
+        return RHYMES[min(both)] if both else FREE
+
+    def __str__(self) -> str:
+        return "，".join(self.lines[:2]) + "。" + "，".join(self.lines[2:]) + "。"
+
+
+@dataclass(frozen=True)
+class Anthology:
+    """Quatrains, the halves of poems of eight lines, and the hash of the file."""
+
+    poems: tuple[Poem, ...]
+    halves: tuple[Poem, ...]
+    sha256: str
+
+
+def read_poems(path: Path) -> Anthology:
+    """The poems in JSON lines (title, lines), gzipped or not.
+
+    path: the file, or a folder with poems.jsonl.gz.
+    """
+    path = path / "poems.jsonl.gz" if path.is_dir() else path
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
+        found = [_verses(json.loads(line)) for line in text.splitlines() if line.strip()]
+    except (OSError, EOFError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} cannot be read as poems ({error!r}); expected JSON lines with title and lines"
+        ) from None
+    poems, halves = (
+        tuple(dict.fromkeys(one for verses in found if len(verses) == lines for one in verses))
+        for lines in (1, 2)
+    )
+    if len(poems) < 100:
+        raise DataError(f"{path} holds {len(poems)} quatrains; expected at least 100 to learn from")
+    return Anthology(poems, halves, hashlib.sha256(data).hexdigest())
+
+
+def _verses(record: dict[str, object]) -> list[Poem]:
+    """A poem of four lines of five or seven; two halves of one of eight; nothing of any other, nor of songs (詞)."""
+    if record.get("kind") == "songci":
+        return []
+    lines = tuple(re.findall(f"{SIGN}+", "".join(map(str, record["lines"]))))  # type: ignore[call-overload]
+    title = "".join(re.findall(SIGN, str(record["title"])))[:12]
+    fits = len(lines) in (4, 8) and len({len(line) for line in lines}) == 1 and len(lines[0]) in FORMS
+    return [Poem(title, lines[at : at + 4]) for at in range(0, len(lines), 4)] if fits and title else []
+
+
+class Poems(TextTask):
+    """Quatrains, dealt to purposes by poem."""
+
+    name = "Chinese quatrains"
+    limit = 40
+    decoding = {"temperature": 0.8, "min_p": 0.03}  # noqa: RUF012
+    designs = {"transformer": {"width": 96, "layers": 2, "heads": 3, "hashed": 8192, "table_rate": 0.015}}  # noqa: RUF012
+    assumptions = (
+        {
+            "en": "The population is titles and forms of the poems kept for asking, each as likely as the other.",
+            "zh": "总体是留作提问的诗题与体裁，每题机会相同。",
+        },
+    )
+
+    def __init__(self, path: Path, seed: int = 0) -> None:
+        self.path, self.seed = path, seed
+
+    @cached_property
+    def _read(self) -> Anthology:
+        return read_poems(self.path)
+
+    @property
+    def poems(self) -> tuple[Poem, ...]:
+        """All quatrains."""
+        return self._read.poems
+
+    @property
+    def sha256(self) -> str:
+        """Of the file."""
+        return self._read.sha256
+
+    @cached_property
+    def learned(self) -> tuple[Poem, ...]:
+        """What the writers learn from: their own quatrains, and halves that share no line with the others'.
+
+        Poems with a sign that comes less than RARE times are left out: nobody learns to use it from so few.
+        """
+        own = [self.poems[at] for at in self.parts["generator"].tolist()]
+        others = [self.poems[at] for name in ("judge", "asked") for at in self.parts[name].tolist()]
+        kept = {line for poem in others for line in poem.lines}
+        halves = [half for half in self._read.halves if not kept & set(half.lines)]
+        found = list(dict.fromkeys([*own, *halves]))
+        counts = Counter(sign for poem in found for sign in "".join(poem.lines))
+        return tuple(poem for poem in found if min(counts[sign] for sign in "".join(poem.lines)) >= RARE)
+
+    @cached_property
+    def rhymes(self) -> list[str]:
+        """The rhymes of what was learned, as often as they come."""
+        return [poem.rhyme for poem in self.learned if poem.rhyme != FREE]
+
+    @cached_property
+    def parts(self) -> dict[str, Ints]:
+        """Which poems are for what."""
+        order = np.random.default_rng(self.seed).permutation(len(self.poems))
+        cuts = np.cumsum([round(share * len(order)) for share in list(PARTS.values())[:-1]])
+        return dict(zip(PARTS, np.split(order, cuts), strict=True))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Poems by purpose."""
+        return {name: len(part) for name, part in self.parts.items()}
+
+    def requests(self, n: int, seed: int, part: str = "asked") -> Ints:
+        """n poems of a part, whose titles and forms are asked for, drawn independently."""
+        return np.random.default_rng(seed).choice(self.parts[part], n)
+
+    def prompt(self, request: int) -> str:
+        """The form and the title."""
+        poem = self.poems[int(request)]
+        return f"{FORMS[poem.length]} {poem.title}"
+
+    def reads(self, request: int) -> str:
+        """The form, a rhyme drawn by lot (always the same for a request), and the title."""
+        poem = self.poems[int(request)]
+        chosen = np.random.default_rng(int(request)).integers(len(self.rhymes))
+        return _asked(poem, self.rhymes[chosen])
+
+    def mould(self, request: int) -> str:
+        """Four lines of the length that is asked for, with their signs."""
+        line = self.poems[int(request)].length * "\0"
+        return f"{line}，{line}。{line}，{line}。"
+
+    def pairs(self, n: int, seed: int) -> list[Pair]:
+        """The writers' own poems with their titles, forms and rhymes, in an order drawn by lot."""
+        order = np.random.default_rng(seed).permutation(len(self.learned))
+        return [Pair(_asked(one, one.rhyme), str(one)) for one in (self.learned[at] for at in order[:n])]
+
+    def unseen(self, n: int, seed: int) -> list[Pair]:
+        """Poems of the asked part, with their own rhymes."""
+        some = [self.poems[at] for at in self.parts["asked"][:n].tolist()]
+        return [Pair(_asked(poem, poem.rhyme), str(poem)) for poem in some]
+
+    @cached_property
+    def copied(self) -> Copied:
+        """The lines that the writers learned."""
+        return Copied(line for poem in self.learned for line in poem.lines)
+
+    def check(self, text: str, request: int) -> Checked:
+        """Form, rhyme, and no line that was learned."""
+        return judged(text, self.poems[int(request)].length, self.copied)
+
+    def rule(self, text: str, request: int) -> bool:
+        """Form and rhyme alone; copying is looked at by `no-copies`."""
+        return not judged(text, self.poems[int(request)].length, None).wrong
+
+    def beyond_copies(self, text: str) -> float:
+        """0 where a whole line was learned, 1 where none was."""
+        return (
+            0.0
+            if any(self.copied.length(line) >= len(line) for line in re.findall(f"{SIGN}+", text))
+            else 1.0
+        )
+
+    def own_error(self, n: int, seed: int) -> OwnError:
+        """Real poems that the form alone refuses, and such with the last character changed to one that does not rhyme.
+
+        Most refusals are rhymes of the Tang that Mandarin has lost.
+        """
+        rng = np.random.default_rng(seed)
+        asked = rng.choice(self.parts["asked"], min(n, len(self.parts["asked"])), replace=False)
+        refused = missed = 0
+        for at in asked.tolist():
+            poem = self.poems[at]
+            refused += judged(str(poem), poem.length, None).wrong
+            missed += not judged(next(_spoiled(poem, self.poems, rng)), poem.length, None).wrong
+        return OwnError(len(asked), missed, len(asked), refused)
+
+
+def _asked(poem: Poem, rhyme: str) -> str:
+    return f"{FORMS[poem.length]} {rhyme} {poem.title}"
+
+
+def _spoiled(poem: Poem, others: tuple[Poem, ...], rng: np.random.Generator) -> Iterator[str]:
+    """The poem with one fault: a character too many or too few, a line gone, or an end that rhymes with nothing."""
+    text = str(poem)
+    kind = int(rng.integers(4))
+    if kind == 0:
+        yield text[:1] + text
+    elif kind == 1:
+        yield text[1:]
+    elif kind == 2:
+        yield text[: len(text) // 2]
+    while True:
+        other = others[int(rng.integers(len(others)))].lines[0][0]
+        if not rhymes(other, poem.lines[1][-1]):
+            yield text[:-2] + other + "。"
+
+
+def judged(text: str, length: int, copied: Copied | None) -> Checked:
+    """A poem's form: four lines of this length with their signs, the second and fourth rhyming; and no copied line.
+
+    >>> judged("床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。", 5, None).read
+    'in form'
+    """
+    line = f"({SIGN}{{{length}}})"
+    found = re.fullmatch(f"{line}，{line}。{line}，{line}。", text.strip())
+    if found is None:
+        return Checked(True, f"not four lines of {length}", ((0, len(text)),))
+    lines, faults, marks = found.groups(), [], []
+    if not rhymes(lines[1][-1], lines[3][-1]):
+        faults.append(f"{lines[1][-1]} and {lines[3][-1]} do not rhyme")
+        marks += [(found.end(2) - 1, found.end(2)), (found.end(4) - 1, found.end(4))]
+    if len(set(lines)) < len(lines):
+        faults.append("a line comes twice")
+    for place, each in enumerate(lines, 1):
+        if copied is not None and copied.length(each) >= length:
+            faults.append(f"line {place} was learned")
+            marks.append(found.span(place))
+    return Checked(bool(faults), "; ".join(faults) or "in form", tuple(marks))

@@ -1,0 +1,1 @@
+"""Networks and metrics that evaluate pictures."""

@@ -1,0 +1,75 @@
+"""A writer trained here, taken up again: with adapters that learn while the rest stays as it was, or as it is.
+
+Only linear layers take adapters: of a Transformer its matrices, of an LSTM its last layer alone, since the gates of
+torch's LSTM are one piece.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from tolerate.errors import DataError, OptionError
+from tolerate.llm.model_names import Source
+from tolerate.models.base import Shape, load
+from tolerate.models.pretrained.hub import fingerprint
+from tolerate.models.pretrained.tuned import TunedModel, adapters_of, told
+from tolerate.models.texts.language import LanguageModel
+
+
+class Adapted(TunedModel):
+    """One of our own language models with adapters (`own:FOLDER#lora`), learning on (`#full`), or as it is."""
+
+    net: LanguageModel
+
+    def __init__(self, shape: Shape, classes: int, *, place: str, weights: str = "", **options: Any) -> None:
+        given = Source("own", place, **options)
+        folder = Path(place).expanduser()
+        found = fingerprint(folder)
+        if weights and weights != found:
+            raise DataError(
+                f"{place} holds other weights than those this was made with ({found}, then {weights}); put the writer "
+                "back, or tune again"
+            )
+        net = load(folder)
+        if not isinstance(net, LanguageModel):
+            raise DataError(f"{place} holds a {type(net).__name__}, expected a language model")
+        if isinstance(net, TunedModel):
+            raise DataError(f"{place} is tuned already; name the writer that it was made from")
+        super().__init__(net.shape, net.classes, **told(given), weights=found)
+        self.source = given
+        linear = [
+            name for name, one in net.named_modules() if isinstance(one, nn.Linear) and "pointer" not in name
+        ]
+        if given.tune in ("lora", "adalora") and not linear:
+            raise OptionError(f"{place} has no linear layers to adapt; try #full")
+        inner = [name for name in linear if name != "head"]
+        self._put(net, adapters_of(given), inner or linear)
+        self.eval()
+
+    @classmethod
+    def of(cls, source: Source) -> "Adapted":
+        """The writer that a name means."""
+        return cls((1, 1, 1), 1, **told(source))  # its shape is the writer's
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits of the token after each one."""
+        return self.net(tokens)  # type: ignore[no-any-return]
+
+    def loss(self, tokens: Tensor, starts: Tensor) -> Tensor:
+        """The writer's own."""
+        self.net.mean_over_processes = self.mean_over_processes
+        return self.net.loss(tokens, starts)
+
+    def begin(self, prompts: Sequence[Tensor]) -> tuple[Any, Tensor]:
+        """Read prompts."""
+        return self.net.begin(prompts)
+
+    def advance(self, state: Any, tokens: Tensor) -> tuple[Any, Tensor]:
+        """Read one more token of each."""
+        return self.net.advance(state, tokens)
+
+    def keep(self, state: Any, rows: Tensor) -> Any:
+        """The state of some rows."""
+        return self.net.keep(state, rows)

@@ -1,0 +1,174 @@
+"""Texts as vectors, so that two that say the same in other words lie near each other.
+
+letters              runs of two to four letters, weighted by rarity, their main directions (Deerwester et al. 1990);
+                     learned from the job's own texts in seconds, nothing is downloaded
+hf:NAME-OR-FOLDER    the mean of an encoder's last layer (Reimers and Gurevych 2019), by transformers
+openai:MODEL@URL     the embeddings of an OpenAI-compatible server, each asked for once
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tolerate.errors import OptionError, RunError
+from tolerate.llm.cache import Answers, answers_path, request_key
+from tolerate.llm.endpoint_names import Endpoint, endpoint, is_endpoint
+from tolerate.llm.http import Passing, post
+from tolerate.llm.rate_limit import Gate, persist
+
+Floats = NDArray[np.float64]
+Embedder = Callable[[Sequence[str]], Floats]  # texts -> vectors of length 1: [n, d]
+LETTERS = "letters"
+DIRECTIONS = 128
+PLACES = 2**16  # of hashed runs
+TOGETHER = 64  # texts of one request to a server
+
+
+def embedder(name: str, texts: Sequence[str] = (), answers: Path | str | None = "") -> Embedder:
+    """The embedder of that name; `texts`: what `letters` learns from, none for runs as they are."""
+    if name in ("", LETTERS):
+        return letters(texts)
+    if name.startswith("hf:"):
+        return encoder(name.removeprefix("hf:"))
+    if is_endpoint(name):
+        return Server(name, answers)
+    raise OptionError(
+        f'"{name}" names no embedder; expected {LETTERS}, hf:NAME-OR-FOLDER or openai:MODEL@URL'
+    )
+
+
+def checked_embedder(name: str) -> str:
+    """An embedder's name, refused at once where it means nothing."""
+    if is_endpoint(name):
+        endpoint(name)
+    elif name not in ("", LETTERS) and not name.startswith("hf:"):
+        embedder(name)
+    return name
+
+
+def letters(texts: Sequence[str] = (), directions: int = DIRECTIONS) -> Embedder:
+    """Vectors by runs of letters; texts that share none are at right angles.
+
+    >>> near = letters()(["the cat sat", "the cat sits", "100 euros"])
+    >>> bool(near[0] @ near[1] > near[0] @ near[2])
+    True
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+    from sklearn.preprocessing import normalize
+
+    counted = HashingVectorizer(
+        analyzer="char_wb", ngram_range=(2, 4), n_features=PLACES, alternate_sign=False, norm=None
+    )
+    known = list(dict.fromkeys(texts))
+    if len(known) <= 2 * directions:  # too few to learn directions from
+        return lambda asked: np.asarray(normalize(counted.transform(list(asked)).sqrt()).toarray())
+    weights = TfidfTransformer(sublinear_tf=True)
+    main = TruncatedSVD(directions, random_state=0)
+    main.fit(weights.fit_transform(counted.transform(known)))
+
+    def embed(asked: Sequence[str]) -> Floats:
+        found = main.transform(weights.transform(counted.transform(list(asked))))
+        return np.asarray(normalize(found))
+
+    return embed
+
+
+def encoder(name: str) -> Embedder:
+    """The mean over tokens of an encoder's last layer."""
+    import torch
+
+    try:
+        from transformers import AutoModel, AutoTokenizer
+    except ModuleNotFoundError:
+        raise OptionError(f"hf:{name} needs transformers; try: pip install transformers") from None
+    try:
+        tokens, model = AutoTokenizer.from_pretrained(name), AutoModel.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        said = str(error).splitlines()[0]
+        raise OptionError(
+            f"the encoder {name} cannot be opened: {said}; expected a folder, or a name known to the hub"
+        ) from None
+    model.eval()
+
+    def embed(asked: Sequence[str]) -> Floats:
+        found = [_means(model, tokens, asked[at : at + TOGETHER]) for at in range(0, len(asked), TOGETHER)]
+        return _unit(torch.cat(found).double().numpy())
+
+    return embed
+
+
+def _means(model: Any, tokens: Any, texts: Sequence[str]) -> Any:
+    import torch
+
+    read = tokens(list(texts), padding=True, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        last = model(**read).last_hidden_state
+    real = read["attention_mask"][..., None]
+    return (last * real).sum(1) / real.sum(1).clamp(min=1)
+
+
+class Server:
+    """Embeddings from an OpenAI-compatible server; what it ever answered is kept on the disk."""
+
+    def __init__(self, name: str, answers: Path | str | None = "") -> None:
+        self.at: Endpoint = endpoint(name)
+        where = answers_path() if answers == "" else answers
+        self.answers = None if where is None else Answers(Path(where))
+        self.gate = Gate(self.at.rpm, self.at.tpm)
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        """Vectors of length 1, in order."""
+        different = list(dict.fromkeys(texts))
+        found: list[list[float]] = []
+        for at in range(0, len(different), TOGETHER):
+            found += self._ask(different[at : at + TOGETHER])
+        place = {text: at for at, text in enumerate(different)}
+        return _unit(np.array(found, dtype=np.float64)[[place[text] for text in texts]])
+
+    def _ask(self, texts: Sequence[str]) -> list[list[float]]:
+        """One request, or its reply from the disk."""
+        body = {"model": self.at.model, "input": [text or " " for text in texts], "encoding_format": "float"}
+        key = request_key(self.at.address("embeddings"), body)
+        reply = None if self.answers is None else self.answers.get(key)
+        if reply is None:
+            reply = persist(
+                lambda: self._send(body), self.gate, tries=self.at.tries, longest=self.at.patience
+            )
+            if self.answers is not None:
+                self.answers.put(key, body, reply)
+        return self._vectors(reply, len(texts))
+
+    def _send(self, body: dict[str, Any]) -> Any:
+        reply = post(
+            self.at.address("embeddings"),
+            body,
+            key=self.at.secret(),
+            timeout=self.at.timeout,
+            direct=self.at.local,
+        )
+        self._vectors(reply, len(body["input"]))  # a reply that cannot be read is a failed try
+        return reply
+
+    def _vectors(self, reply: Any, count: int) -> list[list[float]]:
+        try:
+            ordered = sorted(reply["data"], key=lambda one: int(one["index"]))
+            found = [[float(number) for number in one["embedding"]] for one in ordered]
+        except (KeyError, TypeError, ValueError) as error:
+            raise Passing(
+                f"{self.at.host} answered with no embeddings ({type(error).__name__}: {error})"
+            ) from None
+        if len(found) != count or len({len(one) for one in found}) != 1:
+            raise Passing(f"{self.at.host} answered with {len(found)} embeddings for {count} texts")
+        return found
+
+
+def _unit(vectors: Floats) -> Floats:
+    """Vectors brought to length 1; one of length 0 stays."""
+    if not np.isfinite(vectors).all():
+        raise RunError("an embedding holds what is no number; try another encoder")
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0))

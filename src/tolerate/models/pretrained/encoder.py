@@ -1,0 +1,69 @@
+"""Encoders that were pretrained elsewhere, from a folder or a hub, as `transformers` keeps them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from tolerate.errors import DataError
+from tolerate.llm.model_names import Source
+from tolerate.models.pretrained.hub import located
+
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder and what it reads: configuration and tokenizer as the libraries write them, weights by name."""
+
+    config: str
+    weights: dict[str, Tensor] = field(repr=False)
+    tokenizer: str
+    pad: int  # the token that fills rows up
+
+
+def load_encoder(given: Source) -> Encoder:
+    """The encoder of a local folder, or of a hub by its name; safetensors alone, and no code of others is run.
+
+    A folder needs no network. Raises DataError where it is no encoder, or where its tokenizer does not fit.
+    """
+    folder, name = located(given), given.place
+    if not any((folder / file).exists() for file in VOCABULARIES):
+        raise DataError(
+            f"{name} has no tokenizer; expected one of {', '.join(VOCABULARIES)} beside its config.json"
+        )
+    model, tokenizer = _opened(str(folder), name)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or tokenizer.pad_token_id is None:
+        raise DataError(
+            f"the tokenizer of {name} has no tokenizer.json or nothing to fill up with; expected an encoder's"
+        )
+    if model.config.is_encoder_decoder or not hasattr(model.config, "hidden_size"):
+        raise DataError(f"{name} is of the type {model.config.model_type}, expected an encoder such as BERT")
+    known = int(model.get_input_embeddings().weight.shape[0])
+    if len(tokenizer) > known:
+        raise DataError(
+            f"the tokenizer of {name} has {len(tokenizer)} tokens, its encoder knows {known}: they do not fit; put the "
+            "tokenizer back that it was trained with"
+        )
+    return Encoder(
+        model.config.to_json_string(), model.state_dict(), backend.to_str(), int(tokenizer.pad_token_id)
+    )
+
+
+def _opened(folder: str, name: str) -> tuple[Any, Any]:
+    """Network and tokenizer, as the library reads them."""
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        return (
+            AutoModel.from_pretrained(folder, use_safetensors=True, trust_remote_code=False),
+            AutoTokenizer.from_pretrained(folder, trust_remote_code=False),
+        )
+    except Exception as error:  # the library raises many kinds
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(f"the encoder {name} cannot be read: {said[0][:300]}") from None
+    finally:
+        logging.enable_progress_bar()

@@ -1,0 +1,391 @@
+"""A pretrained model with its tokenizer, from the hub or a folder, or an error that says what is wrong with it.
+
+Any causal or sequence-to-sequence model of `transformers` whose weights are safetensors. Pickled weights are
+never read, and a model's own code runs only if its user says so (`#code=yes`).
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tolerate.errors import DataError, OptionError, RunError
+from tolerate.llm.model_names import Source
+
+CONTEXT = 1024  # tokens, where neither model nor tokenizer says
+PATIENCE = 20.0  # seconds for the hub's first word
+BLOCKS, BLOCK = 64, 4096  # pieces of a file that its fingerprint looks at, and their bytes
+PICKLES = (
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "model.pt",
+    "tf_model.h5",
+    "flax_model.msgpack",
+)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network with its tokenizer, ready to read and write."""
+
+    net: Any  # transformers' PreTrainedModel
+    tokenizer: Any
+    pairs: bool  # a sequence-to-sequence model
+    ends: tuple[int, ...]  # tokens that close an answer; the first one is what it learns to write
+    context: int
+    fingerprint: str  # of the weights
+
+
+def open_source(source: Source) -> Opened:
+    """Load a pretrained model. Raises DataError for a model that cannot be used, RunError for one not to be had."""
+    _library()
+    folder = located(source)
+    config = _config(folder, source)
+    pairs = _is_pairs(config, folder, source)
+    tokenizer = _tokenizer(folder, source)
+    net = _net(folder, source, pairs)
+    known = int(net.get_input_embeddings().weight.shape[0])
+    _fits(tokenizer, known, source)
+    return Opened(
+        net,
+        tokenizer,
+        pairs,
+        _ends(net, tokenizer, known, source),
+        _context(config, tokenizer, source),
+        fingerprint(folder),
+    )
+
+
+def _library() -> None:
+    """Whether transformers is there."""
+    try:
+        import transformers  # noqa: F401
+    except ImportError:
+        raise OptionError('pretrained models need transformers; try: pip install "tolerate[text]"') from None
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without transformers' progress bars and remarks, which our own progress and errors replace."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()
+
+
+# Where it is
+
+
+def located(source: Source) -> Path:
+    """The folder of a model, brought from the hub if need be."""
+    if not source.local:
+        return _fetched(source)
+    folder = Path(source.place).expanduser()
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder} is no folder; expected one that save_pretrained wrote, or a name of the hub"
+        )
+    if not (folder / "config.json").exists():
+        some = ", ".join(sorted(one.name for one in folder.iterdir())[:5]) or "nothing"
+        raise DataError(
+            f"{folder} has no config.json, so it is no model of transformers (it holds {some}); expected a folder "
+            "that save_pretrained wrote"
+        )
+    _has_safetensors(folder, [one.name for one in folder.iterdir()])
+    return folder
+
+
+def _has_safetensors(place: object, names: list[str]) -> None:
+    if any(name.endswith(".safetensors") for name in names):
+        return
+    pickled = [name for name in names if name in PICKLES or name.endswith((".bin", ".pt", ".pth"))]
+    if pickled:
+        raise DataError(
+            f"{place} has its weights as {pickled[0]} only, which may run code when it is read; expected "
+            "safetensors: load it once where you trust it and call save_pretrained, which writes them"
+        )
+    raise DataError(f"{place} has no weights: no file ends in .safetensors")
+
+
+def _fetched(source: Source) -> Path:
+    """A hub model in the hub's own cache on this disk."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+
+    revision = source.revision or None
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        if not _offline():
+            about = HfApi().model_info(source.place, revision=revision, timeout=PATIENCE)
+            _has_safetensors(source.place, [one.rfilename for one in about.siblings or []])
+        return Path(snapshot_download(source.place, revision=revision, allow_patterns=_wanted(source)))
+    except DataError:
+        raise
+    except HFValidationError as error:
+        raise OptionError(f'"{source.place}" is no name of the hub: {error}') from None
+    except LocalEntryNotFoundError:
+        raise _unreachable(source, "it is not among the models kept on this disk") from None
+    except Exception as error:
+        kept = _kept(source)
+        if kept is not None and not _refused(error):
+            return kept
+        raise _named(source, error) from None
+    finally:
+        enable_progress_bars()
+
+
+def _wanted(source: Source) -> list[str]:
+    """The files of a model that are fetched: no pickles, and its code only on request."""
+    code = ["*.py"] if source.code else []
+    return ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", *code]
+
+
+def _offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def _kept(source: Source) -> Path | None:
+    """The model in the hub's cache, without asking anybody."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        kept = snapshot_download(
+            source.place,
+            revision=source.revision or None,
+            allow_patterns=_wanted(source),
+            local_files_only=True,
+        )
+    except Exception:
+        return None
+    return Path(kept)
+
+
+def _refused(error: Exception) -> bool:
+    """Whether the hub answered, and said no."""
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    return 400 <= int(status or 0) < 500 and status not in (408, 429)
+
+
+def _named(source: Source, error: Exception) -> Exception:
+    """What went wrong at the hub, in our words."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        return RunError(
+            f'"{source.place}" is open only to those who accepted its terms on the hub; accept them there and set '
+            "HF_TOKEN"
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return OptionError(f'"{source.place}" has no revision "{source.revision}" on the hub')
+    if isinstance(error, RepositoryNotFoundError):
+        return OptionError(
+            f'the hub knows no model "{source.place}" (or it is private, and HF_TOKEN is not set); a folder is '
+            "written hf:./FOLDER"
+        )
+    return _unreachable(
+        source, f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
+    )
+
+
+def _unreachable(source: Source, why: str) -> RunError:
+    off = " HF_HUB_OFFLINE is set, so the hub was not asked." if _offline() else ""
+    return RunError(
+        f'the model "{source.place}" cannot be fetched from the hub ({why}).{off} Without a network, name a local '
+        f"folder, hf:./FOLDER, or fetch it once where there is one (hf download {source.place}); with HF_HUB_OFFLINE=1 "
+        "only what is on the disk is used"
+    )
+
+
+# What it is
+
+
+def _config(folder: Path, source: Source) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        with quietly():
+            return AutoConfig.from_pretrained(folder, trust_remote_code=source.code)
+    except Exception as error:
+        raise DataError(
+            f"the config.json of {source.place} cannot be used: {_first(error)}{_code_hint(error, source)}"
+        ) from None
+
+
+def _code_hint(error: Exception, source: Source) -> str:
+    if "trust_remote_code" in str(error) and not source.code:
+        return ". It brings code of its own; if you trust it, add #code=yes"
+    return ""
+
+
+def _first(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def _is_pairs(config: Any, folder: Path, source: Source) -> bool:
+    """Whether it is a sequence-to-sequence model; refuses what writes no texts."""
+    from transformers.models.auto import modeling_auto as auto
+
+    causal = set(_flat(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
+    pairs = set(_flat(auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES))
+    names = list(getattr(config, "architectures", None) or [])
+    own = source.code and bool(getattr(config, "auto_map", None))
+    if names and not own and not any(name in causal | pairs for name in names):
+        raise DataError(
+            f"{source.place} holds a {names[0]}, which writes no texts; expected a causal model (such as "
+            "LlamaForCausalLM, GPT2LMHeadModel) or a sequence-to-sequence one (such as T5ForConditionalGeneration)"
+        )
+    if not names and config.model_type not in {*auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES} | {
+        *auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+    }:
+        raise DataError(f"{source.place} is of the type {config.model_type}, which writes no texts")
+    if any(
+        name in causal and "is_decoder" in _own_fields(config) and not config.is_decoder for name in names
+    ):
+        raise DataError(
+            f"{source.place} holds an encoder ({names[0]} with is_decoder false), which sees what it is to write; "
+            "expected a causal model"
+        )
+    return bool(config.is_encoder_decoder)
+
+
+def _flat(names: Any) -> Iterator[str]:
+    for value in names.values():
+        yield from ([value] if isinstance(value, str) else value)
+
+
+ENCODERS = {
+    "bert",
+    "roberta",
+    "electra",
+    "camembert",
+    "xlm-roberta",
+    "bert-generation",
+    "megatron-bert",
+    "rembert",
+}
+
+
+def _own_fields(config: Any) -> set[str]:
+    """`is_decoder` matters to encoders that can be made decoders."""
+    return {"is_decoder"} if config.model_type in ENCODERS else set()
+
+
+def _tokenizer(folder: Path, source: Source) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        with quietly():
+            return AutoTokenizer.from_pretrained(folder, trust_remote_code=source.code)
+    except Exception as error:
+        raise DataError(
+            f"the tokenizer of {source.place} cannot be read: {_first(error)}{_code_hint(error, source)}; expected "
+            "tokenizer.json or the tokenizer's files beside the model"
+        ) from None
+
+
+def _net(folder: Path, source: Source, pairs: bool) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    kind = AutoModelForSeq2SeqLM if pairs else AutoModelForCausalLM
+    try:
+        with quietly():
+            net, loading = kind.from_pretrained(
+                folder,
+                dtype=torch.bfloat16 if source.half else torch.float32,
+                use_safetensors=True,
+                trust_remote_code=source.code,
+                output_loading_info=True,
+            )
+    except Exception as error:
+        raise DataError(
+            f"the weights of {source.place} cannot be used: {_first(error)}{_code_hint(error, source)}"
+        ) from None
+    missing = sorted(loading["missing_keys"])
+    if missing:
+        raise DataError(
+            f"{source.place} lacks {len(missing)} of the weights of a {type(net).__name__} ({missing[0]}, ...), which "
+            "would be random; expected the whole model with its last layer"
+        )
+    return net.eval()
+
+
+def _fits(tokenizer: Any, known: int, source: Source) -> None:
+    """Whether the model knows every token of the tokenizer."""
+    vocabulary = tokenizer.get_vocab()
+    largest = max(vocabulary.values(), default=-1)
+    if largest >= known:
+        raise DataError(
+            f"the tokenizer of {source.place} has {largest + 1} tokens, the model knows {known}: they do not fit. Put "
+            "the tokenizer back that it was trained with, or call resize_token_embeddings and train the new ones"
+        )
+    if largest < 1:
+        raise DataError(f"the tokenizer of {source.place} knows {largest + 1} tokens; expected a vocabulary")
+
+
+def _ends(net: Any, tokenizer: Any, known: int, source: Source) -> tuple[int, ...]:
+    """The tokens that close an answer: the tokenizer's first, then those of the model's own settings."""
+    if source.end:
+        number = tokenizer.convert_tokens_to_ids(source.end)
+        if number is None or (number == tokenizer.unk_token_id and source.end != tokenizer.unk_token):
+            raise OptionError(f'the tokenizer of {source.place} knows no token "{source.end}" to end with')
+        return (int(number),)
+    told: list[Any] = [tokenizer.eos_token_id]
+    for settings in (getattr(net, "generation_config", None), net.config):
+        given = getattr(settings, "eos_token_id", None)
+        told += given if isinstance(given, list | tuple) else [given]
+    found = tuple(dict.fromkeys(int(one) for one in told if one is not None and 0 <= int(one) < known))
+    if not found:
+        raise DataError(
+            f"neither the tokenizer nor the model of {source.place} says which token ends a text, so it would never "
+            "stop; name one: #end=TOKEN"
+        )
+    return found
+
+
+def _context(config: Any, tokenizer: Any, source: Source) -> int:
+    """How many tokens it reads at once."""
+    names = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
+    told = [getattr(config, name, None) for name in names]
+    if getattr(config, "relative_attention_num_buckets", None):
+        told = []  # T5's positions are relative
+    own = [int(one) for one in told if isinstance(one, int) and one > 0]
+    limit = getattr(tokenizer, "model_max_length", None)
+    named = [int(limit)] if limit and limit < 10**7 else []
+    most = min([*own[:1], *named], default=CONTEXT)
+    if source.context and own and source.context > own[0]:
+        raise OptionError(
+            f"context={source.context} is more than the {own[0]} tokens {source.place} can read at once"
+        )
+    return source.context or most
+
+
+def fingerprint(folder: Path) -> str:
+    """A short name of a model's weights: sizes and pieces of its files, read in a moment.
+
+    Two models of one shape differ almost everywhere, so pieces tell them apart.
+    """
+    found = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        size = path.stat().st_size
+        found.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as file:
+            for at in range(BLOCKS):
+                file.seek(size * at // BLOCKS, os.SEEK_SET)
+                found.update(file.read(BLOCK))
+    return found.hexdigest()[:16]

@@ -1,0 +1,205 @@
+"""A Transformer of one's own as a Llama of the `transformers` library, and back: the same logits, for any server.
+
+    to_llama(folder, out)        what `teach_writer` left, as config.json, model.safetensors and tokenizer.json
+    from_llama(folder, out)      a Llama with plain positions and as many heads for keys as for queries
+
+Ours is a Llama in all but two extras, which a Llama has no place for: hashed tables of bigrams and trigrams, and the
+pointer. A model with either is refused. The tokenizer written adds the start behind a prompt, so that a server that
+completes prompts is asked as we ask; words with numbers of their own have no counterpart there, BPE and characters do.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tolerate.base.folder import read_json, to_json, write_whole
+from tolerate.errors import DataError, OptionError
+from tolerate.models.base import Model, alone, load, read_tensors, save
+from tolerate.models.texts.bpe import BPE, SPECIALS
+from tolerate.models.texts.language import END, PAD, START
+from tolerate.models.texts.tokens import SPECIAL, UNKNOWN, Tokenizer, Tokens, load_tokens
+from tolerate.models.texts.transformer import EPS, Transformer
+
+OUTER = {
+    "table.weight": "model.embed_tokens.weight",
+    "norm.weight": "model.norm.weight",
+    "head.weight": "lm_head.weight",
+}
+INNER = {
+    "before": "input_layernorm",
+    "query": "self_attn.q_proj",
+    "key": "self_attn.k_proj",
+    "value": "self_attn.v_proj",
+    "out": "self_attn.o_proj",
+    "between": "post_attention_layernorm",
+    "gate": "mlp.gate_proj",
+    "up": "mlp.up_proj",
+    "down": "mlp.down_proj",
+}
+TOKENIZER = {
+    "tokenizer_class": "PreTrainedTokenizerFast",
+    "pad_token": SPECIAL[PAD],
+    "eos_token": SPECIAL[END],
+    "bos_token": SPECIAL[START],
+    "clean_up_tokenization_spaces": False,
+    "padding_side": "left",
+}
+
+
+def names(layers: int) -> dict[str, str]:
+    """Our name of each weight, and Llama's.
+
+    >>> names(1)["blocks.0.gate.weight"]
+    'model.layers.0.mlp.gate_proj.weight'
+    """
+    inner = {
+        f"blocks.{layer}.{own}.weight": f"model.layers.{layer}.{other}.weight"
+        for layer in range(layers)
+        for own, other in INNER.items()
+    }
+    return {**OUTER, **inner}
+
+
+def to_llama(folder: Path, out: Path) -> None:
+    """Write the Transformer kept in a folder as a Llama that `transformers`, and servers built on it, can load."""
+    from safetensors.torch import save as to_bytes
+
+    model, tokens = load(folder), load_tokens(folder / "tokens.json")
+    if not isinstance(model, Transformer) or type(model) is not Transformer:
+        raise OptionError(
+            f"{folder} holds a {type(model).__name__}; expected a Transformer, which alone is a Llama inside"
+        )
+    if model.hashed or model.pointer is not None:
+        extras = " and ".join(
+            ["hashed tables"] * bool(model.hashed) + ["a pointer"] * (model.pointer is not None)
+        )
+        raise OptionError(
+            f"the Transformer in {folder} has {extras}, which a Llama has no place for; train one without: "
+            "transformer#hashed=0+pointer=false+tokens=bpe:1000"
+        )
+    tokenizer = served(tokens)
+    weights = alone(model.state_dict())
+    write_whole(
+        out / "model.safetensors",
+        to_bytes({other: weights[own] for own, other in names(len(model.blocks)).items()}, {"format": "pt"}),
+    )
+    write_whole(out / "tokenizer.json", tokenizer.to_str().encode())
+    write_whole(out / "tokenizer_config.json", to_json({**TOKENIZER, "model_max_length": model.context}))
+    ends = {"pad_token_id": PAD, "eos_token_id": END, "bos_token_id": START}
+    write_whole(out / "generation_config.json", to_json(ends))
+    write_whole(out / "config.json", to_json({**config(model), **ends}))
+
+
+def config(model: Transformer) -> dict[str, Any]:
+    """What Llama calls the sizes of a Transformer."""
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": model.classes,
+        "hidden_size": model.width,
+        "intermediate_size": model.blocks[0].gate.out_features,  # type: ignore[union-attr]
+        "num_hidden_layers": len(model.blocks),
+        "num_attention_heads": model.heads,
+        "num_key_value_heads": model.heads,
+        "max_position_embeddings": model.context + 1,
+        "rms_norm_eps": EPS,
+        "rope_parameters": {"rope_type": "default", "rope_theta": float(model.options["base"])},
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "mlp_bias": False,
+        "tie_word_embeddings": False,
+        "dtype": "float32",
+    }
+
+
+def served(tokens: Tokenizer) -> Any:
+    """The library's tokenizer that gives our numbers, the start behind each prompt."""
+    from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, processors
+    from tokenizers import Tokenizer as Library
+
+    if isinstance(tokens, BPE):
+        found = Library.from_str(tokens.definition)
+    elif isinstance(tokens, Tokens) and all(len(piece) == 1 for piece in tokens.pieces[len(SPECIAL) :]):
+        found = Library(models.WordLevel(tokens.numbers, unk_token=SPECIAL[UNKNOWN]))
+        found.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        found.decoder = decoders.Fuse()
+        found.add_special_tokens([AddedToken(sign, normalized=False) for sign in SPECIAL[:UNKNOWN]])
+    else:
+        raise OptionError(
+            "tokens that are words have no counterpart in the tokenizers library; train with tokens=bpe:1000 or "
+            "tokens=characters"
+        )
+    start = [(SPECIAL[START], START)]
+    found.post_processor = processors.TemplateProcessing(single=f"$A {SPECIAL[START]}", special_tokens=start)
+    return found
+
+
+def from_llama(folder: Path, out: Path) -> Transformer:
+    """Take a Llama of `transformers` as a Transformer of ours, and keep it, with its tokenizer where that is ours."""
+    about = dict(read_json(folder / "config.json", "a model of the transformers library"))
+    base = _speed(about, folder)
+    model = Transformer(
+        (1, 1, int(about["max_position_embeddings"]) - 1),
+        int(about["vocab_size"]),
+        width=int(about["hidden_size"]),
+        layers=int(about["num_hidden_layers"]),
+        heads=int(about["num_attention_heads"]),
+        inner=int(about["intermediate_size"]),
+        base=base,
+    )
+    weights, _ = read_tensors(folder / "model.safetensors")
+    if about.get("tie_word_embeddings"):
+        weights.setdefault("lm_head.weight", weights["model.embed_tokens.weight"])
+    _fill(model, weights, folder)
+    save(model, out)
+    tokens = _ours(folder / "tokenizer.json")
+    if tokens is not None:
+        tokens.save(out / "tokens.json")
+    return model
+
+
+def _speed(about: dict[str, Any], folder: Path) -> float:
+    """The base of the rotary angles, if all else is as in ours."""
+    rope = about.get("rope_parameters") or about.get("rope_scaling") or {}
+    heads = about.get("num_attention_heads", 1)
+    size = about.get("head_dim") or about.get("hidden_size", 0) // heads
+    wrong = {
+        f"model_type {about.get('model_type')}": about.get("model_type") != "llama",
+        "fewer heads for keys than for queries": about.get("num_key_value_heads", heads) != heads,
+        "heads of another size than width / heads": size * heads != about.get("hidden_size", 0),
+        f"positions of the kind {rope.get('rope_type')}": rope.get("rope_type", "default") != "default",
+        f"norms with eps {about.get('rms_norm_eps')}": about.get("rms_norm_eps", EPS) != EPS,
+        "biases": bool(about.get("attention_bias") or about.get("mlp_bias")),
+        f"the activation {about.get('hidden_act')}": about.get("hidden_act", "silu") != "silu",
+    }
+    faults = [what for what, is_so in wrong.items() if is_so]
+    if faults:
+        raise DataError(f"{folder} has {', '.join(faults)}, which our Transformer does not have")
+    return float(rope.get("rope_theta", about.get("rope_theta", 10_000.0)))
+
+
+def _fill(model: Model, weights: dict[str, Tensor], folder: Path) -> None:
+    known = names(len(model.blocks))  # type: ignore[arg-type]
+    missing = sorted(set(known.values()) - set(weights))
+    if missing:
+        raise DataError(
+            f"{folder} lacks the weights {', '.join(missing[:3])}; is it a whole LlamaForCausalLM?"
+        )
+    with torch.no_grad():
+        for own, other in known.items():
+            model.get_parameter(own).copy_(weights[other].float())
+
+
+def _ours(path: Path) -> Tokenizer | None:
+    """A tokenizer that keeps the special tokens where ours does: BPE or characters; None for any other."""
+    if not path.exists():
+        return None
+    found = dict(read_json(path, "a tokenizer of the tokenizers library"))
+    signs = tuple(one["content"] for one in found.get("added_tokens", []))
+    kind = found.get("model", {})
+    if signs == SPECIALS:
+        return BPE(path.read_text("utf-8"))
+    pieces = tuple(sorted(kind.get("vocab", {}), key=kind.get("vocab", {}).get))
+    return Tokens(pieces) if kind.get("type") == "WordLevel" and pieces[: len(SPECIAL)] == SPECIAL else None

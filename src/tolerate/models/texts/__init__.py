@@ -1,0 +1,1 @@
+"""Language models, one idea a file."""

@@ -1,0 +1,232 @@
+"""An encoder of the BERT type, pretrained from nothing. Devlin et al. 2019, arXiv:1810.04805.
+
+Two things are learned from texts that nobody labelled: which words were masked, and whether the second part of a
+text belongs to the first. Questions are short, so a part is a sentence where there are several, else half of one. The
+layers are those of the `transformers` library; pieces are a byte-level BPE's of the same texts, whose fourth sign, with
+no unknown to stand for, is the mask.
+
+    row: start, first part, end, second part, end      "label" of a row: where its second part begins
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tolerate.errors import DataError, OptionError
+from tolerate.models import build
+from tolerate.models.base import Losses, Model, Optimizers, Recipe, Shape
+from tolerate.models.texts.bpe import BPE, learn_bpe
+from tolerate.models.texts.language import END, PAD, START
+from tolerate.models.texts.tokens import SPECIAL, UNKNOWN, Tokenizer
+from tolerate.models.training.loop import Progress, Trained, train
+from tolerate.models.training.optimizers import alike, matrix_optimizers, stepped
+
+MASK = UNKNOWN
+PATH = "tolerate.models.texts.bert:Bert"
+PIECES = 3000  # of the vocabulary
+SENTENCE = re.compile(r"(?<=[.!?])\s+(?=\S)")
+
+
+class Bert(Model):
+    """Learns to fill in masked pieces and to tell whether two parts belong together.
+
+    One layer by default: of those tried in trainings of seconds it read questions best (benchmarks/text_models.py).
+    masked: share of pieces that are to be guessed; of these 80% are masked, 10% replaced by any, 10% left.
+    """
+
+    reads_tokens = True
+
+    def __init__(
+        self,
+        shape: Shape,
+        classes: int,
+        *,
+        width: int = 64,
+        layers: int = 1,
+        heads: int = 2,
+        masked: float = 0.15,
+        rate: float = 0.02,
+        table_rate: float = 0.003,
+    ) -> None:
+        own: dict[str, Any] = {"width": width, "layers": layers, "heads": heads, "masked": masked}
+        super().__init__(shape, classes, rate=rate, table_rate=table_rate, **own)
+        if width % heads:
+            raise OptionError(f"width {width} does not divide by the number of heads ({heads})")
+        self.masked = masked
+        self.rates = {"muon": rate, "adam": table_rate}
+        self.core = _core(classes, shape[2], width, layers, heads)
+
+    def recipe(self, pictures: int) -> Recipe:
+        """Five passes over the texts, no average."""
+        return Recipe(steps=max(300, 5 * pictures // 64), batch=64, ema=0.0)
+
+    def optimizers(self) -> Optimizers:
+        """Muon for matrices, AdamW for embeddings and the rest."""
+        return matrix_optimizers(self.core, self.rates)
+
+    def step(
+        self, images: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
+    ) -> Losses:
+        """One update; half of the rows get the second part of another one, and some of their pieces a mask."""
+        rows, starts, belongs = exchanged(images, labels, rng)
+        hidden, guessed = hide(rows, self.masked, self.classes, rng)
+        words, parts = self.losses(hidden, rows, starts, belongs, guessed)
+        stepped(
+            optimizers, self.rates, words + parts, min(1.0, (progress + 0.005) / 0.05, (1 - progress) / 0.7)
+        )
+        return {"loss": words + parts, "words": words, "parts": parts}
+
+    def losses(
+        self, hidden: Tensor, rows: Tensor, starts: Tensor, belongs: Tensor, guessed: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Nats of a masked piece given the rest, and of whether the parts belong together."""
+        read, pooled, wanted = [], [], []
+        for some in alike(rows, PAD):
+            long = int((rows[some] != PAD).sum(1).max())
+            own = rows[some, :long]
+            second = (torch.arange(long, device=rows.device) >= starts[some, None]) & (own != PAD)
+            found = self.core.bert(
+                input_ids=hidden[some, :long], attention_mask=own != PAD, token_type_ids=second.long()
+            )
+            chosen = guessed[some, :long]
+            read.append(found.last_hidden_state[chosen])
+            wanted.append(own[chosen])
+            pooled.append(self.core.cls.seq_relationship(found.pooler_output))
+        words = self.core.cls.predictions(torch.cat(read))
+        belonging = belongs[torch.cat(alike(rows, PAD))]
+        return F.cross_entropy(words, torch.cat(wanted)), F.cross_entropy(
+            torch.cat(pooled), (~belonging).long()
+        )
+
+    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """An encoder draws nothing."""
+        raise OptionError(
+            "an encoder reads texts and makes none; fine-tune it as a classifier (models.encoder)"
+        )
+
+
+def hide(rows: Tensor, share: float, vocabulary: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Rows with some pieces masked or replaced, and which are to be guessed: [n, length] each; always one at least."""
+    chance = torch.rand(rows.shape, generator=rng, device=rows.device)
+    real = rows > UNKNOWN
+    guessed = (chance < share) & real
+    if not bool(guessed.any()):
+        guessed = real & (chance == chance.masked_fill(~real, 2.0).min())
+    kind = torch.rand(rows.shape, generator=rng, device=rows.device)
+    other = torch.randint(len(SPECIAL), vocabulary, rows.shape, generator=rng, device=rows.device)
+    hidden = torch.where(guessed & (kind < 0.8), MASK, rows)
+    return torch.where(guessed & (kind > 0.9), other, hidden), guessed
+
+
+def exchanged(rows: Tensor, starts: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of which half got the second part of the row before them; where it begins; whether it is their own.
+
+    >>> rows = torch.tensor([[START, 5, END, 6, END], [START, 7, END, 8, END]])
+    >>> found, _, belongs = exchanged(rows, torch.tensor([3, 3]), torch.Generator().manual_seed(1))
+    >>> found[:, 3].tolist(), belongs.tolist()
+    ([8, 8], [False, True])
+    """
+    n, length = rows.shape
+    own = torch.arange(n, device=rows.device)
+    belongs = torch.rand(n, generator=rng, device=rows.device) < 0.5
+    giver = torch.where(belongs, own, (own + 1) % n)
+    places = torch.arange(length, device=rows.device).expand(n, -1)
+    taken = starts[giver][:, None] + places - starts[:, None]  # where the giver has what comes here
+    second = rows[giver].gather(1, taken.clamp(0, length - 1)).masked_fill(taken >= length, PAD)
+    found = torch.where(places < starts[:, None], rows, second)
+    return found, starts, belongs | (found == rows).all(1)  # the giver may have been the same text
+
+
+def halves(text: str) -> tuple[str, str]:
+    """A text cut in two: behind a sentence if it has several, else in the middle.
+
+    >>> halves("My card is gone. What now?"), halves("where is my card")
+    (('My card is gone.', 'What now?'), ('where is', 'my card'))
+    """
+    sentences = SENTENCE.split(text.strip())
+    if len(sentences) > 1:
+        half = (len(sentences) + 1) // 2
+        return " ".join(sentences[:half]), " ".join(sentences[half:])
+    words = text.split()
+    half = (len(words) + 1) // 2
+    return " ".join(words[:half]), " ".join(words[half:])
+
+
+def learn_pieces(texts: Sequence[str], size: int = PIECES) -> BPE:
+    """The vocabulary of texts to pretrain on."""
+    return learn_bpe(texts, size=size)
+
+
+def enclosed(tokens: BPE) -> Any:
+    """The library's tokenizer that puts a start before a text and an end behind it."""
+    from tokenizers import Tokenizer
+    from tokenizers.processors import TemplateProcessing
+
+    found = Tokenizer.from_str(tokens.definition)
+    signs = [(SPECIAL[START], START), (SPECIAL[END], END)]
+    found.post_processor = TemplateProcessing(
+        single=f"{SPECIAL[START]} $A {SPECIAL[END]}", special_tokens=signs
+    )
+    return found
+
+
+def rows_of(tokens: Tokenizer, texts: Sequence[str], context: int) -> tuple[Tensor, Tensor]:
+    """Texts of two parts or more as rows [n, context at most], and where their second parts begin [n]."""
+    found = []
+    for first, second in map(halves, texts):
+        if first and second:
+            head = [START, *tokens.encode(first)[: context // 2 - 2], END]
+            found.append(([*head, *tokens.encode(second)[: context - len(head) - 1], END], len(head)))
+    if not found:
+        raise DataError(
+            f"none of the {len(texts)} texts has two words; an encoder learns from whole sentences"
+        )
+    rows = torch.full((len(found), max(len(row) for row, _ in found)), PAD, dtype=torch.int32)
+    for at, (row, _) in enumerate(found):
+        rows[at, : len(row)] = torch.tensor(row, dtype=torch.int32)
+    return rows, torch.tensor([start for _, start in found])
+
+
+def pretrain(
+    texts: Sequence[str],
+    folder: Path,
+    *,
+    tokens: Tokenizer,
+    context: int = 64,
+    seed: int = 0,
+    model: dict[str, Any] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    **plan: Any,
+) -> Trained:
+    """Pretrain an encoder on raw texts; kept in the folder, and continued there if it was interrupted."""
+    rows, starts = rows_of(tokens, texts, context)
+    fresh = build(PATH, (1, 1, context), len(tokens), seed=seed, **(model or {}))
+    return train(fresh, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+
+
+def _core(classes: int, context: int, width: int, layers: int, heads: int) -> Any:
+    """The library's model, fresh."""
+    try:
+        from transformers import BertConfig, BertForPreTraining
+    except ImportError:
+        raise OptionError(
+            'BERT\'s layers come with transformers; try: pip install "tolerate[text]"'
+        ) from None
+    return BertForPreTraining(
+        BertConfig(
+            vocab_size=classes,
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=4 * width,
+            max_position_embeddings=context,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            pad_token_id=PAD,
+        )
+    )

@@ -1,0 +1,123 @@
+"""Counts and a Transformer in one: counts answer by many contexts; the network says whom to trust, and what they miss.
+
+log p(token) = sum over contexts k of w_k(text) log p_k(token) + logits(text), normalised: a log-linear
+mixture (Klakow 1998). The weights follow from what the counts know of each context (how often it was
+seen, with how many different tokens after it: as in PAQ's mixers, Mahoney 2005) and from the network's state. All
+is learned from the training text, each block of which is answered by the counts of the others.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tolerate.errors import DataError, OptionError, RunError
+from tolerate.models.base import Shape
+from tolerate.models.texts.contexts import KINDS, Script
+from tolerate.models.texts.language import PAD
+from tolerate.models.texts.ngram_counts import BASE, KNOWN, Counts, Floats, count_text
+from tolerate.models.texts.transformer import Transformer
+
+GATE = 32  # width of the layer between what is known and the weights
+
+
+class Blend(Transformer):
+    """The mixture; `count` must see the training text before anything else is asked of it.
+
+    order: of the n-grams; parts: of the training text, each answered by the others; script: what the
+    tokens are, for contexts of words and lines (see `contexts.script_of`); None for n-grams alone. running: it
+    learns from rows of the counted text; else from rows of which a piece was counted, the rest (a prompt) not.
+
+        blend.count(text)
+        train(blend, *blend.lessons(), budget=60)
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        classes: int,
+        *,
+        order: int = 8,
+        parts: int = 10,
+        script: Script | Sequence[Any] | None = None,
+        running: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(shape, classes, order=order, parts=parts, script=script, running=running, **options)
+        if order < BASE:
+            raise OptionError(f"order {order} is too short for a blend; expected {BASE} or more")
+        self.order, self.parts, self.running = order, parts, running
+        self.script = Script(*script) if script else None
+        self.counted: Counts | None = None
+        self.text: Tensor
+        self.register_buffer("text", torch.zeros(0, dtype=torch.int32))
+        contexts = order - 1 + (len(KINDS) if script else 0)
+        self.trust = nn.Linear(self.width, contexts)
+        self.trust_known = nn.Sequential(
+            nn.Linear(KNOWN * contexts, GATE), nn.SiLU(), nn.Linear(GATE, contexts, bias=False)
+        )
+        self._trust_the_longest()
+
+    def _trust_the_longest(self) -> None:
+        """Before anything is learned the mixture answers as the n-gram model does."""
+        for weight in (self.trust.weight, self.trust.bias, self.trust_known[2].weight):
+            nn.init.zeros_(weight)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.trust.bias[self.order - 2] = 1.0
+
+    def count(self, text: Sequence[int] | Tensor) -> None:
+        """Count the training text; it is kept with the weights, so that the counts can be made again."""
+        self.text = torch.as_tensor(text, dtype=torch.int32)
+        self.counted = count_text(self.text.numpy(), self.classes, self.order, self.parts, self.script)
+
+    @property
+    def counts(self) -> Counts:
+        """The counts of the training text, made again where a folder held the text alone."""
+        if self.counted is None:
+            if not len(self.text):
+                raise RunError("this blend has counted nothing yet; call count(training text) first")
+            self.count(self.text.cpu())
+        assert self.counted is not None
+        return self.counted
+
+    def lessons(self, step: int = 8) -> tuple[Tensor, Tensor]:
+        """Rows of the counted text, one every `step` tokens, and the places where they begin: what to train on."""
+        rows = self.text.unfold(0, self.context + 1, step)
+        return rows, torch.arange(len(rows)) * step
+
+    def _is_inner(self, name: str, weight: Tensor) -> bool:
+        return super()._is_inner(name, weight) and not name.startswith("trust")
+
+    def _expected(self, normed: Tensor, seen: Tensor, first: int) -> Tensor:
+        """Logits of the mixture after each token from `first` on."""
+        return self._mixed(normed, self.counts.of_text(seen.cpu().numpy(), first))
+
+    def _mixed(self, normed: Tensor, answers: tuple[Floats, Floats]) -> Tensor:
+        said, known = (torch.from_numpy(each).to(normed.device) for each in answers)
+        weights = self.trust(normed) + self.trust_known(known)
+        mixed: Tensor = self.head(normed) + torch.einsum("nlk,nlkv->nlv", weights.float(), said)
+        return mixed
+
+    def loss(self, tokens: Tensor, starts: Tensor) -> Tensor:
+        """Mean negative log-likelihood of a token; starts: where the rows, or what was counted of them, stand there."""
+        answers = self._answers_to_text(tokens, starts) if self.running else self._answers_to(tokens, starts)
+        logits, targets = self._mixed(self._stream(tokens[:, :-1])[0], answers), tokens[:, 1:]
+        learned = targets > PAD
+        return F.cross_entropy(logits[learned].float(), targets[learned].long())
+
+    def _answers_to_text(self, tokens: Tensor, starts: Tensor) -> tuple[Floats, Floats]:
+        """What the other blocks of the counted text answer in rows of that text."""
+        places = (starts[:, None] + torch.arange(tokens.shape[1], device=starts.device)).cpu()
+        text = self.text.cpu()
+        if int(places.max()) >= len(text) or not torch.equal(text[places], tokens.int().cpu()):
+            raise DataError(
+                "these rows are not of the text that was counted; train a blend on its `lessons()`"
+            )
+        return self.counts.of_places(places[:, :-1].numpy())
+
+    def _answers_to(self, tokens: Tensor, starts: Tensor) -> tuple[Floats, Floats]:
+        """What is answered in rows without the block in which a piece of each was counted."""
+        without = self.counts.blocks[starts.cpu().numpy()]
+        return self.counts.of_text(tokens[:, :-1].long().cpu().numpy(), 0, without)

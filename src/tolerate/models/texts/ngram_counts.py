@@ -1,0 +1,91 @@
+"""All that counts say of the next token: n-grams by Kneser and Ney, and what followed further contexts.
+
+While something is learned from them, each block of the counted text is answered by the counts of the other
+blocks, as they will answer new text. Counts that knew the neighbourhood, where names and phrases
+come again, would look far better than they are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tolerate.models.texts.contexts import Script, contexts_after
+from tolerate.models.texts.kneser_ney import KneserNey, Order, blocks_of, fit_kneser_ney, fit_order
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+KNOWN = 3  # numbers that say what is known of a context
+BASE = 4  # tokens in a row: their answer is what further contexts sharpen
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A counted text, and what it answers by each context.
+
+    tokens: [length]; blocks: [length], the block of each, from 1; after: [kinds, length], the number of each
+    further context after each token; further: what followed them.
+    """
+
+    tokens: Ints
+    blocks: Ints
+    after: Ints
+    grams: KneserNey
+    further: tuple[Order, ...]
+    script: Script | None
+
+    def of_places(self, places: Ints) -> tuple[Floats, Floats]:
+        """`answers` for the token after each place [n, length] of the counted text, by the other blocks."""
+        back = self.grams.order - 1
+        padded = np.pad(self.tokens, (back - 1, 0), constant_values=-1)
+        contexts = np.lib.stride_tricks.sliding_window_view(padded, back)[places]
+        blocks = self.blocks[np.minimum(places + 1, len(self.blocks) - 1)]
+        return self.answers(contexts, self.after[:, places], blocks)
+
+    def of_text(self, seen: Ints, first: int = 0, without: Ints | None = None) -> tuple[Floats, Floats]:
+        """`answers` for what comes after each token from `first` on, in new rows: [n, length].
+
+        without: [n], the block that does not answer a row, because a part of the row was counted there.
+        """
+        back = self.grams.order - 1
+        padded = np.pad(seen, ((0, 0), (back - 1, 0)), constant_values=-1)
+        contexts = np.lib.stride_tricks.sliding_window_view(padded, back, axis=1)[:, first:]
+        further = further_contexts(seen, self.script)[:, :, first:]
+        blocks = np.zeros(len(seen), np.int64) if without is None else without
+        return self.answers(contexts, further, np.repeat(blocks[:, None], contexts.shape[1], 1))
+
+    def answers(self, contexts: Ints, further: Ints, without: Ints) -> tuple[Floats, Floats]:
+        """By each context, log probabilities [n, length, all, vocabulary]; what is known of them, [n, length, 3 all].
+
+        contexts: [n, length, order - 1] tokens, further: [kinds, n, length], without: [n, length], a block or 0.
+        """
+        shape, blocks = without.shape, without.reshape(-1)
+        found = self.grams.answers(contexts.reshape(-1, contexts.shape[2]), blocks)
+        base = found[BASE - 2][0]
+        for order, numbers in zip(self.further, further, strict=True):
+            said = base.copy()
+            found.append((said, order.sharpen(said, numbers.reshape(-1), blocks)))
+        logs = np.stack([said for said, _ in found], 1)
+        np.log(np.maximum(logs, 1e-8, out=logs), out=logs)
+        known = np.stack([known for _, known in found], 1)
+        known[..., :2] = np.log1p(known[..., :2]) / 3
+        return logs.reshape(*shape, *logs.shape[1:]), known.reshape(*shape, -1)
+
+
+def count_text(
+    text: Sequence[int] | Ints, vocabulary: int, order: int, blocks: int, script: Script | None
+) -> Counts:
+    """Count a text of whole numbers below `vocabulary`, in all and without each of its blocks."""
+    tokens = np.asarray(text, dtype=np.int64)
+    grams = fit_kneser_ney(tokens, vocabulary, order, blocks)
+    after = further_contexts(tokens[None], script)[:, 0]
+    further = tuple(fit_order(numbers[:-1], tokens[1:], vocabulary, blocks) for numbers in after)
+    return Counts(tokens, blocks_of(len(tokens), blocks), after, grams, further, script)
+
+
+def further_contexts(seen: Ints, script: Script | None) -> Ints:
+    """The number of each kind of further context after each token: [n, length] -> [kinds, n, length]."""
+    if script is None:
+        return np.zeros((0, *seen.shape), np.int64)
+    return np.stack([*contexts_after(seen, script).values()])

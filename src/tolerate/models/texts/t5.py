@@ -1,0 +1,216 @@
+"""An encoder-decoder of the T5 type, trained from nothing. Raffel et al. 2020, arXiv:1910.10683; Shazeer 2020.
+
+The layers are those of the `transformers` library: relative positions, RMS norms, gated GELU. The encoder reads the
+prompt in both directions, once; the decoder writes the answer and looks at it through cross-attention. To the house
+it is a language model like the others: a row is prompt, start, answer, end, and the sign of the start tells it where
+one ends and the other begins. Of the prompt's own tokens it says nothing: each is as likely as any other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tolerate.errors import DataError, OptionError
+from tolerate.models.base import Shape
+from tolerate.models.texts.language import END, PAD, START, LanguageModel
+
+Layer = tuple[Tensor, Tensor, Tensor, Tensor]  # keys and values: of the answer so far, of the prompt
+
+
+@dataclass(frozen=True)
+class State:
+    """What was read: the prompt as encoded [n, long, width], its tokens, the decoder's layers, what it wrote."""
+
+    prompt: Tensor
+    asked: Tensor  # [n, long], PAD where a prompt is shorter than others
+    layers: tuple[Layer, ...]
+    seen: Tensor  # tokens of the answer, the start first: [n, length], filled up on the left
+    last: Tensor  # the decoder's stream at the last token: [n, width]
+
+
+class T5(LanguageModel):
+    """Predicts the next token of an answer from the whole prompt and the answer so far.
+
+    layers: of the encoder, and as many of the decoder. pointer: whether a token may also be copied from the
+    prompt (See et al. 2017, equation 9), as the Transformer's may.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        classes: int,
+        *,
+        width: int = 128,
+        layers: int = 3,
+        heads: int = 4,
+        inner: int | None = None,
+        pointer: bool = False,
+        rate: float = 0.01,
+        **options: Any,
+    ) -> None:
+        own: dict[str, Any] = {"width": width, "layers": layers, "heads": heads, "inner": inner}
+        super().__init__(shape, classes, pointer=pointer, rate=rate, **own, **options)
+        if width % heads:
+            raise OptionError(f"width {width} does not divide by the number of heads ({heads})")
+        self.core = _core(classes, width, layers, heads, inner or 8 * ((width * 8 // 3 + 7) // 8))
+        self.head = nn.Linear(width, classes, bias=False)
+        nn.init.zeros_(self.head.weight)
+        self.pointer = CrossPointer(width) if pointer else None
+
+    def _is_inner(self, name: str, weight: Tensor) -> bool:
+        tables = ("core.shared", "relative_attention_bias")
+        return super()._is_inner(name, weight) and not any(table in name for table in tables)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits of the token after each one: [n, length] -> [n, length, vocabulary]; 0 before the answer."""
+        asked, seen, starts = parted(tokens)
+        logits, _ = self._answered(self._encoded(asked), asked, seen, None)
+        places = torch.arange(tokens.shape[1], device=tokens.device) - starts[:, None]  # in the answer
+        spread = logits.gather(
+            1, places.clamp(0, seen.shape[1] - 1)[:, :, None].expand(-1, -1, logits.shape[2])
+        )
+        return spread.masked_fill((places < 0)[:, :, None], 0.0)
+
+    def _encoded(self, asked: Tensor) -> Tensor:
+        """The prompt, each token in the light of all others: [n, long] -> [n, long, width]."""
+        found: Tensor = self.core.encoder(input_ids=asked, attention_mask=asked != PAD).last_hidden_state
+        return found
+
+    def _answered(
+        self, prompt: Tensor, asked: Tensor, seen: Tensor, layers: tuple[Layer, ...] | None, new: int = 0
+    ) -> tuple[Tensor, State]:
+        """Logits after each of the `new` last tokens of the answer (0 for all), and what to remember."""
+        from transformers import EncoderDecoderCache
+
+        mask = seen != PAD
+        cache = None if layers is None else EncoderDecoderCache(layers)
+        found = self.core.decoder(
+            input_ids=seen[:, -new:],
+            attention_mask=None
+            if bool(mask[:, 0].all())
+            else mask,  # filled up on the right: never looked at
+            encoder_hidden_states=prompt,
+            encoder_attention_mask=asked != PAD,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        stream = found.last_hidden_state
+        logits: Tensor = self.head(stream)
+        if self.pointer is not None:
+            logits = self.pointer(stream, logits, prompt, asked)
+        return logits, State(prompt, asked, () if cache is None else _layers(cache), seen, stream[:, -1])
+
+    def begin(self, prompts: Sequence[Tensor]) -> tuple[State, Tensor]:
+        """Read prompts; each holds a start, and behind it as much of the answer as is given."""
+        parts = [parted(prompt[None].to(self.device)) for prompt in prompts]
+        asked = _stacked([one[0] for one, _, _ in parts], left=False)
+        seen = _stacked([one[0] for _, one, _ in parts], left=True)
+        logits, state = self._answered(self._encoded(asked), asked, seen, ())
+        return state, logits[:, -1]
+
+    def advance(self, state: State, tokens: Tensor) -> tuple[State, Tensor]:
+        """Read one more token of each answer."""
+        seen = torch.cat([state.seen, tokens[:, None]], 1)
+        logits, state = self._answered(state.prompt, state.asked, seen, state.layers, 1)
+        return state, logits[:, -1]
+
+    def keep(self, state: State, rows: Tensor) -> State:
+        """The state of some rows."""
+        layers = tuple((a[rows], b[rows], c[rows], d[rows]) for a, b, c, d in state.layers)
+        return State(state.prompt[rows], state.asked[rows], layers, state.seen[rows], state.last[rows])
+
+
+class CrossPointer(nn.Module):
+    """Mixes what the decoder expects with tokens of the prompt, by where attention points."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.ask = nn.Linear(width, width, bias=False)
+        self.offer = nn.Linear(width, width, bias=False)
+        self.share = nn.Linear(width, 1)
+        nn.init.zeros_(self.share.weight)
+
+    def forward(self, stream: Tensor, logits: Tensor, prompt: Tensor, asked: Tensor) -> Tensor:
+        """Log probabilities of the mixture: [n, length, vocabulary]."""
+        scores = self.ask(stream) @ self.offer(prompt).mT / stream.shape[-1] ** 0.5
+        pointed = scores.float().masked_fill((asked == PAD)[:, None], -torch.inf).softmax(-1)
+        copied = torch.zeros(logits.shape, device=logits.device)
+        copied = copied.scatter_add(2, asked[:, None].expand(-1, logits.shape[1], -1), pointed)
+        share = torch.sigmoid(self.share(stream).float())
+        mixed = (1 - share) * logits.float().softmax(-1) + share * copied
+        return mixed.clamp_min(1e-9).log()
+
+
+def parted(tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows cut in two: prompts with an end [n, long], answers from their start on [n, length], where these begin.
+
+    >>> asked, seen, starts = parted(torch.tensor([[7, 8, START, 5, END], [9, START, 5, 6, END]]))
+    >>> asked.tolist(), seen.tolist(), starts.tolist()
+    ([[7, 8, 1], [9, 1, 0]], [[2, 5, 1, 0], [2, 5, 6, 1]], [2, 1])
+    """
+    begins = tokens == START
+    if not bool(begins.any(1).all()):
+        raise DataError(
+            "some rows have no start of an answer; an encoder-decoder learns answers to prompts. For running text, let "
+            "each row be a stretch of it as the prompt and the next one as its answer"
+        )
+    starts = begins.int().argmax(1)
+    places = torch.arange(tokens.shape[1], device=tokens.device)
+    before = torch.where(places < starts[:, None], tokens, PAD)
+    asked = torch.where(places == starts[:, None], END, before)[:, : int(starts.max()) + 1]
+    at = starts[:, None] + places[: tokens.shape[1] - int(starts.min())]
+    inside = at < tokens.shape[1]
+    seen = torch.where(inside, tokens.gather(1, at.clamp(max=tokens.shape[1] - 1)), PAD)
+    return asked, seen, starts
+
+
+def _stacked(rows: Sequence[Tensor], left: bool) -> Tensor:
+    """Rows of one length, filled up on the left or the right."""
+    longest = max(len(row) for row in rows)
+    return torch.stack([F.pad(row, (longest - len(row), 0)[:: 1 if left else -1], value=PAD) for row in rows])
+
+
+def _layers(cache: Any) -> tuple[Layer, ...]:
+    """The keys and values of a cache of the library."""
+    own, cross = cache.self_attention_cache.layers, cache.cross_attention_cache.layers
+    return tuple((a.keys, a.values, b.keys, b.values) for a, b in zip(own, cross, strict=True))
+
+
+def _core(classes: int, width: int, layers: int, heads: int, inner: int) -> Any:
+    """The layers of the library, fresh.
+
+    T5 leaves its scores unscaled and begins with small queries in return. Steps of one size, as Muon's are, then move
+    them too far; so the scale is put back and the queries are made larger: at first it computes the same.
+    """
+    try:
+        from transformers import T5Config, T5Model
+        from transformers.models.t5.modeling_t5 import T5Attention
+    except ImportError:
+        raise OptionError('T5\'s layers come with transformers; try: pip install "tolerate[text]"') from None
+    core = T5Model(
+        T5Config(
+            vocab_size=classes,
+            d_model=width,
+            d_kv=width // heads,
+            d_ff=inner,
+            num_layers=layers,
+            num_decoder_layers=layers,
+            num_heads=heads,
+            feed_forward_proj="gated-gelu",
+            dropout_rate=0.0,
+            pad_token_id=PAD,
+            eos_token_id=END,
+            decoder_start_token_id=START,
+        )
+    )
+    size = width // heads
+    for module in core.modules():
+        if isinstance(module, T5Attention):
+            module.scaling = size**-0.5
+            with torch.no_grad():
+                module.q.weight.mul_(size**0.5)
+    return core

@@ -1,0 +1,1 @@
+"""Models behind one interface that answers prompts: trained here, pretrained, or remote."""

@@ -1,0 +1,107 @@
+"""Texts from a pretrained model on this machine, asked as one behind a server is: prompts in, answers out."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tolerate.errors import OptionError
+from tolerate.llm.answer import Written
+from tolerate.llm.client import Answer, Bill
+from tolerate.llm.model_names import Source, source, title_of
+
+TOKENS = 512  # of an answer, at most, where nobody says
+
+
+class Local:
+    """A pretrained model, loaded when it is first asked.
+
+    >>> Local("hf:owner/name").bill.asked
+    0
+    """
+
+    left_out: frozenset[str] = frozenset()  # it understands all that it is asked
+
+    def __init__(self, name: str, limit: int = TOKENS) -> None:
+        """limit: tokens of an answer, at most, if the name does not say."""
+        self.limit = limit
+        self.source: Source = source(name)
+        self.title = title_of(name)
+        if self.source.tune:
+            raise OptionError(
+                f'"{name}" is to be tuned before it is asked; tune it on a job that trains (tolerate train "{name}" '
+                "--job restaurants ...) and name the folder then"
+            )
+        self.bill = Bill()
+
+    @cached_property
+    def model(self) -> Any:
+        """The model in memory."""
+        from tolerate.models.writers.pretrained import opened
+
+        return opened(self.source)
+
+    def write(
+        self,
+        prompts: Sequence[str],
+        candidates: int = 1,
+        seed: int = 0,
+        *,
+        system: str = "",
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[list[Answer]]:
+        """Candidates for each prompt, in the order of the prompts; a prompt that comes twice is asked once."""
+        different = list(dict.fromkeys(prompts))
+        rows = self._written(different, candidates, seed, system, on_progress)
+        found = dict(zip(different, rows, strict=True))
+        self._charge(rows)
+        return [[_answer(one, candidates) for one in found[prompt]] for prompt in prompts]
+
+    def _written(
+        self,
+        prompts: list[str],
+        candidates: int,
+        seed: int,
+        system: str,
+        on_progress: Callable[[int, int], None],
+    ) -> list[list[Written]]:
+        """By the model of the hub, or by our own, which reads the bare prompt."""
+        from tolerate.models.texts.decoding import Decoding
+        from tolerate.models.writers.pretrained import write_with
+        from tolerate.models.writers.writing import write
+
+        how = Decoding(limit=self.limit, temperature=0.7)
+        if self.source.kind == "own":
+            return write(
+                Path(self.source.place), prompts, candidates, seed, replace(how, **self.source.decoding)
+            )
+        told = "" if self.model.tune else system  # what was tuned here learned to answer without being told
+        both = {**self.model.source.decoding, **self.source.decoding}
+        return write_with(
+            self.model, prompts, candidates, seed, replace(how, **both), told, False, on_progress
+        )
+
+    def _charge(self, rows: Sequence[Sequence[Written]]) -> None:
+        read = sum(row[0].read for row in rows)
+        written = sum(one.tokens for row in rows for one in row)
+        self.bill = replace(
+            self.bill,
+            asked=self.bill.asked + len(rows),
+            read=self.bill.read + read,
+            written=self.bill.written + written,
+        )
+
+    def seconds(self, prompts: Sequence[str], candidates: int, system: str) -> float:
+        """Core-seconds of one request's candidates, counted in operations: the same on every machine."""
+        from tolerate.models.training.cost import core_seconds
+
+        asked = list(prompts)
+        whole = core_seconds(lambda: self._written(asked, candidates, 0, system, lambda done, total: None))
+        return whole / len(asked)
+
+
+def _answer(one: Written, together: int) -> Answer:
+    mean = one.mean if one.tokens else math.nan
+    return Answer(one.text, mean, one.least, one.ended, one.read, one.tokens, together)

@@ -1,0 +1,197 @@
+"""Texts from pretrained models, for those who know nothing of torch: tune one, let it write, ask what it costs."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from tolerate.errors import DataError
+from tolerate.llm.answer import Written
+from tolerate.llm.model_names import Source, is_pretrained
+from tolerate.models.base import Recipe, generator, load, save, seeded
+from tolerate.models.pretrained.hub import quietly
+from tolerate.models.pretrained.pretrained import FILL, Pretrained
+from tolerate.models.texts.decoding import Decoding, Text, decode
+from tolerate.models.training.loop import Progress, Trained, threaded, train
+
+ROOM = 2**15  # tokens of prompts and answers that are decoded at once
+MOST = 64  # texts of them
+
+
+def keep_source(source: Source, folder: Path, seed: int) -> Pretrained:
+    """Leave a pretrained model's place in a folder, as it is used without training."""
+    with seeded(seed):
+        model = Pretrained.of(source)
+    save(model, folder)
+    return model
+
+
+def teach(
+    source: Source,
+    pairs: Sequence[tuple[str, str]],
+    folder: Path,
+    *,
+    seed: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+    **plan: Any,
+) -> Trained:
+    """Tune a pretrained model to answer prompts; what it learned is kept in the folder.
+
+    plan: steps, budget and whatever else `train` takes.
+    """
+    if not pairs:
+        raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
+    with seeded(seed):
+        model = Pretrained.of(source)
+    rows, starts, _ = rows_of(model, _seen(pairs, seed, plan))
+    return train(model, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+
+
+def _seen(pairs: Sequence[tuple[str, str]], seed: int, plan: dict[str, Any]) -> Sequence[tuple[str, str]]:
+    """Those of the pairs that a short tuning looks at, drawn by lot: large tokenizers take their time."""
+    steps, batch = plan.get("steps"), plan.get("batch") or Recipe(0).batch
+    if not steps or steps * batch >= len(pairs):
+        return pairs
+    return [pairs[at] for at in np.random.default_rng(seed).permutation(len(pairs))[: steps * batch]]
+
+
+def rows_of(model: Pretrained, pairs: Sequence[tuple[str, str]]) -> tuple[Tensor, Tensor, int]:
+    """Rows [n, length] of tokens plus one, where each answer begins [n], and how many were too long."""
+    found = model.tongue.rows(pairs)
+    fitting = [(row, start) for row, start in found if _room(model, len(row), start)]
+    if not fitting:
+        raise DataError(
+            f"none of the {len(pairs)} texts fits into the {model.context} tokens that {model.source.place} reads"
+        )
+    rows = torch.full((len(fitting), max(len(row) for row, _ in fitting)), FILL, dtype=torch.int32)
+    for at, (row, _) in enumerate(fitting):
+        rows[at, : len(row)] = torch.tensor(row, dtype=torch.int32) + 1
+    return rows, torch.tensor([start for _, start in fitting]), len(found) - len(fitting)
+
+
+def _room(model: Pretrained, length: int, start: int) -> bool:
+    """Whether a row fits: as a whole, or its prompt and its answer each where they are read apart."""
+    return max(start, length - start) <= model.context if model.pairs else length <= model.context
+
+
+def opened(source: Source) -> Pretrained:
+    """A pretrained model ready to write: of the hub, of a folder of transformers, or tuned by `tolerate train`."""
+    folder = Path(source.place).expanduser()
+    return model_in(folder) if is_pretrained(folder) else Pretrained.of(source).to(_device())
+
+
+@lru_cache(maxsize=2)
+def model_in(folder: Path) -> Pretrained:
+    """The pretrained model that a folder stands for, its adapters merged."""
+    model = load(folder)
+    if not isinstance(model, Pretrained):
+        raise DataError(f"{folder} holds a {type(model).__name__}, expected a pretrained language model")
+    model.merge()
+    return model.to(_device())
+
+
+def export_whole(folder: Path, out: Path) -> None:
+    """Write a tuned model whole, its adapters added in, with its tokenizer: for any server, and as a base again."""
+    model = model_in(folder)
+    with quietly():
+        model.net.save_pretrained(out)
+        model.tongue.tokenizer.save_pretrained(out)
+
+
+def _device() -> str:
+    """Where texts are written: on a GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def write_with(
+    model: Pretrained,
+    prompts: Sequence[str],
+    candidates: int,
+    seed: int,
+    how: Decoding | None = None,
+    system: str = "",
+    named: bool = True,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[list[Written]]:
+    """Candidates for each prompt, in order; system: what the model is told before each of them.
+
+    named: what the model's name says about decoding counts more than `how`.
+    """
+    heads = [torch.tensor(head) for head in model.tongue.heads(prompts, system)]
+    asked = [head for head in heads for _ in range(candidates)]
+    chosen = _within(model, asked, replace(how or Decoding(), **(model.source.decoding if named else {})))
+    if model.tongue.goes_on(system):
+        chosen = replace(chosen, stop=model.tongue.said_enough)
+    if chosen.contrast and model.net.get_output_embeddings() is None:
+        raise DataError(f"{model.source.place} shows no last layer, which contrastive search needs")
+    together = max(1, min(MOST, ROOM // (max(map(len, asked), default=0) + chosen.limit)))
+    rng, found = generator(seed), list[Text]()
+    with threaded(torch.get_num_threads() if model.device.type == "cuda" else 1):
+        for first in range(0, len(asked), together):
+            found += decode(model, asked[first : first + together], chosen, rng, together)
+            on_progress(len(found), len(asked))
+    written = [_written(model, text, system, len(head)) for text, head in zip(found, asked, strict=True)]
+    return [written[at : at + candidates] for at in range(0, len(written), candidates)]
+
+
+def _written(model: Pretrained, text: Text, system: str, read: int) -> Written:
+    """A text without what a model went on to say, and its log-probabilities without that."""
+    kept = model.tongue.cut(text.tokens, system)
+    whole = kept == len(text.tokens)
+    shown = text if whole else Text(text.tokens[:kept], text.logprobs[:kept], True)
+    said = model.tongue.text(shown.tokens)
+    return Written(said, shown.mean, shown.least, shown.ended, sum(shown.logprobs), len(shown.logprobs), read)
+
+
+def _within(model: Pretrained, asked: Sequence[Tensor], how: Decoding) -> Decoding:
+    """The decoding with no longer answers than the model can read with the longest prompt."""
+    longest = max((len(prompt) for prompt in asked), default=0)
+    room = model.context - (0 if model.pairs else longest)
+    if longest > model.context or room < 1:
+        raise DataError(
+            f"a prompt has {longest} tokens; {model.source.place} reads {model.context} at once: shorten the prompt, "
+            "or take a model with a longer context"
+        )
+    return replace(how, limit=min(how.limit, room), end=model.ends[0])
+
+
+def perplexity_of(
+    model: Pretrained, pairs: Sequence[tuple[str, str]], batch: int = 32
+) -> tuple[float, float]:
+    """Perplexity of a token of unseen answers given their prompts, and bits per character of those answers."""
+    rows, starts, _ = rows_of(model, pairs)
+    nats, count, letters = 0.0, 0, 0
+    with threaded(1), torch.no_grad():
+        for part, begin in zip(torch.split(rows, batch), torch.split(starts, batch), strict=True):
+            logits, targets = model.answered(part.long(), begin)
+            nats += float(F.cross_entropy(logits, targets, reduction="sum"))
+            count += len(targets)
+    for row, start in zip(rows, starts.tolist(), strict=True):
+        letters += len(model.tongue.text((row[start:][row[start:] != FILL] - 1).tolist()))
+    return math.exp(nats / count), nats / math.log(2) / max(letters, 1)
+
+
+def likelihoods_of(
+    model: Pretrained, pairs: Sequence[tuple[str, str]], batch: int = 32
+) -> NDArray[np.float64]:
+    """Mean log probability of a token of each answer given its prompt; very low where both do not fit: [n]."""
+    found = np.full(len(pairs), -30.0)
+    rows = model.tongue.rows(pairs)
+    fitting = [at for at, (row, start) in enumerate(rows) if _room(model, len(row), start)]
+    with threaded(1), torch.no_grad():
+        for first in range(0, len(fitting), batch):
+            some = fitting[first : first + batch]
+            filled, starts, _ = rows_of(model, [pairs[at] for at in some])
+            logits, targets = model.answered(filled.long(), starts)
+            nats = F.cross_entropy(logits, targets, reduction="none").cpu()
+            lengths = [len(rows[at][0]) - rows[at][1] for at in some]
+            found[some] = [-float(part.mean()) for part in torch.split(nats, lengths)]
+    return found

@@ -1,0 +1,287 @@
+"""Texts from prompts, for those who know nothing of torch: teach a writer, let it write, ask what it costs."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tolerate.errors import DataError
+from tolerate.llm.answer import Written
+from tolerate.llm.model_names import Source, is_pretrained, is_source, source
+from tolerate.models import build
+from tolerate.models.base import generator, load, seeded
+from tolerate.models.pretrained.tuned import TunedModel
+from tolerate.models.texts.blend import Blend
+from tolerate.models.texts.decoding import Decoding, Mould, Text, decode
+from tolerate.models.texts.language import END, PAD, START, LanguageModel, log_likelihoods
+from tolerate.models.texts.tokens import UNKNOWN, Tokenizer, load_tokens, tokens_for
+from tolerate.models.training.cost import core_seconds
+from tolerate.models.training.distributed import is_first
+from tolerate.models.training.loop import Progress, Trained, threaded, train
+
+ANY = "\0"  # in a mould
+TOKENS = "tokens.json"  # beside the model
+SIGNS = 0x110000  # that Unicode has room for
+TAIL = 3  # tokens of a prompt that counts see
+SPARE = 24  # tokens of context beyond the longest text learned from
+
+
+def encoded(tokens: Tokenizer, prompt: str, answer: str | None = None) -> tuple[list[int], int]:
+    """A row of tokens, and where its answer begins: prompt, start, answer, end."""
+    head = [*tokens.encode(prompt), START]
+    return (head, len(head)) if answer is None else ([*head, *tokens.encode(answer), END], len(head))
+
+
+def rows_of(tokens: Tokenizer, pairs: Sequence[tuple[str, str]], longest: int) -> tuple[Tensor, Tensor, int]:
+    """Rows [n, length] filled up to the longest, where each answer begins [n], and how many were too long."""
+    found = [encoded(tokens, prompt, answer) for prompt, answer in pairs]
+    fitting = [(row, start) for row, start in found if len(row) <= longest]
+    if not fitting:
+        raise DataError(f"none of the {len(pairs)} texts fits into {longest} tokens; give a longer context")
+    rows = torch.full((len(fitting), max(len(row) for row, _ in fitting)), PAD, dtype=torch.int32)
+    for at, (row, _) in enumerate(fitting):
+        rows[at, : len(row)] = torch.tensor(row, dtype=torch.int32)
+    return rows, torch.tensor([start for _, start in fitting]), len(found) - len(fitting)
+
+
+def teach_writer(
+    path: str,
+    pairs: Sequence[tuple[str, str]],
+    folder: Path,
+    *,
+    tokens: Tokenizer | str = "words",
+    context: int | None = None,
+    model: dict[str, Any] | None = None,
+    whole: bool = False,
+    seed: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+    **plan: Any,
+) -> Trained:
+    """Train a language model, named by its `package.module:attribute`, to answer prompts; kept in the folder.
+
+    tokens: a vocabulary, or the kind of one to learn from these texts (words, characters, bpe:1000).
+    model: options of the model; whole: learn to write the prompts too; plan: steps, budget and whatever else `train`
+    takes.
+    """
+    if not pairs:
+        raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
+    if is_source(path):
+        return _tune(source(path), pairs, folder, seed, on_progress, **plan)
+    if isinstance(tokens, str):
+        tokens = tokens_for(tokens, (text for pair in pairs for text in pair))
+    rows, starts, _ = rows_of(tokens, pairs, (context or 512) + 1)
+    size = context or rows.shape[1] + SPARE
+    _keep_tokens(tokens, folder)
+    writer = build(path, (1, 1, size), len(tokens), seed=seed, **(model or {}))
+    if isinstance(writer, Blend):
+        text, places = answers_in_a_row(tokens, pairs)
+        writer.count(text)
+        fits = [len(encoded(tokens, *pair)[0]) <= (context or 512) + 1 for pair in pairs]
+        starts = torch.tensor(places)[torch.tensor(fits)]
+    elif whole:
+        starts = torch.zeros_like(starts)
+    return train(writer, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+
+
+def _keep_tokens(tokens: Tokenizer, folder: Path) -> None:
+    if is_first():
+        tokens.save(folder / TOKENS)
+
+
+def _tune(
+    given: Source,
+    pairs: Sequence[tuple[str, str]],
+    folder: Path,
+    seed: int,
+    on_progress: Callable[[Progress], None] | None,
+    **plan: Any,
+) -> Trained:
+    """Tune a pretrained model, or a writer that was trained here, with the tokens that it knows."""
+    if given.kind == "hf":
+        from tolerate.models.writers.pretrained import teach
+
+        return teach(given, pairs, folder, seed=seed, on_progress=on_progress, **plan)
+    from tolerate.models.pretrained.adapted import Adapted
+
+    tokens = load_tokens(Path(given.place).expanduser() / TOKENS)
+    with seeded(seed):
+        model = Adapted.of(given)
+    rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
+    _keep_tokens(tokens, folder)
+    return train(model, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+
+
+def answers_in_a_row(tokens: Tokenizer, pairs: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
+    """What a blend counts: each different answer, after the last tokens of its prompt, from its start to its end.
+
+    Also where each pair's answer stands there. Did nothing vary before the start, counts of how many different
+    tokens stood before would say nothing there.
+    """
+    text: list[int] = []
+    known: dict[tuple[tuple[int, ...], str], int] = {}
+    for prompt, answer in pairs:
+        tail = tuple(tokens.encode(prompt)[-TAIL:])
+        if (tail, answer) not in known:
+            known[tail, answer] = len(text) + len(tail)
+            text += [*tail, START, *tokens.encode(answer), END]
+    return text, [known[tuple(tokens.encode(prompt)[-TAIL:]), answer] for prompt, answer in pairs]
+
+
+@lru_cache(maxsize=2)
+def writer_in(folder: Path) -> tuple[LanguageModel, Tokenizer]:
+    """The writer kept in a folder, with its vocabulary."""
+    model, tokens = load(folder), load_tokens(folder / TOKENS)
+    if not isinstance(model, LanguageModel):
+        raise DataError(f"{folder} holds a {type(model).__name__}, expected a language model")
+    if isinstance(model, TunedModel):
+        model.merge()
+    if model.classes != len(tokens):
+        raise DataError(
+            f"the model in {folder} knows {model.classes} tokens, its tokenizer {len(tokens)}: they do not fit; "
+            "train again, or put the tokenizer back that it was trained with"
+        )
+    return model, tokens
+
+
+def write(
+    folder: Path,
+    prompts: Sequence[str],
+    candidates: int,
+    seed: int,
+    how: Decoding | None = None,
+    moulds: Sequence[str] = (),
+) -> list[list[Written]]:
+    """Candidates for each prompt, in order; the same for the same prompts and seed.
+
+    moulds: for each prompt the text that a writer trained here has to follow, ANY standing for any letter or character.
+    """
+    if is_pretrained(folder):
+        from tolerate.models.writers.pretrained import model_in, write_with
+
+        return write_with(model_in(folder), prompts, candidates, seed, how)
+    model, tokens = writer_in(folder)
+    asked = [torch.tensor(encoded(tokens, prompt)[0]) for prompt in prompts for _ in range(candidates)]
+    how = _within(model, asked, how or Decoding())
+    if moulds:
+        how = replace(how, mould=_mould(tokens, [mould for mould in moulds for _ in range(candidates)]))
+    with threaded(1):
+        found = decode(model, asked, how, generator(seed))
+    texts = [
+        Written(tokens.decode(text.tokens), text.mean, text.least, text.ended, *_sums(text)) for text in found
+    ]
+    return [texts[at : at + candidates] for at in range(0, len(texts), candidates)]
+
+
+def _mould(tokens: Tokenizer, moulds: Sequence[str]) -> Mould | None:
+    """Texts to follow, sign by sign, then the end; None for a vocabulary that has no token of its own for a sign."""
+    signs = list(dict.fromkeys("".join(moulds)))
+    spelled = {sign: tokens.encode(sign) for sign in signs if sign != ANY}
+    if any(len(numbers) != 1 for numbers in spelled.values()):
+        return None
+    single = [tokens.decode([at]) for at in range(len(tokens))]
+    letters = torch.tensor([len(one) == 1 and one.isalpha() for one in single])
+    allowed = torch.zeros(len(signs) + 1, len(tokens), dtype=torch.bool)
+    for kind, sign in enumerate(signs):
+        if sign == ANY:
+            allowed[kind] = letters
+        else:
+            allowed[kind, spelled[sign]] = True
+    allowed[-1, END] = True
+    kinds = torch.full((len(moulds), max(map(len, moulds)) + 1), len(signs))
+    for row, mould in enumerate(moulds):
+        kinds[row, : len(mould)] = torch.tensor([signs.index(sign) for sign in mould])
+    return Mould(kinds, allowed)
+
+
+def _sums(text: Text) -> tuple[float, int]:
+    return sum(text.logprobs), len(text.logprobs)
+
+
+def _within(model: LanguageModel, asked: Sequence[Tensor], how: Decoding) -> Decoding:
+    """The decoding with no longer answers than the model can read with the longest prompt."""
+    room = model.context - max(len(prompt) for prompt in asked)
+    if room < 1:
+        raise DataError(
+            f"a prompt has {model.context - room} tokens; this model reads {model.context} at once: shorten the "
+            "prompt, or train with a longer context"
+        )
+    return replace(how, limit=min(how.limit, room))
+
+
+def writing_cost(folder: Path, prompts: Sequence[str], how: Decoding) -> float:
+    """Core-seconds of one text, counted in operations: the same on every machine."""
+    return core_seconds(lambda: write(folder, prompts, 1, 0, how)) / len(prompts)
+
+
+def texts_per_second(folder: Path, prompts: Sequence[str], how: Decoding) -> float:
+    """How fast a model writes on this machine, measured once."""
+    write(folder, prompts[:8], 1, 0, how)
+    began = time.perf_counter()
+    write(folder, prompts, 1, 0, how)
+    return len(prompts) / (time.perf_counter() - began)
+
+
+def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
+    """Perplexity of a token of unseen answers given their prompts, and bits per character of those answers.
+
+    A character that the vocabulary lacks costs what it takes to name one of all that Unicode has room for; else
+    a tokenizer that knows little would look good.
+    """
+    if is_pretrained(folder):
+        from tolerate.models.writers.pretrained import model_in, perplexity_of
+
+        return perplexity_of(model_in(folder), pairs)
+    model, tokens = writer_in(folder)
+    rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
+    with threaded(1):
+        found = log_likelihoods(model, rows)
+    places = torch.arange(1, rows.shape[1])
+    learned = (rows[:, 1:] != PAD) & (places >= starts[:, None])
+    nats, count = -float(found[learned].sum()), int(learned.sum())
+    strange = int((rows[:, 1:][learned] == UNKNOWN).sum())
+    letters = sum(
+        len(tokens.decode(row[start:].tolist())) for row, start in zip(rows, starts.tolist(), strict=True)
+    )
+    bits = (nats + strange * np.log(SIGNS)) / np.log(2)
+    return float(np.exp(nats / count)), bits / max(letters, 1)
+
+
+def likelihoods(folder: Path, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    """Mean log probability of a token of each answer given its prompt; very low where both do not fit: [n]."""
+    if is_pretrained(folder):
+        from tolerate.models.writers.pretrained import likelihoods_of, model_in
+
+        return likelihoods_of(model_in(folder), pairs)
+    model, tokens = writer_in(folder)
+    rows = [encoded(tokens, prompt, answer) for prompt, answer in pairs]
+    found = np.full(len(rows), -30.0)
+    fitting = [at for at, (row, _) in enumerate(rows) if len(row) <= model.context + 1]
+    for first in range(0, len(fitting), 256):
+        some = fitting[first : first + 256]
+        filled, starts, _ = rows_of(tokens, [pairs[at] for at in some], model.context + 1)
+        with threaded(1):
+            said = log_likelihoods(model, filled)
+        learned = (filled[:, 1:] != PAD) & (torch.arange(1, filled.shape[1]) >= starts[:, None])
+        found[some] = ((said * learned).sum(1) / learned.sum(1)).double().numpy()
+    return found
+
+
+Floats = NDArray[np.float64]
+__all__ = [
+    "Decoding",
+    "Text",
+    "Written",
+    "likelihoods",
+    "perplexity",
+    "teach_writer",
+    "texts_per_second",
+    "write",
+    "writing_cost",
+]

@@ -1,0 +1,1 @@
+"""The decision about each answer: binding, scores, masking, release or hold."""

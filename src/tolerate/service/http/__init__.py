@@ -1,0 +1,1 @@
+"""HTTP requests, limits, metrics and logging of the service."""

@@ -1,0 +1,1 @@
+"""Connections to the model servers behind the gateway."""

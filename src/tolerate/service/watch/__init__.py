@@ -1,0 +1,1 @@
+"""Evidence against certificates in force: reviews, drift, overview, webhooks."""

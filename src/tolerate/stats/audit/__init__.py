@@ -1,0 +1,1 @@
+"""Sequential labelling of a finished batch until it is proven, or not."""

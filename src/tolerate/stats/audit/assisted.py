@@ -1,0 +1,435 @@
+"""Can a judge save labels? Estimates and audits that lean on a cheap opinion and stay valid without it.
+
+- `JudgedAudit`: certifies a batch as it is, deciding from a small pilot whether to label all flagged items
+  first; exact, and a useless or hostile judge costs little more than the pilot.
+- `stratified_mixture`: evidence from any adaptive sampling of strata, exact for 0/1 losses.
+- `assisted_betting`, `assisted_upper`: graded losses corrected by predictions; valid at any sample size.
+- `prediction_powered`: the usual interval; short, but only asymptotic, and marked so.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln, ndtri
+
+from tolerate.errors import DataError, OptionError
+from tolerate.messages.certificates import sentence
+from tolerate.records import Certificate
+from tolerate.stats.audit.audit import draw_order
+from tolerate.stats.audit.stopping_plan import Verdict, allowed_wrong, forecast, robust_plan
+from tolerate.stats.audit.trials import Counting
+from tolerate.stats.sequential import BETS, Floats, checked, log_sum, threshold
+
+Ints = NDArray[np.int64]
+
+PILOT = 20
+_MISSED = 0.1  # wrong items taken to be unflagged for each flagged one, when the pilot is weighed
+_GAIN = 0.85  # labelling all flagged items first must promise to cost at most this share
+# Rates to be good at once the flagged items are known: little should be left.
+_LITTLE = ((0.0, 1.0), (0.125, 1.0), (0.25, 1.0), (0.5, 0.7))
+
+# Trust in the predictions that the bettors try, and how much each counts; mostly none.
+TRUST = ((0.0, 0.75), (0.5, 0.1), (1.0, 0.15))
+
+
+class JudgedAudit:
+    """Certifies a batch as it is with the help of a judge that flags some items; losses 0 or 1.
+
+    First a pilot labels `pilot` flagged items, drawn apart. If flags look telling enough, all flagged items are
+    labelled and the rest is audited against what is left of the allowance; else the batch is audited as if
+    there were no judge. P(a bad batch is certified) <= 1 - confidence whatever the judge does: given the
+    pilot, either design is an exact audit in an order that the pilot knows nothing about.
+
+    >>> audit = JudgedAudit(flagged=[True] * 50 + [False] * 950, tolerance=0.05, seed=1)
+    >>> while audit.open:
+    ...     audit.record(audit.next(), loss=0)
+    >>> audit.design, audit.certificate.scope
+    ('uniform', 'all')
+    """
+
+    def __init__(
+        self,
+        flagged: ArrayLike,
+        tolerance: float,
+        confidence: float = 0.95,
+        seed: int = 0,
+        *,
+        pilot: int = PILOT,
+        losses_by: str = "",
+    ) -> None:
+        flags = np.asarray(flagged)
+        _refuse_nonsense(flags, tolerance, confidence, pilot)
+        self.flagged = flags.astype(bool)
+        self.items, self.tolerance, self.confidence, self.seed = (
+            len(flags),
+            float(tolerance),
+            float(confidence),
+            seed,
+        )
+        self.pilot, self.losses_by = min(pilot, int(self.flagged.sum())), losses_by
+        self.allowed = allowed_wrong(self.items, tolerance)
+        self._order = draw_order(self.items, seed)
+        self._losses: dict[int, float] = {}
+        self._first = self._draw_pilot()
+        self._test: Counting | None = None
+        self.design: str | None = None
+        self._settle()
+
+    def _draw_pilot(self) -> list[int]:
+        """Flagged items in an order of their own, independent of the audit's."""
+        keys = np.random.Philox(np.random.SeedSequence([self.seed, 1])).random_raw(self.items)
+        places = np.flatnonzero(self.flagged)
+        return [int(i) for i in places[np.argsort(np.atleast_1d(keys)[places], kind="stable")][: self.pilot]]
+
+    @property
+    def open(self) -> bool:
+        """Whether another label is wanted."""
+        return self._verdict == "open"
+
+    @property
+    def _verdict(self) -> Verdict:
+        if sum(self._losses.values()) > self.allowed:
+            return "hopeless"
+        return "open" if self._test is None else self._test.verdict
+
+    @property
+    def labels(self) -> int:
+        """Items labelled so far."""
+        return len(self._losses)
+
+    def next(self) -> int:
+        """The item to label now."""
+        if not self.open:
+            raise OptionError("this audit is closed: ask `audit.certificate`, or start one for another batch")
+        return self._first[0] if self._test is None else self._test.next()
+
+    def record(self, item: int, loss: float) -> None:
+        """Take in the loss, 0 or 1, of the item that `next` named."""
+        if not self.open or int(item) != self.next():
+            wanted = f"item {self.next()}" if self.open else "none: the audit is closed"
+            raise DataError(f"a loss came for item {item}, but the order asks for {wanted}")
+        if loss not in (0, 1):
+            raise DataError(f"loss {loss} is neither 0 nor 1; count a partial one as 1 (the strict side)")
+        self._losses[int(item)] = float(loss)
+        self._settle()
+
+    def _settle(self) -> None:
+        self._first = [item for item in self._first if item not in self._losses] if self._test is None else []
+        if self._test is None and not self._first:
+            self._go_on()
+        if self._test is not None:
+            self._test.advance(self._losses)
+
+    def _go_on(self) -> None:
+        """The pilot, or all flagged items, are known: choose what comes next."""
+        if self.design is None:
+            self.design = "flagged first" if self._flags_pay() else "uniform"
+            if self.design == "flagged first":
+                order = self._order[self.flagged[self._order]]
+                self._first = [int(item) for item in order if int(item) not in self._losses]
+        if self.design == "uniform":
+            self._test = Counting(self._order, robust_plan(self.items, self.allowed, self.confidence))
+        elif not self._first and self._verdict == "open":
+            rest = self._order[~self.flagged[self._order]]
+            left = self.allowed - int(sum(self._losses.values()))
+            self._test = Counting(rest, robust_plan(len(rest), left, self.confidence, _LITTLE))
+
+    def _flags_pay(self) -> bool:
+        """Whether the pilot promises that labelling every flagged item first saves labels."""
+        flagged = int(self.flagged.sum())
+        if not self.pilot or flagged == self.items:
+            return False
+        found = (sum(self._losses.values()) + 0.5) / (self.pilot + 1) * flagged
+        missed = found * _MISSED
+        left = self.allowed - math.ceil(found)
+        if left < missed:
+            return False
+        plain = robust_plan(self.items, self.allowed, self.confidence)
+        after = robust_plan(self.items - flagged, left, self.confidence, _LITTLE)
+        cost = flagged - self.pilot + forecast(after, round(missed)).mean
+        return cost < _GAIN * forecast(plain, min(round(found + missed), self.allowed)).mean
+
+    @property
+    def certificate(self) -> Certificate:
+        """The promise as it stands; scope "nothing" until the batch is proven."""
+        proven = self._verdict == "proven"
+        return Certificate(
+            tolerance=self.tolerance,
+            confidence=self.confidence,
+            scope="all" if proven else "nothing",
+            threshold=None,
+            coverage=float(proven),
+            risk_bound=self.tolerance if proven else None,
+            risk_seen=sum(self._losses.values()) / self.labels if proven and self.labels else None,
+            labels=self.labels,
+            clusters=self.labels,
+            released=self.labels if proven else 0,
+            method=f"judged audit without replacement, exact optimal stopping ({self.design or 'pilot'})",
+            assumptions=(sentence("order", seed=str(self.seed)), sentence("judged")),
+            losses_by=self.losses_by,
+            options={"kind": "judged audit", "items": self.items, "seed": self.seed, "pilot": self.pilot},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything needed to go on later, given the same flags."""
+        return {
+            "tolerance": self.tolerance,
+            "confidence": self.confidence,
+            "seed": self.seed,
+            "pilot": self.pilot,
+            "losses_by": self.losses_by,
+            "readings": [[item, loss] for item, loss in self._losses.items()],
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any], flagged: ArrayLike) -> Self:
+        """The audit that `to_json` wrote, rebuilt by replaying its readings."""
+        if "readings" not in record:
+            raise DataError("this is not the record of a judged audit; expected what `to_json` wrote")
+        audit = cls(flagged, **{key: value for key, value in record.items() if key != "readings"})
+        for item, loss in record["readings"]:
+            audit.record(item, loss)
+        return audit
+
+
+def _refuse_nonsense(flags: NDArray[Any], tolerance: float, confidence: float, pilot: int) -> None:
+    if flags.ndim != 1 or not len(flags) or not np.isin(flags, (0, 1)).all():
+        raise DataError(
+            "flagged must hold one True or False per item; turn a score into a flag with score < cut"
+        )
+    if not 0 <= tolerance < 1:
+        raise OptionError(f"tolerance is {tolerance}; expected a share from 0 to below 1, e.g. 0.02")
+    if not 0 < confidence < 1:
+        raise OptionError(f"confidence is {confidence}; expected a probability between 0 and 1, e.g. 0.95")
+    if pilot < 0:
+        raise OptionError(f"pilot is {pilot}; expected 0 or more flagged items to label first")
+
+
+class Strata(NamedTuple):
+    """State of `stratified_mixture`: labels and wrong items per stratum."""
+
+    labels: tuple[int, ...]
+    wrong: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StratifiedEvidence:
+    """Bets against "the batch's risk exceeds the tolerance", from strata sampled as one likes; 0/1 losses.
+
+    The wealth is the likelihood of the labels under a mixture of hoped-for batches, over its maximum under all
+    batches with one wrong item too many, however those are spread over the strata. For each such batch that
+    ratio is at most a nonnegative martingale, so the next stratum may be chosen from everything seen (Wasserman, Ramdas
+    and Balakrishnan 1912.11436, universal inference; Spertus and Stark 2207.03379, stratified audits).
+
+    sizes: items per stratum. hoped: rates of wrong items that each stratum's mixture is spread over.
+    """
+
+    sizes: tuple[int, ...]
+    tolerance: float
+    hoped: tuple[float, ...]
+
+    def start(self) -> Strata:
+        """Nothing labelled yet."""
+        return Strata((0,) * len(self.sizes), (0,) * len(self.sizes))
+
+    def step(self, state: Strata, stratum: int, loss: float) -> Strata:
+        """One label in one stratum, drawn there without replacement."""
+        if loss not in (0, 1):
+            raise DataError(f"loss {loss} is neither 0 nor 1; for graded losses use `assisted_betting`")
+        if state.labels[stratum] >= self.sizes[stratum]:
+            raise DataError(f"all {self.sizes[stratum]} items of stratum {stratum} are labelled already")
+        labels, wrong = list(state.labels), list(state.wrong)
+        labels[stratum] += 1
+        wrong[stratum] += int(loss)
+        return Strata(tuple(labels), tuple(wrong))
+
+    def log_wealth(self, state: Strata) -> float:
+        """Ln evidence."""
+        bad = allowed_wrong(sum(self.sizes), self.tolerance) + 1
+        null, hope = np.zeros(1), 0.0
+        for size, labels, wrong in zip(self.sizes, state.labels, state.wrong, strict=True):
+            most = min(size, bad)
+            logs = _log_sequences(size, np.arange(most + 1), labels, wrong)
+            null = _best_spread(null, logs)[: bad + 1]
+            chosen = np.unique([min(size, round(rate * size)) for rate in self.hoped])
+            hope += log_sum(_log_sequences(size, chosen, labels, wrong)) - math.log(len(chosen))
+        worst = float(null[bad]) if len(null) > bad else -math.inf
+        if worst == -math.inf:
+            return -math.inf if sum(state.wrong) >= bad else math.inf
+        return hope - worst
+
+
+def stratified_mixture(
+    sizes: Sequence[int], tolerance: float, hoped: Sequence[float] = (0.0, 0.002, 0.005, 0.01, 0.05, 0.2, 0.4)
+) -> StratifiedEvidence:
+    """Evidence against a batch that is too bad, from strata sampled in any adaptive way.
+
+    >>> process = stratified_mixture((20, 80), tolerance=0.05)
+    >>> state = process.start()
+    >>> for _ in range(60):
+    ...     state = process.step(state, 1, 0)
+    >>> process.log_wealth(state) < threshold(0.95)  # the other stratum may hide all that is wrong
+    True
+    """
+    if not sizes or min(sizes) < 1:
+        raise OptionError(f"stratum sizes {tuple(sizes)} must be 1 or more; leave out empty strata")
+    if not 0 < tolerance < 1:
+        raise OptionError(f"tolerance is {tolerance}; expected a share above 0 and below 1, e.g. 0.02")
+    return StratifiedEvidence(tuple(sizes), tolerance, tuple(hoped))
+
+
+def _log_sequences(items: int, wrong: Ints, labels: int, seen: int) -> Floats:
+    """[batches] ln probability of one sequence of `labels` labels with `seen` wrong from each batch."""
+    left, bad = items - labels, wrong - seen
+    can = (bad >= 0) & (bad <= left)
+    bad = np.where(can, bad, 0)
+    ways = gammaln(left + 1) - gammaln(bad + 1) - gammaln(left - bad + 1)
+    all_ways = gammaln(items + 1) - gammaln(wrong + 1) - gammaln(items - wrong + 1)
+    return np.where(can, ways - all_ways, -np.inf)
+
+
+def _best_spread(first: Floats, second: Floats) -> Floats:
+    """[m] the largest first[i] + second[m - i]: how best to spread m wrong items over two parts."""
+    best = np.full(len(first) + len(second) - 1, -np.inf)
+    for place in np.flatnonzero(first > -np.inf):
+        span = slice(place, place + len(second))
+        best[span] = np.maximum(best[span], first[place] + second)
+    return best
+
+
+@dataclass(frozen=True)
+class AssistedEvidence:
+    """Bets against "the mean loss exceeds the tolerance", with losses corrected by a judge's predictions.
+
+    A corrected loss is loss - trust (prediction - mean_prediction): the same mean, less spread if the
+    predictions are any good. Bettors with no trust at all hold three quarters of the wealth, so that a useless or
+    hostile judge costs at most ln(4/3) of evidence: a tenth of what 95% needs. Valid at any time for
+    independent draws, `mean_prediction` being the mean prediction over all that is drawn from
+    (R-AutoEval+, 2505.18659; the bets of Waudby-Smith and Ramdas 2010.09686).
+    """
+
+    tolerance: float
+    mean_prediction: float
+
+    def start(self) -> Floats:
+        """[trust, bets] ln wealth of each bettor."""
+        return np.zeros((len(TRUST), len(BETS)))
+
+    def step(self, state: Floats, loss: float, prediction: float) -> Floats:
+        """One labelled item."""
+        trust = np.array([[t] for t, _ in TRUST])
+        corrected = checked(loss) - trust * (checked(prediction) - self.mean_prediction)
+        most = 1 + trust * self.mean_prediction  # the largest corrected loss
+        with np.errstate(divide="ignore"):
+            return state + np.log1p(BETS * (self.tolerance - corrected) / (most - self.tolerance))
+
+    def log_wealth(self, state: Floats) -> float:
+        """Ln evidence."""
+        shares = np.log([[share] for _, share in TRUST]) - math.log(len(BETS))
+        return log_sum((state + shares).ravel())
+
+
+def assisted_betting(tolerance: float, mean_prediction: float) -> AssistedEvidence:
+    """Evidence that a mean loss keeps the tolerance, helped by predictions; graded losses, any sample size.
+
+    >>> process = assisted_betting(0.2, mean_prediction=0.1)
+    >>> process.log_wealth(process.step(process.start(), 0.0, 0.1)) > 0
+    True
+    """
+    if not 0 < tolerance < 1:
+        raise OptionError(f"tolerance is {tolerance}; expected a share above 0 and below 1, e.g. 0.02")
+    return AssistedEvidence(tolerance, checked(mean_prediction))
+
+
+def assisted_upper(
+    losses: ArrayLike, predictions: ArrayLike, mean_prediction: float, confidence: float
+) -> float:
+    """Upper bound on the mean loss from labelled items and a judge's predictions, at any sample size.
+
+    The largest mean that the bettors of `assisted_betting` cannot refute; valid however often one looks.
+
+    >>> sure = assisted_upper([0.0] * 200, [0.1] * 200, mean_prediction=0.1, confidence=0.95)
+    >>> 0.015 < sure < 0.04
+    True
+    """
+    x, g = _paired(losses, predictions)
+    trust = np.array([t for t, _ in TRUST])
+    corrected = x[:, None] - trust * (g[:, None] - checked(mean_prediction))  # [n, trust]
+    most = 1 + trust * mean_prediction
+    shares = np.log([[share] for _, share in TRUST]) - math.log(len(BETS))
+
+    def refuted(mean: float) -> bool:
+        gains = (mean - corrected) / (most - mean)
+        with np.errstate(divide="ignore"):
+            wealth = np.log1p(BETS * gains[:, :, None]).sum(axis=0)  # [trust, bets]
+        return log_sum((wealth + shares).ravel()) >= threshold(confidence)
+
+    low, high = 0.0, 1.0
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (low, middle) if refuted(middle) else (middle, high)
+    return high
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean loss with an interval; `asymptotic` says that its confidence is only approached for large samples."""
+
+    mean: float
+    low: float
+    high: float
+    labels: int
+    asymptotic: bool
+    advice: str = ""
+
+
+def prediction_powered(
+    losses: ArrayLike, predictions: ArrayLike, unlabelled: ArrayLike, confidence: float
+) -> Estimate:
+    """Mean loss from a few labels and many predictions, with a two-sided normal interval: asymptotic only.
+
+    The prediction's weight is the one of least variance (PPI++, Angelopoulos, Duchi and Zrnic 2311.01453,
+    section 6), so good predictions shorten the interval and useless ones leave it as it was. With few wrong
+    items the normal approximation breaks: below ten it says so, and no certificate may rest on it.
+
+    >>> rng = np.random.default_rng(0)
+    >>> wrong = (rng.random(5000) < 0.2).astype(float)
+    >>> few = prediction_powered(wrong[:400], wrong[:400], wrong[400:], confidence=0.9)
+    >>> few.asymptotic, few.high - few.low < 0.03
+    (True, True)
+    """
+    x, g = _paired(losses, predictions)
+    pool = np.asarray(unlabelled, np.float64)
+    if len(x) < 2 or len(pool) < 2:
+        raise DataError(
+            f"{len(x)} labelled and {len(pool)} unlabelled items came; expected at least two of each"
+        )
+    n, both = len(x), float(np.var(np.concatenate([g, pool])))
+    weight = 0.0 if both == 0 else float(np.cov(x, g)[0, 1]) / both / (1 + n / len(pool))
+    weight = min(max(weight, 0.0), 1.0)
+    mean = float(x.mean() - weight * (g.mean() - pool.mean()))
+    variance = float(np.var(x - weight * g, ddof=1)) / n + weight**2 * float(np.var(pool, ddof=1)) / len(pool)
+    width = float(ndtri((1 + confidence) / 2)) * math.sqrt(variance)
+    few = min(x.sum(), n - x.sum())
+    advice = (
+        f"only {few:g} wrong (or fine) labels: the normal approximation is not to be trusted"
+        if few < 10
+        else ""
+    )
+    return Estimate(mean, mean - width, mean + width, n, True, advice)
+
+
+def _paired(losses: ArrayLike, predictions: ArrayLike) -> tuple[Floats, Floats]:
+    x, g = np.atleast_1d(np.asarray(losses, np.float64)), np.atleast_1d(np.asarray(predictions, np.float64))
+    if x.shape != g.shape or x.ndim != 1:
+        raise DataError(f"{x.shape} losses came with {g.shape} predictions; expected one prediction per loss")
+    for name, values in (("loss", x), ("prediction", g)):
+        if not ((values >= 0) & (values <= 1)).all():
+            raise DataError(
+                f"a {name} is outside [0, 1] or missing; divide by the largest possible loss first"
+            )
+    return x, g

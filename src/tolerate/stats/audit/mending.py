@@ -1,0 +1,116 @@
+"""Mend what you find: the plan of an audit whose wrong items are mended or taken out before release.
+
+A batch of `items` holds W wrong ones. Stopped after k of them were found, it goes out without those: at
+most `tolerance` of the other items - k may be wrong. So it may have held as many as
+
+    A(k) = k + floor(tolerance * (items - k))
+
+and each wrong item found makes the promise easier to keep. A plan that is proven with k wrong from
+`certify_at[k]` labels on breaks it only for a batch with W > A(k), at a level k at which it stops. Hence
+
+    P(broken) = P_W(stop at a level k with A(k) < W) <= 1 - confidence   for every W,
+
+and as A never falls and rises by at most one a level, it is enough to hold the sum over the levels up to k at
+W = A(k) + 1, for each k: beyond the last level more wrong items only make a stop rarer. The boundary is found
+level by level: the earliest time that keeps the sum below a target, which follows the spending of the plan for
+a batch that goes out as it is (`plan.robust_plan`). Everything is counted exactly (hypergeometric paths).
+
+Not to be combined with parts that grow: there one level covers a sequence of tests because each part is either
+good or bad beforehand; with mending that depends on what was found, and the errors would add up.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from tolerate.stats.audit.stopping_plan import Floats, Ints, Plan, log_path, robust_plan
+
+LEVELS = 400  # numbers of found items with a boundary of their own; more are proven by counting
+CANDIDATES = 2000  # times tried a level: fewer than all in very large batches
+EARLIER = 0.8  # exponent on the spending of the unmended plan: a little more for early levels
+
+
+@lru_cache(maxsize=64)
+def mended_plan(items: int, tolerance: float, confidence: float) -> Plan:
+    """When a batch is proven, if what was found wrong is mended or taken out before it is released.
+
+    With one wrong item in a hundred, tolerance 2%: 692 labels instead of 909; and a batch with more wrong
+    than tolerated can go out all the same, once enough of it was mended.
+
+    >>> mended_plan(10_000, 0.02, 0.95).certify_at[:3]
+    array([182, 311, 400])
+    """
+    may_hold = np.arange(items + 1) + _allowed(items - np.arange(items + 1), tolerance)
+    certify_at = items - (may_hold - np.arange(items + 1))  # by counting: the rest is too small to matter
+    allowed = int(may_hold[0])
+    if allowed >= items:
+        return Plan(items, allowed, confidence, certify_at, np.empty(0, np.int64), 0, may_hold)
+    head = _boundary(items, may_hold, certify_at, _targets(items, allowed, confidence))
+    certify_at[: len(head)] = head
+    certify_at, levels = np.maximum.accumulate(certify_at), max(1, len(head))
+    return Plan(items, allowed, confidence, certify_at, np.empty(0, np.int64), levels, may_hold)
+
+
+def _allowed(items: Ints, tolerance: float) -> Ints:
+    """`allowed_wrong` of every size, largest first."""
+    exact = tolerance * items
+    nearest = np.rint(exact)
+    close = np.abs(exact - nearest) <= 1e-12 * np.maximum(exact, nearest)
+    allowed: Ints = np.where(close, nearest, np.floor(exact)).astype(np.int64)
+    return allowed
+
+
+def _targets(items: int, allowed: int, confidence: float) -> Floats:
+    """[LEVELS] chance of a broken promise that may be spent up to each level."""
+    error = 1 - confidence
+    exits = robust_plan(items, allowed, confidence).exits
+    spent = np.zeros(LEVELS)
+    inside = exits.proven & (exits.k < LEVELS)
+    np.add.at(spent, exits.k[inside], exits.probability(items, allowed + 1)[inside])
+    share = np.minimum(1.0, np.cumsum(spent) / error) ** EARLIER
+    share[min(allowed + 1, LEVELS) :] = 1.0
+    return np.asarray(error * share)
+
+
+def _boundary(items: int, may_hold: Ints, sure: Ints, targets: Floats) -> Ints:
+    """[<= LEVELS] the earliest label from which each level is proven within its target."""
+    entering, shift, before = (
+        np.ones(1),
+        0.0,
+        0,
+    )  # entering[t] * e^shift sequences reach (t, k) by a wrong item
+    at: list[int] = []
+    log_counts: list[float] = []  # ln of the number of sequences that stop at each level
+    for k in range(min(LEVELS, items)):
+        wrong, last = int(may_hold[k]) + 1, min(int(sure[k]), before + _window(k, items, int(may_hold[0])))
+        arriving = np.zeros(last + 1)
+        arriving[: len(entering)] = entering[: last + 1]
+        alive = np.cumsum(arriving)
+        if alive[-1] <= 0 or wrong > items:
+            break
+        t = np.arange(before, last + 1, max(1, (last - before) // CANDIDATES))
+        with np.errstate(divide="ignore"):
+            stops = np.exp(shift + np.log(alive[t]) + log_path(items, wrong, t, k))
+        fits = np.flatnonzero(_spent(items, wrong, at, log_counts) + stops <= targets[k])
+        if not len(fits):
+            break
+        before = int(t[fits[0]])
+        at.append(before)
+        if alive[before] <= 0:
+            log_counts.append(-math.inf)
+            break
+        log_counts.append(shift + math.log(alive[before]))
+        entering, shift = np.concatenate(([0.0], alive[:before] / alive[before])), log_counts[-1]
+    return np.array(at, np.int64)
+
+
+def _window(k: int, items: int, allowed: int) -> int:
+    """Labels within which a level's boundary lies: some wrong items' worth beyond the one before."""
+    return math.ceil((6 * math.sqrt(k + 1) + 12) * items / (allowed + 1))
+
+
+def _spent(items: int, wrong: int, at: list[int], log_counts: list[float]) -> float:
+    """Chance to have stopped at an earlier level."""
+    t, k = np.array(at, np.int64), np.arange(len(at))
+    return float(np.exp(np.array(log_counts) + log_path(items, wrong, t, k)).sum()) if len(at) else 0.0

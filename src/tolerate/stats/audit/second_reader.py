@@ -1,0 +1,99 @@
+"""A second person on a share of the items: who is read again, and how far the two agree.
+
+Which items are read again is drawn beside the order of labelling, before any verdict. Of two verdicts the worse
+counts, so a second reading can only make a certificate harder to get: what is certified with it would
+have been certified on the first person's word alone, and the promise holds for either.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tolerate.messages.certificates import percent, sentence
+from tolerate.stats.bounds import binomial_upper
+
+
+def drawn_again(items: int, share: float, seed: int) -> NDArray[np.int64]:
+    """The items that a second person reads if they are labelled, in the order of that reading.
+
+    A lot apart from the order of labelling (`draw_order`), kept by the same seed.
+
+    >>> drawn_again(10, share=0.3, seed=1).tolist()
+    [7, 1, 3]
+    """
+    keys = np.random.Philox(np.random.SeedSequence([seed, 2])).random_raw(items)
+    return np.argsort(np.atleast_1d(keys), kind="stable")[: int(np.ceil(share * items))]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What two people said of the same items, neither knowing the other's verdict: counts."""
+
+    fine: int  # both said fine
+    missed: int  # the first said fine, the second wrong
+    raised: int  # the first said wrong, the second fine
+    wrong: int  # both said wrong, to the same degree
+
+    @property
+    def items(self) -> int:
+        """Items read twice."""
+        return self.fine + self.missed + self.raised + self.wrong
+
+    @property
+    def same(self) -> int:
+        """Items with one verdict."""
+        return self.fine + self.wrong
+
+    @property
+    def kappa(self) -> float | None:
+        """Agreement beyond chance, 1 for perfect; None if one verdict for all makes that meaningless. Cohen (1960).
+
+        >>> round(Agreement(fine=20, missed=5, raised=10, wrong=15).kappa, 3)
+        0.4
+        """
+        n = self.items
+        first, second = self.raised + self.wrong, self.missed + self.wrong
+        chance = (first * second + (n - first) * (n - second)) / n**2 if n else 1.0
+        return None if chance == 1 else (self.same / n - chance) / (1 - chance)
+
+    def missed_at_most(self, confidence: float = 0.95) -> float:
+        """Upper bound on the share of the first person's fine items that the second would call wrong; exact.
+
+        >>> round(Agreement(fine=59, missed=0, raised=0, wrong=1).missed_at_most(), 3)
+        0.05
+        """
+        return float(binomial_upper(self.missed, self.fine + self.missed, confidence))
+
+    def said(self) -> str:
+        """One sentence for a certificate."""
+        if not self.items:
+            return sentence("second none")
+        counts = {"items": f"{self.items:,}", "same": f"{self.same:,}"}
+        if self.kappa is None:
+            return sentence("second alike", **counts)
+        return sentence("second", **counts, kappa=f"{self.kappa:.2f}")
+
+    def advice(self) -> tuple[str, ...]:
+        """What the second reading says of the first; no part of the promise."""
+        fine = self.fine + self.missed
+        if not fine:
+            return ()
+        bound = percent(self.missed_at_most())
+        return (sentence("missed", fine=f"{fine:,}", missed=f"{self.missed:,}", bound=bound),)
+
+
+def agreement(pairs: Iterable[tuple[float, float]]) -> Agreement:
+    """Count the losses that a first and a second person gave to the same items.
+
+    >>> agreement([(0, 0), (0, 1), (1, 1)])
+    Agreement(fine=1, missed=1, raised=0, wrong=1)
+    """
+    found = list(pairs)
+    return Agreement(
+        fine=sum(first == second == 0 for first, second in found),
+        missed=sum(first < second for first, second in found),
+        raised=sum(first > second for first, second in found),
+        wrong=sum(first == second > 0 for first, second in found),
+    )

@@ -1,0 +1,1 @@
+"""The largest part of a population that may be released."""

@@ -1,0 +1,1 @@
+"""Which of several strategies is the cheapest at a tolerance."""

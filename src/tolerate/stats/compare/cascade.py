@@ -1,0 +1,208 @@
+"""A cascade with its promise: a cheap model answers where it is sure enough, else a dear one, else a person.
+
+The risk of a cascade is the mean loss of everything that any of its tiers releases. Its thresholds are found and tested
+together (`walked.py`); for thresholds fixed beforehand the released items of the test part, whichever tier released
+them, are an independent sample of what the cascade releases, so one exact test covers all tiers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import tolerate
+from tolerate.errors import DataError
+from tolerate.messages.certificates import brief, lowest, percent, say_certificate, say_evidence
+from tolerate.records import Certificate, Decision, Floats, _Record
+from tolerate.stats.compare.rules import EVERYTHING, SKIP, Way, coverage_of, outcomes
+
+
+@dataclass(frozen=True)
+class Tier(_Record):
+    """One tier of a cascade: what it releases."""
+
+    name: str
+    rule: str  # "all": everything that reaches it; "above": what scores at least the threshold; "skipped": never asked
+    threshold: float | None  # lowest released score; None unless rule is "above"
+    reached: float  # share of all items that it is asked about
+    released: float  # share of all items that it releases
+    risk_seen: float | None  # mean loss of those, in the sample
+
+
+@dataclass(frozen=True)
+class Cascade(_Record):
+    """The rule of a cascade, with the certificate of what it releases.
+
+    The certificate's scope is "nothing", "all" (no person is ever asked) or "above"; its threshold is None: the
+    thresholds are the tiers'. Ask for decisions here.
+    """
+
+    certificate: Certificate
+    tiers: tuple[Tier, ...]
+
+    def decide(self, *scores: float | None) -> Decision:
+        """What happens to an item, given the scores of the tiers asked so far, the first tier's first.
+
+        RELEASE what the last tier asked has made, ESCALATE to the next tier, or REVIEW by a person. A tier
+        that is skipped needs no score: give None. Without scores: whether the first tier is asked at all.
+        """
+        if len(scores) > len(self.tiers):
+            raise DataError(f"{len(scores)} scores came; expected at most {len(self.tiers)}, one a tier")
+        if not self.certificate.proven:
+            return Decision.REVIEW
+        if any(_releases(tier, score) for tier, score in zip(self.tiers, scores, strict=False)):
+            return Decision.RELEASE
+        left = self.tiers[len(scores) :]
+        return Decision.ESCALATE if any(tier.rule != "skipped" for tier in left) else Decision.REVIEW
+
+    def asks(self, *scores: float | None) -> str | None:
+        """The tier to ask next, given the scores so far; None if the item is released or goes to a person."""
+        if self.decide(*scores) != Decision.ESCALATE:
+            return None
+        return next(tier.name for tier in self.tiers[len(scores) :] if tier.rule != "skipped")
+
+    @property
+    def proven(self) -> bool:
+        """Whether anything may be released."""
+        return self.certificate.proven
+
+    @property
+    def coverage(self) -> float:
+        """Share of items released by any tier."""
+        return self.certificate.coverage
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        return {
+            "certificate": self.certificate.to_json(),
+            "tiers": [tier.to_json() for tier in self.tiers],
+        }
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> "Cascade":
+        """The record that `to_json` wrote."""
+        if set(record) != {"certificate", "tiers"}:
+            raise DataError(f"a Cascade has the fields certificate and tiers, got {', '.join(record)}")
+        return cls(Certificate.from_json(record["certificate"]), tuple(map(Tier.from_json, record["tiers"])))
+
+    def __str__(self) -> str:
+        return say_cascade(self)
+
+
+def say_cascade(cascade: Cascade, lang: str = "en") -> str:
+    """The rule of a cascade, a line a tier, its promise and its evidence, in English ("en") or Chinese ("zh")."""
+    made, zh = cascade.certificate, lang == "zh"
+    if not cascade.proven:
+        return say_certificate(made, lang)
+    tiers = [f"{tier.name}: {_tier_words(tier, zh)}" for tier in cascade.tiers]
+    share, sure, limit = percent(made.coverage), percent(made.confidence), percent(made.tolerance)
+    promised = (
+        f"各级放行的内容合计占标注样本的 {share}，其余由人审核：以 {sure} 的置信度保证，放行内容中错误不超过 {limit}。"
+        if zh
+        else f"Together they release {share} of the labelled sample, a person sees the rest: with {sure} confidence "
+        f"the risk of what is released is at most {limit}."
+    )
+    return "\n".join([*tiers, promised, say_evidence(made, lang)])
+
+
+def brief_of(answer: Certificate | Cascade, lang: str = "en") -> str:
+    """A certificate or a cascade in one line."""
+    if isinstance(answer, Certificate):
+        return brief(answer, lang)
+    if not answer.proven:
+        return brief(answer.certificate, lang)
+    made, zh = answer.certificate, lang == "zh"
+    parts = ", ".join(f"{tier.name} {_tier_brief(tier)}" for tier in answer.tiers if tier.rule != "skipped")
+    sure, limit = percent(made.confidence), percent(made.tolerance)
+    if zh:
+        return f"{parts}：放行 {percent(made.coverage)}，错误不超过 {limit}（置信度 {sure}；{made.labels:,} 个标注）"
+    return f"{parts}: {percent(made.coverage)} of items, at most {limit} wrong ({sure} sure; {made.labels:,} labels)"
+
+
+def _tier_brief(tier: Tier) -> str:
+    where = "" if tier.threshold is None else f"{lowest(tier.threshold, sign=True)} "
+    return f"{where}({percent(tier.released)})"
+
+
+def _tier_words(tier: Tier, zh: bool) -> str:
+    share = percent(tier.released)
+    if tier.rule == "skipped":
+        return "不调用" if zh else "not asked"
+    if tier.rule == "all":
+        return f"放行到达的全部内容，占 {share}" if zh else f"releases all that reaches it, {share} of items"
+    edge = lowest(tier.threshold or 0.0, "zh" if zh else "en")
+    return f"分数{edge} 时放行，占 {share}" if zh else f"releases a score of {edge}, {share} of items"
+
+
+def _releases(tier: Tier, score: float | None) -> bool:
+    if tier.rule == "all":
+        return True
+    missing = score is None or np.isnan(score) or tier.threshold is None
+    return not missing and float(score) >= tier.threshold  # type: ignore[operator,arg-type]
+
+
+def promise(
+    way: Way,
+    thresholds: tuple[float, ...] | None,
+    level: float,
+    *,
+    tolerance: float,
+    confidence: float,
+    method: str,
+    assumptions: Sequence[str],
+    options: Mapping[str, Any],
+    names: Mapping[str, str],
+) -> Certificate:
+    """The certificate of a rule that passed its test; None for the thresholds: of nothing."""
+    rule = thresholds or (SKIP,) * way.costs.size
+    _, released, losses = outcomes(way, rule)
+    whole = EVERYTHING in rule
+    single = way.costs.size == 1 and thresholds is not None and not whole
+    return Certificate(
+        tolerance=tolerance,
+        confidence=confidence,
+        scope="nothing" if thresholds is None else "all" if whole else "above",
+        threshold=float(rule[0]) if single else None,
+        coverage=coverage_of(way, released),
+        risk_bound=None if thresholds is None else tolerance,
+        risk_seen=_mean(losses, way.weights[released]),
+        labels=len(way),
+        clusters=int(np.count_nonzero(np.bincount(way.units))),
+        released=int(released.sum()),
+        method=method,
+        assumptions=tuple(assumptions),
+        names=dict(names),
+        options={"compare": {**options, "level": level if thresholds is not None else None}},
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=tolerate.__version__,
+    )
+
+
+def tiers(way: Way, names: Sequence[str], thresholds: tuple[float, ...] | None) -> tuple[Tier, ...]:
+    """What each tier of a rule does with the sample."""
+    rule = thresholds or (SKIP,) * way.costs.size
+    tier, released, losses = outcomes(way, rule)
+    return tuple(
+        _tier(way, name, place, threshold, tier, losses[tier[released] == place])
+        for place, (name, threshold) in enumerate(zip(names, rule, strict=True))
+    )
+
+
+def _tier(way: Way, name: str, place: int, threshold: float, tier: NDArray[np.int64], losses: Floats) -> Tier:
+    kind = {EVERYTHING: "all", SKIP: "skipped"}.get(threshold, "above")
+    weights = way.weights / way.weights.sum()
+    return Tier(
+        name=name,
+        rule=kind,
+        threshold=threshold if kind == "above" else None,
+        reached=0.0 if kind == "skipped" else float(weights[tier >= place].sum()),
+        released=float(weights[tier == place].sum()),
+        risk_seen=_mean(losses, way.weights[tier == place]),
+    )
+
+
+def _mean(losses: Floats, weights: Floats) -> float | None:
+    return float(losses @ weights / weights.sum()) if len(losses) else None

@@ -1,0 +1,1 @@
+"""Tests that keep watching a certificate in force."""

@@ -1,0 +1,119 @@
+"""What reviewers miss, counted into the risk: a second blind reading of a random share, or seeded errors.
+
+A reviewer who overlooks errors flatters every number made from their verdicts. Two things measure it.
+
+**A second reading.** Each item is read again with a known chance s, drawn beside everything else, by somebody who
+does not know the first verdict; where the two differ a third decides. With L1 the first loss, L the final one and M =
+max(0, L - L1) what the first missed,
+
+    risk = E[L] <= E[L1] + E[M],        M can be seen on the share that was read again: E[1{again} M / s] = E[M].
+
+Two bounds of (1 - confidence) / 2 each, valid at all times at once, add up to one on the risk (`with_missed`). To
+certify, each item's loss becomes L1 + 1{again} M / s, which has the mean of L1 + M and lies in [0, 1/s]: divided by
+its range it is an ordinary graded loss, and so is the tolerance (`losses_with_missed`).
+
+Assumes: the lot is blind, and of an item that was read twice the final verdict is the truth. What both miss is not
+counted.
+
+**Seeded errors.** If real errors are found at least as often as seeded ones, E[found] >= detection x risk, so that
+risk <= (bound on what is found) / (lower bound on the detection) (`with_seeded`). Losses 0 or 1 only, and an
+assumption about people that nothing here can test.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tolerate.errors import DataError
+from tolerate.stats.monitor.watch import anytime_upper
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """Upper bounds on a risk: of what reviewers found, of what they missed, and of both together.
+
+    again: items read twice; missed: the sum of losses that the first reader of those missed.
+    """
+
+    reviewed: float
+    missed_at_most: float
+    bound: float
+    again: int
+    missed: float
+
+
+def with_missed(
+    first: Sequence[float], final: Sequence[float], chances: Sequence[float], confidence: float
+) -> Corrected:
+    """Bounds on the risk of items with a first loss each, some of them read again.
+
+    final: the loss after the second reading, NaN where there was none. chances: of having been read again, above 0.
+    With probability `confidence` `bound` is never below the average of the items' true conditional risks, however often
+    one looks.
+
+    >>> again = np.where(np.arange(1000) % 5, np.nan, 0.0)
+    >>> found = with_missed(np.zeros(1000), again, np.full(1000, 0.2), 0.95)
+    >>> round(found.reviewed, 4), round(found.bound, 4)
+    (0.0051, 0.0307)
+    """
+    one, two, share = _checked(first, final, chances)
+    if not len(one):
+        return Corrected(1.0, 1.0, 1.0, 0, 0.0)
+    missed, half = _missed(one, two), (1 + confidence) / 2
+    least = float(share.min())
+    found = anytime_upper(float(one.sum()), len(one), half)
+    rest = anytime_upper(float((missed * least / share).sum()), len(one), half) / least
+    again = int((~np.isnan(two)).sum())
+    return Corrected(found, min(1.0, rest), min(1.0, found + rest), again, float(missed.sum()))
+
+
+def losses_with_missed(
+    first: Sequence[float], final: Sequence[float], chances: Sequence[float]
+) -> tuple[Floats, float]:
+    """Losses that count what the first readers missed, divided by `scale`; certify them at tolerance / scale.
+
+    >>> losses, scale = losses_with_missed([0, 1, 0], [1, float("nan"), float("nan")], [0.5, 0.5, 0.5])
+    >>> losses.tolist(), scale
+    ([1.0, 0.5, 0.0], 2.0)
+    """
+    one, two, share = _checked(first, final, chances)
+    whole = one + _missed(one, two) / share
+    scale = float(1 / share.min()) if len(share) else 1.0
+    return np.asarray(np.minimum(whole / scale, 1.0)), scale
+
+
+def with_seeded(total: float, items: int, found: int, seeded: int, confidence: float) -> float:
+    """Upper bound on the risk if real errors are found at least as often as seeded ones.
+
+    >>> round(with_seeded(10, 1000, found=90, seeded=100, confidence=0.95), 4)
+    0.0308
+    """
+    half = (1 + confidence) / 2
+    detection = 1 - anytime_upper(float(seeded - found), seeded, half) if seeded else 0.0
+    reviewed = anytime_upper(total, items, half) if items else 1.0
+    return min(1.0, reviewed / detection) if detection > 0 else 1.0
+
+
+def _checked(
+    first: Sequence[float], final: Sequence[float], chances: Sequence[float]
+) -> tuple[Floats, Floats, Floats]:
+    one, two = np.asarray(first, np.float64), np.asarray(final, np.float64)
+    share = np.asarray(chances, np.float64)
+    if not one.shape == two.shape == share.shape or one.ndim != 1:
+        raise DataError(
+            f"{one.shape} first losses came with {two.shape} final ones and {share.shape} chances"
+        )
+    if not ((share > 0) & (share <= 1)).all():
+        raise DataError("a chance of a second reading is outside (0, 1]; leave out items that had none")
+    if not ((one >= 0) & (one <= 1)).all() or not ((two >= 0) & (two <= 1) | np.isnan(two)).all():
+        raise DataError("a loss is outside [0, 1]; divide by the largest possible loss first")
+    return one, two, share
+
+
+def _missed(first: Floats, final: Floats) -> Floats:
+    missed: Floats = np.where(np.isnan(final), 0.0, np.maximum(0.0, np.nan_to_num(final) - first))
+    return missed

@@ -1,0 +1,90 @@
+"""The run folder: steps that are never half there, and folders that are refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tolerate.base import folder as folders
+from tolerate.base.folder import RunFolder, write_whole
+from tolerate.errors import RunError
+
+OPTIONS = {"seed": 0, "models": ("vae",)}
+
+
+def opened(path: Path, options: dict[str, object] = OPTIONS) -> RunFolder:
+    folder = RunFolder(path)
+    folder.open(options, {"command": "test"})
+    return folder
+
+
+def test_a_step_is_made_once(tmp_path: Path) -> None:
+    folder = opened(tmp_path / "run")
+    assert folder.once("a/b.json", lambda: {"x": 1}) == {"x": 1}
+    assert folder.once("a/b.json", lambda: pytest.fail("made twice")) == {"x": 1}
+    made = folder.once_arrays("c.npz", lambda: {"n": np.arange(3), "t": np.array(["七", ""])})
+    again = folder.once_arrays("c.npz", lambda: pytest.fail("made twice"))
+    assert made["n"].tolist() == again["n"].tolist() == [0, 1, 2] and again["t"].tolist() == ["七", ""]
+
+
+def test_the_same_options_continue_and_others_are_refused(tmp_path: Path) -> None:
+    opened(tmp_path / "run").close()
+    assert not opened(tmp_path / "run").done
+    with pytest.raises(RunError, match="another process works in"):
+        opened(tmp_path / "run")
+
+
+def test_other_options_are_named(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    with pytest.raises(RunError, match=r"a run with seed = 0, this command asks for 1.*--fresh"):
+        opened(tmp_path, {**OPTIONS, "seed": 1})
+
+
+def test_a_finished_run_says_so(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    first.finish()
+    first.close()
+    assert RunFolder(tmp_path).open(OPTIONS, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("notes.txt", "mine", "no run"),
+        ("run.json", '{"layout": 0, "options": {}}', "another version of tolerate"),
+        ("run.json", '{"layo', "damaged"),
+    ],
+)
+def test_a_folder_that_is_not_this_run_is_refused(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(RunError, match=said):
+        opened(tmp_path)
+    assert (tmp_path / name).read_text() == text
+
+
+def test_clear_deletes_runs_only(tmp_path: Path) -> None:
+    opened(tmp_path / "run").close()
+    RunFolder(tmp_path / "run").clear()
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(RunError, match="nothing was deleted"):
+        RunFolder(tmp_path / "mine").clear()
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folders.os, "fsync", full)
+    with pytest.raises(RunError, match="No space left on device.*--out"):
+        write_whole(tmp_path / "x.json", b"{}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_step_is_named(tmp_path: Path) -> None:
+    folder = opened(tmp_path)
+    (tmp_path / "a.json").write_text('{"x"')
+    with pytest.raises(RunError, match="a.json is damaged"):
+        folder.once("a.json", dict)

@@ -1,0 +1,90 @@
+"""Checks and judges by name, the rule about ink, prototypes, and a check's own error."""
+
+import numpy as np
+import pytest
+from scipy.special import bdtr
+
+from tolerate.checks import CHECKS, JUDGES, Verdicts, find_check, find_judge
+from tolerate.checks.pictures.ink import fit_ink
+from tolerate.checks.pictures.own_error import OwnError, own_error, own_error_of
+from tolerate.checks.pictures.prototypes import fit_prototypes
+from tolerate.data.pictures import digits, split
+from tolerate.errors import DataError, OptionError
+from tolerate.models.pictures.evaluation.metrics import auroc
+
+
+@pytest.mark.parametrize("name", [*CHECKS, "tolerate.checks.pictures.ink:fit_ink"])
+def test_checks_are_found(name: str) -> None:
+    assert callable(find_check(name))
+
+
+@pytest.mark.parametrize("name", [*JUDGES, "tolerate.checks.pictures.prototypes:fit_prototypes"])
+def test_judges_are_found(name: str) -> None:
+    assert callable(find_judge(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("raeder", 'no check is called "raeder".*Did you mean "reader"'),
+        ("no.such:thing", 'cannot find "no.such:thing"'),
+        ("math:nothing", 'math has no attribute "nothing"'),
+        ("math:pi", "expected a function that makes a check"),
+    ],
+)
+def test_checks_that_are_not(name: str, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        find_check(name)
+
+
+def test_own_error_is_exact() -> None:
+    """Each end of the interval leaves exactly 2.5% beyond it, by the binomial's own sum."""
+    error = OwnError(pictures=215, misread=2, none=3)
+    low, high = error.interval(0.95)
+    assert abs(bdtr(5, 215, high) - 0.025) < 1e-9
+    assert abs(1 - bdtr(4, 215, low) - 0.025) < 1e-9
+    assert low < error.rate < high
+    assert OwnError(100, 0, 0).interval()[0] == 0
+    assert OwnError(3, 3, 0).interval()[1] == 1
+
+
+def test_own_error_in_words_and_json() -> None:
+    error = OwnError(pictures=1000, misread=10, none=0)
+    assert "misread 10 and could not read 0: 1% wrong" in error.sentence("en")
+    assert "读错 10 张" in error.sentence("zh")
+    assert error.to_json()["rate"] == 0.01
+    with pytest.raises(OptionError, match='no words in "fr"'):
+        error.sentence("fr")
+    with pytest.raises(DataError, match="expected one of each"):
+        own_error(np.array([1]), np.array([1, 2]), ["a"])
+    with pytest.raises(DataError, match="no verdicts"):
+        own_error_of(Verdicts(np.array([]), []), ["a"])
+
+
+def test_ink_tells_blank_and_drowned_from_written() -> None:
+    pictures = digits()
+    parts = split(pictures)
+    real, further = pictures.part(parts["reader"]), pictures.part(parts["reader_test"])
+    check = fit_ink(real.images, real.labels, real.classes)
+    verdicts = check(further.images, further.labels)
+    assert isinstance(verdicts, Verdicts) and verdicts.losses.mean() < 0.02
+    error = own_error_of(verdicts, further.classes)
+    assert (error.pictures, error.misread, error.none) == (len(further), 0, verdicts.losses.sum())
+    blank = check(np.zeros_like(further.images), further.labels)
+    assert blank.losses.all() and set(blank.reads) == {"too little ink"}
+    drowned = check(np.full(further.images.shape, 255, np.uint8), further.labels)
+    assert drowned.losses.all() and set(drowned.reads) == {"too much ink"}
+
+
+def test_prototypes_rank_the_asked_class() -> None:
+    pictures = digits()
+    parts = split(pictures)
+    real, further = pictures.part(parts["judge"]), pictures.part(parts["reader_test"])
+    judge = fit_prototypes(real.images, real.labels, real.classes)
+    right = judge(further.images, further.labels)
+    wrong = judge(further.images, (further.labels + 1) % 10)
+    assert auroc(wrong, right) > 0.98
+    every = sum(judge(further.images, np.full(len(further), label)) for label in range(10))
+    assert np.allclose(every, 1)
+    as_bytes = judge(np.round(further.images * 255).astype(np.uint8), further.labels)
+    assert np.abs(as_bytes - right).max() < 0.05

@@ -1,0 +1,133 @@
+"""Case notes: the grammar, the check of a note, what filters and repairs can and cannot see, and a small run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tolerate.jobs import job
+from tolerate.jobs.texts.casenotes import CaseNotes, Finding, Record, compare, note, read_note
+from tolerate.runs.pipeline import Options, run
+
+RECORD = Record(
+    (
+        Finding("radius", "18.0", "high"),
+        Finding("worst area", "990", "normal"),
+        Finding("texture", "17.1", "normal"),
+    ),
+    "benign",
+)
+GOOD = "Radius is high at 18.0. Worst area (990) and texture (17.1) are normal. The lesion is benign."
+
+
+@pytest.fixture(scope="module")
+def task() -> CaseNotes:
+    return CaseNotes()
+
+
+def test_every_note_of_the_grammar_is_right() -> None:
+    rng = np.random.default_rng(0)
+    assert not any(compare(RECORD, note(RECORD, rng)).wrong for _ in range(300))
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        (GOOD.replace("18.0", "18.1"), "states radius 18.1 high"),
+        (GOOD.replace("are normal", "are low"), "states texture 17.1 low"),
+        (GOOD.replace("990", "#").replace("17.1", "990").replace("#", "17.1"), "states texture 990 normal"),
+        (GOOD.replace("Radius is high at 18.0. ", ""), "lacks radius 18.0 high"),
+        (GOOD.replace("benign", "malignant"), "impression malignant"),
+        (GOOD + " The lesion is benign.", "benign and benign"),
+        (GOOD + " Radius is high at 18.0.", "twice"),
+        (GOOD + " The patient is well.", 'says "The patient is well."'),
+        (GOOD + " Symmetry is low at 0.1.", "states symmetry 0.1 low"),
+        ("", "impression missing"),
+        (GOOD.replace("Radius", "Worst radius"), "states worst radius 18.0 high"),
+    ],
+)
+def test_a_fault_is_seen(text: str, seen: str) -> None:
+    found = compare(RECORD, text)
+    assert found.wrong and seen in found.read
+
+
+def test_the_wrong_part_is_marked() -> None:
+    text = GOOD.replace("18.0", "18.1")
+    assert [text[start:end] for start, end in compare(RECORD, text).marks] == ["18.1"]
+
+
+def test_the_check_finds_seeded_faults_and_passes_right_notes(task: CaseNotes) -> None:
+    verdicts = [(one.wrong, task.check(one.text, one.request).wrong) for one in task.seeded(400, 3)]
+    assert len(verdicts) == 800 and all(truth == said for truth, said in verdicts)
+
+
+def test_a_blind_check_would_be_caught(task: CaseNotes) -> None:
+    """A check that compares numbers alone misses many of the same faults: the seeded ones tell."""
+    missed = [one for one in task.seeded(400, 3) if one.wrong and task.rule(one.text, one.request)]
+    assert len(missed) > 40  # swapped numbers and wrong levels
+
+
+def test_no_patient_serves_two_purposes(task: CaseNotes) -> None:
+    parts = [set(part.tolist()) for part in task.parts.values()]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 569
+
+
+def test_requests_are_alike_for_a_seed_and_ask_each_finding_once(task: CaseNotes) -> None:
+    requests = task.requests(200, 7)
+    assert (requests == task.requests(200, 7)).all() and len(set(requests.tolist())) == 200
+    for request in requests:
+        names = [one.name for one in task.record(int(request)).findings]
+        assert len(set(names)) == 3
+
+
+def test_repair_mends_one_fault_and_no_more(task: CaseNotes) -> None:
+    request = int(task.requests(1, 1)[0])
+    record = task.record(request)
+    text = note(record, np.random.default_rng(0))
+    _, *rest = text.split(". ")
+    assert not task.check(task.repair(text, request), request).wrong
+    short = ". ".join(rest)
+    assert task.check(short, request).wrong and not task.check(task.repair(short, request), request).wrong
+    assert task.repair("Nothing to report.", request) == "Nothing to report."
+
+
+def test_meaning_forgets_the_order() -> None:
+    task = CaseNotes()
+    turned = (
+        "The lesion is benign. Texture is normal at 17.1. Worst area is normal at 990. Radius is 18.0, high."
+    )
+    assert task.meaning(GOOD) == task.meaning(turned)
+    assert read_note(turned)[2] == []
+
+
+def test_the_steps_one_by_one_say_what_they_cannot_do(tmp_path: Path) -> None:
+    from tolerate.errors import OptionError
+    from tolerate.runs.pipeline import Quiet
+    from tolerate.runs.steps import generate, train_model
+
+    options = Options(refine=("plain",), models=("lstm",), steps=3)
+    about = train_model(job("casenotes"), "lstm", options, tmp_path / "m", Quiet())
+    assert about["steps"] == 3
+    with pytest.raises(OptionError, match="writer of texts"):
+        generate(tmp_path / "m", None, 3, tmp_path / "out", 0, Quiet())
+    with pytest.raises(OptionError, match="no writer is called"):
+        run(job("casenotes"), tmp_path / "r", Options(models=("vae",)))
+
+
+def test_a_small_run_ends_in_a_certificate_and_a_report(tmp_path: Path) -> None:
+    options = Options(
+        models=("transformer",),
+        refine=("plain", "vote-of-2+repair+rules"),
+        labels=120,
+        proof=60,
+        steps=40,
+        workers=0,
+    )
+    summary = run(job("casenotes"), tmp_path / "run", options)
+    assert (tmp_path / "run" / "DONE").exists()
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "made-text" in page or not summary["sheets"].get("released")
+    assert summary["reader"]["tested_on"] == 2000 and summary["reader"]["wrong"] == 0
+    metrics = summary["models"][0]["metrics"]
+    assert metrics["bits"] > 0 and 0 < metrics["bits_kn"] < 2
+    assert run(job("casenotes"), tmp_path / "run", options) == summary

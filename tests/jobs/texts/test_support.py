@@ -1,0 +1,117 @@
+"""The help desk: readers of intents learn from nothing, hand over what is out of scope, and are held to the labels."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tolerate.errors import DataError, OptionError
+from tolerate.jobs import job
+from tolerate.jobs.texts.support import OTHER, read_desk
+from tolerate.models.writers.ngram_classifier import Features, load_reader, reading_cost, teach_reader
+from tolerate.runs.pipeline import Options, run
+
+TOPICS = {
+    "card": "my card has not come in the mail",
+    "transfer": "the transfer to my friend is pending",
+    "pin": "i forgot my pin number code",
+    OTHER: "what is the weather like in paris today",
+}
+
+
+def questions(n: int, seed: int) -> tuple[list[str], list[str]]:
+    """Questions of a few words of their topic, some words of anything."""
+    rng = np.random.default_rng(seed)
+    names = rng.choice(list(TOPICS), n).tolist()
+    spare = ["please", "help", "me", "with", "it", "now", "thanks", "hello"]
+    texts = [" ".join([*rng.choice(TOPICS[name].split(), 4), *rng.choice(spare, 2)]) for name in names]
+    return texts, names
+
+
+def published(folder: Path) -> Path:
+    """A small set in the published layout."""
+    (folder / "banking77").mkdir(parents=True)
+    (folder / "clinc150").mkdir()
+    strange: list[str] = []
+    for part, n, seed in (("train", 400, 0), ("test", 300, 1)):
+        rows = [(text, name) for text, name in zip(*questions(n, seed), strict=True)]
+        strange += [text for text, name in rows if name == OTHER]
+        lines = [f"{text},{name}" for text, name in rows if name != OTHER]
+        (folder / "banking77" / f"{part}.csv").write_text("\n".join(["text,category", *lines]))
+    third = len(strange) // 3
+    parts = {
+        f"oos_{name}": [[text, "oos"] for text in strange[third * at : third * at + third]]
+        for at, name in enumerate(("train", "val", "test"))
+    }
+    data = {"train": [["tell me a joke", "tell_joke"], ["pay my bill", "pay_bill"]] * 6, **parts}
+    with gzip.open(folder / "clinc150" / "data_full.json.gz", "wt") as file:
+        json.dump(data, file)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["linear", "bag", "both"])
+def test_a_reader_learns_and_is_kept(kind: str, tmp_path: Path) -> None:
+    texts, names = questions(500, 0)
+    reader = teach_reader(kind, texts, names, passes=12)
+    asked, truth = questions(300, 1)
+    logs = reader(asked)
+    assert np.allclose(np.exp(logs).sum(1), 1, atol=1e-4)
+    assert (np.array(reader.classes)[logs.argmax(1)] == truth).mean() > 0.85
+    reader.save(tmp_path)
+    assert np.allclose(load_reader(tmp_path)(asked), logs, atol=1e-5)
+    assert reading_cost(reader, asked) > 0
+
+
+def test_features_know_words_and_spelling() -> None:
+    features = Features()
+    rows = features.fit(["card lost", "crad lost", "pin"])
+    alike = (rows @ rows.T).toarray()
+    assert alike[0, 1] > 0.5 > alike[0, 2] and np.allclose(np.diag(alike), 2, atol=1e-5)
+    assert (features(["never seen"]) @ rows.T).toarray().shape == (1, 3)
+
+
+def test_a_run_hands_over_and_counts_what_it_answers(tmp_path: Path) -> None:
+    data = published(tmp_path / "data")
+    options = Options(data=data, models=("ngrams",), labels=400, proof=200, workers=0)
+    summary = run(job("support"), tmp_path / "run", options)
+    metrics = summary["models"][0]["metrics"]
+    assert metrics["accuracy"] > 0.7 and 0 <= metrics["outside_answered"] <= 1
+    risks = [row["proof"]["risk"] for row in summary["best"] if row["proof"] and row["proof"]["released"]]
+    assert risks and risks[0] < 0.2
+    assert "BANKING77" in (tmp_path / "run" / "report.html").read_text("utf-8")
+
+
+def test_answering_what_is_out_of_scope_is_wrong_and_handing_over_is_none(tmp_path: Path) -> None:
+    from tolerate.jobs.texts.support import SupportWorkshop
+    from tolerate.runs.pipeline import Candidates, Quiet
+
+    data = published(tmp_path)
+    shop = SupportWorkshop(job("support"), Options(data=data), tmp_path, Quiet())
+    outside = shop.desk.inside
+    assert shop.check(np.array(["card"]), np.array([outside])).losses.tolist() == [1.0]
+    made = Candidates(np.array([[OTHER], ["card"]]), np.array([[0.9], [0.8]]), np.ones((2, 1)))
+    index, scores = shop.choose("plain", made)
+    assert index.tolist() == [-1, 0] and np.isnan(scores[0]) and scores[1] == 0.8
+    asked = shop.requests(4000, 1)
+    assert abs((asked >= outside).mean() - 0.1) < 0.03
+
+
+def test_bad_input_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"expected a folder with banking77/train\.csv"):
+        read_desk(tmp_path)
+    published(tmp_path / "a")
+    (tmp_path / "a" / "clinc150" / "data_full.json.gz").write_bytes(gzip.compress(b"{}"))
+    with pytest.raises(DataError, match="lacks oos_test"):
+        read_desk(tmp_path / "a")
+    with pytest.raises(OptionError, match="no reader of intents"):
+        run(job("support"), tmp_path / "r", Options(data=tmp_path, models=("vae",)))
+    with pytest.raises(DataError, match="two or more"):
+        teach_reader("linear", ["a"], ["b"])
+
+
+def test_the_published_questions_are_read(shared: Path) -> None:
+    desk = read_desk(shared / "raw")
+    assert desk.inside == 3080 and len(desk.asked) == 4080 and len(set(desk.taught.intents)) == 78
+    assert not set(desk.asked.texts[desk.inside :]) & set(desk.taught.texts)

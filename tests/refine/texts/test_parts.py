@@ -1,0 +1,96 @@
+"""Copied stretches, near-duplicates and personal data, each against a slow or a known answer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tolerate.errors import OptionError
+from tolerate.refine.texts.copied import Copied
+from tolerate.refine.texts.near_duplicates import groups, kept, signatures
+from tolerate.refine.texts.private import find_private, mask
+
+
+def slow_longest(known: list[str], text: str) -> int:
+    runs = (
+        end - start
+        for start in range(len(text))
+        for end in range(start + 1, len(text) + 1)
+        if any(text[start:end] in one for one in known)
+    )
+    return max(runs, default=0)
+
+
+def test_the_longest_stretch_is_that_of_trying_all() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        known = ["".join(rng.choice(list("ab床"), rng.integers(1, 30))) for _ in range(4)]
+        text = "".join(rng.choice(list("ab床前"), rng.integers(0, 20)))
+        found = Copied(known)
+        assert found.length(text) == slow_longest(known, text)
+        start, end = found.longest(text)
+        assert text[start:end] in "\0".join(known)
+
+
+def test_a_stretch_never_goes_over_two_texts() -> None:
+    assert Copied(["abcd", "efgh"]).length("cdef") == 2
+    assert (
+        Copied([]).length("a") == 0 and Copied(["a"]).length("") == 0 and Copied(["a\0b"]).length("\0") == 0
+    )
+
+
+def test_a_quotation_in_shakespeare_is_found(shared: Path) -> None:
+    text = (shared / "raw" / "tiny_shakespeare" / "input.txt").read_text("utf-8")
+    quoted = text[400_000:400_080]
+    assert Copied([text]).longest("Zq! " + quoted + " qZ") in {(4, 84), (3, 84), (4, 85), (3, 85)}
+
+
+def test_minhash_estimates_what_two_texts_share() -> None:
+    rng = np.random.default_rng(1)
+    for share in (0.3, 0.6, 0.9):
+        errors = []
+        for _ in range(12):
+            words = ["".join(rng.choice(list("abcdefghij"), 7)) for _ in range(80)]
+            other = [word if rng.random() < share else word[::-1] for word in words]
+            one, two = " ".join(words), " ".join(other)
+            runs = [{text[at : at + 5] for at in range(len(text) - 4)} for text in (one, two)]
+            truth = len(runs[0] & runs[1]) / len(runs[0] | runs[1])
+            found = signatures([one, two], count=512)
+            errors.append((found[0] == found[1]).mean() - truth)
+        assert abs(np.mean(errors)) < 0.03
+
+
+def test_near_duplicates_are_grouped_and_others_are_not() -> None:
+    texts = [
+        f"this is text number {n} about {'cats' * (n % 3)} and {n * n} other things of the day"
+        for n in range(30)
+    ]
+    base = "It was the best of times, it was the worst of times, it was the age of wisdom."
+    texts += [base, base.upper(), base.replace("best", "rest"), "", ""]
+    found = groups(texts, 0.7)
+    assert found[30] == found[31] == found[32] and found[33] == found[34] and found[30] not in found[:30]
+    assert 31 not in kept(texts, 0.7) and 30 in kept(texts, 0.7)
+    with pytest.raises(OptionError, match="least is 0"):
+        groups(texts, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("mail a.b+c@sub.example.com today", ["email"]),
+        ("card 4111 1111 1111 1111", ["card"]),
+        ("order 4111 1111 1111 1112", []),
+        ("GB82 WEST 1234 5698 7654 32", ["iban"]),
+        ("GB82 WEST 1234 5698 7654 33", []),
+        ("身份证 11010519491231002X", ["citizen"]),
+        ("身份证 110105194912310021", []),
+        ("手机 13800138000。", ["phone"]),
+        ("call +44 20 7946 0958 or (212) 555-0100", ["phone", "phone"]),
+        ("host 192.168.0.1, version 999.1.1.1", ["ip"]),
+        ("ssn 078-05-1120, part 000-12-3456", ["ssn"]),
+        ("worst area 990.5, texture 17.1, 3 of 1,200 in 2024-05-06", []),
+    ],
+)
+def test_personal_data_by_form_and_check_digit(text: str, kinds: list[str]) -> None:
+    assert [one.kind for one in find_private(text)] == kinds
+    assert find_private(mask(text)) == []

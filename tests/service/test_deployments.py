@@ -1,0 +1,33 @@
+"""A short version of the laws of deployments: a drift is found, a promise that holds is left alone."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tests.support.deployments import (
+    TOLERANCE,
+    allowed,
+    at_the_tolerance,
+    certified,
+    deploy,
+    expected_delay,
+    naive,
+    true_risk,
+)
+
+
+def test_a_drift_to_twice_the_tolerance_is_found(url: str, tmp_path: Path) -> None:
+    found = deploy(url, tmp_path, 3, at_the_tolerance(), items=2000, drift=200)
+    assert found.alarm is not None and 200 < found.alarm < 200 + 3 * expected_delay(200)
+    assert found.faults == [] and found.released < 2000
+
+
+def test_a_certificate_from_labels_is_kept(url: str, tmp_path: Path) -> None:
+    found = deploy(url, tmp_path, 1, certified(np.random.default_rng(2), 1500), items=150)
+    assert found.released == found.reviews == 150 and found.alarm is None and found.risk <= TOLERANCE
+    assert found.faults == []
+
+
+def test_thresholds_without_confidence_are_caught() -> None:
+    broken = sum(true_risk(naive(np.random.default_rng(seed), 1500)) > TOLERANCE for seed in range(60))
+    assert broken > allowed(60, 0.05)

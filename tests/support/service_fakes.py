@@ -1,0 +1,297 @@
+"""What the tests of the service share: databases of both kinds, certificates, and an upstream of a few lines."""
+
+import asyncio
+import contextlib
+import json
+import math
+import re
+import secrets
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.support import postgres
+from tolerate.records import Certificate
+
+
+def certificate(tolerance: float = 0.05, threshold: float | None = 0.5, **more: object) -> Certificate:
+    """A certificate that releases from a threshold on; everything where it is None."""
+    record = {
+        "tolerance": tolerance,
+        "confidence": 0.95,
+        "scope": "all" if threshold is None else "above",
+        "threshold": threshold,
+        "coverage": 0.5,
+        "risk_bound": tolerance,
+        "risk_seen": 0.01,
+        "labels": 1000,
+        "clusters": 1000,
+        "released": 500,
+        "method": "a test",
+    }
+    return Certificate.from_json({**record, **more})
+
+
+def database(kind: str, folder: Path) -> Iterator[str]:
+    """The address of an empty database; of PostgreSQL a schema of its own."""
+    if kind == "sqlite":
+        yield str(folder / "tolerate.db")
+        return
+    server = postgres.server()
+    if server is None:
+        pytest.skip("no PostgreSQL: install it (apt-get install postgresql), or set TOLERATE_POSTGRES")
+    import psycopg
+
+    schema = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as db:
+        db.execute(f"CREATE SCHEMA {schema}")
+    yield f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
+    with psycopg.connect(server, autocommit=True) as db:
+        db.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+# A model behind an address: what it answers stands in the last message, as JSON
+
+
+class Upstream:
+    """A fake model: the last message says what it answers. Keys: say, score, calls, fail, times, raw, pieces, model, sleep."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+        self.model: str | None = "tiny"
+        self._fails: dict[str, int] = {}
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/models"):
+            return web.json_response({"data": [{"id": "tiny"}]})
+        body = await request.json()
+        self.seen.append(body)
+        text = body["messages"][-1].get("content") if "messages" in body else body["prompt"]
+        asked = _asked(text)
+        await asyncio.sleep(asked.get("sleep", 0))
+        if "fail" in asked and self._fails.get(text, 0) < asked.get("times", 99):
+            self._fails[text] = self._fails.get(text, 0) + 1
+            return web.json_response({"error": "no"}, status=asked["fail"])
+        if "raw" in asked:
+            return web.Response(text=asked["raw"], content_type="application/json")
+        whole = self.answer(body, asked)
+        return (
+            await self.stream(request, body, whole, asked) if body.get("stream") else web.json_response(whole)
+        )
+
+    def answer(self, body: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+        n = body.get("n") or 1
+        says = asked.get("says") or [asked.get("say", "hello")] * n
+        scores = asked.get("scores") or [asked.get("score", 0.9)] * n
+        choices = []
+        for i, (say, score) in enumerate(zip(says, scores, strict=True)):
+            choice: dict[str, Any] = {"index": i, "finish_reason": "stop", "score": score}
+            if "prompt" in body:
+                choice["text"] = say
+            else:
+                choice["message"] = {"role": "assistant", "content": say}
+            if "calls" in asked:
+                choice["message"] = {"role": "assistant", "content": None, "tool_calls": asked["calls"]}
+                choice["finish_reason"] = "tool_calls"
+            if body.get("logprobs") and "prompt" not in body:
+                logprob = {"token": say, "logprob": math.log(score), "bytes": None, "top_logprobs": []}
+                choice["logprobs"] = {"content": [logprob], "refusal": None}
+            choices.append(choice)
+        usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+        name = "text_completion" if "prompt" in body else "chat.completion"
+        answer = {"id": "up-1", "object": name, "created": 1, "choices": choices, "usage": usage}
+        return {**answer, "model": asked.get("model", self.model)}
+
+    async def stream(
+        self, request: web.Request, body: dict[str, Any], whole: dict[str, Any], asked: dict[str, Any]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        for piece in asked.get("pieces") or pieces_of(whole, "prompt" in body):
+            await response.write(piece.encode() if isinstance(piece, str) else piece)
+        await response.write_eof()
+        return response
+
+
+def _asked(text: Any) -> dict[str, Any]:
+    """What the last message says the answer is; any other text is answered with itself."""
+    try:
+        found = json.loads(text)
+        return found if isinstance(found, dict) and found else {"say": f"echo {text}"}
+    except (TypeError, ValueError):
+        return {"say": f"echo {text}"}
+
+
+def pieces_of(whole: dict[str, Any], text: bool) -> list[str]:
+    """A whole answer as the events of a stream, word by word."""
+    events: list[dict[str, Any]] = []
+    for choice in whole["choices"]:
+        index = choice["index"]
+        message = choice.get("message") or {"content": choice.get("text")}
+        for word in re.split(r"(?<= )", message.get("content") or ""):
+            part = {"text": word} if text else {"delta": {"role": "assistant", "content": word}}
+            events.append({"choices": [{"index": index, "finish_reason": None, **part}]})
+        for place, call in enumerate(message.get("tool_calls") or []):
+            whole_call = {"index": place, "id": call["id"], "type": "function"}
+            start = {**whole_call, "function": {"name": call["function"]["name"], "arguments": ""}}
+            events.append({"choices": [{"index": index, "delta": {"tool_calls": [start]}}]})
+            for sign in call["function"]["arguments"]:
+                more = {"index": place, "function": {"arguments": sign}}
+                events.append({"choices": [{"index": index, "delta": {"tool_calls": [more]}}]})
+        end = {"text": ""} if text else {"delta": {}}
+        ends = {"index": index, "finish_reason": choice["finish_reason"], "score": choice["score"], **end}
+        events.append({"choices": [ends]})
+    events.append({"choices": [], "usage": whole["usage"]})
+    head = {"id": whole["id"], "created": 1, "model": whole["model"]}
+    return [f"data: {json.dumps({**head, **event})}\n\n" for event in events] + ["data: [DONE]\n\n"]
+
+
+class Thread:
+    """An event loop in a thread, with something that runs in it."""
+
+    def __init__(self, work: Callable[["Thread"], Awaitable[None]]) -> None:
+        self.ready, self.error = threading.Event(), None
+        self.loop = asyncio.new_event_loop()
+        self.end = asyncio.Event()
+        self._work = work
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        assert self.ready.wait(30), "it did not start"
+        if self.error is not None:
+            raise self.error
+
+    def _run(self) -> None:
+        try:
+            self.loop.run_until_complete(self._work(self))
+        except BaseException as error:
+            self.error = error
+            self.ready.set()
+        finally:
+            self.loop.run_until_complete(self.loop.shutdown_default_executor())
+            self.loop.close()
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in that loop and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.end.set)
+        self.thread.join(30)
+        if self.error is not None:
+            raise self.error
+
+
+@contextlib.contextmanager
+def upstream() -> Iterator[Upstream]:
+    """A fake model on a free port of this machine."""
+    fake = Upstream()
+
+    async def work(thread: Thread) -> None:
+        app = web.Application()
+        app.router.add_route("*", "/v1/{rest:.*}", fake.handle)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        thread.ready.set()
+        await thread.end.wait()
+        await runner.cleanup()
+
+    thread = Thread(work)
+    try:
+        yield fake
+    finally:
+        thread.stop()
+
+
+@dataclass
+class Served:
+    """A running service: its address, first key and password, and its inside."""
+
+    url: str
+    key: str
+    password: str
+    running: Any
+    thread: Thread
+
+    def ask(self, method: str, path: str, body: Any = None, key: str | None = "", **headers: str):
+        """One request: status, headers, and the body (JSON where it is)."""
+        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            given["authorization"] = f"Bearer {key or self.key}"
+        request = urllib.request.Request(self.url + path, data, given, method=method)
+        try:
+            with OPENER.open(request, timeout=30) as response:
+                return response.status, response.headers, _loaded(response.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers, _loaded(error.read())
+
+    def chat(self, say: Any, **more: Any):
+        """One chat completion; `say` is for the fake model."""
+        content = say if isinstance(say, str) else json.dumps(say)
+        body = {"model": "support", "messages": [{"role": "user", "content": content}], **more}
+        return self.ask("POST", "/v1/chat/completions", body)
+
+    def write(self, work: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        return self.running.writer.submit(lambda db: work(db, *given, **named)).result(30)
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *given: Any) -> None:
+        return None
+
+
+OPENER = urllib.request.build_opener(_Stay, urllib.request.ProxyHandler({}))
+
+
+def _loaded(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw.decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def served(service: Any) -> Iterator[Served]:
+    """A service on a free port, in this process."""
+    from tolerate.service.server import Running, server_of, stop_soon
+
+    made: dict[str, Any] = {}
+
+    async def work(thread: Thread) -> None:
+        running = Running(service)
+        try:
+            await running.start()
+            server = server_of(running, lambda said: None)
+            announce = server.on_started
+
+            def started() -> None:
+                announce()
+                made["url"], made["running"] = running.gate.base, running
+                thread.ready.set()
+
+            server.on_started = started
+            serving = asyncio.ensure_future(server.serve())
+            await thread.end.wait()
+            stop_soon(running, server)
+            await serving
+        finally:
+            await running.stop()
+
+    thread = Thread(work)
+    first = made["running"].first
+    try:
+        yield Served(made["url"], first.key, first.password, made["running"], thread)
+    finally:
+        thread.stop()

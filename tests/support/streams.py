@@ -1,0 +1,284 @@
+"""Fuzzed streams through the whole gateway: nothing of a model reaches a client before its row says release.
+
+Streams are made well-formed and then cut anywhere, torn, shuffled, doubled, broken and poisoned; clients go away,
+certificates come and go. Every message is looked at when it is sent: one that holds a token needs, at that moment, a
+committed row that releases this very request. What a client gets whole must be what the row's hash is of.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.support.inside import BREAK, call, service_of, started
+from tests.support.service_fakes import Upstream, certificate, pieces_of
+from tolerate.service import app as app_module
+from tolerate.service import openai_format as wire
+from tolerate.service.decide import binding
+from tolerate.service.openai_format import Refused
+from tolerate.service.server import Running
+from tolerate.store import connect, promises
+from tolerate.store.verify import verify
+
+JUNK: list[Any] = [None, True, -1, 2**70, 0.5, "x", [], {}, [None], {"a": 1}, "\ud800", "\0"]
+
+
+class Committed:
+    """Stands before the writer's connection and knows what is on the disk: the rows of each label."""
+
+    def __init__(self, real: Any) -> None:
+        self._real, self._waiting, self._mark = real, [], 0
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+
+    def many(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+        self._real.many(sql, rows)
+        self._waiting += [body for _, body, _ in rows]
+
+    def run(self, sql: str, *values: Any) -> int:
+        result = self._real.run(sql, *values)
+        if sql.startswith("SAVEPOINT"):
+            self._mark = len(self._waiting)
+        elif sql.startswith("ROLLBACK TO"):
+            del self._waiting[self._mark :]
+        elif sql in ("COMMIT", "ROLLBACK"):
+            for body in self._waiting if sql == "COMMIT" else ():
+                entry = json.loads(body)
+                if entry["kind"] == "decision":
+                    self.rows.setdefault(entry.get("slice", ""), []).append(entry)
+            self._waiting = []
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def releases(self, label: str) -> bool:
+        """Whether exactly one row is there, and releases."""
+        return [row["decision"] for row in self.rows.get(label, ())] == ["release"]
+
+
+# Streams
+
+
+def answer(rng: random.Random, label: str, text: bool, n: int) -> dict[str, Any]:
+    """A whole answer that carries its label in every part."""
+    mark = f"<{label}>"
+    says = [" ".join([mark] * rng.randrange(1, 4)) for _ in range(n)]
+    asked: dict[str, Any] = {"says": says, "scores": [rng.choice([0.9, 0.6, 0.2]) for _ in range(n)]}
+    if not text and rng.random() < 0.25:
+        name = {"name": f"do_{mark}", "arguments": json.dumps({"a": mark})}
+        asked["calls"] = [
+            {"id": f"c{i}", "type": "function", "function": name} for i in range(rng.randrange(1, 3))
+        ]
+    body = {"prompt": ""} if text else {"messages": []}
+    return Upstream().answer({**body, "n": n}, asked)
+
+
+def fuzzed(rng: random.Random, pieces: list[str]) -> list[bytes]:
+    """A stream after none, one or several accidents."""
+    events = [piece.encode() for piece in pieces]
+    for _ in range(rng.choice([0, 0, 1, 1, 1, 2, 3])):
+        events = rng.choice(ACCIDENTS)(rng, events)
+    if rng.random() < 0.5:
+        whole = b"".join(each for each in events if each != BREAK)
+        cuts = sorted(rng.sample(range(len(whole) + 1), min(len(whole), rng.randrange(1, 8))))
+        broken = [BREAK] if BREAK in events else []
+        events = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)] + broken
+    return events
+
+
+def _poison(rng: random.Random, events: list[bytes]) -> list[bytes]:
+    """Something of another kind somewhere in an event's JSON."""
+    place = rng.randrange(len(events))
+    with contextlib.suppress(ValueError, TypeError):
+        body = json.loads(events[place][6:])
+        at: Any = body
+        while isinstance(at, dict | list) and at:
+            name = rng.choice(list(at)) if isinstance(at, dict) else rng.randrange(len(at))
+            if rng.random() < 0.4 or not isinstance(at[name], dict | list) or not at[name]:
+                at[name] = rng.choice(JUNK)
+                break
+            at = at[name]
+        return [*events[:place], b"data: " + json.dumps(body).encode() + b"\n\n", *events[place + 1 :]]
+    return events
+
+
+def _corrupt(rng: random.Random, events: list[bytes]) -> list[bytes]:
+    place = rng.randrange(len(events))
+    event = bytearray(events[place] or b" ")
+    event[rng.randrange(len(event))] = rng.randrange(256)
+    return [*events[:place], bytes(event), *events[place + 1 :]]
+
+
+def _inserted(*given: bytes) -> Any:
+    def insert(rng: random.Random, events: list[bytes]) -> list[bytes]:
+        place = rng.randrange(len(events) + 1)
+        return [*events[:place], rng.choice(given), *events[place:]]
+
+    return insert
+
+
+def _dropped(rng: random.Random, events: list[bytes]) -> list[bytes]:
+    place = rng.randrange(len(events))
+    return [*events[:place], *events[place + 1 :]] or [b"\n"]
+
+
+def _shuffled(rng: random.Random, events: list[bytes]) -> list[bytes]:
+    return rng.sample(events, len(events))
+
+
+ACCIDENTS: list[Any] = [
+    _poison, _poison, _poison, _corrupt, _dropped, _shuffled,
+    _inserted(b"data: [DONE]\n\n"), _inserted(BREAK),
+    _inserted(b": a comment\n\n", b"event: x\nid: 7\n", b"\r\n\r\n", b"data:\n\n", b"retry: 1\n"),
+    _inserted(b"data: {\n\n", b"data: 7\n\n", b"data: []\n\n", b"data: \xff\n\n", b"junk\n\n"),
+    _inserted(b'data: {"error": {"message": "no"}}\n\n'),
+    lambda rng, events: events[: rng.randrange(len(events) + 1)] or [b""],
+    lambda rng, events: [event for each in events for event in [each] * rng.choice([1, 1, 1, 2])],
+    lambda rng, events: [each.replace(b"\n", b"\r\n") for each in events],
+]  # fmt: skip
+
+
+# What is sent, as it is sent
+
+
+class Client:
+    """Looks at each message of one stream at the moment it is sent."""
+
+    def __init__(self, label: str, disk: Committed, marked: bool = False) -> None:
+        self.label, self.disk, self.marked = label, disk, marked
+        self.wrong: list[str] = []
+        self.bytes = b""
+
+    def on_send(self, message: dict[str, Any]) -> None:
+        piece = message.get("body", b"")
+        self.bytes += piece
+        if self.marked:
+            self.wrong += [f"{self.label}: a chunk without its mark"] * _unmarked(piece)
+        elif _has_token(piece, self.label) and not self.disk.releases(self.label):
+            self.wrong.append(f"{self.label}: a token left before its row said release")
+
+    def at_the_end(self, kind: str, gone: bool) -> list[str]:
+        """What is wrong with the stream as a whole."""
+        if self.marked or gone or not self.bytes.startswith((b"data:", b":")):
+            return self.wrong
+        if not self.bytes.endswith(wire.DONE) and b'"error"' not in self.bytes:
+            self.wrong.append(f"{self.label}: neither an end nor an error")
+        if self.disk.releases(self.label):
+            whole = wire.Assembly(kind)
+            for each in wire.Events(2**30).feed(self.bytes):
+                whole.add(each)
+            if binding.sha(wire.answer_text(whole.whole())) != self.disk.rows[self.label][0]["content"]:
+                self.wrong.append(f"{self.label}: the client got something else than the row says")
+        return self.wrong
+
+
+def _has_token(piece: bytes, label: str) -> bool:
+    return f"<{label}>".encode() in piece or b'"arguments"' in piece
+
+
+def _unmarked(piece: bytes) -> int:
+    lines = [line[6:] for line in piece.split(b"\n") if line.startswith(b"data: ") and line[6:] != b"[DONE]"]
+    return sum(json.loads(line).get("tolerate") != "not certified" for line in lines)
+
+
+async def one(running: Running, disk: Committed, rng: random.Random, number: int) -> list[str]:
+    """One fuzzed stream from the request to its end."""
+    label, text, n = f"s{number}", rng.random() < 0.3, rng.choice([1, 1, 1, 2, 3])
+    whole = answer(rng, label, text, n)
+    pieces = [piece.decode("latin-1") for piece in fuzzed(rng, pieces_of(whole, text))]
+    asked = json.dumps({"pieces": pieces, "slow": rng.random() < 0.1})
+    body: dict[str, Any] = {"model": "support", "n": n, "stream": True, "metadata": {"slice": label}}
+    body |= {"prompt": asked} if text else {"messages": [{"role": "user", "content": asked}]}
+    if rng.random() < 0.3:
+        body["stream_options"] = {"include_usage": True}
+    gone = asyncio.Event() if rng.random() < 0.05 else None
+    if gone is not None:
+        asyncio.get_running_loop().call_later(rng.random() * 0.004, gone.set)
+    client = Client(label, disk, running.service.jobs[0].stream != "held")
+    path = "/v1/completions" if text else "/v1/chat/completions"
+    given = {"on_send": client.on_send, "gone": gone}
+    heard = await call(running.app, "POST", path, body, running.first.key or "", **given)
+    if b'"code":"internal"' in heard.body:
+        client.wrong.append(f"{label}: the gateway itself failed on {pieces}")
+    return client.at_the_end(wire.TEXT if text else wire.CHAT, gone is not None)
+
+
+async def _slow(asked: dict[str, Any]) -> None:
+    if asked.get("slow"):
+        await asyncio.sleep(0.004)
+
+
+async def _come_and_go(running: Running, stop: asyncio.Event) -> None:
+    """Somebody withdraws the certificate and puts one in force again, all the time."""
+    tier = running.service.jobs[0].tiers[0]
+    while not stop.is_set():
+        await asyncio.sleep(0.03)
+        await running.writer.do(promises.withdraw, "support", None, "ann", "a try", 1.0)
+        await asyncio.sleep(0.003)
+        bound = binding.bound_now(running.service.jobs[0], tier, certificate())
+        await running.writer.do(promises.install, "support", "main", certificate(), bound, "ann", 1.0)
+        await running.learn()
+
+
+@contextlib.contextmanager
+def _quick_comments() -> Iterator[None]:
+    before, app_module.KEEP_ALIVE = app_module.KEEP_ALIVE, 0.001
+    try:
+        yield
+    finally:
+        app_module.KEEP_ALIVE = before
+
+
+async def _fuzz(
+    url: str, folder: Path, count: int, seed: int, broken: Any, more: dict[str, Any]
+) -> tuple[list[str], Committed]:
+    running, models = await started(service_of(url, folder, **more))
+    models.between = lambda asked: _slow(asked)
+    disk = running.writer._db = Committed(running.writer._db)  # type: ignore[assignment]
+    if broken is not None:
+        broken(running)
+    numbers, wrong, stop = iter(range(count)), [], asyncio.Event()
+
+    async def work(rng: random.Random) -> None:
+        for number in numbers:
+            wrong.extend(await one(running, disk, rng, number))  # type: ignore[arg-type]
+
+    changes = asyncio.ensure_future(_come_and_go(running, stop))
+    with _quick_comments():
+        await asyncio.gather(*(work(random.Random(f"{seed} {place}")) for place in range(48)))
+    stop.set()
+    await changes
+    await running.stop()
+    return wrong, disk  # type: ignore[return-value]
+
+
+def fuzz(
+    url: str, folder: Path, count: int, seed: int, *, broken: Any = None, **more: Any
+) -> tuple[list[str], dict[str, int]]:
+    """Many fuzzed streams, 48 at a time; what is wrong, and how many rows said what."""
+    wrong, disk = asyncio.run(_fuzz(url, folder, count, seed, broken, more))
+    db = connect(url, read_only=True)
+    if broken is None:
+        wrong += verify(db).faults
+    db.close()
+    said = [row["decision"] for rows in disk.rows.values() for row in rows]
+    return wrong, {each: said.count(each) for each in sorted(set(said))}
+
+
+# Broken twins
+
+
+def pass_on(running: Running) -> None:
+    """A gateway that forwards chunks and judges at the end, as many do."""
+
+    async def stream(job: Any, ask: Any, key: Any, request: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        with contextlib.suppress(Refused):
+            async for chunk in running.upstreams.stream(job.tiers[0], ask, ask.body):
+                await send({"type": "http.response.body", "body": wire.event(chunk), "more_body": True})
+        await send({"type": "http.response.body", "body": wire.DONE})
+
+    running.app._held_stream = stream  # type: ignore[method-assign]

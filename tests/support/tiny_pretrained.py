@@ -1,0 +1,123 @@
+"""Tiny models of transformers, made on the spot: a tokenizer trained on a few words, weights from a seed."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+transformers = pytest.importorskip("transformers")
+tokenizers = pytest.importorskip("tokenizers")
+
+WORDS = ("the cat sat on the mat. a dog ran to the red house. Input: Output: 0 1 2 3 4 5 6 7 8 9",) * 3
+CHAT = (
+    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+@cache
+def tokenizer(size: int = 300, end: str | None = "</s>", texts: tuple[str, ...] = WORDS) -> Any:
+    """Bytes and their commonest pairs; 0 fills up, 1 ends, 2 begins."""
+    made = tokenizers.Tokenizer(tokenizers.models.BPE())
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=["<pad>", "</s>", "<s>"],
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    made.train_from_iterator(texts, trainer)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=made, eos_token=end, pad_token="<pad>")
+
+
+def config(kind: str, known: int, **more: Any) -> Any:
+    """A small configuration of a kind of model."""
+    base = {"vocab_size": known, "eos_token_id": 1, "pad_token_id": 0, "bos_token_id": 2}
+    wide = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 128,
+    }
+    pair = {
+        "d_model": 32,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2,
+        "encoder_ffn_dim": 64,
+        "decoder_ffn_dim": 64,
+        "max_position_embeddings": 128,
+        "decoder_start_token_id": 2,
+        "forced_eos_token_id": None,
+        "init_std": 0.4,
+    }
+    few = {"num_key_value_heads": 1}
+    t5 = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "decoder_start_token_id": 0}
+    gpt2 = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128}
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
+        "gpt2": ("GPT2Config", gpt2),
+        "llama": ("LlamaConfig", {**wide, **few}),
+        "mistral": ("MistralConfig", {**wide, **few, "sliding_window": 8}),
+        "gemma": ("Gemma3TextConfig", {**wide, **few, "head_dim": 16, "sliding_window": 8}),
+        "bloom": ("BloomConfig", {"hidden_size": 32, "n_layer": 2, "n_head": 2}),
+        "opt": ("OPTConfig", {**wide, "ffn_dim": 64, "word_embed_proj_dim": 32}),
+        "mamba": ("MambaConfig", {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4}),
+        "t5": ("T5Config", t5),
+        "bart": ("BartConfig", pair),
+        "bert": ("BertConfig", wide),
+    }
+    name, own = kinds[kind]
+    return getattr(transformers, name)(**{**base, **own, **more})
+
+
+CLASSES = {
+    "gpt2": "GPT2LMHeadModel",
+    "llama": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "gemma": "Gemma3ForCausalLM",
+    "bloom": "BloomForCausalLM",
+    "opt": "OPTForCausalLM",
+    "mamba": "MambaForCausalLM",
+    "t5": "T5ForConditionalGeneration",
+    "bart": "BartForConditionalGeneration",
+    "bert": "BertForMaskedLM",
+}
+
+
+def network(kind: str, known: int, *, loud: float = 1.0, **more: Any) -> Any:
+    """A model of a kind; loud: weights are so many times as large, so that it has opinions."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = getattr(transformers, CLASSES[kind])(config(kind, known, **more)).eval()
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.mul_(loud)
+    return net
+
+
+def kept(folder: Path, kind: str = "llama", *, loud: float = 1.0, chat: bool = False, **more: Any) -> Path:
+    """A model with its tokenizer in a folder, as save_pretrained writes it."""
+    words = tokenizer()
+    network(kind, len(words), loud=loud, **more).save_pretrained(folder)
+    words.save_pretrained(folder)
+    if chat:
+        (folder / "chat_template.jinja").write_text(CHAT)
+    return folder
+
+
+def taught(folder: Path, pairs: Sequence[tuple[str, str]], steps: int = 300, **more: Any) -> Path:
+    """A tiny Llama that learned some answers, as a folder of transformers."""
+    from tolerate.llm.model_names import source
+    from tolerate.models.writers.pretrained import teach
+
+    base = kept(folder / "base", **more)
+    trained = teach(source(f"hf:{base}#full+rate=0.003"), pairs, folder / "run", steps=steps, batch=16)
+    trained.model.net.save_pretrained(folder / "model")
+    tokenizer().save_pretrained(folder / "model")
+    return folder / "model"
