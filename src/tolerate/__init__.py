@@ -8,7 +8,9 @@ Names are loaded when first used, so that `import tolerate` and the command line
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tolerate.base.moved import redirect_imports
 
 __version__ = "0.1.0"
 
@@ -51,8 +53,10 @@ _WHERE = {
 
 __all__ = [*_WHERE]
 
+redirect_imports()
 
-def __getattr__(name: str) -> Any:
+
+def __getattr__(name: str) -> object:
     if name not in _WHERE:
         raise AttributeError(f"module tolerate has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)

@@ -1,29 +1,44 @@
-"""Things found by name: wherever a listed name is accepted, `package.module:attribute` is too."""
+"""Look-up by name: wherever a listed name is accepted, `package.module:attribute` is too."""
 
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
-from tolerate.errors import OptionError
+from tolerate.base.moved import new_path
+from tolerate.errors import OptionError, hint
+
+Entry = TypeVar("Entry")
 
 
 def attribute(path: str) -> Any:
-    """What `package.module:attribute` names.
+    """Import the attribute that `package.module:attribute` names; paths of older versions are translated.
 
     >>> attribute("math:pi")
     3.141592653589793
     """
-    module, _, name = path.partition(":")
+    module, _, name = new_path(path).partition(":")
     try:
         return getattr(import_module(module), name)
     except ModuleNotFoundError as error:
-        raise OptionError(f'cannot find "{path}": {error}. {_try(error.name or "")}') from None
+        raise OptionError(f'cannot find "{path}": {error}. {_suggestion(error.name or "")}') from None
     except AttributeError:
         raise OptionError(
             f'{module} has no attribute "{name}"; expected "package.module:attribute"'
         ) from None
 
 
-def _try(module: str) -> str:
+def entry_named(name: str, entries: Mapping[str, Entry], noun: str) -> Entry:
+    """The entry of that name; an unknown name raises OptionError with the known ones and the nearest.
+
+    >>> entry_named("sum", {"sum": 1}, "score")
+    1
+    """
+    if name not in entries:
+        raise OptionError(f'no {noun} is called "{name}". {hint(name, entries)}')
+    return entries[name]
+
+
+def _suggestion(module: str) -> str:
     """What to install for a missing module, or how such a name is written."""
     if module in {"torch", "safetensors", "accelerate", "torchmetrics", "sklearn", "PIL"}:
         return 'Try: pip install "tolerate[models]"'
