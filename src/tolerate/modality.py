@@ -1,0 +1,179 @@
+"""Modalities: what a kind of content is called, and how one item of it is saved, opened, shown and hashed.
+
+A new modality is one record here, plus folders of its name in `models`, `checks` and `jobs`. Wherever the name of a
+modality is accepted, `package.module:attribute` of a `Modality` is too.
+"""
+
+import base64
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tolerate.base.registry import attribute
+from tolerate.errors import DataError, OptionError, hint
+
+Content: TypeAlias = Any  # one item, such as an array [channels, height, width] of bytes, or a str
+Span: TypeAlias = tuple[int, int]  # from, to: characters of a text
+Saved: TypeAlias = bytes | str  # one item as a table or a file keeps it
+
+
+@dataclass(frozen=True)
+class Noun:
+    """What one item and several items are called, in English and Chinese (which has no plural)."""
+
+    singular: str
+    plural: str
+    chinese: str
+
+
+@dataclass(frozen=True)
+class Display:
+    """What a page shows of one item: an embedded image, or the pieces of a text, each with whether it is wrong."""
+
+    image: str = ""  # a data: URI
+    pieces: tuple[tuple[str, bool], ...] = ()
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One kind of content.
+
+    save: the item as `items.parquet` keeps it, bytes or str. open: the item in a saved value. show: the item with
+    the marked spans as wrong parts (only texts have any).
+    """
+
+    name: str
+    noun: Noun
+    suffix: str  # of a file that holds one item
+    save: Callable[[Content], Saved]
+    open: Callable[[Saved], Content]
+    show: Callable[[Content, Sequence[Span]], Display]
+
+    @property
+    def rate_unit(self) -> str:
+        """The unit of speed, such as "pictures/s"."""
+        return f"{self.noun.plural}/s"
+
+    def digest(self, content: Content) -> str:
+        """The SHA-256 of an item as it is saved.
+
+        >>> Texts.digest("a text")[:8]
+        '734194ed'
+        """
+        saved = self.save(content)
+        return hashlib.sha256(saved.encode() if isinstance(saved, str) else saved).hexdigest()
+
+    def open_file(self, path: Path) -> Content:
+        """The item in a file; raises DataError if there is none."""
+        try:
+            body = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        return self.open(body)
+
+
+def to_png(content: NDArray[np.uint8]) -> bytes:
+    """A picture [channels, height, width] as PNG."""
+    from PIL import Image
+
+    array = content[0] if len(content) == 1 else content.transpose(1, 2, 0)
+    image, buffer = Image.fromarray(np.ascontiguousarray(array)), io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def from_image(saved: Saved, channels: int | None = None) -> NDArray[np.uint8]:
+    """The picture [channels, height, width] in the bytes of a PNG or another image format.
+
+    channels: 1 for grey, 3 for colour; None for those that the image has.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(saved, str):
+        raise DataError("expected the bytes of an image, got a str")
+    try:
+        with Image.open(io.BytesIO(saved)) as image:
+            grey = image.mode in ("1", "L") if channels is None else channels == 1
+            array = np.asarray(image.convert("L" if grey else "RGB"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"this is no picture that can be read: {error}") from None
+    return array[None] if grey else array.transpose(2, 0, 1)
+
+
+def data_uri(body: bytes, media_type: str = "image/png") -> str:
+    """Bytes as a URI that a page carries in itself.
+
+    >>> data_uri(b"abc")
+    'data:image/png;base64,YWJj'
+    """
+    return f"data:{media_type};base64,{base64.b64encode(body).decode()}"
+
+
+def split_at_marks(text: str, marks: Sequence[Span]) -> tuple[tuple[str, bool], ...]:
+    """A text cut into pieces, each with whether it is marked.
+
+    >>> split_at_marks("a wrong word", [(2, 7)])
+    (('a ', False), ('wrong', True), (' word', False))
+    """
+    inside = np.zeros(len(text), dtype=bool)
+    for start, end in marks:
+        inside[start:end] = True
+    cuts = [0, *(np.flatnonzero(np.diff(inside)) + 1).tolist(), len(text)]
+    return tuple((text[start:end], bool(inside[start])) for start, end in pairwise(cuts) if start < end)
+
+
+def _show_picture(content: NDArray[np.uint8], marks: Sequence[Span]) -> Display:
+    return Display(image=data_uri(to_png(content)))
+
+
+def _show_text(content: str, marks: Sequence[Span]) -> Display:
+    return Display(pieces=split_at_marks(str(content), marks))
+
+
+def _open_text(saved: Saved) -> str:
+    try:
+        return saved.decode("utf-8") if isinstance(saved, bytes) else saved
+    except UnicodeDecodeError as error:
+        raise DataError(f"a text cannot be read: {error}; expected UTF-8") from None
+
+
+Pictures = Modality(
+    name="pictures",
+    noun=Noun("picture", "pictures", "图片"),
+    suffix=".png",
+    save=to_png,
+    open=from_image,
+    show=_show_picture,
+)
+Texts = Modality(
+    name="texts",
+    noun=Noun("text", "texts", "文本"),
+    suffix=".txt",
+    save=str,
+    open=_open_text,
+    show=_show_text,
+)
+MODALITIES: dict[str, Modality] = {modality.name: modality for modality in (Pictures, Texts)}
+
+
+def find_modality(name: str) -> Modality:
+    """The modality of a name, or in `package.module:attribute`.
+
+    >>> find_modality("texts").rate_unit
+    'texts/s'
+    """
+    if name in MODALITIES:
+        return MODALITIES[name]
+    if ":" not in name:
+        raise OptionError(f'no modality is called "{name}". {hint(name, MODALITIES)}')
+    modality = attribute(name)
+    if not isinstance(modality, Modality):
+        raise OptionError(f"{name} is a {type(modality).__name__}, expected a tolerate.modality.Modality")
+    return modality
