@@ -12,58 +12,61 @@ from tolerate.errors import RunError
 OPTIONS = {"seed": 0, "models": ("vae",)}
 
 
-def opened(path: Path, options: dict[str, object] = OPTIONS) -> RunFolder:
+def open_run(path: Path, options: dict[str, object] = OPTIONS) -> RunFolder:
     folder = RunFolder(path)
     folder.open(options, {"command": "test"})
     return folder
 
 
-def test_a_step_is_made_once(tmp_path: Path) -> None:
-    folder = opened(tmp_path / "run")
+def test_a_step_is_computed_once(tmp_path: Path) -> None:
+    folder = open_run(tmp_path / "run")
     assert folder.once("a/b.json", lambda: {"x": 1}) == {"x": 1}
-    assert folder.once("a/b.json", lambda: pytest.fail("made twice")) == {"x": 1}
-    made = folder.once_arrays("c.npz", lambda: {"n": np.arange(3), "t": np.array(["七", ""])})
-    again = folder.once_arrays("c.npz", lambda: pytest.fail("made twice"))
-    assert made["n"].tolist() == again["n"].tolist() == [0, 1, 2] and again["t"].tolist() == ["七", ""]
+    assert folder.once("a/b.json", lambda: pytest.fail("computed twice")) == {"x": 1}
+    first = folder.once_arrays("c.npz", lambda: {"n": np.arange(3), "t": np.array(["七", ""])})
+    again = folder.once_arrays("c.npz", lambda: pytest.fail("computed twice"))
+    assert first["n"].tolist() == again["n"].tolist() == [0, 1, 2] and again["t"].tolist() == ["七", ""]
 
 
 def test_the_same_options_continue_and_others_are_refused(tmp_path: Path) -> None:
-    opened(tmp_path / "run").close()
-    assert not opened(tmp_path / "run").done
+    open_run(tmp_path / "run").close()
+    second = open_run(tmp_path / "run")
+    assert not second.done
     with pytest.raises(RunError, match="another process works in"):
-        opened(tmp_path / "run")
+        open_run(tmp_path / "run")
+    second.close()
+    open_run(tmp_path / "run").close()
 
 
 def test_other_options_are_named(tmp_path: Path) -> None:
-    opened(tmp_path).close()
+    open_run(tmp_path).close()
     with pytest.raises(RunError, match=r"a run with seed = 0, this command asks for 1.*--fresh"):
-        opened(tmp_path, {**OPTIONS, "seed": 1})
+        open_run(tmp_path, {**OPTIONS, "seed": 1})
 
 
 def test_a_finished_run_says_so(tmp_path: Path) -> None:
-    first = opened(tmp_path)
+    first = open_run(tmp_path)
     first.finish()
     first.close()
     assert RunFolder(tmp_path).open(OPTIONS, {})
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("notes.txt", "mine", "no run"),
         ("run.json", '{"layout": 0, "options": {}}', "another version of tolerate"),
         ("run.json", '{"layo', "damaged"),
     ],
 )
-def test_a_folder_that_is_not_this_run_is_refused(tmp_path: Path, name: str, text: str, said: str) -> None:
+def test_a_folder_that_is_not_this_run_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
-    with pytest.raises(RunError, match=said):
-        opened(tmp_path)
+    with pytest.raises(RunError, match=message):
+        open_run(tmp_path)
     assert (tmp_path / name).read_text() == text
 
 
 def test_clear_deletes_runs_only(tmp_path: Path) -> None:
-    opened(tmp_path / "run").close()
+    open_run(tmp_path / "run").close()
     RunFolder(tmp_path / "run").clear()
     assert not (tmp_path / "run").exists()
     (tmp_path / "mine").mkdir()
@@ -84,7 +87,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_damaged_step_is_named(tmp_path: Path) -> None:
-    folder = opened(tmp_path)
+    folder = open_run(tmp_path)
     (tmp_path / "a.json").write_text('{"x"')
     with pytest.raises(RunError, match="a.json is damaged"):
         folder.once("a.json", dict)

@@ -1,11 +1,11 @@
-"""A run's folder: what is finished is never done twice, what is half-finished is never seen.
+"""The folder of a run: completed steps are not repeated, and an incomplete file never appears under its name.
 
-`run.json` comes first and holds the options; `DONE` comes last. Between them each step leaves one
-file, written beside and renamed, so its existence means that the step was completed. The same
-command on the same folder therefore continues where a killed run stood.
+`run.json` is written first and holds the options; `DONE` is written last. Between them each step writes one
+file, under a temporary name that is then renamed, so a file's existence means that its step was completed. The
+same command on the same folder therefore continues a killed run.
 """
 
-import fcntl
+import io
 import json
 import os
 import re
@@ -16,36 +16,37 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from filelock import FileLock, Timeout
 
+from tolerate.base.arrays import Arrays
 from tolerate.errors import RunError
 
-LAYOUT = 1  # of the folder; a folder of another layout cannot be continued
+LAYOUT = 1  # version of the folder's layout; a folder of another layout cannot be continued
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all, and survives a loss of power."""
+    """Write a file atomically and durably: it appears complete or not at all, and survives a power loss."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.part")
     try:
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise RunError(f"could not write {path}: {reason}. Free some space or choose another --out") from None
 
 
 def to_json(value: Any) -> bytes:
-    """A value as indented JSON, Chinese kept readable."""
+    """Encode a value as indented JSON in UTF-8; Chinese characters are not escaped."""
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: Path, what: str) -> Any:
-    """The JSON value of a file; `what` names the kind of place it was expected in."""
+    """Read the JSON value of a file; `what` says in an error message what was expected there."""
     try:
         return json.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -55,7 +56,7 @@ def read_json(path: Path, what: str) -> Any:
 
 
 def slug(name: str) -> str:
-    """A name as it may stand in a path: what has other signs keeps a short sum of them, so that no two meet.
+    """Turn a name into one that may stand in a path; a changed name ends in its CRC-32, so that no two collide.
 
     >>> slug("vae-mixture"), slug("openai:m@http://host/v1")
     ('vae-mixture', 'openai-m-http-host-v1-7cc1c2b1')
@@ -65,46 +66,45 @@ def slug(name: str) -> str:
 
 
 class RunFolder:
-    """The folder of one run, held by one process at a time."""
+    """The folder of one run, locked by one process at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: int | None = None
+        # thread_local=False: a run may be closed by another thread than the one that opened it.
+        self._lock = FileLock(path / ".lock", mode=0o600, thread_local=False)
 
     def open(self, options: Mapping[str, Any], about: Mapping[str, Any]) -> bool:
-        """Take the folder for a run with these options; True if the run is finished already.
+        """Lock the folder for a run with these options; return whether the run is already finished.
 
-        options: what the result depends on; a folder made with others is refused.
-        about: what is worth knowing beside them (command, versions); kept from the first start.
+        options: everything that the result depends on; a folder written with other options is refused.
+        about: further facts for the reader (command, versions), written at the first start only.
         """
-        self._make()
-        self._take()
-        written = self.path / "run.json"
-        if written.exists():
-            self._compare(written, options)
+        self._create()
+        self._acquire_lock()
+        run_file = self.path / "run.json"
+        if run_file.exists():
+            self._check_options(run_file, options)
         elif any(not item.name.startswith(".") for item in self.path.iterdir()):
             raise RunError(f"{self.path} holds files but no run.json, so it is no run; choose an empty --out")
         else:
-            write_whole(written, to_json({"layout": LAYOUT, "options": dict(options), **about}))
+            write_whole(run_file, to_json({"layout": LAYOUT, "options": dict(options), **about}))
         return self.done
 
     def close(self) -> None:
-        """Let another process have the folder."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Release the lock, so that another process may use the folder."""
+        self._lock.release()
 
     @property
     def done(self) -> bool:
-        """Whether the run was finished."""
+        """Whether the run is finished."""
         return (self.path / "DONE").exists()
 
     def finish(self) -> None:
-        """Say that all is there."""
+        """Mark the run as finished."""
         write_whole(self.path / "DONE", b"")
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """The JSON value of a step: read if it is there, else made and kept."""
+        """Return the JSON value of a step: from its file if it exists, otherwise computed by `make` and written."""
         path = self.path / name
         if not path.exists():
             write_whole(path, to_json(make()))
@@ -113,8 +113,8 @@ class RunFolder:
         except json.JSONDecodeError as error:
             raise RunError(f"{path} is damaged ({error}); delete it and run the same command again") from None
 
-    def once_arrays(self, name: str, make: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-        """The arrays of a step: read if they are there, else made and kept."""
+    def once_arrays(self, name: str, make: Callable[[], Arrays]) -> Arrays:
+        """Return the arrays of a step: from its npz file if it exists, otherwise computed by `make` and written."""
         path = self.path / name
         if not path.exists():
             self._write_arrays(path, make())
@@ -122,7 +122,7 @@ class RunFolder:
             return {key: arrays[key] for key in arrays.files}
 
     def clear(self) -> None:
-        """Delete the run, so that it starts from nothing; a folder that is no run is left alone."""
+        """Delete the run, so that it starts again; a folder that holds no run is refused and left as it is."""
         if self.path.exists() and any(self.path.iterdir()):
             if not (self.path / "run.json").exists():
                 raise RunError(
@@ -130,7 +130,7 @@ class RunFolder:
                 )
             shutil.rmtree(self.path)
 
-    def _make(self) -> None:
+    def _create(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -138,40 +138,36 @@ class RunFolder:
                 f"cannot make the folder {self.path}: {error.strerror}. Choose another --out"
             ) from None
 
-    def _take(self) -> None:
-        self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+    def _acquire_lock(self) -> None:
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.close()
+            self._lock.acquire(blocking=False)
+        except Timeout:
             raise RunError(
                 f"another process works in {self.path}; wait for it or choose another --out"
             ) from None
 
-    def _compare(self, written: Path, options: Mapping[str, Any]) -> None:
+    def _check_options(self, run_file: Path, options: Mapping[str, Any]) -> None:
         try:
-            before = json.loads(written.read_text("utf-8"))
+            before = json.loads(run_file.read_text("utf-8"))
         except json.JSONDecodeError as error:
             raise RunError(
-                f"{written} is damaged ({error}); start again with --fresh or another --out"
+                f"{run_file} is damaged ({error}); start again with --fresh or another --out"
             ) from None
         if before.get("layout") != LAYOUT:
             raise RunError(
                 f"{self.path} was made by another version of tolerate (layout {before.get('layout')}, this "
                 f"one writes {LAYOUT}); start again with --fresh or choose another --out"
             )
-        asked = json.loads(to_json(dict(options)))
-        changed = [key for key in asked if before["options"].get(key) != asked[key]]
+        requested = json.loads(to_json(dict(options)))
+        changed = [key for key in requested if before["options"].get(key) != requested[key]]
         if changed:
             key = changed[0]
             raise RunError(
                 f"{self.path} holds a run with {key} = {before['options'].get(key)!r}, this command asks for "
-                f"{asked[key]!r}; choose another --out, or --fresh to start again"
+                f"{requested[key]!r}; choose another --out, or --fresh to start again"
             )
 
-    def _write_arrays(self, path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-        import io
-
-        memory = io.BytesIO()
-        np.savez(memory, **arrays)  # type: ignore[arg-type]
-        write_whole(path, memory.getvalue())
+    def _write_arrays(self, path: Path, arrays: Arrays) -> None:
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        write_whole(path, buffer.getvalue())

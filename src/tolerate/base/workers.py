@@ -1,25 +1,29 @@
-"""Work on several cores: trainings in processes of their own, while the run goes on with what is ready.
+"""Worker processes: models are trained on other cores while the run goes on with the models that are ready.
 
-A worker dies with the run that started it, however that ends, so that no training goes on unseen in
-a folder that somebody else may have taken.
+A worker ends with the process that started it, however that process ends, so that no training goes on in a
+folder that another run may have locked by then.
 """
 
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, TimeoutError
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from multiprocessing import get_context, parent_process
+from multiprocessing.queues import Queue
 from queue import Empty
 from types import TracebackType
-from typing import Any, Self
+from typing import Generic, Self, TypeVar
 
-Tell = Callable[[float, str], None]
-MOST = 4  # workers, however many cores there are
-_queue: Any = None
+Tell = Callable[[float, str], None]  # (share of the work that is done, 0 to 1; what is going on)
+ProgressMessage = tuple[float, str]
+Result = TypeVar("Result")
+MAX_WORKERS = 4  # on a machine of any size
+_queue: "Queue[ProgressMessage] | None" = None  # in a worker: where its progress messages go
 
 
 def leads() -> bool:
-    """Whether this is the first, or the only one, of the processes that torchrun started: the one that writes files.
+    """Whether this process writes the files: the first, or the only one, of those that torchrun started.
 
     >>> leads()
     True
@@ -28,14 +32,16 @@ def leads() -> bool:
 
 
 class Crew:
-    """Workers beside the run; without any, work is done when it is asked for."""
+    """A pool of worker processes; with none, work is done in this process when its result is requested."""
 
     def __init__(self, workers: int | None = None) -> None:
-        count = max(1, min(MOST, (os.cpu_count() or 1) - 1)) if workers is None else workers
+        count = max(1, min(MAX_WORKERS, (os.cpu_count() or 1) - 1)) if workers is None else workers
         spawn = get_context("spawn")
-        self._words = spawn.Queue() if count else None
+        self._messages: Queue[ProgressMessage] | None = spawn.Queue() if count else None
         self._pool = (
-            ProcessPoolExecutor(count, spawn, initializer=_begin, initargs=(self._words,)) if count else None
+            ProcessPoolExecutor(count, spawn, initializer=_start_worker, initargs=(self._messages,))
+            if count
+            else None
         )
 
     def __enter__(self) -> Self:
@@ -47,49 +53,54 @@ class Crew:
         if self._pool is not None:
             self._pool.shutdown(wait=error is None, cancel_futures=True)
 
-    def submit(self, work: Callable[..., Any], *given: Any) -> "Task":
-        """Have some work done; `work` and what it is given must be picklable."""
-        return Task(self, work, given, None if self._pool is None else self._pool.submit(work, *given, tell))
+    def submit(self, function: Callable[..., Result], *arguments: object) -> "Task[Result]":
+        """Start `function(*arguments, tell)` in a worker; function and arguments must be picklable."""
+        future = None if self._pool is None else self._pool.submit(function, *arguments, tell)
+        return Task(self, function, arguments, future)
 
-    def words(self) -> list[tuple[float, str]]:
-        """What the workers have said since last asked."""
-        said: list[tuple[float, str]] = []
-        while self._words is not None:
+    def words(self) -> list[ProgressMessage]:
+        """The progress messages of the workers since the last call."""
+        messages: list[ProgressMessage] = []
+        while self._messages is not None:
             try:
-                said.append(self._words.get_nowait())
+                messages.append(self._messages.get_nowait())
             except Empty:
                 break
-        return said
+        return messages
 
 
-class Task:
-    """Some work under way."""
+class Task(Generic[Result]):
+    """Work submitted to the pool."""
 
     def __init__(
-        self, crew: Crew, work: Callable[..., Any], given: tuple[Any, ...], future: "Future[Any] | None"
+        self,
+        crew: Crew,
+        function: Callable[..., Result],
+        arguments: tuple[object, ...],
+        future: Future[Result] | None,
     ) -> None:
-        self._crew, self._work, self._given, self._future = crew, work, given, future
+        self._crew, self._function, self._arguments, self._future = crew, function, arguments, future
 
-    def result(self, tell: Tell) -> Any:
-        """Wait for the result; what the workers say meanwhile goes to `tell`."""
+    def result(self, tell: Tell) -> Result:
+        """Wait for the result; progress messages of the workers meanwhile are passed to `tell`."""
         if self._future is None:
-            return self._work(*self._given, tell)
+            return self._function(*self._arguments, tell)
         while True:
             try:
                 return self._future.result(timeout=0.2)
-            except TimeoutError:
+            except FutureTimeoutError:
                 for share, text in self._crew.words()[-1:]:
                     tell(share, text)
 
 
-def _begin(words: Any) -> None:
-    """In a worker: keep the way to talk, and die when the run dies."""
+def _start_worker(messages: "Queue[ProgressMessage]") -> None:
+    """In a worker: keep the queue for progress messages, and exit when the parent process ends."""
     global _queue
-    _queue = words
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _queue = messages
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _die_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -97,6 +108,6 @@ def _die_with_parent() -> None:
 
 
 def tell(share: float, text: str) -> None:
-    """In a worker: say how far the work is."""
+    """In a worker: send a progress message to the process that started it."""
     if _queue is not None:
         _queue.put((share, text))

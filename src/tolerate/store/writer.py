@@ -6,9 +6,7 @@ that waits, writes it in one transaction and then answers everyone. While it com
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
-import os
 import queue
 import threading
 import time
@@ -18,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
+from filelock import FileLock, Timeout
 
 from tolerate.errors import RunError
 from tolerate.store import degraded as tightened
@@ -221,23 +220,21 @@ class Writer:
 
     def _unlock(self) -> None:
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release()
             self._lock = None
 
 
-def _lock_file(url: str) -> int | None:
-    """One process writes an SQLite file; the lock goes with the process, however it ends."""
+def _lock_file(url: str) -> FileLock | None:
+    """Lock an SQLite file for the one process that writes it; the lock ends with the process, however that ends."""
     if "://" in url or url == ":memory:":
         return None
+    lock = FileLock(f"{url}-lock", mode=0o600, thread_local=False)
     try:
-        lock = os.open(f"{url}-lock", os.O_CREAT | os.O_RDWR, 0o600)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise RunError(f"another service writes {url}; stop it or choose another --database") from None
     except OSError as error:
         raise RunError(f"cannot write beside {url}: {error.strerror}; choose another --database") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise RunError(f"another service writes {url}; stop it or choose another --database") from None
     return lock
 
 
