@@ -7,6 +7,7 @@ modality is accepted, `package.module:attribute` of a `Modality` is too.
 import base64
 import hashlib
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,14 +15,18 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
+from tolerate.base.json_types import JsonObject
 from tolerate.base.registry import attribute
 from tolerate.errors import DataError, OptionError, hint
+from tolerate.messages.both import Both
 
 Content: TypeAlias = Any  # one item, such as an array [channels, height, width] of bytes, or a str
 Span: TypeAlias = tuple[int, int]  # from, to: characters of a text
 Saved: TypeAlias = bytes | str  # one item as a table or a file keeps it
+EMBEDDED_IMAGE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+=*")
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,56 @@ class Noun:
 
 @dataclass(frozen=True)
 class Display:
-    """What a page shows of one item: an embedded image, or the pieces of a text, each with whether it is wrong."""
+    """What a page shows of one item: an embedded image, or the pieces of a text, each with whether it is wrong.
+
+    Raises DataError where the image is not embedded in its URI: a page loads nothing from a network.
+    """
 
     image: str = ""  # a data: URI
     pieces: tuple[tuple[str, bool], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.image and not EMBEDDED_IMAGE.fullmatch(self.image):
+            raise DataError(
+                f'the image "{self.image[:40]}" is not embedded; expected a data: URI with base64'
+            )
+
+    def to_json(self) -> JsonObject:
+        """What a run's summary keeps: {"png": URI} or {"pieces": [[text, is_wrong], ...]}.
+
+        >>> Display(pieces=(("fine ", False), ("wrong", True))).to_json()
+        {'pieces': [['fine ', False], ['wrong', True]]}
+        """
+        return {"png": self.image} if self.image else {"pieces": [list(piece) for piece in self.pieces]}
+
+    @classmethod
+    def from_json(cls, record: JsonObject) -> "Display | None":
+        """The display that `to_json` wrote; None where the record has nothing that a page may show.
+
+        >>> Display.from_json({"png": "//example.org/x.png"}), Display.from_json({"pieces": "fine"})
+        (None, None)
+        """
+        image, pieces = record.get("png"), record.get("pieces")
+        if isinstance(image, str) and EMBEDDED_IMAGE.fullmatch(image):
+            return cls(image=image)
+        if not isinstance(pieces, list | tuple):
+            return None
+        pairs = [piece for piece in pieces if isinstance(piece, list | tuple) and len(piece) == 2]
+        if len(pairs) < len(pieces) or not all(isinstance(text, str) for text, _ in pairs):
+            return None
+        return cls(pieces=tuple((str(text), bool(is_wrong)) for text, is_wrong in pairs))
+
+    def html(self, caption: Both, lang: str) -> Markup:
+        """The element that shows the item: an <img> that says its caption in both languages, or a <blockquote>.
+
+        lang: the language of the caption until the reader of the page chooses another.
+        """
+        if self.image:
+            return Markup('<img src="{}" alt="{}" data-en="{}" data-zh="{}">').format(
+                self.image, caption.pick(lang), *caption
+            )
+        pieces = (Markup("<mark>{}</mark>" if wrong else "{}").format(text) for text, wrong in self.pieces)
+        return Markup('<blockquote class="made-text">{}</blockquote>').format(Markup("").join(pieces))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from math import isfinite, nan
 from typing import Self, TypeAlias, TypeVar
 
 from tolerate.base.json_types import JsonObject, JsonValue
+from tolerate.modality import Display
 from tolerate.stats.calibration import Bin, Calibration
 
 LocalizedText: TypeAlias = str | Mapping[str, str]  # one text for every language, or one by language code
@@ -27,13 +28,11 @@ def _object(value: object) -> JsonObject:
     return value if isinstance(value, Mapping) else {}
 
 
-def _items(value: object, read: Callable[[JsonObject], T]) -> tuple[T, ...]:
-    """The objects of a JSON array, each read into a record; other elements are left out."""
-    return (
-        tuple(read(item) for item in value if isinstance(item, Mapping))
-        if isinstance(value, list | tuple)
-        else ()
-    )
+def _items(value: object, read: Callable[[JsonObject], T | None]) -> tuple[T, ...]:
+    """The objects of a JSON array, each read into a record; elements that are none are left out."""
+    elements = value if isinstance(value, list | tuple) else ()
+    records = (read(element) for element in elements if isinstance(element, Mapping))
+    return tuple(record for record in records if record is not None)
 
 
 def _optional(value: object, read: Callable[[JsonObject], T]) -> T | None:
@@ -268,23 +267,24 @@ class PreparationReport:
 
 @dataclass(frozen=True)
 class NearestExample:
-    """The training example nearest to one of a model's items. twin: shown in the same form as the item."""
+    """The training example nearest to one of a model's items; twin: what a page shows of it."""
 
     item: int
-    twin: JsonValue
+    twin: Display | None
     distance: float | None
     copy: bool  # near enough to be called a copy
 
     def to_json(self) -> JsonObject:
         """The row of "nearest"."""
-        return {"item": self.item, "twin": self.twin, "distance": self.distance, "copy": self.copy}
+        twin = self.twin.image if self.twin else None
+        return {"item": self.item, "twin": twin, "distance": self.distance, "copy": self.copy}
 
     @classmethod
     def from_json(cls, record: JsonObject) -> Self:
         """The example that `to_json` wrote."""
         return cls(
             item=_integer(record.get("item")) or 0,
-            twin=record.get("twin"),
+            twin=Display.from_json({"png": record.get("twin")}),
             distance=_number(record.get("distance")),
             copy=bool(record.get("copy")),
         )
@@ -589,19 +589,14 @@ class CertificateReport:
         return cls(_text(record.get("sentence")), _text(record.get("brief")), _object(record.get("json")))
 
 
-CARD_KEYS = {"asked", "read", "score", "strategy", "tolerance"}
-COPY_KEYS = {"item", "twin", "distance", "copy", "model"}
-
-
 @dataclass(frozen=True)
 class ItemCard:
     """One item as it was decided, with what was asked for, what the check read, and the judge's score.
 
-    content: what its modality shows of it, such as {"png": data URI} or {"pieces": [[text, is_wrong], ...]}.
     read: empty where the check recognised nothing; None where nothing was read at all.
     """
 
-    content: JsonObject
+    display: Display
     asked: LocalizedText | None = None
     read: LocalizedText | None = None
     score: float | None = None
@@ -611,7 +606,7 @@ class ItemCard:
     def to_json(self) -> JsonObject:
         """The card of a sheet."""
         return {
-            **self.content,
+            **self.display.to_json(),
             **_without_none(asked=self.asked, read=self.read),
             "score": self.score,
             "strategy": self.strategy,
@@ -619,11 +614,13 @@ class ItemCard:
         }
 
     @classmethod
-    def from_json(cls, record: JsonObject) -> Self:
-        """The card that `to_json` wrote."""
-        asked, read = record.get("asked"), record.get("read")
+    def from_json(cls, record: JsonObject) -> Self | None:
+        """The card that `to_json` wrote; None where a page may not show its item."""
+        display, asked, read = Display.from_json(record), record.get("asked"), record.get("read")
+        if display is None:
+            return None
         return cls(
-            content={key: value for key, value in record.items() if key not in CARD_KEYS | COPY_KEYS},
+            display=display,
             asked=None if asked is None else _text(asked),
             read=None if "read" not in record else "" if read == -1 else _text(read),
             score=_number(record.get("score")),
@@ -636,19 +633,21 @@ class ItemCard:
 class CopyCard:
     """One of the items nearest to a training example, beside that example."""
 
-    content: JsonObject  # as in `ItemCard`
+    display: Display
     example: NearestExample
     model: str = ""
 
     def to_json(self) -> JsonObject:
         """The card of the sheet of copies."""
-        return {**self.content, **self.example.to_json(), "model": self.model}
+        return {**self.display.to_json(), **self.example.to_json(), "model": self.model}
 
     @classmethod
-    def from_json(cls, record: JsonObject) -> Self:
-        """The card that `to_json` wrote."""
-        content = {key: value for key, value in record.items() if key not in CARD_KEYS | COPY_KEYS}
-        return cls(content, NearestExample.from_json(record), _string(record.get("model")))
+    def from_json(cls, record: JsonObject) -> Self | None:
+        """The card that `to_json` wrote; None where a page may not show its item."""
+        display = Display.from_json(record)
+        if display is None:
+            return None
+        return cls(display, NearestExample.from_json(record), _string(record.get("model")))
 
 
 @dataclass(frozen=True)
