@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks._mnist import ROOT, say
-from tolerate.base.folder import slug
+from tolerate.base.files import slug
 from tolerate.jobs import job
 from tolerate.runs.pipeline import Options, run
 from tolerate.runs.summary import released

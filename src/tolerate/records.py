@@ -1,18 +1,21 @@
-"""The records that travel through the house: frozen, and to and from JSON without loss."""
+"""The records that travel between the packages: frozen, and to and from JSON without loss."""
 
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tolerate.base.json_types import JsonObject, JsonValue
 from tolerate.errors import DataError, hint
 
 Floats = NDArray[np.float64]
 Scope = Literal["all", "above", "nothing"]
+Parameter: TypeAlias = "str | int | float | Message | Sequence[str] | None"
 
 
 class Decision(StrEnum):
@@ -23,20 +26,73 @@ class Decision(StrEnum):
     REVIEW = "review"
 
 
-class _Record:
+class Message(str):
+    """An English sentence together with its key and parameters in the catalogue, which says it in other languages.
+
+    It is equal to its text, so that whoever reads sentences needs to know nothing of keys. `messages.catalogue`
+    makes and renders it.
+    """
+
+    key: str
+    params: Mapping[str, Parameter]
+
+    def __new__(cls, text: str, key: str, params: Mapping[str, Parameter]) -> Self:
+        sentence = super().__new__(cls, text)
+        sentence.key, sentence.params = key, params
+        return sentence
+
+    def __getnewargs__(self) -> tuple[str, str, Mapping[str, Parameter]]:
+        return str(self), self.key, self.params
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Key and parameters, to be stored beside the text; a parameter that is a sentence carries its text itself."""
+        return {"key": self.key, "params": {name: _parameter_json(value) for name, value in self.params.items()}}
+
+    @classmethod
+    def from_json(cls, text: str, record: object) -> str:
+        """The sentence whose text and `to_json` were stored; the bare text if the record holds no key."""
+        if not isinstance(record, Mapping) or not isinstance(record.get("key"), str):
+            return text
+        params = record.get("params")
+        pairs = params.items() if isinstance(params, Mapping) else ()
+        return cls(text, record["key"], {str(name): _parameter(value) for name, value in pairs})
+
+
+def _parameter_json(value: object) -> JsonValue:
+    if isinstance(value, Message):
+        return {"text": str(value), **value.to_json()}
+    if isinstance(value, list | tuple):
+        return [_parameter_json(part) for part in value]
+    plain = _plain(value)
+    return plain if isinstance(plain, str | int | float | None) else str(plain)
+
+
+def _parameter(value: object) -> Parameter:
+    if isinstance(value, list | tuple):
+        return [_sentence(part) for part in value]
+    return value if isinstance(value, int | float | None) else _sentence(value)
+
+
+def _sentence(value: object) -> str:
+    return Message.from_json(str(value.get("text", "")), value) if isinstance(value, Mapping) else str(value)
+
+
+class JsonRecord:
     """To and from JSON, for the frozen dataclasses below; unknown fields are refused by name."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[object]]]
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain JSON values; infinite and missing numbers become null."""
-        return {key: _plain(value) for key, value in asdict(self).items()}  # type: ignore[call-overload]
+        return {key: _plain(value) for key, value in asdict(self).items()}
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Self:
+    def from_json(cls, record: JsonObject) -> Self:
         """The record that `to_json` wrote."""
-        known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+        names = [field.name for field in fields(cls)]
         for key in record:
-            if key not in known:
-                raise DataError(f'{cls.__name__} has no field "{key}". {hint(key, known)}')
+            if key not in names:
+                raise DataError(f'{cls.__name__} has no field "{key}". {hint(key, names)}')
         try:
             return cls(**{key: _frozen(value) for key, value in record.items()})
         except TypeError as error:
@@ -60,22 +116,24 @@ class _Record:
         return cls.from_json(record)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, Message):
+        return str(value)
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _frozen(value: Any) -> Any:
+def _frozen(value: object) -> object:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
-class Table(_Record):
+class Table(JsonRecord):
     """Labelled items, one a row: what `certify` works on. Made by `tolerate.read` or from arrays.
 
     losses: [n] in [0, 1], 0 fine to 1 unacceptable.
@@ -88,7 +146,7 @@ class Table(_Record):
     losses: Floats
     scores: Floats | None = None
     clusters: NDArray[np.int64] | None = None
-    slices: NDArray[Any] | None = None
+    slices: NDArray[np.generic] | None = None
     weights: Floats | None = None
     names: dict[str, str] = field(default_factory=dict)  # role -> column, e.g. {"loss": "error"}
     sha256: str | None = None  # of the file's bytes
@@ -105,7 +163,7 @@ class Table(_Record):
 
 
 @dataclass(frozen=True)
-class Certificate(_Record):
+class Certificate(JsonRecord):
     """A promise about what is released, with its evidence and its assumptions.
 
     The promise: with probability at least `confidence` over the draw of the labelled sample, the
@@ -151,14 +209,51 @@ class Certificate(_Record):
         """Whether anything may be released."""
         return self.scope != "nothing"
 
-    def __str__(self) -> str:
-        from tolerate.messages.certificates import say_certificate
+    def to_json(self) -> dict[str, Any]:
+        """The certificate as plain JSON values, with the keys of its sentences beside their English text."""
+        record = super().to_json()
+        messages = {
+            "assumptions": _stored(self.assumptions),
+            "advice": _stored(self.advice),
+            "losses_by": self.losses_by.to_json() if isinstance(self.losses_by, Message) else None,
+        }
+        return {**record, "messages": messages} if any(messages.values()) else record
 
-        return say_certificate(self, "en")
+    @classmethod
+    def from_json(cls, record: JsonObject) -> Self:
+        """The certificate that `to_json` wrote, by this version or an older one, which stored no keys."""
+        messages = record.get("messages")
+        if messages is None:
+            return super().from_json(record)
+        if not isinstance(messages, Mapping):
+            raise DataError(f"expected a JSON object as messages of a {cls.__name__}, got {messages!r}")
+        texts = {key: value for key, value in record.items() if key != "messages"}
+        for name in ("assumptions", "advice"):
+            texts[name] = _restored(texts.get(name), messages.get(name))
+        texts["losses_by"] = Message.from_json(str(texts.get("losses_by", "")), messages.get("losses_by"))
+        return super().from_json(texts)
+
+    def __str__(self) -> str:
+        from tolerate.messages.certificates import certificate_text  # the one import upwards: records hold no prose
+
+        return certificate_text(self, "en")
+
+
+def _stored(sentences: Sequence[str]) -> list[JsonObject | None]:
+    """Key and parameters of each sentence, null for a sentence of the user's own; empty if there are none at all."""
+    stored = [sentence.to_json() if isinstance(sentence, Message) else None for sentence in sentences]
+    return stored if any(stored) else []
+
+
+def _restored(texts: JsonValue, stored: JsonValue) -> list[str]:
+    sentences = list(texts) if isinstance(texts, list | tuple) else []
+    records = list(stored) if isinstance(stored, list | tuple) else []
+    records += [None] * (len(sentences) - len(records))
+    return [Message.from_json(str(text), record) for text, record in zip(sentences, records, strict=False)]
 
 
 @dataclass(frozen=True)
-class Prices(_Record):
+class Prices(JsonRecord):
     """What work costs, in one unit (such as cents an item, or dollars for a million items)."""
 
     compute: float  # of a second on one core
@@ -167,7 +262,7 @@ class Prices(_Record):
 
 
 @dataclass(frozen=True)
-class Job(_Record):
+class Job(JsonRecord):
     """What to make, from what, how it is checked, how wrong it may be, and what work costs."""
 
     name: str

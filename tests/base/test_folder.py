@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tolerate.base import folder as folders
-from tolerate.base.folder import RunFolder, write_whole
+from tolerate.base import files
+from tolerate.base.files import write_whole
+from tolerate.base.folder import RunFolder
 from tolerate.errors import RunError
 
 OPTIONS = {"seed": 0, "models": ("vae",)}
@@ -80,7 +81,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folders.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(RunError, match="No space left on device.*--out"):
         write_whole(tmp_path / "x.json", b"{}")
     assert list(tmp_path.iterdir()) == []

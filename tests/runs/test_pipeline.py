@@ -13,11 +13,11 @@ import pytest
 
 from tests.support.fakes import JOB
 from tests.support.sitting import Asked
-from tolerate.runs import pipeline as runs
 from tolerate.errors import OptionError, RunError
-from tolerate.records import Certificate
-from tolerate.runs.pipeline import Options, Quiet, run
 from tolerate.messages.certificates import say_certificate
+from tolerate.records import Certificate
+from tolerate.runs import pipeline as runs
+from tolerate.runs.pipeline import Options, Quiet, run
 
 STEPS = (
     "run.json",

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from tolerate.runs.audit_session import Batch, Sitting, ask
 from tolerate.errors import DataError, OptionError
+from tolerate.messages.certificates import say_certificate
+from tolerate.runs.audit_session import Batch, Sitting, ask
 from tolerate.stats.audit.audit import Audit, draw_order
 from tolerate.stats.audit.second_reader import Agreement, agreement, drawn_again
-from tolerate.messages.certificates import say_certificate
 
 Array = np.ndarray
 

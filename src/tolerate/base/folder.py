@@ -7,10 +7,7 @@ same command on the same folder therefore continues a killed run.
 
 import io
 import json
-import os
-import re
 import shutil
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,50 +16,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from tolerate.base.arrays import Arrays
+from tolerate.base.files import to_json, write_whole
 from tolerate.errors import RunError
 
 LAYOUT = 1  # version of the folder's layout; a folder of another layout cannot be continued
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file atomically and durably: it appears complete or not at all, and survives a power loss."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise RunError(f"could not write {path}: {reason}. Free some space or choose another --out") from None
-
-
-def to_json(value: Any) -> bytes:
-    """Encode a value as indented JSON in UTF-8; Chinese characters are not escaped."""
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def read_json(path: Path, what: str) -> Any:
-    """Read the JSON value of a file; `what` says in an error message what was expected there."""
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}; expected {what}") from None
-    except ValueError as error:
-        raise RunError(f"{path} is damaged ({error}); make it again") from None
-
-
-def slug(name: str) -> str:
-    """Turn a name into one that may stand in a path; a changed name ends in its CRC-32, so that no two collide.
-
-    >>> slug("vae-mixture"), slug("openai:m@http://host/v1")
-    ('vae-mixture', 'openai-m-http-host-v1-7cc1c2b1')
-    """
-    plain = re.sub(r"[^\w.+ -]+", "-", name).strip("-.")[:80]
-    return name if plain == name else f"{plain}-{zlib.crc32(name.encode()):08x}"
 
 
 class RunFolder:

@@ -56,7 +56,13 @@ def _moved_attribute(module: str, name: str) -> object:
     return getattr(import_module(new_module), attribute)
 
 
-ATTRIBUTES: dict[str, str] = {}  # old package.module:attribute -> new, where the attribute itself was renamed
+# old package.module:attribute -> new, where the attribute is not in the module that MODULES names
+ATTRIBUTES: dict[str, str] = {
+    "tolerate.folder:read_json": "tolerate.base.files:read_json",
+    "tolerate.folder:slug": "tolerate.base.files:slug",
+    "tolerate.folder:to_json": "tolerate.base.files:to_json",
+    "tolerate.folder:write_whole": "tolerate.base.files:write_whole",
+}
 
 MODULES: dict[str, str] = {  # old module -> new module
     "tolerate.ask": "tolerate.runs.audit_session",

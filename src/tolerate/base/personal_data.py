@@ -44,18 +44,26 @@ def _is_ip_address(text: str) -> bool:
     return all(int(part) < 256 for part in text.split("."))
 
 
-# A kind's form and, where it has one, the check of its digits. An earlier kind wins where two overlap.
+# A kind's form and, where it has one, the check of its digits. An earlier kind wins where two overlap. A form begins
+# with a class of characters, which the regular expressions of Python search for fast; what must not stand before it
+# is looked at afterwards, over that first character: (?<![\d.].).
 KINDS: dict[str, tuple[str, Callable[[str], bool] | None]] = {
     "email": (r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b", None),
     "iban": (r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", _is_iban),
-    "citizen": (r"(?<!\d)\d{17}[\dXx](?!\d)", _is_citizen_number),
-    "card": (r"(?<![\d-])\d(?:[ -]?\d){12,18}(?![\d-])", _is_card),
-    "ip": (r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])", _is_ip_address),
-    "ssn": (r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])", None),
+    "citizen": (r"\d(?<!\d.)\d{16}[\dXx](?!\d)", _is_citizen_number),
+    "card": (r"\d(?<![\d-].)(?:[ -]?\d){12,18}(?![\d-])", _is_card),
+    "ip": (r"\d(?<![\d.].)\d{0,2}(?:\.\d{1,3}){3}(?![\d.])", _is_ip_address),
+    "ssn": (  # and a taxpayer's number of the same form, which begins with 9
+        r"\d(?<![\d-].)\d\d(?<!000)(?<!666)-"
+        r"(?:(?<!9..-)(?!00)\d\d|(?<=9..-)(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9]))-(?!0000)\d{4}(?![\d-])",
+        None,
+    ),
     "phone": (
-        r"(?<![\d.])(?:\+\d{1,3}[ .-]?(?:\(?\d{1,4}\)?[ .-]?){2,4}\d{2,4}|"  # international
-        r"\(\d{3}\) ?\d{3}[-.]\d{4}|\d{3}[-.]\d{3}[-.]\d{4}|"  # North America
-        r"\(?\d{3}\)?[ -]\d{3,4}[ -]?\d{4}|1[3-9]\d{9})(?!\d|\.\d)",  # a Chinese landline, a Chinese mobile
+        r"[+(\d](?<![\d.].)(?:"
+        r"(?<=\+)\d{1,3}[ .-]?(?:\(?\d{1,4}\)?[ .-]?){2,4}\d{2,4}|"  # international
+        r"(?<=\()\d{3}\) ?\d{3}[-.]\d{4}|(?<=\d)\d{2}[-.]\d{3}[-.]\d{4}|"  # North America
+        r"(?:(?<=\()\d|(?<=\d))\d{2}\)?[ -]\d{3,4}[ -]?\d{4}|"  # area code and number, as in China
+        r"(?<=1)[3-9]\d{9})(?!\d|\.\d)",  # a Chinese mobile
         None,
     ),
 }

@@ -116,7 +116,7 @@ def audit(
             raise typer.Exit(1)
     certificate = batch.audit.certificate
     if out is not None:
-        from tolerate.base.folder import write_whole
+        from tolerate.base.files import write_whole
 
         write_whole(out, certificate.dumps().encode())
     print(certificate.dumps() if as_json else say_certificate(certificate, lang))

@@ -66,7 +66,7 @@ def certify(
         if out is not None and isinstance(rows, Table):  # a service compares its scores with these
             certificate = with_scores(certificate, rows.scores, rows.clusters, rows.weights)
     if out is not None:
-        from tolerate.base.folder import write_whole
+        from tolerate.base.files import write_whole
 
         write_whole(out, certificate.dumps().encode())
     said = [say_certificate(certificate, lang), *say_slices(certificate, lang)]

@@ -72,7 +72,7 @@ def compare(
         return
     rows = comparison.compared(asked, tolerance=tolerance, confidence=confidence, review=review, seed=seed)
     if out is not None:
-        from tolerate.base.folder import write_whole
+        from tolerate.base.files import write_whole
 
         write_whole(out, rows[0].certificate.dumps().encode())
     print(comparison.as_json(rows) if as_json else "\n".join(comparison.lines(rows, lang)))

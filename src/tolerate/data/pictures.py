@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.base.folder import to_json, write_whole
+from tolerate.base.files import to_json, write_whole
 from tolerate.errors import DataError, OptionError
 
 Images = NDArray[np.float32]  # [n, channels, height, width] in [0, 1]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tolerate.base.folder import read_json
+from tolerate.base.files import read_json
 from tolerate.errors import OptionError, hint
 
 PREFIXES = ("hf:", "own:")

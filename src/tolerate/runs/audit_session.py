@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tolerate.base.files import to_json, write_whole
 from tolerate.data import tables
 from tolerate.errors import DataError, RunError, hint
-from tolerate.base.folder import to_json, write_whole
+from tolerate.messages.certificates import chinese
 from tolerate.stats.audit.audit import Audit
 from tolerate.store import media
-from tolerate.messages.certificates import chinese
 
 Tell = Callable[[str], None]
 Turn = Literal["first", "second", "swap", "done"]

@@ -17,25 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate import __version__
-from tolerate.data import tables
-from tolerate.runs.audit_session import People, Question
+from tolerate.base.files import slug, write_whole
+from tolerate.base.folder import RunFolder
+from tolerate.base.registry import attribute
+from tolerate.base.workers import Crew, Task, Tell
 from tolerate.checks import Verdicts
 from tolerate.checks.against_people import beside
-from tolerate.base.workers import Crew, Task, Tell
+from tolerate.data import tables
 from tolerate.errors import OptionError, RunError
-from tolerate.base.folder import RunFolder, slug, write_whole
 from tolerate.llm.endpoint_names import endpoint, is_endpoint
 from tolerate.llm.judge import rubric_hash
 from tolerate.llm.model_names import checked as pretrained
 from tolerate.llm.model_names import is_source
-from tolerate.base.registry import attribute
+from tolerate.messages.certificates import sentence
 from tolerate.records import Certificate, Decision, Job
 from tolerate.refine.texts.refining import scored_by
+from tolerate.runs.audit_session import People, Question
+from tolerate.runs.summary import released, summarise
 from tolerate.stats.bounds import binomial_upper
 from tolerate.stats.calibration import calibration
 from tolerate.stats.certify.threshold import certify
-from tolerate.runs.summary import released, summarise
-from tolerate.messages.certificates import sentence
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.data import tables
-from tolerate.base.workers import leads
-from tolerate.errors import DataError, OptionError, hint
-from tolerate.base.folder import read_json, to_json, write_whole
+from tolerate.base.files import read_json, to_json, write_whole
 from tolerate.base.registry import attribute
+from tolerate.base.workers import leads
+from tolerate.data import tables
+from tolerate.errors import DataError, OptionError, hint
 from tolerate.records import Job
 from tolerate.runs.pipeline import Options, Say, Workshop, settle
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate import __version__
-from tolerate.records import Certificate, Job
 from tolerate.messages.certificates import brief, say_certificate
+from tolerate.records import Certificate, Job
 
 if TYPE_CHECKING:
     from tolerate.base.folder import RunFolder

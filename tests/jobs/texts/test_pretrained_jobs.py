@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny_pretrained import kept
-from tolerate.base.folder import slug
+from tolerate.base.files import slug
 from tolerate.errors import OptionError
 from tolerate.jobs import job
 from tolerate.llm.model_names import source

@@ -220,7 +220,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: py
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tolerate.base.folder.os.fsync", full)
+        patch.setattr("tolerate.base.files.os.fsync", full)
         with pytest.raises(RunError, match="No space left on device"):
             train(make("Duel"), images, labels, **options)
     assert (tmp_path / "checkpoints/last.safetensors").read_bytes() == before

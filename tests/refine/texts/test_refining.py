@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tolerate.base.folder import slug
+from tolerate.base.files import slug
 from tolerate.checks.texts.metrics import bleu, chrf, distinct
 from tolerate.errors import DataError, OptionError
 from tolerate.jobs.texts.task import normal

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tolerate.base.folder import write_whole
+from tolerate.base.files import write_whole
 from tolerate.errors import DataError
 from tolerate.messages.report import Both
 from tolerate.records import Floats

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from tolerate import __version__, report
-from tolerate.base.folder import write_whole
+from tolerate.base.files import write_whole
 from tolerate.careers.pages import said
 from tolerate.careers.pages.sections import sections
 from tolerate.careers.pages.words import WORDS, say

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tolerate.base.folder import write_whole
+from tolerate.base.files import write_whole
 from tolerate.careers.data.atlas import Atlas, Occupation, Task
 from tolerate.careers.data.skills import graph, named
 from tolerate.careers.data.titles import find

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tolerate.base.folder import write_whole
+from tolerate.base.files import write_whole
 from tolerate.careers.data.atlas import Atlas
 from tolerate.careers.data.titles import find
 from tolerate.errors import DataError

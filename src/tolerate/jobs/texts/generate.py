@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tolerate.base.folder import read_json
+from tolerate.base.files import read_json
 from tolerate.data import tables
 from tolerate.errors import DataError, OptionError, hint
 from tolerate.jobs import job as find

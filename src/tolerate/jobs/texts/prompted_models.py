@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tolerate.base.folder import read_json, to_json, write_whole
+from tolerate.base.files import read_json, to_json, write_whole
 from tolerate.jobs.texts.task import Pair
 from tolerate.llm.client import Answer, Served
 from tolerate.llm.endpoint_names import is_endpoint

@@ -379,7 +379,7 @@ class SupportWorkshop:
 
     def measure(self, model: str, contents: Texts, requests: Ints, verdicts: Verdicts) -> dict[str, Any]:
         """Accuracy on all of BANKING77's test questions, and what happens to those out of scope."""
-        from tolerate.base.folder import slug
+        from tolerate.base.files import slug
         from tolerate.models.writers.ngram_classifier import load_reader
 
         reader = load_reader(self.folder / "models" / slug(model))

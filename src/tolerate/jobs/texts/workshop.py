@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.base.folder import read_json, slug, to_json, write_whole
+from tolerate.base.files import read_json, slug, to_json, write_whole
 from tolerate.base.workers import leads
 from tolerate.checks import Verdicts
 from tolerate.checks.texts.metrics import bleu, chrf, distinct

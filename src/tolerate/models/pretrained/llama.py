@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tolerate.base.folder import read_json, to_json, write_whole
+from tolerate.base.files import read_json, to_json, write_whole
 from tolerate.errors import DataError, OptionError
 from tolerate.models.base import Model, alone, load, read_tensors, save
 from tolerate.models.texts.bpe import BPE, SPECIALS

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tolerate.base.folder import write_whole
+from tolerate.base.files import write_whole
 from tolerate.errors import DataError, OptionError
 from tolerate.models.texts.tokens import EMPTY, SPECIAL, UNKNOWN
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from tolerate.base.folder import read_json, to_json, write_whole
+from tolerate.base.files import read_json, to_json, write_whole
 from tolerate.errors import DataError, OptionError
 
 PIECE = re.compile(r" ?[A-Za-z]+| ?\d\d?|\s|[^\sA-Za-z\d]")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tolerate.base.folder import write_whole
+from tolerate.base.files import write_whole
 from tolerate.errors import OptionError, RunError
 from tolerate.models.base import Model, Optimizers, alone, fill, read_tensors
 from tolerate.models.training.ema import Average

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tolerate.base.folder import read_json, to_json, write_whole
+from tolerate.base.files import read_json, to_json, write_whole
 from tolerate.errors import DataError
 from tolerate.models.base import alone, generator, read_tensors, seeded
 from tolerate.models.training.loop import threaded

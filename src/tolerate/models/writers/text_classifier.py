@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tolerate.base.folder import read_json, to_json, write_whole
+from tolerate.base.files import read_json, to_json, write_whole
 from tolerate.base.workers import leads
 from tolerate.errors import DataError, OptionError
 from tolerate.llm.model_names import Source, is_source, source

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tolerate.base.folder import write_whole
+from tolerate.base.files import write_whole
 from tolerate.errors import DataError, RunError
 from tolerate.models.base import Shape, alone, fill, generator, read_tensors, seeded, tupled
 from tolerate.models.pictures.evaluation.nonsense import NONSENSE
