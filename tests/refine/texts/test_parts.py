@@ -1,4 +1,4 @@
-"""Copied stretches, near-duplicates and personal data, each against a slow or a known answer."""
+"""Copied stretches and near-duplicates, each against a slow or a known answer."""
 
 from pathlib import Path
 
@@ -8,7 +8,6 @@ import pytest
 from tolerate.errors import OptionError
 from tolerate.refine.texts.copied import Copied
 from tolerate.refine.texts.near_duplicates import groups, kept, signatures
-from tolerate.refine.texts.private import find_private, mask
 
 
 def slow_longest(known: list[str], text: str) -> int:
@@ -72,25 +71,3 @@ def test_near_duplicates_are_grouped_and_others_are_not() -> None:
     assert 31 not in kept(texts, 0.7) and 30 in kept(texts, 0.7)
     with pytest.raises(OptionError, match="least is 0"):
         groups(texts, 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "kinds"),
-    [
-        ("mail a.b+c@sub.example.com today", ["email"]),
-        ("card 4111 1111 1111 1111", ["card"]),
-        ("order 4111 1111 1111 1112", []),
-        ("GB82 WEST 1234 5698 7654 32", ["iban"]),
-        ("GB82 WEST 1234 5698 7654 33", []),
-        ("身份证 11010519491231002X", ["citizen"]),
-        ("身份证 110105194912310021", []),
-        ("手机 13800138000。", ["phone"]),
-        ("call +44 20 7946 0958 or (212) 555-0100", ["phone", "phone"]),
-        ("host 192.168.0.1, version 999.1.1.1", ["ip"]),
-        ("ssn 078-05-1120, part 000-12-3456", ["ssn"]),
-        ("worst area 990.5, texture 17.1, 3 of 1,200 in 2024-05-06", []),
-    ],
-)
-def test_personal_data_by_form_and_check_digit(text: str, kinds: list[str]) -> None:
-    assert [one.kind for one in find_private(text)] == kinds
-    assert find_private(mask(text)) == []

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate.base.files import read_json, slug, to_json, write_whole
+from tolerate.base.personal_data import find_personal_data, mask_personal_data
 from tolerate.base.workers import leads
 from tolerate.checks import Verdicts
 from tolerate.checks.texts.metrics import bleu, chrf, distinct
@@ -29,7 +30,6 @@ from tolerate.messages.texts import ASSUMPTIONS, LIMITS, USES, both_ways
 from tolerate.records import Job
 from tolerate.refine.texts.copied import Copied
 from tolerate.refine.texts.near_duplicates import groups, kept
-from tolerate.refine.texts.private import find_private, mask
 from tolerate.refine.texts.refining import TextPool, parse_text
 from tolerate.runs.pipeline import Candidates, Options, Say
 from tolerate.stats.bounds import binomial_upper
@@ -314,7 +314,9 @@ class TextWorkshop:
         found = np.concatenate([texts, self._mended(texts, requests)], 1)
         if not any("masked" in each.parts for each in self._refine.values()):
             return found
-        return np.concatenate([found, np.array([[mask(str(one)) for one in row] for row in found])], 1)
+        return np.concatenate(
+            [found, np.array([[mask_personal_data(str(one)) for one in row] for row in found])], 1
+        )
 
     def _mended(self, texts: Texts, requests: Ints) -> Texts:
         if not any("repair" in each.parts for each in self._refine.values()):
@@ -477,7 +479,7 @@ def repetition(texts: Sequence[str]) -> dict[str, float]:
     return {
         "distinct": distinct(texts),
         "repeated": 1 - len(set(groups(texts).tolist())) / max(len(texts), 1),
-        "private": sum(bool(find_private(text)) for text in texts) / max(len(texts), 1),
+        "private": sum(bool(find_personal_data(text)) for text in texts) / max(len(texts), 1),
     }
 
 

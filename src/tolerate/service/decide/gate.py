@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 
 import orjson
 
+from tolerate.base.personal_data import mask_json, mask_personal_data
 from tolerate.records import Certificate, Decision
 from tolerate.service import openai_format as wire
 from tolerate.service.config import JobSettings, Service, Tier
-from tolerate.service.decide import binding, mask, scores
+from tolerate.service.decide import binding, scores
 from tolerate.service.http.metrics import Metrics
 from tolerate.service.openai_format import Ask, Body, Refused
 from tolerate.service.upstream.pool import Upstreams
@@ -434,16 +435,17 @@ def _keep(
 ) -> None:
     """Put what is held, or drawn, before the reviewers; runs in the writer."""
     released = entry["decision"] == Decision.RELEASE
-    hide = mask.mask if job.mask else str
-    answer = orjson.dumps(made.body).decode()
+    prompt, answer = wire.prompt_text(ask), made.body
+    if job.mask:
+        prompt, text, answer = mask_personal_data(prompt), mask_personal_data(text), mask_json(answer)
     queue.keep(
         db,
         queue.Item(
             ticket=entry["ticket"],
             job=job.name,
             at=entry["at"],
-            prompt=hide(wire.prompt_text(ask)),
-            content=hide(text),
+            prompt=prompt,
+            content=text,
             tier=made.tier.name,
             certificate=entry["certificate"],
             owner=key.id,
@@ -456,7 +458,7 @@ def _keep(
             score=made.score,
             chance=job.share if entry["drawn"] else 1.0,
             drawn=int(entry["drawn"]),
-            answer="" if released else hide(answer),
+            answer="" if released else orjson.dumps(answer).decode(),
             cost=cost,
             reviewers=job.reviewers + bool(entry.get("again")),
         ),
