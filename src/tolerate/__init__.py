@@ -11,8 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tolerate.base.moved import redirect_imports
-
-__version__ = "0.1.0"
+from tolerate.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from tolerate.data.partition import parts as parts

@@ -3,9 +3,9 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,10 @@ class Message(str):
 
     def to_json(self) -> dict[str, JsonValue]:
         """Key and parameters, to be stored beside the text; a parameter that is a sentence carries its text itself."""
-        return {"key": self.key, "params": {name: _parameter_json(value) for name, value in self.params.items()}}
+        return {
+            "key": self.key,
+            "params": {name: _parameter_json(value) for name, value in self.params.items()},
+        }
 
     @classmethod
     def from_json(cls, text: str, record: object) -> str:
@@ -234,7 +237,8 @@ class Certificate(JsonRecord):
         return super().from_json(texts)
 
     def __str__(self) -> str:
-        from tolerate.messages.certificates import certificate_text  # the one import upwards: records hold no prose
+        # The one import upwards: records hold no prose.
+        from tolerate.messages.certificates import certificate_text
 
         return certificate_text(self, "en")
 
@@ -260,6 +264,19 @@ class Prices(JsonRecord):
     review: float  # of a person's look at one item, putting it right included
     unit: str = "cent"
 
+    @classmethod
+    def per_million(cls, *, review_seconds: float, dollars_an_hour: float) -> Self:
+        """Dollars for a million items: a core at 4 cents an hour, and a person's time for each item.
+
+        >>> Prices.per_million(review_seconds=60, dollars_an_hour=40).review
+        666666.6666666666
+        """
+        return cls(
+            compute=1e6 * 0.04 / 3600,
+            review=1e6 * review_seconds * dollars_an_hour / 3600,
+            unit="$/million",
+        )
+
 
 @dataclass(frozen=True)
 class Job(JsonRecord):
@@ -267,7 +284,7 @@ class Job(JsonRecord):
 
     name: str
     title: dict[str, str]  # by language
-    workshop: str  # "package.module:attribute" that opens the job's data, models and checks
+    workshop: str  # "package.module:attribute" of the function that opens the job's data, models and checks
     tolerance: float
     confidence: float
     tolerances: tuple[float, ...]  # of the tolerance map
@@ -276,15 +293,26 @@ class Job(JsonRecord):
     labels: int  # requests answered and checked for the certificates
     proof: int  # fresh requests that show what the promise is worth
     prices: Prices
-    check: str = "reader"  # what says which items are wrong
-    judge: str = "network"  # what ranks them
+    check: str = "reader"  # decides which items are wrong
+    judge: str = "network"  # ranks items
     needs_data: bool = True
     example: str = ""  # a command that runs it
-    kind: str = "pictures"  # what is made: pictures or texts
+    modality: str = "pictures"  # what is made; the key "kind" in JSON
     steps: dict[str, int] = field(
         default_factory=dict
-    )  # training steps by model, where the default does not fit
+    )  # of training, by model, where the default does not fit
+    options: tuple[str, ...] = ()  # those of its modality that it takes; not in JSON
 
-    def to_json(self) -> dict[str, Any]:
-        """The job as plain JSON values."""
-        return {**super().to_json(), "prices": self.prices.to_json()}
+    def to_json(self) -> dict[str, JsonValue]:
+        """The job as plain JSON values, as run folders and `tolerate jobs --json` have it."""
+        record = {**super().to_json(), "prices": self.prices.to_json()}
+        del record["options"]
+        return {"kind" if key == "modality" else key: value for key, value in record.items()}
+
+    @classmethod
+    def from_json(cls, record: JsonObject) -> Self:
+        """The job that `to_json` wrote."""
+        values = {"modality" if key == "kind" else key: value for key, value in record.items()}
+        job = super().from_json(values)
+        prices = values.get("prices")
+        return replace(job, prices=Prices.from_json(prices)) if isinstance(prices, Mapping) else job

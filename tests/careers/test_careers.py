@@ -268,7 +268,7 @@ def test_the_skill_graph_is_whole() -> None:
     commands = {each.name or each.callback.__name__ for each in app.registered_commands if each.callback} | {
         "career"
     }
-    from tolerate.models import ZOO
+    from tolerate.models.registry import ZOO
 
     for skill in graph.values():
         assert skill.hours > 0 and skill.name.zh and skill.resource
@@ -286,7 +286,7 @@ def test_paths_are_as_short_as_the_exact_optimum() -> None:
 
 def test_a_greedy_twin_is_seen_to_be_longer() -> None:
     """Two targets share a dear prerequisite that beats two cheap ones apart: taking the cheapest of each clause fails."""
-    from tolerate.messages.report import both
+    from tolerate.messages.both import both
 
     made = {
         "x": ("", 10),
@@ -318,7 +318,7 @@ def test_a_path_respects_what_is_needed_and_skips_what_is_known() -> None:
 
 
 def test_circles_are_refused() -> None:
-    from tolerate.messages.report import both
+    from tolerate.messages.both import both
 
     graph = {n: skills.Skill(n, both(n), "", 1, ((m,),)) for n, m in (("a", "b"), ("b", "a"))}
     with pytest.raises(DataError, match="circle"):

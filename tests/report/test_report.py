@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from tolerate.errors import DataError, OptionError
-from tolerate.messages.report import WORDS, Both, both, say
+from tolerate.messages.both import Both, both
+from tolerate.messages.report import WORDS, say
 from tolerate.records import Certificate
 from tolerate.report import closing_line, print_map, svg, write_certificate_report, write_report
 from tolerate.report import map as tmap

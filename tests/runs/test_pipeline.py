@@ -14,7 +14,7 @@ import pytest
 from tests.support.fakes import JOB
 from tests.support.sitting import Asked
 from tolerate.errors import OptionError, RunError
-from tolerate.messages.certificates import say_certificate
+from tolerate.messages.certificates import certificate_text
 from tolerate.records import Certificate
 from tolerate.runs import pipeline as runs
 from tolerate.runs.pipeline import Options, Quiet, run
@@ -211,6 +211,6 @@ def test_a_person_in_place_of_the_reader(tmp_path: Path) -> None:
     certificate = Certificate.loads((tmp_path / "r" / "certificate.json").read_text())
     assert certificate.labels == 200 and certificate.proven and certificate.risk_seen == 4 / 200
     assert certificate.losses_by.startswith("a person")
-    assert "review desk" in certificate.losses_by and "judged at" not in say_certificate(certificate, "zh")
+    assert "review desk" in certificate.losses_by and "judged at" not in certificate_text(certificate, "zh")
     labels = parquet.read_table(tmp_path / "r" / "labels.parquet").to_pydict()
     assert sum(labels["loss"]) == 4

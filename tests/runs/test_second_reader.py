@@ -16,7 +16,7 @@ import pytest
 from scipy.stats import binom
 
 from tolerate.errors import DataError, OptionError
-from tolerate.messages.certificates import say_certificate
+from tolerate.messages.certificates import certificate_text
 from tolerate.runs.audit_session import Batch, Sitting, ask
 from tolerate.stats.audit.audit import Audit, draw_order
 from tolerate.stats.audit.second_reader import Agreement, agreement, drawn_again
@@ -121,7 +121,7 @@ def test_the_certificate_says_how_often_they_agreed(lang: str) -> None:
     first = (np.arange(400) % 40 == 0) * 1.0
     second = (np.arange(400) % 20 == 0) * 1.0
     cert = finish(Audit(400, 0.2, seed=2, second=0.5), first, second).certificate
-    told = say_certificate(cert, lang)
+    told = certificate_text(cert, lang)
     assert cert.proven and "kappa" in told and ("judged" not in told)
     assert ("the first misses at most" if lang == "en" else "首次漏判的比例至多") in told
 

@@ -6,7 +6,7 @@ It is told beside a certificate that rests on the person alone, and is no part o
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.messages.certificates import percent
+from tolerate.messages.catalogue import message
 from tolerate.stats.audit.assisted import prediction_powered
 
 Floats = NDArray[np.float64]
@@ -24,17 +24,24 @@ def beside(name: str, check: Floats, person: Floats, further: Floats) -> str:
     """
     wrong = person > 0
     missed, refused = int((check[wrong] == 0).sum()), int((check[~wrong] > 0).sum())
-    sentence = (
-        f"The check {name} missed {missed} of the {int(wrong.sum()):,} that the person called wrong and refused "
-        f"{refused} of the {int((~wrong).sum()):,} others."
+    sentence = message(
+        "people.check",
+        check=name,
+        missed=missed,
+        wrong=int(wrong.sum()),
+        refused=refused,
+        right=int((~wrong).sum()),
     )
     if len(person) < 2 or len(further) < 2:
         return sentence
     found = prediction_powered(person, check, further, confidence=0.95)
     if found.advice:  # too few errors for the normal approximation
         return sentence
-    low, high = percent(max(found.low, 0.0)), percent(min(found.high, 1.0))
-    return (
-        f"{sentence} Its verdicts on {len(further):,} further items, corrected by the person's, put the risk of all at "
-        f"{percent(max(found.mean, 0.0))} ({low} to {high}, approximately 95%)."
+    return message(
+        "people.check_corrected",
+        check=sentence,
+        further=len(further),
+        risk=max(found.mean, 0.0),
+        low=max(found.low, 0.0),
+        high=min(found.high, 1.0),
     )

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from tolerate import __version__
 from tolerate.cli import auditing, certifying, comparing, exporting, people, running, serving, steps
 from tolerate.cli.careers import career
 from tolerate.errors import TolerateError
+from tolerate.version import __version__
 
 app = typer.Typer(
     help="Decide, with a guarantee, what AI-generated content may be released.",

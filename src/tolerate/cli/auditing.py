@@ -82,7 +82,7 @@ def audit(
     It ends the moment the batch is proven, or cannot be; q stops for now and the same command
     continues, at the terminal or (--page) at the desk. Exits with 1 if nothing is proven.
     """
-    from tolerate.messages.certificates import say_certificate
+    from tolerate.messages.certificates import certificate_text
     from tolerate.runs.audit_session import Batch, ask, keys, plan_lines, replay
 
     lang = speak(lang)
@@ -119,6 +119,6 @@ def audit(
         from tolerate.base.files import write_whole
 
         write_whole(out, certificate.dumps().encode())
-    print(certificate.dumps() if as_json else say_certificate(certificate, lang))
+    print(certificate.dumps() if as_json else certificate_text(certificate, lang))
     if not certificate.proven:
         raise typer.Exit(1)

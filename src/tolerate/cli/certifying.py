@@ -48,7 +48,7 @@ def certify(
 
     Exits with 1 if nothing can be proven.
     """
-    from tolerate.messages.certificates import say_certificate, say_slices
+    from tolerate.messages.certificates import certificate_text, slice_lines
     from tolerate.records import Table
     from tolerate.stats.certify.threshold import certify
     from tolerate.stats.monitor.drift import with_scores
@@ -69,7 +69,7 @@ def certify(
         from tolerate.base.files import write_whole
 
         write_whole(out, certificate.dumps().encode())
-    said = [say_certificate(certificate, lang), *say_slices(certificate, lang)]
+    said = [certificate_text(certificate, lang), *slice_lines(certificate, lang)]
     print(certificate.dumps() if as_json else "\n".join(said))
     if not certificate.proven:
         raise typer.Exit(1)

@@ -1,166 +1,25 @@
-"""Every word of a report in English and in Chinese, and how its numbers are written.
+"""The words of a report in English and Chinese, and what refinings and families of models are called."""
 
-A `Both` is one text in both languages. Put into a page it writes both, each marked with its language; the
-page shows one of them.
-"""
-
-import math
 import re
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, TypeGuard
 
-from markupsafe import Markup, escape
-
-from tolerate.messages.certificates import ANY, LEAST
+from tolerate.messages.both import Both, both, join
+from tolerate.messages.catalogue import fill_both
 from tolerate.refine.texts.refining import SCORES
 
-Lang = Literal["en", "zh"]
 
-
-class Both(NamedTuple):
-    """One text in both languages."""
-
-    en: str
-    zh: str
-
-    def __html__(self) -> str:
-        """Both texts, escaped; a text that is the same in both languages is written once."""
-        if self.en == self.zh:
-            return str(escape(self.en))
-        return str(
-            Markup('<span class="en" lang="en">{}</span><span class="zh" lang="zh-Hans">{}</span>').format(
-                *self
-            )
-        )
-
-    def pick(self, lang: str) -> str:
-        """The text in one language; anything but "zh" is English."""
-        return self.zh if lang == "zh" else self.en
-
-
-def both(value: Any) -> Both:
-    """A text from outside in both languages, whether it came as one string or as {"en": ..., "zh": ...}.
-
-    >>> both({"en": "seven", "zh": "七"}).zh
-    '七'
-    >>> both("seven")
-    Both(en='seven', zh='seven')
-    """
-    if isinstance(value, Both):
-        return value
-    if isinstance(value, Mapping):
-        either = value.get("en") or value.get("zh") or ""
-        return Both(str(value.get("en") or either), str(value.get("zh") or either))
-    return Both(str(value), str(value)) if value is not None else Both("", "")
-
-
-def say(key: str, **fields: Any) -> Both:
-    """The sentence of that name, filled in; a field may itself be in both languages.
+def say(key: str, **fields: object) -> Both:
+    """The text of that key, filled in; a field may itself be in both languages.
 
     >>> say("map.job", tolerance="1%").en
     'this job: 1%'
     """
-    en, zh = WORDS[key]
-    return Both(
-        en.format(**{name: both(value).en for name, value in fields.items()}),
-        zh.format(**{name: both(value).zh for name, value in fields.items()}),
-    )
+    return fill_both(WORDS[key], fields)
 
 
-def say_of(kind: str, key: str, **fields: Any) -> Both:
-    """The sentence of that name as it is said of a kind of items, or as of any where there is none of its own."""
-    own = f"{key}@{kind}"
-    return say(own if own in WORDS else key, **fields)
-
-
-def join(texts: list[Both], en: str = "; ", zh: str = "；") -> Both:
-    """Several texts in a row, with each language's own separator."""
-    return Both(en.join(text.en for text in texts), zh.join(text.zh for text in texts))
-
-
-# Numbers
-
-
-def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a value from outside is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def digits(value: Any, significant: int = 3) -> str:
-    """A number to a few significant digits, never in exponents a layman would stumble on.
-
-    >>> [digits(x) for x in (1234567, 56.25, 0.0123456, 0, None)]
-    ['1,234,567', '56.2', '0.0123', '0', '–']
-    """
-    if not is_number(value):
-        return "–"
-    if value == 0:
-        return "0"
-    size = math.floor(math.log10(abs(value)))
-    if size >= significant - 1:
-        return f"{value:,.0f}"
-    text = f"{value:,.{min(significant - 1 - size, 12)}f}"
-    return text.rstrip("0").rstrip(".")
-
-
-def threshold(value: Any) -> str:
-    """The lowest released score; "> 0" where it is the least number above 0, "−∞" where any score will do.
-
-    >>> threshold(0.8123), threshold(5e-324), threshold(-1.7976931348623157e308), threshold(None)
-    ('0.812', '> 0', '−∞', '–')
-    """
-    if is_number(value) and value <= ANY:
-        return "−∞"
-    return "> 0" if is_number(value) and 0 < value <= LEAST else digits(value)
-
-
-def percent(value: Any, significant: int = 2) -> str:
-    """A share as per cent; what is nearly but not quite everything never reads 100%.
-
-    >>> [percent(x) for x in (0.2, 0.001, 0.0105, 0.974, 0.9996, 1.0, 0.0)]
-    ['20%', '0.1%', '1.1%', '97%', '99.9%', '100%', '0%']
-    """
-    if not is_number(value):
-        return "–"
-    if 0.99 < value < 1:
-        return f"{math.floor(value * 1000) / 10:.1f}%".replace("99.0", "99")
-    return digits(100 * value, significant) + "%"
-
-
-def money(value: Any, unit: str = "", significant: int = 2) -> Both:
-    """A cost with its unit: a sign of currency before the number, any other word after it.
-
-    >>> money(0.214, "€").en, money(0.214, "cent").en, money(0.214, "cent").zh, money(0.000123, "s").en
-    ('€0.21', '0.21 cents', '0.21 分', '0.00012 s')
-    """
-    number = digits(value, significant)
-    if unit in {"€", "$", "£", "¥"}:
-        return both(unit + number)
-    return Both(*(f"{number} {name}".rstrip() for name in unit_name(unit)))
-
-
-def unit_name(unit: str) -> Both:
-    """What a unit of cost is called; an unknown one keeps its name."""
-    return say(f"unit.{unit}") if f"unit.{unit}" in WORDS else both(unit)
-
-
-def duration(seconds: Any) -> Both:
-    """A time as people say it.
-
-    >>> duration(75).en, duration(5.21).en, duration(7300).en
-    ('1 min 15 s', '5.2 s', '2 h 1 min')
-    """
-    if not is_number(seconds):
-        return both("–")
-    if seconds < 60:
-        return both(f"{digits(seconds, 2)} s")
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return Both(f"{minutes} min {rest} s", f"{minutes} 分 {rest} 秒")
-    return Both(f"{minutes // 60} h {minutes % 60} min", f"{minutes // 60} 小时 {minutes % 60} 分")
-
-
-# Names
+def say_of(kind: str, key: str, **fields: object) -> Both:
+    """The text of that key as it reads for one kind of items, or for any where there is none of its own."""
+    specific = f"{key}@{kind}"
+    return say(specific if specific in WORDS else key, **fields)
 
 
 REFINES = {  # how a part of a refining's name reads, N standing for a number
@@ -188,8 +47,8 @@ def refine_name(name: str) -> Both:
 
 def _refine_part(part: str) -> Both:
     for pattern, key in REFINES.items():
-        if found := re.fullmatch(pattern, part):
-            return say(key, **dict(zip(("n", "least"), found.groups(), strict=False)))
+        if match := re.fullmatch(pattern, part):
+            return say(key, **dict(zip(("n", "least"), match.groups(), strict=False)))
     return both(part.replace("-", " "))
 
 
@@ -537,11 +396,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "alone.slice": ("slice", "切片"),
     "alone.tolerance": ("tolerance {tolerance}", "容错率 {tolerance}"),
     # units, families and refining
-    "unit.cent": ("cents", "分"),
-    "unit.cents": ("cents", "分"),
-    "unit.$/million": ("$ per million", "美元/百万件"),
-    "unit.s": ("s", "秒"),
-    "unit.seconds": ("seconds", "秒"),
     "family.vae": ("variational autoencoders", "变分自编码器"),
     "family.gan": ("adversarial networks", "生成对抗网络"),
     "family.flow": ("flow matching", "流匹配"),

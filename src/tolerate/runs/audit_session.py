@@ -19,36 +19,13 @@ import numpy as np
 from tolerate.base.files import to_json, write_whole
 from tolerate.data import tables
 from tolerate.errors import DataError, RunError, hint
-from tolerate.messages.certificates import chinese
+from tolerate.messages.catalogue import render
+from tolerate.messages.terminal import terminal_text
 from tolerate.stats.audit.audit import Audit
 from tolerate.store import media
 
 Tell = Callable[[str], None]
 Turn = Literal["first", "second", "swap", "done"]
-WORDS = {
-    "en": {
-        "item": "item {at} of {of}",
-        "again": "second verdict {at} of {of}",
-        "keys": "[f] fine   [w] wrong   [u] change the last   [q] stop for now",
-        "to second": "Now a second person, who has not seen the verdicts, reads {items} of the items again.",
-        "to first": "The second person found more wrong; the first person goes on.",
-        "swap": "[s] we have changed seats   [u] change the last   [q] stop for now",
-        "kept": "{labels} verdicts are kept in {path}; the same command continues",
-        "plan": "if so many are wrong  you label about  (9 in 10 at most)   proven",
-    },
-    "zh": {
-        "item": "第 {at} 项，共 {of} 项",
-        "again": "第二人判定：第 {at} 项，共 {of} 项",
-        "keys": "[f] 合格   [w] 错误   [u] 改上一个   [q] 暂停",
-        "to second": "现在请第二人（未看过前面的判定）复审其中 {items} 项。",
-        "to first": "第二人发现了更多错误，请第一人继续。",
-        "swap": "[s] 已换人   [u] 改上一个   [q] 暂停",
-        "kept": "{labels} 个判定已保存在 {path}；再次运行同一命令即可继续",
-        "plan": "若实际错误率为     约需标注     （九成情况下至多）  获证概率",
-    },
-}
-
-
 ASKED = ("asked", "prompt", "question", "request", "instruction")  # columns that say what an item answers
 BYTES = "(bytes; --page shows them)"
 
@@ -208,17 +185,17 @@ class Sitting:
 
     def place(self, lang: str) -> str:
         """How far it is, in words that do not tell the second person what the first said."""
-        words, audit = WORDS[lang], self.batch.audit
+        audit = self.batch.audit
         if not self.second:
-            of = f"{self.batch.size:,}"
-            return f"{words['item'].format(at=audit.labels + 1, of=of)} · {said(audit.outlook, lang)}"
+            line = terminal_text("item", at=audit.labels + 1, of=self.batch.size).pick(lang)
+            return f"{line} · {render(audit.outlook, lang)}"
         read = audit.agreement.items
-        return words["again"].format(at=read + 1, of=read + len(audit.waiting))
+        return terminal_text("again", at=read + 1, of=read + len(audit.waiting)).pick(lang)
 
     def call(self, lang: str) -> str:
         """What is said when the seats are to be changed."""
         waiting = len(self.batch.audit.waiting)
-        return WORDS[lang]["to first" if self.second else "to second"].format(items=f"{waiting:,}")
+        return terminal_text("to first" if self.second else "to second", items=waiting).pick(lang)
 
 
 def ask(batch: Batch, names: Sequence[str], key: Callable[[], str], tell: Tell, lang: str = "en") -> bool:
@@ -226,16 +203,17 @@ def ask(batch: Batch, names: Sequence[str], key: Callable[[], str], tell: Tell, 
 
     key: waits for one key and returns it.
     """
-    words, sitting = WORDS[lang], Sitting(batch)
+    sitting = Sitting(batch)
+    keys_line, swap_line = (terminal_text(key).pick(lang) for key in ("keys", "swap"))
     while (turn := sitting.turn) != "done":
         if turn == "swap":
-            tell(f"\n— {sitting.call(lang)} —\n{words['swap']}")
+            tell(f"\n— {sitting.call(lang)} —\n{swap_line}")
         else:
             shown = batch.show(sitting.item, names)
-            tell(f"\n— {sitting.place(lang)} —\n{shown}\n{words['keys']}")
+            tell(f"\n— {sitting.place(lang)} —\n{shown}\n{keys_line}")
         pressed = _pressed(key, "squ" if turn == "swap" else "fwuq")
         if pressed == "q":
-            tell(words["kept"].format(labels=batch.audit.labels, path=batch.state))
+            tell(terminal_text("kept", labels=batch.audit.labels, path=batch.state).pick(lang))
             return False
         if pressed == "s":
             sitting.swap()
@@ -246,11 +224,6 @@ def ask(batch: Batch, names: Sequence[str], key: Callable[[], str], tell: Tell, 
         else:
             sitting.give(1.0 if pressed == "w" else 0.0)
     return True
-
-
-def said(line: str, lang: str) -> str:
-    """A line of an audit in the person's language."""
-    return chinese(line) if lang == "zh" else line
 
 
 @contextmanager
@@ -331,4 +304,4 @@ def plan_lines(audit: Audit, lang: str = "en") -> list[str]:
         f"{forecast.wrong / audit.items:>17.2%}  {forecast.mean:>15,.0f}  {forecast.p90:>17,}   {forecast.proven:>6.1%}"
         for forecast in audit.plan()
     ]
-    return [WORDS[lang]["plan"], *rows]
+    return [terminal_text("plan").pick(lang), *rows]

@@ -7,7 +7,7 @@ import pytest
 
 import tolerate.stats.audit.mending as mending
 from tolerate.errors import OptionError
-from tolerate.messages.certificates import say_certificate
+from tolerate.messages.certificates import certificate_text
 from tolerate.stats.audit.audit import Audit
 from tolerate.stats.audit.mending import mended_plan
 from tolerate.stats.audit.stopping_plan import Plan, allowed_wrong, false_certificate, forecast, robust_plan
@@ -119,7 +119,7 @@ def test_a_batch_beyond_the_tolerance_is_saved_by_mending() -> None:
     assert (40 - found) / (600 - found) <= 0.05
     assert not Audit(600, 0.05, 0.9, seed=3).mend
     assert "mended or taken out before" in str(audit.certificate)
-    assert "改正或剔除" in say_certificate(audit.certificate, "zh")
+    assert "改正或剔除" in certificate_text(audit.certificate, "zh")
     assert audit.certificate.risk_bound is not None and audit.certificate.risk_bound <= 0.05
 
 

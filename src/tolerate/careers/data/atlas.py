@@ -18,7 +18,7 @@ import numpy as np
 
 from tolerate.base.files import write_whole
 from tolerate.errors import DataError
-from tolerate.messages.report import Both
+from tolerate.messages.both import Both
 from tolerate.records import Floats
 
 EMBEDDED = Path(__file__).parent

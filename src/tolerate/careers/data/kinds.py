@@ -2,7 +2,7 @@
 
 import re
 
-from tolerate.messages.report import Both
+from tolerate.messages.both import Both
 
 KINDS: dict[str, tuple[Both, str]] = {
     "translation": (

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from tolerate.errors import DataError, OptionError, hint
-from tolerate.messages.report import Both
+from tolerate.messages.both import Both
 
 TABLE = Path(__file__).parent / "skills.tsv"
 BANDS = ("tolerant", "middle", "strict")  # of the required ETR: 10% and more, 1% to 10%, below 1%

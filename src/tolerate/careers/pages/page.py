@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from tolerate import __version__, report
+from tolerate import report
 from tolerate.base.files import write_whole
 from tolerate.careers.pages import said
 from tolerate.careers.pages.sections import sections
 from tolerate.careers.pages.words import WORDS, say
 from tolerate.careers.planning.plan import Plan
+from tolerate.messages.both import Both
 from tolerate.messages.report import WORDS as HOUSE
-from tolerate.messages.report import Both
+from tolerate.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -54,7 +55,7 @@ def render(plan: Plan, lang: str = "en") -> str:
 
 def compare(plans: Sequence[Plan], lang: str = "en") -> str:
     """The page of a comparison as text: the parts of each occupation, one after the other."""
-    from tolerate.messages.report import join
+    from tolerate.messages.both import join
 
     title = join([plan.occupation.name for plan in plans], " · ", " · ")
     return _fill(

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from tolerate.careers.data.atlas import Figure, Occupation
 from tolerate.careers.pages.words import etr, say
 from tolerate.careers.planning.plan import Plan, Row
-from tolerate.messages.report import Both
+from tolerate.messages.both import Both
 from tolerate.report import svg
 from tolerate.report.svg import Axis, Box
 
@@ -40,9 +40,9 @@ def tasks_line(plan: Plan, narrow: bool = False) -> Markup:
 def _band(axis: Axis, name: str, high: float, low: float, top: float, bottom: float) -> Markup:
     return svg.rectangle(
         (
-            axis.at(high) - (12 if high == 0.5 else 0),
+            axis.pixel(high) - (12 if high == 0.5 else 0),
             top,
-            axis.at(low) + (14 if low == LOWEST else 0),
+            axis.pixel(low) + (14 if low == LOWEST else 0),
             bottom,
         ),
         class_=f"zone zone-{name}",
@@ -50,7 +50,7 @@ def _band(axis: Axis, name: str, high: float, low: float, top: float, bottom: fl
 
 
 def _at(axis: Axis, value: float) -> float:
-    return axis.at(min(0.5, max(LOWEST, value)))
+    return axis.pixel(min(0.5, max(LOWEST, value)))
 
 
 def _task(axis: Axis, row: Row, y: float, narrow: bool, left: float) -> Markup:
@@ -148,7 +148,7 @@ def occupations_map(plan: Plan, narrow: bool = False) -> Markup:
 
 def _spot(each: Occupation, x: Axis, y: Axis) -> svg.Point:
     assert each.severity is not None and each.exactness is not None
-    return x.at(each.severity.value), y.at(each.exactness.value)
+    return x.pixel(each.severity.value), y.pixel(each.exactness.value)
 
 
 def _dot(each: Occupation, x: Axis, y: Axis, told: bool) -> Markup:
@@ -163,7 +163,7 @@ def _named(shown: Sequence[Occupation], own: Occupation, x: Axis, y: Axis, withi
     spots = [_spot(each, x, y) for each in shown]
     names = [Both(*(_cut(said, 210) for said in each.name)) for each in shown]
     taken = [(px - 6, py - 6, px + 6, py + 6) for px, py in spots]
-    boxes = svg.place(spots, [svg.text_width(name, 12.5) + 4 for name in names], taken, within)
+    boxes = svg.place_labels(spots, [svg.text_width(name, 12.5) + 4 for name in names], taken, within)
     marks = []
     for each, (px, py), name, box in zip(shown, spots, names, boxes, strict=True):
         kind = "own" if each.code == own.code else "move"
@@ -190,19 +190,19 @@ def path_steps(plan: Plan) -> Markup | None:
     right, bottom = width - 16, height - 46
     total = sum(step.value for step in learned.steps)
     x, y = Axis(0, learned.hours * 1.02, left, right), Axis(0, 1, bottom, top)
-    points, done = [(x.at(0), y.at(0))], 0.0
+    points, done = [(x.pixel(0), y.pixel(0))], 0.0
     for step in learned.steps:
-        points.append((x.at(step.total), y.at(done)))
+        points.append((x.pixel(step.total), y.pixel(done)))
         if step.value:
             done += step.value / total
-            points.append((x.at(step.total), y.at(done)))
+            points.append((x.pixel(step.total), y.pixel(done)))
     return svg.picture(
         width,
         height,
         say("picture.path"),
         svg.axis_x(x, top, bottom, [(v, f"{v:g}") for v in x.ticks(8)]),
         svg.axis_y(y, left, right, [(v, f"{v:.0%}") for v in (0, 0.5, 1)]),
-        svg.band(points, [(x.at(0), y.at(0)), (points[-1][0], y.at(0))][::1], class_="stairs-fill"),
+        svg.band(points, [(x.pixel(0), y.pixel(0)), (points[-1][0], y.pixel(0))][::1], class_="stairs-fill"),
         svg.path([points], class_="stairs"),
         svg.text(left, 14, say("path.axis.y"), class_="axis-title"),
         svg.text(right, bottom + 38, say("path.axis"), class_="axis-title", text_anchor="end"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tolerate.careers.planning.plan import Plan
-from tolerate.messages.report import Both
+from tolerate.messages.both import Both
 
 
 def record(plan: Plan) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from tolerate.careers.model.choice import HUMAN, RELEASED, REVIEWED, TOO_MANY, U
 from tolerate.careers.pages.words import count, dollars, etr, number, say, span
 from tolerate.careers.planning.moves import Move, Moves
 from tolerate.careers.planning.plan import Plan, Row
-from tolerate.messages.report import Both, both, join, percent
+from tolerate.messages.both import Both, both, join
+from tolerate.messages.numbers import percent
 
 
 def choice_words(row: Row) -> Both:

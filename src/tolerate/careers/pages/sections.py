@@ -11,7 +11,8 @@ from tolerate.careers.pages.terminal import middle
 from tolerate.careers.pages.words import count, dollars, etr, number, say, span
 from tolerate.careers.planning.advice import NAMES, RULES, THUMB, _family
 from tolerate.careers.planning.plan import Plan, Row
-from tolerate.messages.report import Both, both, join, percent
+from tolerate.messages.both import Both, both, join
+from tolerate.messages.numbers import percent
 
 LIMITS = tuple(f"limit.{k}" for k in range(1, 8))
 

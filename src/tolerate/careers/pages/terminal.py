@@ -9,7 +9,8 @@ from tolerate.careers.data.kinds import kind_name
 from tolerate.careers.pages import said
 from tolerate.careers.pages.words import dollars, etr, number, say, span
 from tolerate.careers.planning.plan import Plan, Row
-from tolerate.messages.report import both, join, percent
+from tolerate.messages.both import both, join
+from tolerate.messages.numbers import percent
 from tolerate.report.svg import text_width
 
 WIDTH = 110

@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from tolerate.careers.data.atlas import Figure
-from tolerate.messages.report import Both, both, digits, is_number, percent
+from tolerate.messages.both import Both, both
+from tolerate.messages.numbers import digits, is_number, percent
 
 
 def say(key: str, **fields: Any) -> Both:

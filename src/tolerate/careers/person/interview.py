@@ -14,7 +14,7 @@ from tolerate.careers.data.atlas import Atlas, Occupation, Task
 from tolerate.careers.data.skills import graph, named
 from tolerate.careers.data.titles import find
 from tolerate.errors import OptionError, RunError, TolerateError
-from tolerate.messages.report import Both
+from tolerate.messages.both import Both
 
 TASKS = 8  # of the occupation that are asked about
 GATE_KEYS = {"l": "licensed", "i": "irreversible", "p": "physical", "s": "personal"}

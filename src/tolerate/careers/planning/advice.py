@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tolerate.messages.report import Both, refine_name
+from tolerate.messages.both import Both
+from tolerate.messages.report import refine_name
 
 PICTURES = ("image", "design", "3d", "video")
 BANDS = (("tolerant", 0.1), ("middle", 0.01), ("strict", 0.001), ("extreme", 0.0))  # ETR from here on

@@ -17,7 +17,7 @@ from tolerate.careers.data.atlas import Atlas, Figure, Occupation
 from tolerate.careers.model.choice import Work, release_tolerance
 from tolerate.careers.model.severity import BETWEEN, Harm, severity
 from tolerate.careers.person.me import Wishes
-from tolerate.messages.report import Both
+from tolerate.messages.both import Both
 from tolerate.records import Floats
 
 SCENARIOS = (0.2, 0.02, 0.001)  # error of machines in all that they may do: 1 in 5, 1 in 50, 1 in 1,000

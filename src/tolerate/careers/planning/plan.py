@@ -20,7 +20,7 @@ from tolerate.careers.planning import evidence, moves
 from tolerate.careers.planning.advice import Advice, advise, band_of, summaries
 from tolerate.careers.planning.moves import Moves
 from tolerate.errors import DataError
-from tolerate.messages.report import Both
+from tolerate.messages.both import Both
 
 SHOWN = 12  # tasks of an occupation that a person said nothing of
 

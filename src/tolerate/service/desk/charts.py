@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tolerate.messages.desk import WORDS
-from tolerate.messages.report import Both
+from tolerate.messages.both import Both
 from tolerate.report import svg
 
 WIDTH, HALF, HEIGHT = 720.0, 400.0, 200.0
@@ -26,12 +26,12 @@ def evidence(tier: dict[str, Any]) -> Markup:
     top = 10 ** math.ceil(math.log10(max(limit * 2, max(odds for _, odds in points))))
     x = svg.Axis(0, max(most, 10), LEFT, RIGHT)
     y = svg.Axis(0.01, min(top, 1e9), BOTTOM, TOP, log=True)
-    line = [(x.at(labels), y.at(min(max(odds, 0.01), 1e9))) for labels, odds in points]
+    line = [(x.pixel(labels), y.pixel(min(max(odds, 0.01), 1e9))) for labels, odds in points]
     marks = [
         svg.axis_x(x, TOP, BOTTOM, [(v, f"{v:g}") for v in x.ticks(6)]),
         svg.axis_y(y, LEFT, RIGHT, [(v, f"{v:g}") for v in y.ticks(4)]),
-        svg.line(LEFT, y.at(limit), RIGHT, y.at(limit), class_="limit"),
-        svg.text(RIGHT, y.at(limit) - 5, _both("alarm at", limit=limit), class_="note", text_anchor="end"),
+        svg.line(LEFT, y.pixel(limit), RIGHT, y.pixel(limit), class_="limit"),
+        svg.text(RIGHT, y.pixel(limit) - 5, _both("alarm at", limit=limit), class_="note", text_anchor="end"),
         svg.path([line], class_="stroke"),
         svg.marker("circle", *line[-1], radius=3.5, class_="dot"),
         svg.text(RIGHT, BOTTOM + 34, _both("labels axis"), class_="note", text_anchor="end"),
@@ -54,7 +54,7 @@ def flow(minutes: list[dict[str, Any]], now: float) -> Markup:
     bars = []
     for place, (released, held) in enumerate(sums):
         x = LEFT + place * wide
-        middle, top = y.at(released), y.at(released + held)
+        middle, top = y.pixel(released), y.pixel(released + held)
         if released:
             bars.append(svg.rectangle((x, middle, x + wide - 1, BOTTOM), class_="released"))
         if held:
@@ -73,7 +73,7 @@ def scores(minutes: list[dict[str, Any]]) -> Markup:
     y = svg.Axis(0, max(10, *counts), BOTTOM, TOP)
     x = svg.Axis(0, 1, LEFT, RIGHT)
     bars = [
-        svg.rectangle((x.at(k / 10) + 1, y.at(count), x.at((k + 1) / 10) - 1, BOTTOM), class_="score")
+        svg.rectangle((x.pixel(k / 10) + 1, y.pixel(count), x.pixel((k + 1) / 10) - 1, BOTTOM), class_="score")
         for k, count in enumerate(counts)
         if count
     ]
@@ -117,7 +117,7 @@ def _by_time(values: list[float | None], first: int, title: str) -> Markup:
         if value is None:
             runs.append([])
         else:
-            runs[-1].append((LEFT + (place + 0.5) * wide, y.at(value)))
+            runs[-1].append((LEFT + (place + 0.5) * wide, y.pixel(value)))
     lines = [run for run in runs if len(run) > 1]
     hours = [
         svg.text(LEFT + (k * 6) * wide, BOTTOM + 18, f"{((first + k * 6) // 6) % 24:02d}", class_="tick")

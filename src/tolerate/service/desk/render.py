@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from tolerate.messages.certificates import percent
+from tolerate.messages.numbers import percent
 from tolerate.messages.desk import WORDS
 from tolerate.store import people
 

@@ -8,8 +8,10 @@ when the order comes to it, or never.
 from collections.abc import Callable, Iterable, Sequence
 
 from tolerate.errors import RunError
-from tolerate.messages.certificates import say_certificate
-from tolerate.runs.audit_session import WORDS, Batch, said
+from tolerate.messages.catalogue import render
+from tolerate.messages.certificates import certificate_text
+from tolerate.messages.terminal import terminal_text
+from tolerate.runs.audit_session import Batch
 from tolerate.service.config import JobSettings
 from tolerate.service.local import SECOND, Sitters, desk_of
 from tolerate.service.local.work import Both, Progress, item_of
@@ -135,18 +137,18 @@ class AuditWork:
             waiting=waiting,
             place=_both(self._place),
             second_place=_both(lambda lang: self._second_place(waiting, lang)),
-            closing=_both(lambda lang: say_certificate(audit.certificate, lang)) if done else ("", ""),
+            closing=_both(lambda lang: certificate_text(audit.certificate, lang)) if done else ("", ""),
         )
 
     def _place(self, lang: str) -> str:
         audit = self.batch.audit
         at = min(audit.labels + 1, audit.items)
-        line = WORDS[lang]["item"].format(at=f"{at:,}", of=f"{audit.items:,}")
-        return f"{line} · {said(audit.outlook, lang)}" if audit.open else line
+        line = terminal_text("item", at=at, of=audit.items).pick(lang)
+        return f"{line} · {render(audit.outlook, lang)}" if audit.open else line
 
     def _second_place(self, waiting: int, lang: str) -> str:
         read = self.batch.audit.agreement.items
-        return WORDS[lang]["again"].format(at=f"{read + 1:,}", of=f"{max(read + waiting, read + 1):,}")
+        return terminal_text("again", at=read + 1, of=max(read + waiting, read + 1)).pick(lang)
 
 
 def _both(say: Callable[[str], str]) -> Both:

@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Sequence
 
 from tolerate.errors import OptionError, RunError
-from tolerate.messages.certificates import sentence
+from tolerate.messages.catalogue import message
+from tolerate.messages.terminal import terminal_text
 from tolerate.runs.audit_session import Judged, Question
 from tolerate.service.config import JobSettings
 from tolerate.service.local import Sitters
@@ -57,12 +58,11 @@ class QuestionsWork:
         labels = _count(db, "SELECT count(*) FROM verdicts WHERE taken_back IS NULL AND kind = 'review'")
         left = _count(db, "SELECT count(*) FROM slots WHERE state IN ('open', 'leased')")
         total = len(self.questions) * self.each
-        now, of = f"{min(labels + 1, total):,}", f"{total:,}"
         self.progress = Progress(
             done=left == 0,
             labels=labels,
-            place=(f"verdict {now} of {of}", f"第 {now} 个判定，共 {of} 个"),
-            closing=(f"{labels:,} verdicts are kept.", f"{labels:,} 个判定已保存。"),
+            place=terminal_text("verdict", at=min(labels + 1, total), of=total),
+            closing=terminal_text("verdicts kept", labels=labels),
         )
 
     def end(self, db: Database) -> None:
@@ -73,22 +73,17 @@ class QuestionsWork:
 
     def _by(self, db: Database) -> str:
         """Who judged, in words for a certificate."""
-        items = f"{len(self.questions):,}"
+        items = len(self.questions)
         if self.each > 1:
             apart = _count(
                 db, "SELECT count(DISTINCT ticket) FROM slots WHERE kind = 'adjudicate' AND state = 'done'"
             )
             agreed = alpha(queue.ratings(db, JOB, limit=10_000_000))
-            shown = "–" if agreed is None else f"{agreed:.2f}"
-            return sentence(
-                "several judged", each=str(self.each), items=items, apart=f"{apart:,}", alpha=shown
-            )
+            return message("people.each_item", people=self.each, items=items, apart=apart, alpha=agreed)
         people = _count(db, "SELECT count(DISTINCT reviewer) FROM verdicts WHERE taken_back IS NULL")
-        return (
-            sentence("one judged", items=items)
-            if people < 2
-            else sentence("some judged", people=str(people), items=items)
-        )
+        if people < 2:
+            return message("people.one", items=items)
+        return message("people.several", people=people, items=items)
 
     def _fingerprint(self) -> str:
         """Which items these are, and how many judge each."""

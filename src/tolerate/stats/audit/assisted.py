@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, ndtri
 
 from tolerate.errors import DataError, OptionError
-from tolerate.messages.certificates import sentence
+from tolerate.messages.catalogue import message
 from tolerate.records import Certificate
 from tolerate.stats.audit.audit import draw_order
 from tolerate.stats.audit.stopping_plan import Verdict, allowed_wrong, forecast, robust_plan
@@ -169,7 +169,7 @@ class JudgedAudit:
             clusters=self.labels,
             released=self.labels if proven else 0,
             method=f"judged audit without replacement, exact optimal stopping ({self.design or 'pilot'})",
-            assumptions=(sentence("order", seed=str(self.seed)), sentence("judged")),
+            assumptions=(message("audit.order", seed=self.seed), message("assume.losses")),
             losses_by=self.losses_by,
             options={"kind": "judged audit", "items": self.items, "seed": self.seed, "pilot": self.pilot},
         )

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tolerate.errors import DataError, OptionError
-from tolerate.messages.certificates import percent, sentence
+from tolerate.messages.catalogue import joined, message
 from tolerate.records import Certificate
 from tolerate.stats.audit.mending import mended_plan
 from tolerate.stats.audit.parts import Part, nested_parts
@@ -347,11 +347,11 @@ class Audit:
         if self.open:
             more = self._current.at_best(self._losses)
             if self.labels + more >= self.items:
-                return sentence("every item")
-            return sentence("at best", labels=f"{more:,}")
+                return message("audit.every_item")
+            return message("audit.at_best", labels=more)
         if self.waiting and self._proven_by_first() is not None:
-            return sentence("waiting", items=f"{len(self.waiting):,}")
-        return self.hopeless or "proven"
+            return message("audit.waiting", items=len(self.waiting))
+        return self.hopeless or message("audit.proven")
 
     def plan(self, rates: Sequence[float] | None = None) -> tuple[Forecast, ...]:
         """What the audit costs at several true rates, known before the first label.
@@ -405,12 +405,12 @@ class Audit:
             return ()
         upper = float(binomial_upper(sum(self._losses.values()), self.labels, self.confidence))
         rung = next((rung for rung in LADDER if rung >= upper), None)
-        return () if rung is None else (sentence("audit again", tolerance=percent(rung)),)
+        return () if rung is None else (message("audit.again", tolerance=rung),)
 
     def _readers(self) -> str:
         """Who gave the losses, and how far two people agreed."""
         second = "" if self.second is None else self.agreement.said()
-        return "; ".join(filter(None, (self.losses_by, second)))
+        return joined([self.losses_by, second])
 
     def _proven_trial(self) -> "Trial | None":
         """The largest part proven; none while a second verdict is wanted."""
@@ -434,12 +434,11 @@ class Audit:
         lowered = sum(
             1 for place, reading in enumerate(self._readings) if reading.corrects and self._lowers(place)
         )
-        lines = [sentence("order", seed=str(self.seed)), sentence("judged")]
+        lines = [message("audit.order", seed=self.seed), message("assume.losses")]
         if self.mend:
-            found = sum(self._losses.values())
-            lines.append(sentence("mended", found=f"{found:,.0f}"))
+            lines.append(message("audit.mended", errors=round(sum(self._losses.values()))))
         if lowered:
-            lines.append(sentence("lowered", count=f"{lowered:,}"))
+            lines.append(message("audit.lowered", count=lowered))
         return tuple(lines)
 
     def _lowers(self, place: int) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.messages.certificates import percent, sentence
+from tolerate.messages.catalogue import message
 from tolerate.stats.bounds import binomial_upper
 
 
@@ -69,19 +69,17 @@ class Agreement:
     def said(self) -> str:
         """One sentence for a certificate."""
         if not self.items:
-            return sentence("second none")
-        counts = {"items": f"{self.items:,}", "same": f"{self.same:,}"}
+            return message("second.none")
         if self.kappa is None:
-            return sentence("second alike", **counts)
-        return sentence("second", **counts, kappa=f"{self.kappa:.2f}")
+            return message("second.one_verdict", items=self.items, same=self.same)
+        return message("second.agreement", items=self.items, same=self.same, kappa=self.kappa)
 
     def advice(self) -> tuple[str, ...]:
         """What the second reading says of the first; no part of the promise."""
         fine = self.fine + self.missed
         if not fine:
             return ()
-        bound = percent(self.missed_at_most())
-        return (sentence("missed", fine=f"{fine:,}", missed=f"{self.missed:,}", bound=bound),)
+        return (message("second.missed", fine=fine, missed=self.missed, bound=self.missed_at_most()),)
 
 
 def agreement(pairs: Iterable[tuple[float, float]]) -> Agreement:

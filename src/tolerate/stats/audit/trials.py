@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from tolerate.messages.certificates import percent, sentence
+from tolerate.messages.catalogue import message
 from tolerate.stats.audit.parts import Part
 from tolerate.stats.audit.search import UNLIKELY, chance_of_proof
 from tolerate.stats.audit.stopping_plan import Forecast, Plan, Verdict, forecast
@@ -95,20 +95,17 @@ class Counting:
     def why(self, audit: "Audit") -> str:
         rule = self.rule
         if audit.budget is not None:
-            return (
-                f"{self.wrong:,} of the {self.used:,} labels in the last part tried ({rule.items:,} items) were wrong: "
-                f"{audit.budget:,} labels do not prove it; allow more labels or a higher tolerance"
+            return message(
+                "audit.budget", wrong=self.wrong, labels=self.used, items=rule.items, budget=audit.budget
             )
         if self.wrong > rule.allowed:
-            return sentence(
-                "too many", wrong=f"{self.wrong:,}", allowed=f"{rule.allowed:,}", items=f"{rule.items:,}"
-            )
-        return sentence(
-            "gave up",
-            wrong=f"{self.wrong:,}",
-            labels=f"{self.used:,}",
-            share=percent(audit.expected or 0.0),
-            power=percent(audit.power or 0.0),
+            return message("audit.too_many", wrong=self.wrong, allowed=rule.allowed, items=rule.items)
+        return message(
+            "audit.gave_up",
+            wrong=self.wrong,
+            labels=self.used,
+            share=audit.expected or 0.0,
+            power=audit.power or 0.0,
         )
 
 
@@ -175,7 +172,7 @@ class Betting:
 
     def why(self, audit: "Audit") -> str:
         allowed = self.tolerance * len(self.order)
-        return sentence("lost", total=f"{self.state.total:.6g}", allowed=f"{allowed:.6g}")
+        return message("audit.lost", total=float(self.state.total), allowed=allowed)
 
 
 def _simulate(

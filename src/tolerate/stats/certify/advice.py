@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tolerate.messages.certificates import percent, sentence
+from tolerate.messages.catalogue import message
 from tolerate.records import Floats
 from tolerate.stats.certify.evidence import Evidence
 from tolerate.stats.certify.fixed_sequence import critical, zero_failure_size
@@ -38,12 +38,10 @@ def _labels(given: Evidence, tolerances: Mapping[str, float], delta: float) -> s
     needs = [_needed(given, name, tolerance, delta) for name, tolerance in tolerances.items()]
     total = max(needs, key=lambda need: need[0])
     if total[0] > TOO_MANY:
-        return sentence("hopeless")
+        return message("advice.hopeless")
     if total[0] <= given.labels:
         return ""
-    return sentence(
-        "more", labels=f"{_rounded(total[0]):,}", now=f"{given.labels:,}", share=percent(total[1])
-    )
+    return message("advice.labels", labels=_rounded(total[0]), now=given.labels, share=total[1])
 
 
 def _needed(given: Evidence, name: str, tolerance: float, delta: float) -> tuple[float, float]:
@@ -88,8 +86,8 @@ def _provable(given: Evidence, tolerances: Mapping[str, float], delta: float) ->
         wider = {name: min(0.99, tolerance * scale) for name, tolerance in tolerances.items()}
         found = given.find(wider, delta)
         if found.scope != "nothing":
-            key = "today" if len(tolerances) == 1 else "today all"
-            return sentence(key, tolerance=percent(rung), share=percent(_share(given, found)))
+            key = "advice.tolerance" if len(tolerances) == 1 else "advice.tolerances"
+            return message(key, tolerance=rung, share=_share(given, found))
     return ""
 
 
@@ -103,4 +101,4 @@ def _spoiler(given: Evidence, found: Found, tolerances: Mapping[str, float], del
         share = _share(part, part.find(tolerances, delta))
         if share > best + 0.1:
             best, worst = share, name
-    return sentence("spoiler", slice=worst, share=percent(best)) if worst else ""
+    return message("advice.slice", slice=worst, share=best) if worst else ""

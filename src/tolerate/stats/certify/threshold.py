@@ -29,9 +29,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-import tolerate
 from tolerate.errors import OptionError
-from tolerate.messages.certificates import number, sentence
+from tolerate.messages.catalogue import message
 from tolerate.records import Certificate, Table
 from tolerate.stats.certify.advice import advice
 from tolerate.stats.certify.evidence import Evidence, certified_slices, evidence_of, loss_lines
@@ -48,6 +47,7 @@ from tolerate.stats.certify.samples import (
 )
 from tolerate.stats.certify.tally import Source
 from tolerate.stats.certify.totals import largest_of
+from tolerate.version import __version__
 
 HASHED_ROWS = 1_000_000  # columns given as arrays are hashed up to this length
 
@@ -186,7 +186,7 @@ def _certificate(
         options=options,
         data_sha256=_sha256(given),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=tolerate.__version__,
+        version=__version__,
     )
 
 
@@ -198,17 +198,17 @@ def _sha256(given: Sample | Source) -> str | None:
 
 def _assumptions(given: Sample | Source, options: Mapping[str, Any]) -> tuple[str, ...]:
     """What the promise rests on, in words."""
-    said = [sentence("same")]
+    said = [message("assume.same_population")]
     alone = not isinstance(given, Sample) or given.clusters is None
     if alone:
-        said.append(sentence("alone" if given.named_clusters else "rows"))
+        said.append(message("assume.single_clusters" if given.named_clusters else "assume.rows"))
     if isinstance(given, Sample) and given.clusters is not None:
-        said.append(sentence("clusters"))
-        said.append(sentence("largest", size=number(largest_of(given, options["largest_cluster"]))))
+        said.append(message("assume.clusters"))
+        said.append(message("assume.largest_cluster", size=largest_of(given, options["largest_cluster"])))
     if isinstance(given, Sample) and given.weights is not None:
-        said.append(sentence("weights", size=number(largest_of(given, options["largest_cluster"]))))
+        said.append(message("assume.weights", size=largest_of(given, options["largest_cluster"])))
     if options["each_slice"]:
-        said.append(sentence("slices"))
+        said.append(message("assume.slices"))
     if options["comparisons"] > 1:
-        said.append(sentence("shared", count=str(options["comparisons"])))
-    return (*said, sentence("judged"))
+        said.append(message("assume.shared", count=options["comparisons"]))
+    return (*said, message("assume.losses"))

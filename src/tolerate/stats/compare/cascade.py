@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import tolerate
 from tolerate.errors import DataError
-from tolerate.messages.certificates import brief, lowest, percent, say_certificate, say_evidence
-from tolerate.records import Certificate, Decision, Floats, _Record
+from tolerate.messages.certificates import certificate_evidence, certificate_line, certificate_text
+from tolerate.messages.numbers import at_least, at_most, lowest_score, percent
+from tolerate.records import Certificate, Decision, Floats, JsonRecord
 from tolerate.stats.compare.rules import EVERYTHING, SKIP, Way, coverage_of, outcomes
+from tolerate.version import __version__
 
 
 @dataclass(frozen=True)
-class Tier(_Record):
+class Tier(JsonRecord):
     """One tier of a cascade: what it releases."""
 
     name: str
@@ -33,7 +34,7 @@ class Tier(_Record):
 
 
 @dataclass(frozen=True)
-class Cascade(_Record):
+class Cascade(JsonRecord):
     """The rule of a cascade, with the certificate of what it releases.
 
     The certificate's scope is "nothing", "all" (no person is ever asked) or "above"; its threshold is None: the
@@ -96,34 +97,34 @@ def say_cascade(cascade: Cascade, lang: str = "en") -> str:
     """The rule of a cascade, a line a tier, its promise and its evidence, in English ("en") or Chinese ("zh")."""
     made, zh = cascade.certificate, lang == "zh"
     if not cascade.proven:
-        return say_certificate(made, lang)
+        return certificate_text(made, lang)
     tiers = [f"{tier.name}: {_tier_words(tier, zh)}" for tier in cascade.tiers]
-    share, sure, limit = percent(made.coverage), percent(made.confidence), percent(made.tolerance)
+    share, sure, limit = percent(made.coverage), at_least(made.confidence), at_most(made.tolerance)
     promised = (
         f"各级放行的内容合计占标注样本的 {share}，其余由人审核：以 {sure} 的置信度保证，放行内容中错误不超过 {limit}。"
         if zh
         else f"Together they release {share} of the labelled sample, a person sees the rest: with {sure} confidence "
         f"the risk of what is released is at most {limit}."
     )
-    return "\n".join([*tiers, promised, say_evidence(made, lang)])
+    return "\n".join([*tiers, promised, certificate_evidence(made, lang)])
 
 
 def brief_of(answer: Certificate | Cascade, lang: str = "en") -> str:
     """A certificate or a cascade in one line."""
     if isinstance(answer, Certificate):
-        return brief(answer, lang)
+        return certificate_line(answer, lang)
     if not answer.proven:
-        return brief(answer.certificate, lang)
+        return certificate_line(answer.certificate, lang)
     made, zh = answer.certificate, lang == "zh"
     parts = ", ".join(f"{tier.name} {_tier_brief(tier)}" for tier in answer.tiers if tier.rule != "skipped")
-    sure, limit = percent(made.confidence), percent(made.tolerance)
+    sure, limit = at_least(made.confidence), at_most(made.tolerance)
     if zh:
         return f"{parts}：放行 {percent(made.coverage)}，错误不超过 {limit}（置信度 {sure}；{made.labels:,} 个标注）"
     return f"{parts}: {percent(made.coverage)} of items, at most {limit} wrong ({sure} sure; {made.labels:,} labels)"
 
 
 def _tier_brief(tier: Tier) -> str:
-    where = "" if tier.threshold is None else f"{lowest(tier.threshold, sign=True)} "
+    where = "" if tier.threshold is None else f"{lowest_score(tier.threshold, sign=True)} "
     return f"{where}({percent(tier.released)})"
 
 
@@ -133,7 +134,7 @@ def _tier_words(tier: Tier, zh: bool) -> str:
         return "不调用" if zh else "not asked"
     if tier.rule == "all":
         return f"放行到达的全部内容，占 {share}" if zh else f"releases all that reaches it, {share} of items"
-    edge = lowest(tier.threshold or 0.0, "zh" if zh else "en")
+    edge = lowest_score(tier.threshold or 0.0, "zh" if zh else "en")
     return f"分数{edge} 时放行，占 {share}" if zh else f"releases a score of {edge}, {share} of items"
 
 
@@ -177,7 +178,7 @@ def promise(
         names=dict(names),
         options={"compare": {**options, "level": level if thresholds is not None else None}},
         made=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=tolerate.__version__,
+        version=__version__,
     )
 
 

@@ -26,9 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, betainc, betaincinv
 
-import tolerate
 from tolerate.errors import DataError, OptionError, hint
-from tolerate.messages.certificates import sentence
+from tolerate.messages.catalogue import message
 from tolerate.records import Certificate, Floats
 from tolerate.stats.alpha_wealth import Purse
 from tolerate.stats.certify.fixed_sequence import critical, zero_failure_size
@@ -36,6 +35,7 @@ from tolerate.stats.certify.samples import share
 from tolerate.stats.compare.compared import Compared, cheapest_first, checked_costs
 from tolerate.stats.compare.stopping import Looks, looks
 from tolerate.stats.sequential import BETS, checked
+from tolerate.version import __version__
 
 LOOKING = 0.6  # of all labels, before the first test; times k / (k + FEW) for k strategies
 FEW = 3
@@ -351,12 +351,17 @@ class Race:
             clusters=labels,
             released=0 if proof is None else labels,
             method=METHOD_GRADED if self.graded else METHOD,
-            assumptions=(sentence("same"), sentence("rows"), sentence("together"), sentence("judged")),
+            assumptions=(
+                message("assume.same_population"),
+                message("assume.rows"),
+                message("assume.strategies"),
+                message("assume.losses"),
+            ),
             options={
                 "race": {"level": None if proof is None else proof.level, "strategies": len(self.names)}
             },
             made=datetime.now(UTC).isoformat(timespec="seconds"),
-            version=tolerate.__version__,
+            version=__version__,
         )
 
 

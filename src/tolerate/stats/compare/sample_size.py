@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import bdtr
 
-from tolerate.messages.certificates import percent
+from tolerate.messages.numbers import percent
 from tolerate.stats.certify.fixed_sequence import critical, sharp_sizes
 from tolerate.stats.compare.design_split import DESIGN
 

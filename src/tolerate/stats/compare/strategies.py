@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tolerate.errors import DataError, OptionError, hint
-from tolerate.messages.certificates import number, sentence
+from tolerate.messages.catalogue import message
 from tolerate.records import Certificate, Floats, Table
 from tolerate.stats.bounds import binomial_p
 from tolerate.stats.certify.ranked import bottomed
@@ -360,7 +360,7 @@ def _price(way: Way, passed: Passed, review: float) -> float:
 def _assumptions(way: Way, known: Mapping[str, Rows], largest: float | None) -> tuple[str, ...]:
     named = any(rows.sample.named_clusters for rows in known.values())
     cap = way.largest if largest is None else max(largest, way.largest)
-    told = [sentence("same"), sentence("clusters" if named else "rows")]
+    told = [message("assume.same_population"), message("assume.clusters" if named else "assume.rows")]
     if not way.plain:
-        told.append(sentence("largest", size=number(cap)))
-    return (*told, sentence("together"), sentence("judged"))
+        told.append(message("assume.largest_cluster", size=cap))
+    return (*told, message("assume.strategies"), message("assume.losses"))

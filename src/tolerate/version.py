@@ -1,0 +1,3 @@
+"""The version of tolerate; `pyproject.toml` states the same one, and a test compares them."""
+
+__version__ = "0.1.0"
