@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from benchmarks._mnist import say
-from tolerate.models.base import generator, seeded
+from tolerate.models.base import generator, torch_seed
 from tolerate.models.texts.decoding import Decoding, decode
 from tolerate.models.texts.transformer import Transformer
 
@@ -50,7 +50,7 @@ def llama(width: int) -> Any:
         max_position_embeddings=128,
         eos_token_id=None,
     )
-    with seeded(0):
+    with torch_seed(0):
         return LlamaForCausalLM(config).eval()
 
 
@@ -87,21 +87,21 @@ def by_name(model: Any, prompts: torch.Tensor, folder: Path) -> Callable[[], obj
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    from tolerate.llm.model_names import source
+    from tolerate.llm.model_names import parse_pretrained
     from tolerate.models.pretrained.pretrained import Pretrained
 
     words = Tokenizer(models.WordLevel({f"w{at}": at for at in range(VOCABULARY)}, unk_token="w0"))
     model.save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=words, eos_token="w1").save_pretrained(folder)
-    opened = Pretrained.of(source(f"hf:{folder}"))
+    opened = Pretrained.of(parse_pretrained(f"hf:{folder}"))
     asked = list(prompts)
     return lambda: decode(opened, asked, Decoding(limit=NEW, end=-1), generator(0))
 
 
 def ours() -> Callable[[], object]:
     """Our decoding; no text ends early, since the end is never among the tokens here."""
-    with seeded(0):
-        model = Transformer((1, 1, 127), VOCABULARY, width=128, layers=4, heads=4)
+    with torch_seed(0):
+        model = Transformer(127, VOCABULARY, width=128, layers=4, heads=4)
     prompts = list(some_prompts())
     return lambda: decode(model, prompts, Decoding(limit=NEW, end=-1), generator(0))
 

@@ -8,20 +8,31 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
-from tests.support.fake_openai import Fake, Fault, cut, cut_chunks, hang_up, serving, slow, status, text
+from tests.support.fake_openai import (
+    Fake,
+    Fault,
+    cut,
+    cut_chunks,
+    dripping,
+    hang_up,
+    serving,
+    silent,
+    status,
+    text,
+)
 from tolerate.errors import OptionError, RunError, TolerateError
-from tolerate.llm.cache import Answers
-from tolerate.llm.client import Served
-from tolerate.llm.endpoint_names import endpoint
-from tolerate.llm.http import Passing
-from tolerate.llm.rate_limit import Gate, persist
+from tolerate.llm.cache import ResponseCache
+from tolerate.llm.client import ServedModel
+from tolerate.llm.endpoint_names import parse_endpoint
+from tolerate.llm.http import post_json
+from tolerate.llm.rate_limit import RateLimiter
+from tolerate.llm.retry import TransientError, retry, retry_after_seconds
 
 
 @pytest.fixture
@@ -30,21 +41,21 @@ def fake() -> Iterator[Fake]:
         yield server
 
 
-def served(fake: Fake, settings: str = "", answers: Path | None = None) -> Served:
-    """Asks the fake, and does not really sleep."""
-    one = Served(fake.name(settings), answers)
-    one.gate._sleep = lambda seconds: False
-    return one
+def served(fake: Fake, settings: str = "", cache: Path | None = None) -> ServedModel:
+    """A client of the fake server that does not really sleep."""
+    return ServedModel(fake.name(settings), cache, limiter=RateLimiter(sleep=lambda seconds: False))
 
 
 def test_it_answers_in_order_with_seeds_and_log_probabilities(fake: Fake) -> None:
-    found = served(fake).write(["a", "b", "a"], 3, seed=7)
-    assert [[one.text for one in row] for row in found] == [
+    answers = served(fake).write(["a", "b", "a"], 3, seed=7)
+    assert [[answer.text for answer in row] for row in answers] == [
         ["a 7", "a 8", "a 9"],
         ["b 7", "b 8", "b 9"],
         ["a 7", "a 8", "a 9"],
     ]
-    assert found[0][0].mean == pytest.approx(-0.15) and found[0][0].least == pytest.approx(-0.2)
+    assert answers[0][0].mean_logprob == pytest.approx(-0.15) and answers[0][0].min_logprob == pytest.approx(
+        -0.2
+    )
     assert len(fake.bodies) == 2  # the same prompt is asked once, with all its candidates
     assert fake.headers[0]["path"] == "/v1/chat/completions"
 
@@ -69,15 +80,18 @@ FAULTS: dict[str, Fault] = {
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_what_may_pass_is_tried_again(fake: Fake, fault: Fault) -> None:
     fake.faults = [fault, fault]
-    one = served(fake)
-    assert one.write(["a"])[0][0].text == "a 0"
-    assert (one.bill.asked, one.bill.tries) == (1, 2)
+    model = served(fake)
+    assert model.write(["a"])[0][0].text == "a 0"
+    assert (model.usage.requests, model.usage.failed_attempts) == (1, 2)
 
 
-@pytest.mark.parametrize("fault", [slow(3), slow(3, drip=True)], ids=["silent", "dripping"])
-def test_a_time_out_covers_the_whole_reply(fake: Fake, fault: Fault) -> None:
+@pytest.mark.parametrize(
+    ("fault", "message"), [(silent, "did not answer within"), (dripping, "was still sending after")]
+)
+def test_a_time_out_covers_the_whole_reply(fake: Fake, fault: Fault, message: str) -> None:
     fake.faults = [fault]
-    assert served(fake, "timeout=0.3").write(["a"])[0][0].text == "a 0"
+    with pytest.raises(TransientError, match=message):
+        post_json(f"http://127.0.0.1:{fake.port}/v1/chat/completions", {}, timeout=0.3, direct=True)
 
 
 def test_tries_have_a_limit_and_finished_work_is_kept(fake: Fake, tmp_path: Path) -> None:
@@ -85,13 +99,13 @@ def test_tries_have_a_limit_and_finished_work_is_kept(fake: Fake, tmp_path: Path
     with pytest.raises(RunError, match=r"500.*\(3 tries\).*kept"):
         served(fake, "tries=3+parallel=1", tmp_path / "a.sqlite").write(["a", "b"])
     fake.faults, before = [], len(fake.bodies)
-    again = served(fake, answers=tmp_path / "a.sqlite")
+    again = served(fake, cache=tmp_path / "a.sqlite")
     assert [row[0].text for row in again.write(["a", "b"])] == ["a 0", "b 0"]
-    assert len(fake.bodies) == before + 1 and again.bill.kept == 1
+    assert len(fake.bodies) == before + 1 and again.usage.cached == 1
 
 
 @pytest.mark.parametrize(
-    ("code", "body", "said"),
+    ("code", "body", "message"),
     [
         (401, None, "key"),
         (404, None, "/v1"),
@@ -100,18 +114,19 @@ def test_tries_have_a_limit_and_finished_work_is_kept(fake: Fake, tmp_path: Path
         (429, {"error": {"message": "no money", "code": "insufficient_quota"}}, "credit"),
     ],
 )
-def test_what_will_not_pass_ends_at_once(fake: Fake, code: int, body: object, said: str) -> None:
+def test_what_will_not_pass_ends_at_once(fake: Fake, code: int, body: object, message: str) -> None:
     fake.faults = [status(code, body, Location="http://127.0.0.1:1/")]
-    with pytest.raises(RunError, match=said):
+    with pytest.raises(RunError, match=message):
         served(fake).write(["a", "b", "c"])
     assert len(fake.bodies) == 1
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    one = Served("openai:m@http://127.0.0.1:9/v1#tries=2", None)
-    one.gate._sleep = lambda seconds: False
+    model = ServedModel(
+        "openai:m@http://127.0.0.1:9/v1#tries=2", None, limiter=RateLimiter(sleep=lambda seconds: False)
+    )
     with pytest.raises(RunError, match=r"cannot reach 127\.0\.0\.1:9.*2 tries"):
-        one.write(["a"])
+        model.write(["a"])
 
 
 def test_without_a_network_the_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,49 +134,48 @@ def test_without_a_network_the_name_is_said(monkeypatch: pytest.MonkeyPatch) -> 
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", nowhere)
-    one = Served("openai:m@https://models.example/v1#tries=2", None)
-    one.gate._sleep = lambda seconds: False
+    model = ServedModel(
+        "openai:m@https://models.example/v1#tries=2", None, limiter=RateLimiter(sleep=lambda seconds: False)
+    )
     with pytest.raises(RunError, match=r"cannot reach models\.example.*name resolution.*kept"):
-        one.write(["a"])
+        model.write(["a"])
 
 
 def test_fields_that_a_server_refuses_are_left_out(fake: Fake, tmp_path: Path) -> None:
     fake.refused = ("max_tokens", "logprobs", "seed", "n")
-    one = served(fake, answers=tmp_path / "a.sqlite")
-    found = one.write(["a", "b"], 2)
-    assert [len(row) for row in found] == [2, 2] and math.isnan(found[0][0].mean)
+    model = served(fake, cache=tmp_path / "a.sqlite")
+    answers = model.write(["a", "b"], 2)
+    assert [len(row) for row in answers] == [2, 2] and math.isnan(answers[0][0].mean_logprob)
     assert fake.bodies[-1].keys() == {"model", "messages", "temperature", "max_completion_tokens"}
-    asked = len(fake.bodies)
-    assert (
-        served(fake, answers=tmp_path / "a.sqlite").write(["a", "b"], 2) != [] and len(fake.bodies) == asked
-    )
+    sent = len(fake.bodies)
+    assert served(fake, cache=tmp_path / "a.sqlite").write(["a", "b"], 2) != [] and len(fake.bodies) == sent
 
 
 def test_a_server_that_ignores_n_is_asked_for_each(fake: Fake, tmp_path: Path) -> None:
     fake.many = False
-    found = served(fake, answers=tmp_path / "a.sqlite").write(["a"], 3)
-    assert [one.text for one in found[0]] == ["a 0", "a 1", "a 2"]
-    served(fake, answers=tmp_path / "a.sqlite").write(["a"], 3)
+    answers = served(fake, cache=tmp_path / "a.sqlite").write(["a"], 3)
+    assert [answer.text for answer in answers[0]] == ["a 0", "a 1", "a 2"]
+    served(fake, cache=tmp_path / "a.sqlite").write(["a"], 3)
     assert len(fake.bodies) == 3
 
 
 def test_log_probabilities_may_be_missing_or_nonsense(fake: Fake) -> None:
     fake.logprobs = False
-    assert math.isnan(served(fake).write(["a"])[0][0].mean)
+    assert math.isnan(served(fake).write(["a"])[0][0].mean_logprob)
     choice = {
         "message": {"content": "x"},
         "logprobs": {"content": [{"logprob": None}, {"logprob": -9999.0}, 3]},
     }
     fake.faults = [text(json.dumps({"choices": [choice]}).encode())]
-    assert served(fake).write(["a"])[0][0].least == -9999.0
+    assert served(fake).write(["a"])[0][0].min_logprob == -9999.0
 
 
-@pytest.mark.parametrize("said", ["héé 你好 🙂", "\ud83d half", "", "a\x00b", "line\r\nline"])
-def test_any_text_comes_through(said: str, tmp_path: Path) -> None:
-    with serving(lambda prompt, seed: said) as fake:
-        found = served(fake, answers=tmp_path / "a.sqlite").write(["你好 \ud83d"])[0][0].text
-        assert found == said.replace("\ud83d", "?")
-        assert served(fake, answers=tmp_path / "a.sqlite").write(["你好 \ud83d"])[0][0].text == found
+@pytest.mark.parametrize("message", ["héé 你好 🙂", "\ud83d half", "", "a\x00b", "line\r\nline"])
+def test_any_text_comes_through(message: str, tmp_path: Path) -> None:
+    with serving(lambda prompt, seed: message) as fake:
+        answers = served(fake, cache=tmp_path / "a.sqlite").write(["你好 \ud83d"])[0][0].text
+        assert answers == message.replace("\ud83d", "?")
+        assert served(fake, cache=tmp_path / "a.sqlite").write(["你好 \ud83d"])[0][0].text == answers
 
 
 def test_content_in_parts_and_refusals_are_read(fake: Fake) -> None:
@@ -170,8 +184,8 @@ def test_content_in_parts_and_refusals_are_read(fake: Fake) -> None:
         "finish_reason": "length",
     }
     fake.faults = [text(json.dumps({"choices": [parts]}).encode())]
-    found = served(fake).write(["a"])[0][0]
-    assert found.text == "four" and not found.ended
+    answers = served(fake).write(["a"])[0][0]
+    assert answers.text == "four" and not answers.ended
     fake.faults = [text(b'{"choices": [{"message": {"content": null, "refusal": "no"}}]}')]
     assert served(fake).write(["a"])[0][0].text == ""
 
@@ -179,110 +193,108 @@ def test_content_in_parts_and_refusals_are_read(fake: Fake) -> None:
 # Waiting
 
 
-def waits(failures: list[Passing | None], **how: float) -> tuple[list[float], int]:
-    """The waits between tries that fail like this, with a clock that moves by them."""
-    now, found = [0.0], []
+def waits(failures: list[TransientError | None], longest: float = 120.0) -> tuple[list[float], int]:
+    """The waits between tries that fail like this, with a clock that moves by them; and how many tries it took."""
+    now, slept = [0.0], []
 
-    def sleep(seconds: float) -> bool:
-        found.append(seconds)
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
         now[0] += seconds
-        return False
 
-    left = list(failures)
+    remaining = list(failures)
 
-    def ask() -> int:
-        failure = left.pop(0)
+    def request() -> int:
+        failure = remaining.pop(0)
         if failure is not None:
             raise failure
-        return len(failures) - len(left)
+        return len(failures) - len(remaining)
 
-    gate = Gate(clock=lambda: now[0], sleep=sleep)
-    return found, persist(ask, gate, rng=random.Random(0), **how)  # type: ignore[arg-type]
+    limiter = RateLimiter(clock=lambda: now[0], sleep=sleep)
+    return slept, retry(request, limiter, rng=random.Random(0), longest=longest)
 
 
 def test_waits_grow_and_what_the_server_asks_for_is_kept() -> None:
-    found, tries = waits([Passing("busy")] * 5 + [None])
-    assert tries == 6 and len(found) == 5
-    assert all(wait <= 2**at for at, wait in enumerate(found))
-    assert waits([Passing("busy", wait=7.5), None])[0] == [7.5]
+    slept, attempts = waits([TransientError("busy")] * 5 + [None])
+    assert attempts == 6 and len(slept) == 5
+    assert all(wait <= 2**index for index, wait in enumerate(slept))
+    assert waits([TransientError("busy", wait_seconds=7.5), None])[0] == [7.5]
 
 
 def test_a_server_that_asks_to_wait_an_hour_is_not_waited_for() -> None:
     with pytest.raises(RunError, match="3600 s.*kept"):
-        waits([Passing("busy", wait=3600)])
+        waits([TransientError("busy", wait_seconds=3600)])
 
 
 @pytest.mark.parametrize(
-    ("headers", "least", "most"),
+    ("headers", "seconds"),
     [
-        ({"Retry_After": "3"}, 3, 3),
-        ({"retry_after_ms": "250"}, 0.25, 0.25),
-        ({"Retry_After": "in a minute"}, 50, 61),
-        ({"Retry_After": "a minute ago"}, 0, 0),
-        ({"Retry_After": "soon"}, 0, 1),
+        ({"retry-after": "3"}, 3.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after-ms": "250", "retry-after": "3"}, 0.25),
+        ({"retry-after": formatdate(1_000_060, usegmt=True)}, 60.0),
+        ({"retry-after": formatdate(999_940, usegmt=True)}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
     ],
 )
-def test_retry_after_is_read_in_all_its_forms(
-    fake: Fake, headers: dict[str, str], least: float, most: float
-) -> None:
-    when = {"in a minute": 60, "a minute ago": -60}
-    dated = {
-        k: formatdate(time.time() + when[v], usegmt=True) if v in when else v for k, v in headers.items()
-    }
-    fake.faults = [status(429, **dated)]
-    one, slept = served(fake), [0.0]
-    one.gate._sleep = lambda seconds: slept.append(seconds) or False  # type: ignore[func-returns-value]
-    one.write(["a"])
-    assert least - 0.1 <= max(slept) <= most
+def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after_seconds(headers.get, now=1_000_000.0) == seconds
+
+
+def test_the_wait_of_a_reply_is_kept(fake: Fake) -> None:
+    fake.faults = [status(429, Retry_After="3")]
+    slept: list[float] = []
+    limiter = RateLimiter(clock=lambda: 0.0, sleep=slept.append)
+    ServedModel(fake.name(), None, limiter=limiter).write(["a"])
+    assert max(slept) == 3.0
 
 
 @pytest.mark.parametrize(("requests", "tokens"), [(60.0, 0.0), (0.0, 6000.0), (600.0, 6000.0)])
 def test_no_minute_holds_more_than_its_limit(requests: float, tokens: float) -> None:
-    """A thousand requests of 100 tokens against a clock of our own: counted in every window of 60 s."""
+    """Three hundred requests of 100 tokens against a clock of our own: counted in every window of 60 s."""
     now, starts = [0.0], []
 
-    def sleep(seconds: float) -> bool:
+    def sleep(seconds: float) -> None:
         now[0] += seconds
-        return False
 
-    gate = Gate(requests, tokens, clock=lambda: now[0], sleep=sleep)
+    limiter = RateLimiter(requests, tokens, clock=lambda: now[0], sleep=sleep)
     for _ in range(300):
-        gate.enter(100)
+        limiter.acquire(100)
         starts.append(now[0])
     allowed = min(requests or math.inf, tokens / 100 or math.inf)
-    for at, start in enumerate(starts):
-        assert sum(start <= other < start + 60 for other in starts[at:]) <= allowed + 1
+    for index, start in enumerate(starts):
+        assert sum(start <= other < start + 60 for other in starts[index:]) <= allowed + 1
     assert starts[-1] == pytest.approx(60 * 299 / allowed)
 
 
 def test_the_limit_of_tokens_learns_what_was_used() -> None:
-    gate = Gate(tokens=600, clock=lambda: 0.0, sleep=lambda seconds: False)
-    gate.enter(600)
-    gate.settle(600, 10)
     slept: list[float] = []
-    gate._sleep = lambda seconds: slept.append(seconds) or False  # type: ignore[func-returns-value]
-    gate.enter(600)
+    limiter = RateLimiter(tokens=600, clock=lambda: 0.0, sleep=slept.append)
+    limiter.acquire(600)
+    limiter.correct(600, 10)
+    limiter.acquire(600)
     assert slept == [pytest.approx(1.0)]
 
 
 def test_requests_go_side_by_side(fake: Fake) -> None:
-    """Eight that wait for each other can only end if they are under way at once."""
-    together = threading.Barrier(4, timeout=10)
+    """Four that wait for each other can only end if they are under way at once."""
+    together = threading.Barrier(4, timeout=60)
     fake.faults = [None, *[lambda to: together.wait() * 0 == 1] * 4]
-    assert len(served(fake, "parallel=4").write([str(at) for at in range(5)])) == 5
+    assert len(served(fake, "parallel=4").write([str(number) for number in range(5)])) == 5
 
 
 # Money and memory
 
 
 def test_the_bill_counts_tokens_and_dollars(fake: Fake) -> None:
-    one = served(fake, "in=1000+out=2000")
-    one.write(["a", "b"], 2)
-    assert one.bill.read == 20 and one.bill.written == 20 and one.bill.counted
-    assert one.bill.dollars == pytest.approx((20 * 1000 + 20 * 2000) / 1e6)
+    model = served(fake, "in=1000+out=2000")
+    model.write(["a", "b"], 2)
+    assert model.usage.prompt_tokens == 20 and model.usage.completion_tokens == 20 and model.usage.counted
+    assert model.usage.dollars == pytest.approx((20 * 1000 + 20 * 2000) / 1e6)
     fake.usage = False
-    one.write(["c"])
-    assert not one.bill.counted and one.bill.written == 21 and "about" in str(one.bill)
+    model.write(["c"])
+    assert not model.usage.counted and model.usage.completion_tokens == 21 and "about" in str(model.usage)
 
 
 def test_it_stops_when_enough_is_spent(fake: Fake, tmp_path: Path) -> None:
@@ -301,27 +313,27 @@ def test_another_request_is_not_answered_from_memory(fake: Fake, tmp_path: Path)
 
 def test_a_killed_run_pays_for_nothing_twice(tmp_path: Path) -> None:
     """The process is killed by force between answers; the second one asks only for what is missing."""
-    seen = threading.Event()
+    fourth = threading.Event()
     with serving(lambda prompt, seed: prompt) as fake:
-        fake.faults = [None, None, None, lambda to: seen.set() is None and slow(30)(to)]
+        fake.faults = [None, None, None, lambda client: fourth.set() is None and silent(client)]
         code = (
-            "import sys; from tolerate.llm.client import Served; "
-            f"Served({fake.name('parallel=1')!r}, sys.argv[1]).write([str(i) for i in range(6)])"
+            "import sys; from tolerate.llm.client import ServedModel; "
+            f"ServedModel({fake.name('parallel=1')!r}, sys.argv[1]).write([str(i) for i in range(6)])"
         )
         child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "a.sqlite")])
-        assert seen.wait(60)
+        assert fourth.wait(60)
         child.kill()
         child.wait()
         paid = len(fake.bodies) - 1
-        one = served(fake, answers=tmp_path / "a.sqlite")
-        assert [row[0].text for row in one.write([str(i) for i in range(6)])] == list("012345")
-        assert paid == 3 and one.bill.kept == 3 and one.bill.asked == 3
+        model = served(fake, cache=tmp_path / "a.sqlite")
+        assert [row[0].text for row in model.write([str(i) for i in range(6)])] == list("012345")
+        assert paid == 3 and model.usage.cached == 3 and model.usage.requests == 3
 
 
 def test_a_damaged_memory_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.sqlite").write_bytes(b"no database at all, " * 100)
     with pytest.raises(RunError, match=r"a\.sqlite.*TOLERATE_CACHE"):
-        Answers(tmp_path / "a.sqlite").get("x")
+        ResponseCache(tmp_path / "a.sqlite").get("x")
 
 
 # Keys
@@ -332,15 +344,15 @@ def test_the_key_is_sent_and_written_nowhere(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
     echo = {"error": {"message": "the key sk-very-secret is wrong"}}
-    served(fake, answers=tmp_path / "a.sqlite").write(["a"])
+    served(fake, cache=tmp_path / "a.sqlite").write(["a"])
     assert fake.headers[0]["Authorization"] == "Bearer sk-very-secret"
     fake.faults = [status(401, echo)]
-    with pytest.raises(RunError) as told:
+    with pytest.raises(RunError) as error:
         served(fake).write(["b"])
     fake.faults = [status(500, echo)] * 2
-    with pytest.raises(RunError) as also:
+    with pytest.raises(RunError) as second:
         served(fake, "tries=2").write(["b"])
-    assert "sk-very-secret" not in f"{told.value}{also.value}{told.value.__cause__}" + "".join(
+    assert "sk-very-secret" not in f"{error.value}{second.value}{error.value.__cause__}" + "".join(
         capfd.readouterr()
     )
     with sqlite3.connect(tmp_path / "a.sqlite") as base:
@@ -351,17 +363,17 @@ def test_the_key_is_sent_and_written_nowhere(
 def test_a_key_does_not_travel_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
     monkeypatch.setenv("MINE", "sk-2")
-    assert endpoint("openai:m@http://far.example/v1").secret() is None
-    assert endpoint("openai:m@https://far.example/v1").secret() == "sk-1"
-    assert endpoint("openai:m@https://far.example/v1#key=MINE").secret() == "sk-2"
+    assert parse_endpoint("openai:m@http://far.example/v1").secret() is None
+    assert parse_endpoint("openai:m@https://far.example/v1").secret() == "sk-1"
+    assert parse_endpoint("openai:m@https://far.example/v1#key=MINE").secret() == "sk-2"
     with pytest.raises(OptionError, match="unencrypted"):
-        endpoint("openai:m@http://far.example/v1#key=MINE").secret()
+        parse_endpoint("openai:m@http://far.example/v1#key=MINE").secret()
     with pytest.raises(OptionError, match="THEIRS is not set"):
-        endpoint("openai:m@https://far.example/v1#key=THEIRS").secret()
+        parse_endpoint("openai:m@https://far.example/v1#key=THEIRS").secret()
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("openai:m", "openai:MODEL@URL"),
         ("openai:@http://h/v1", "openai:MODEL@URL"),
@@ -379,14 +391,14 @@ def test_a_key_does_not_travel_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> 
         ("openai:m@http://h/v1#most=3", "needs prices"),
     ],
 )
-def test_a_name_that_means_nothing_is_refused(name: str, said: str) -> None:
-    with pytest.raises(OptionError, match=said) as told:
-        endpoint(name)
-    assert "sk-abc" not in str(told.value) and "secret" not in str(told.value)
+def test_a_name_that_means_nothing_is_refused(name: str, message: str) -> None:
+    with pytest.raises(OptionError, match=message) as error:
+        parse_endpoint(name)
+    assert "sk-abc" not in str(error.value) and "secret" not in str(error.value)
 
 
 def test_every_error_is_one_that_the_command_line_tells() -> None:
-    assert issubclass(Passing, TolerateError)
+    assert issubclass(TransientError, TolerateError)
 
 
 # The official client speaks the same wire format

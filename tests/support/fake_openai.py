@@ -1,7 +1,7 @@
 """A small OpenAI-compatible server: a function answers prompts, a script says what goes wrong and when.
 
 with serving(lambda prompt, seed: "4") as fake:
-    Served(fake.name())
+    ServedModel(fake.name())
 """
 
 import json
@@ -126,6 +126,7 @@ def cut(to: BaseHTTPRequestHandler) -> bool:
     to.send_header("Content-Length", "1000")
     to.end_headers()
     to.wfile.write(b'{"choices": [{"mess')
+    to.close_connection = True
     return True
 
 
@@ -135,6 +136,7 @@ def cut_chunks(to: BaseHTTPRequestHandler) -> bool:
     to.send_header("Transfer-Encoding", "chunked")
     to.end_headers()
     to.wfile.write(b'8\r\n{"choice\r\n')
+    to.close_connection = True
     return True
 
 
@@ -144,24 +146,23 @@ def hang_up(to: BaseHTTPRequestHandler) -> bool:
     return True
 
 
-def slow(seconds: float, drip: bool = False) -> Fault:
-    """Say nothing for so long, or a blank now and then."""
+def silent(client: BaseHTTPRequestHandler) -> bool:
+    """Answer nothing until the client hangs up."""
+    client.connection.settimeout(None)
+    client.connection.recv(1)
+    return True
 
-    def act(to: BaseHTTPRequestHandler) -> bool:
-        if drip:
-            to.send_response(200)
-            to.end_headers()
-        until = time.monotonic() + seconds
-        try:
-            while time.monotonic() < until:
-                time.sleep(0.05)
-                if drip:
-                    to.wfile.write(b" ")
-        except OSError:
-            pass
+
+def dripping(client: BaseHTTPRequestHandler) -> bool:
+    """Answer with a blank now and then, until the client hangs up."""
+    client.send_response(200)
+    client.end_headers()
+    try:
+        while True:
+            client.wfile.write(b" ")
+            time.sleep(0.02)
+    except OSError:
         return True
-
-    return act
 
 
 def send(to: BaseHTTPRequestHandler, code: int, data: bytes, headers: dict[str, str]) -> None:

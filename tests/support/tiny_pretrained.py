@@ -113,11 +113,11 @@ def kept(folder: Path, kind: str = "llama", *, loud: float = 1.0, chat: bool = F
 
 def taught(folder: Path, pairs: Sequence[tuple[str, str]], steps: int = 300, **more: Any) -> Path:
     """A tiny Llama that learned some answers, as a folder of transformers."""
-    from tolerate.llm.model_names import source
+    from tolerate.llm.model_names import parse_pretrained
     from tolerate.models.writers.pretrained import teach
 
     base = kept(folder / "base", **more)
-    trained = teach(source(f"hf:{base}#full+rate=0.003"), pairs, folder / "run", steps=steps, batch=16)
+    trained = teach(parse_pretrained(f"hf:{base}#full+rate=0.003"), pairs, folder / "run", steps=steps, batch=16)
     trained.model.net.save_pretrained(folder / "model")
     tokenizer().save_pretrained(folder / "model")
     return folder / "model"

@@ -16,9 +16,9 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder for the model. 输出文件夹")],
 ) -> None:
     """Write a model trained or tuned here in the form of the transformers library, for any server; same answers."""
-    from tolerate.llm.model_names import is_pretrained
+    from tolerate.llm.model_names import is_pretrained_folder
 
-    if is_pretrained(model):
+    if is_pretrained_folder(model):
         from tolerate.models.writers.pretrained import export_whole
 
         export_whole(model, out)

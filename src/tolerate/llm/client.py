@@ -1,28 +1,37 @@
-"""Texts from a model behind an OpenAI-compatible server: many at once, each paid for once.
+"""Texts from a model behind an OpenAI-compatible server: many requests at once, each paid for once.
 
-The wire format is OpenAI's chat completions (platform.openai.com/docs/api-reference/chat), which vLLM, llama.cpp,
-Ollama, LM Studio and most providers speak. What a server does not know (`n`, `seed`, `logprobs`) it may refuse
-or ignore: a refused field is left out from then on, and missing candidates are asked for one by one.
+What a server does not know (`n`, `seed`, `logprobs`) it may refuse or ignore: a refused field is left out from then
+on, and missing candidates are requested one by one.
 """
 
-import math
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tolerate.base.json_types import JsonObject, JsonValue
 from tolerate.errors import RunError
-from tolerate.llm.cache import Answers, answers_path, request_key
-from tolerate.llm.connections import Line
-from tolerate.llm.endpoint_names import Endpoint, endpoint
-from tolerate.llm.http import Passing, Refused, post
-from tolerate.llm.rate_limit import Gate, persist
+from tolerate.llm.cache import ResponseCache, cache_path, request_key
+from tolerate.llm.completion import (
+    CHARACTERS_PER_TOKEN,
+    Completion,
+    clean,
+    completions,
+    count_tokens,
+    parse_candidates,
+    prompt_characters,
+)
+from tolerate.llm.connections import ConnectionPool
+from tolerate.llm.endpoint_names import Endpoint, parse_endpoint
+from tolerate.llm.http import post_json
+from tolerate.llm.openai_format import CHAT, PATHS, Body
+from tolerate.llm.rate_limit import RateLimiter
+from tolerate.llm.retry import PermanentError, retry
 
-CALL = "chat/completions"
-MAY_GO = (
+CALL = PATHS[CHAT].lstrip("/")
+OPTIONAL_FIELDS = (
     "max_tokens",
     "top_logprobs",
     "logprobs",
@@ -31,68 +40,66 @@ MAY_GO = (
     "n",
     "stream_options",
 )  # fields that a server may do without
-STREAM = {"stream": True, "stream_options": {"include_usage": True}}
-SEEDS = 2**31  # servers take seeds below this
-LETTERS = 4  # characters of a token, roughly, where a server does not count
-Body = dict[str, Any]
+STREAM_FIELDS: Body = {"stream": True, "stream_options": {"include_usage": True}}
+MAX_SEED = 2**31  # servers take seeds below this
+
+
+def no_progress(done: int, total: int) -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One candidate. mean, least: log-probability of a token on average and at worst; NaN where not given.
+class Usage:
+    """What was requested and what it cost; `cached` requests were answered from the disk."""
 
-    read: tokens of its prompt; written: its own; together: how many candidates came for that prompt.
-    alternatives: for each token, it first, what might have stood there with its log-probability; where asked for.
-    """
-
-    text: str
-    mean: float = math.nan
-    least: float = math.nan
-    ended: bool = True  # False if it was cut at the limit of tokens
-    read: float = 0.0
-    written: float = 0.0
-    together: int = 1
-    alternatives: tuple[tuple[tuple[str, float], ...], ...] = ()
-
-
-@dataclass(frozen=True)
-class Bill:
-    """What was asked and what it cost; `kept` requests were answered from the disk."""
-
-    asked: int = 0
-    kept: int = 0
-    tries: int = 0  # failed ones
-    read: int = 0  # tokens of the prompts
-    written: int = 0  # tokens of the answers
+    requests: int = 0
+    cached: int = 0
+    failed_attempts: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
     dollars: float = 0.0
     counted: bool = True  # False if a server did not count tokens, so that they were estimated
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.requests + other.requests,
+            self.cached + other.cached,
+            self.failed_attempts + other.failed_attempts,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.dollars + other.dollars,
+            self.counted and other.counted,
+        )
 
     def __str__(self) -> str:
         money = f", ${self.dollars:.4f}" if self.dollars else ""
         about = "" if self.counted else "about "
         return (
-            f"{self.asked:,} requests asked, {self.kept:,} known, {self.tries:,} tries failed, "
-            f"{about}{self.read:,} tokens read and {self.written:,} written{money}"
+            f"{self.requests:,} requests sent, {self.cached:,} answered from the cache, "
+            f"{self.failed_attempts:,} tries failed, "
+            f"{about}{self.prompt_tokens:,} tokens read and {self.completion_tokens:,} written{money}"
         )
 
 
-class Served:
-    """A model behind a server, asked in threads, with everything it ever answered kept on the disk.
+class ServedModel:
+    """A model behind a server, asked in threads; everything that it ever answered is cached on the disk.
 
-    >>> Served("openai:m@http://127.0.0.1:1/v1", answers=None).bill.asked
+    >>> ServedModel("openai:m@http://127.0.0.1:1/v1", cache=None).usage.requests
     0
     """
 
-    def __init__(self, name: str, answers: Path | str | None = "", *, gate: Gate | None = None) -> None:
-        """name: `openai:MODEL@URL`. answers: the file they are kept in; by default the user's; None for none."""
-        self.endpoint: Endpoint = endpoint(name)
-        where = answers_path() if answers == "" else answers
-        self.answers = None if where is None else Answers(Path(where))
-        self.gate = gate or Gate(self.endpoint.rpm, self.endpoint.tpm)
-        self.bill = Bill()
-        self.left_out: set[str] = set()  # fields that the server refused
-        self.streams = False  # whether the server answers in streams alone
-        self.line = Line(direct=self.endpoint.local)
+    def __init__(
+        self, name: str, cache: Path | str | None = "", *, limiter: RateLimiter | None = None
+    ) -> None:
+        """name: `openai:MODEL@URL`. cache: the file of replies; by default the user's; None for none."""
+        self.endpoint: Endpoint = parse_endpoint(name)
+        path = cache_path() if cache == "" else cache
+        self.cache = None if path is None else ResponseCache(Path(path))
+        self.limiter = limiter or RateLimiter(self.endpoint.rpm, self.endpoint.tpm)
+        self.usage = Usage()
+        self.refused_fields: set[str] = set()
+        self.stream_only = False  # whether the server answers in streams alone
+        self.connections = ConnectionPool(direct=self.endpoint.local)
         self._lock = threading.Lock()
 
     def write(
@@ -103,253 +110,192 @@ class Served:
         *,
         system: str = "",
         alternatives: int = 0,
-        on_progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> list[list[Answer]]:
+        on_progress: Callable[[int, int], None] = no_progress,
+    ) -> list[list[Completion]]:
         """Candidates for each prompt, in the order of the prompts; a prompt that comes twice is asked once.
 
-        alternatives: how many likely tokens to ask for at each place, beside the one that was said.
-        Stops at the first failure that does not pass (RunError); what was answered until then is kept.
+        alternatives: how many likely tokens to ask for in each position, beside the one that was chosen.
+        Stops at the first failure that does not pass (RunError); what was answered until then is cached.
         """
-        different = list(dict.fromkeys(prompts))
-        asked = [self._body(prompt, seed, candidates, system, alternatives) for prompt in different]
-        found = dict(zip(different, self.ask(asked, on_progress), strict=True))
-        # A server that knows no `n` sends one candidate; the others are asked for with seeds of their own.
-        missing = [(p, at) for p in different for at in range(len(found[p]), candidates)]
-        more = self.ask([self._body(p, seed + at, 1, system, alternatives) for p, at in missing], on_progress)
-        for (prompt, _), answers in zip(missing, more, strict=True):
-            found[prompt] = [*found[prompt], answers[0]]
-        return [found[prompt][:candidates] for prompt in prompts]
+        unique = list(dict.fromkeys(prompts))
+        bodies = [self._body(prompt, seed, candidates, system, alternatives) for prompt in unique]
+        answers = dict(zip(unique, self.request_all(bodies, on_progress), strict=True))
+        # A server that knows no `n` sends one candidate; the others are requested with seeds of their own.
+        missing = [(p, index) for p in unique for index in range(len(answers[p]), candidates)]
+        bodies = [self._body(p, seed + index, 1, system, alternatives) for p, index in missing]
+        for (prompt, _), extra in zip(missing, self.request_all(bodies, on_progress), strict=True):
+            answers[prompt] = [*answers[prompt], extra[0]]
+        return [answers[prompt][:candidates] for prompt in prompts]
 
-    def ask(
-        self, bodies: Sequence[Body], on_progress: Callable[[int, int], None] = lambda done, total: None
-    ) -> list[list[Answer]]:
-        """The candidates that each request brings, in order; known ones come from the disk."""
+    def request_all(
+        self, bodies: Sequence[JsonObject], on_progress: Callable[[int, int], None] = no_progress
+    ) -> list[list[Completion]]:
+        """The candidates that each request brings, in order; from the cache where they are there."""
         keys = [request_key(self.endpoint.address(CALL), body) for body in bodies]
-        known = {key: reply for key in dict.fromkeys(keys) if (reply := self._kept(key)) is not None}
-        wanted = {key: body for key, body in zip(keys, bodies, strict=True) if key not in known}
-        self._note(kept=len(known))
-        on_progress(len(known), len(known) + len(wanted))
-        new = self._ask_all(wanted, lambda done: on_progress(len(known) + done, len(known) + len(wanted)))
-        replies = known | new
+        replies: dict[str, JsonValue] = {
+            key: reply for key in dict.fromkeys(keys) if (reply := self._cached(key)) is not None
+        }
+        pending = {key: body for key, body in zip(keys, bodies, strict=True) if key not in replies}
+        cached, total = len(replies), len(replies) + len(pending)
+        self._add(Usage(cached=cached))
+        on_progress(cached, total)
+        replies |= self._send_all(pending, lambda done: on_progress(cached + done, total))
         return [
-            priced(body, replies[key], self.endpoint.host) for key, body in zip(keys, bodies, strict=True)
+            completions(body, replies[key], self.endpoint.host)
+            for key, body in zip(keys, bodies, strict=True)
         ]
 
-    def _kept(self, key: str) -> Any | None:
-        return None if self.answers is None else self.answers.get(key)
+    def _cached(self, key: str) -> JsonValue:
+        return None if self.cache is None else self.cache.get(key)
 
-    def _ask_all(self, wanted: Mapping[str, Body], done: Callable[[int], None]) -> dict[str, Any]:
-        """Ask the first alone, which shows what the server refuses, and the others side by side."""
-        self.gate.stopped.clear()
-        found: dict[str, Any] = {}
-        waiting = list(wanted.items())
-        for key, body in waiting[:1]:
-            found[key] = self._ask_one(key, body)
+    def _send_all(
+        self, pending: Mapping[str, JsonObject], on_done: Callable[[int], None]
+    ) -> dict[str, JsonValue]:
+        """Send the first alone, which shows what the server refuses, and the others side by side."""
+        self.limiter.cancelled.clear()
+        replies: dict[str, JsonValue] = {}
+        requests = list(pending.items())
+        for key, body in requests[:1]:
+            replies[key] = self._reply(key, body)
         pool = ThreadPoolExecutor(self.endpoint.parallel)
         try:
-            futures = {pool.submit(self._ask_one, key, body): key for key, body in waiting[1:]}
+            futures = {pool.submit(self._reply, key, body): key for key, body in requests[1:]}
             for future in as_completed(futures):
-                found[futures[future]] = future.result()
-                done(len(found))
+                replies[futures[future]] = future.result()
+                on_done(len(replies))
         except BaseException:
-            self.gate.stopped.set()  # wakes those that wait; a request under way is paid for, so it may end
+            self.limiter.cancelled.set()  # wakes those that wait; a request under way is paid for, so it may end
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-        return found
+        return replies
 
-    def _ask_one(self, key: str, body: Body) -> Any:
-        """One reply, kept before anybody sees it."""
-        expected = self._expected(body)
-        reply = persist(
+    def _reply(self, key: str, body: JsonObject) -> JsonValue:
+        """The reply to one request, cached before anybody uses it."""
+        expected = _expected_tokens(body)
+        reply = retry(
             lambda: self._send(body),
-            self.gate,
-            tries=self.endpoint.tries,
+            self.limiter,
+            attempts=self.endpoint.tries,
             longest=self.endpoint.patience,
             tokens=expected,
-            failed=lambda _: self._note(tries=1),
+            on_failure=lambda _: self._add(Usage(failed_attempts=1)),
         )
-        if self.answers is not None:
-            self.answers.put(key, body, reply)
-        self.gate.settle(expected, self._charge(body, reply))
+        if self.cache is not None:
+            self.cache.put(key, body, reply)
+        self.limiter.correct(expected, self._charge(body, reply))
         return reply
 
-    def _send(self, body: Body) -> Any:
-        """Ask once; a field that the server refuses is left out, now and from then on."""
-        self._stop_when_spent()
+    def _send(self, body: JsonObject) -> JsonValue:
+        """Send once; a field that the server refuses is left out, now and from then on."""
+        self._check_budget()
         while True:
-            sent = self._without_refused(body)
+            accepted = self._accepted_fields(body)
             try:
-                reply = post(
+                reply = post_json(
                     self.endpoint.address(CALL),
-                    sent,
+                    accepted,
                     key=self.endpoint.secret(),
                     timeout=self.endpoint.timeout,
-                    line=self.line,
+                    pool=self.connections,
                 )
-            except Refused as refusal:
-                if not self.streams and wants_stream(refusal):
-                    self.streams = True
+            except PermanentError as refusal:
+                if not self.stream_only and requires_stream(refusal):
+                    self.stream_only = True
                     continue
-                name = blamed(refusal, sent)
+                name = refused_field(refusal, accepted)
                 if name is None:
                     raise
-                self.left_out.add(name)
+                self.refused_fields.add(name)
                 continue
-            candidates_of(reply, self.endpoint.host)  # a reply that cannot be read is a failed try
+            parse_candidates(reply, self.endpoint.host)  # a reply that cannot be read is a failed try
             return reply
 
-    def _stop_when_spent(self) -> None:
-        if self.endpoint.most and self.bill.dollars >= self.endpoint.most:
+    def _check_budget(self) -> None:
+        limit = self.endpoint.max_dollars
+        if limit and self.usage.dollars >= limit:
             raise RunError(
-                f"${self.bill.dollars:.4f} are spent, and most={self.endpoint.most:g} allows no more. What is "
+                f"${self.usage.dollars:.4f} are spent, and most={limit:g} allows no more. What is "
                 "finished is kept: give a higher limit and run the same command again"
             )
 
     def _body(self, prompt: str, seed: int, candidates: int, system: str, alternatives: int = 0) -> Body:
-        """One request, as the wire has it."""
-        messages = [{"role": "system", "content": clean(system)}] if system else []
+        """One request in OpenAI's format."""
+        messages: list[Body] = [{"role": "system", "content": clean(system)}] if system else []
         body: Body = {
             "model": self.endpoint.model,
             "messages": [*messages, {"role": "user", "content": clean(prompt)}],
             "temperature": self.endpoint.temperature,
             "max_tokens": self.endpoint.tokens,
-            "seed": seed % SEEDS,
+            "seed": seed % MAX_SEED,
         }
-        body |= {"n": candidates} if candidates > 1 else {}
-        if not self.endpoint.logprobs:
-            return body
-        return {**body, "logprobs": True, **({"top_logprobs": alternatives} if alternatives else {})}
+        if candidates > 1:
+            body["n"] = candidates
+        if self.endpoint.logprobs:
+            body["logprobs"] = True
+            if alternatives:
+                body["top_logprobs"] = alternatives
+        return body
 
-    def _without_refused(self, body: Body) -> Body:
-        left_out = self.left_out | ({"top_logprobs"} if "logprobs" in self.left_out else set())
-        whole = {**body, **STREAM} if self.streams else body
-        sent = {name: value for name, value in whole.items() if name not in left_out}
-        return (
-            sent
-            if "max_tokens" not in self.left_out
-            else {**sent, "max_completion_tokens": body["max_tokens"]}
+    def _accepted_fields(self, body: JsonObject) -> Body:
+        """A request with the fields that the server is not known to refuse."""
+        refused = self.refused_fields | ({"top_logprobs"} if "logprobs" in self.refused_fields else set())
+        fields = {**body, **STREAM_FIELDS} if self.stream_only else dict(body)
+        accepted = {name: value for name, value in fields.items() if name not in refused}
+        if "max_tokens" in refused:
+            accepted["max_completion_tokens"] = body["max_tokens"]
+        return accepted
+
+    def _charge(self, body: JsonObject, reply: JsonValue) -> float:
+        """Add a reply to the usage; return the tokens it used."""
+        prompt, completion, counted = count_tokens(body, reply)
+        dollars = (prompt * self.endpoint.price_in + completion * self.endpoint.price_out) / 1e6
+        self._add(
+            Usage(
+                requests=1,
+                prompt_tokens=prompt,
+                completion_tokens=completion,
+                dollars=dollars,
+                counted=counted,
+            )
         )
+        return float(prompt + completion)
 
-    # What it costs
-
-    def _expected(self, body: Body) -> float:
-        """Tokens that a request may cost, for the limit a minute."""
-        letters = sum(len(message["content"]) for message in body["messages"])
-        return float(letters / LETTERS + body["max_tokens"] * body.get("n", 1))
-
-    def _charge(self, body: Body, reply: Any) -> float:
-        """Put a reply on the bill; the tokens it used."""
-        read, written, counted = tokens_of(body, reply)
-        dollars = (read * self.endpoint.price_in + written * self.endpoint.price_out) / 1e6
-        self._note(asked=1, read=read, written=written, dollars=dollars, counted=counted)
-        return float(read + written)
-
-    def _note(self, counted: bool = True, **more: float) -> None:
+    def _add(self, usage: Usage) -> None:
         with self._lock:
-            sums: dict[str, Any] = {name: getattr(self.bill, name) + value for name, value in more.items()}
-            self.bill = replace(self.bill, **sums, counted=self.bill.counted and counted)
+            self.usage = self.usage + usage
 
 
-def candidates_of(reply: Any, host: str) -> list[Answer]:
-    """The candidates in a reply. Raises Passing if it is not what the wire format says."""
-    choices = reply.get("choices") if isinstance(reply, dict) else None
-    if not isinstance(choices, list) or not choices:
-        said = reply.get("error") if isinstance(reply, dict) else None
-        raise Passing(f"{host} answered without choices" + (f": {str(said)[:200]}" if said else ""))
-    try:
-        ordered = sorted(choices, key=lambda one: one.get("index") or 0)
-        return [_answer(choice) for choice in ordered]
-    except (AttributeError, KeyError, TypeError) as error:
-        raise Passing(f"{host} answered with choices of another shape ({error})") from None
+def _expected_tokens(body: JsonObject) -> float:
+    """Tokens that a request may cost, for the limit a minute."""
+    tokens, candidates = body.get("max_tokens"), body.get("n", 1)
+    written = tokens * candidates if isinstance(tokens, int) and isinstance(candidates, int) else 0
+    return prompt_characters(body) / CHARACTERS_PER_TOKEN + written
 
 
-def _answer(choice: Mapping[str, Any]) -> Answer:
-    content = choice["message"].get("content")
-    if isinstance(content, list):  # in parts
-        content = "".join(str(part.get("text") or "") for part in content)
-    found = _log_probabilities(choice.get("logprobs"))
-    mean, least = (math.fsum(found) / len(found), min(found)) if found else (math.nan, math.nan)
-    ended = choice.get("finish_reason") != "length"
-    return Answer(
-        clean(content or ""), mean, least, ended, alternatives=_alternatives(choice.get("logprobs"))
-    )
-
-
-def _alternatives(given: Any) -> tuple[tuple[tuple[str, float], ...], ...]:
-    """What might have stood at each place, the token that was said first; nothing where none were given."""
-    listed = given.get("content") if isinstance(given, dict) else None
-    places = [place for place in listed or [] if isinstance(place, dict) and place.get("top_logprobs")]
-    found = [
-        [place, *(other for other in place["top_logprobs"] if isinstance(other, dict))] for place in places
-    ]
-    return tuple(
-        tuple(
-            (str(one["token"]), float(one["logprob"]))
-            for one in place
-            if isinstance(one.get("token"), str) and isinstance(one.get("logprob"), int | float)
-        )
-        for place in found
-    )
-
-
-def _log_probabilities(given: Any) -> list[float]:
-    """The log-probabilities of an answer's tokens; none where they were not given."""
-    listed = given.get("content") if isinstance(given, dict) else None
-    found = [token.get("logprob") for token in listed or [] if isinstance(token, dict)]
-    return [min(float(one), 0.0) for one in found if isinstance(one, int | float) and math.isfinite(one)]
-
-
-def clean(text: str) -> str:
-    """A text that can be written as UTF-8: half a character becomes a question mark.
-
-    >>> clean("half " + chr(0xD83D))
-    'half ?'
-    """
-    return text.encode("utf-8", "replace").decode()
-
-
-def tokens_of(body: Body, reply: Mapping[str, Any]) -> tuple[int, int, bool]:
-    """Tokens read and written, and whether the server counted them itself."""
-    usage = reply.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if isinstance(read, int) and isinstance(written, int):
-        return read, written, True
-    letters = sum(len(message["content"]) for message in body["messages"])
-    answered = sum(len(answer.text) for answer in candidates_of(reply, ""))
-    return math.ceil(letters / LETTERS), math.ceil(answered / LETTERS), False
-
-
-def priced(body: Body, reply: Any, host: str) -> list[Answer]:
-    """The candidates in a reply, each with its share of the tokens."""
-    found = candidates_of(reply, host)
-    read, written, _ = tokens_of(body, reply)
-    return [replace(one, read=read, written=written / len(found), together=len(found)) for one in found]
-
-
-def wants_stream(refusal: Refused) -> bool:
+def requires_stream(refusal: PermanentError) -> bool:
     """Whether a server refuses because it answers in streams alone.
 
-    >>> wants_stream(Refused("", 400, {"message": "this model supports streaming only; set stream=true"}))
+    >>> message = "this model supports streaming only; set stream=true"
+    >>> requires_stream(PermanentError("", 400, {"message": message}))
     True
     """
-    said = str(refusal.error.get("message") or refusal).lower()
-    about = refusal.error.get("param") == "stream" or re.search(r"\bstream(ing|ed)?\b", said) is not None
-    denied = re.search(r"\b(not|cannot|no|un)\w*\s*(support|allow)\w*\s*stream", said) is not None
+    message = str(refusal.error.get("message") or refusal).lower()
+    about = refusal.error.get("param") == "stream" or re.search(r"\bstream(ing|ed)?\b", message) is not None
+    denied = re.search(r"\b(not|cannot|no|un)\w*\s*(support|allow)\w*\s*stream", message) is not None
     return refusal.status in (400, 405, 422) and about and not denied
 
 
-def blamed(refusal: Refused, sent: Iterable[str]) -> str | None:
-    """The field that a server's refusal is about, if we can do without it.
+def refused_field(refusal: PermanentError, sent: Iterable[str]) -> str | None:
+    """The field that a server's refusal is about, if the request can do without it.
 
-    >>> blamed(Refused("", 400, {"message": "Unsupported parameter: 'seed'"}), ["model", "seed"])
+    >>> refused_field(PermanentError("", 400, {"message": "Unsupported parameter: 'seed'"}), ["model", "seed"])
     'seed'
     """
     if refusal.status not in (400, 422):
         return None
     param, message = refusal.error.get("param"), str(refusal.error.get("message") or refusal)
-    for name in MAY_GO:
+    for name in OPTIONAL_FIELDS:
         word = rf"['\"`]{name}['\"`]" if name == "n" else rf"\b{name}\b"
         if name in sent and (param == name or re.search(word, message)):
             return name

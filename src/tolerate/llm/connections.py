@@ -1,7 +1,7 @@
-"""Connections to a server that stay open between requests, each used by one thread at a time.
+"""Connections to servers that stay open between requests, each used by one thread at a time.
 
-A kept connection that its server has closed meanwhile is seen before it is used and replaced, so that nothing is
-sent twice unasked: a request that breaks on the way fails, and whoever asked decides whether to ask again.
+An idle connection that its server has closed meanwhile is noticed before it is used and replaced, so that nothing is
+sent twice unasked: a request that breaks on the way fails, and its caller decides whether to send it again.
 """
 
 import http.client
@@ -11,15 +11,13 @@ import urllib.request
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-Connection = http.client.HTTPConnection
-SOON = 0.2  # seconds for the end of a reply whose last word was read
+END_SECONDS = 0.2  # for the end of a response whose last event was read
 
 
-class NotReached(OSError):
-    """There is no connection to the server."""
+class ConnectionFailed(OSError):
+    """No connection to the server could be made."""
 
 
 def host_of(url: str) -> str:
@@ -31,93 +29,95 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc
 
 
-class Line:
-    """Open connections by server. direct: ask no proxy; else the one that the environment names."""
+class ConnectionPool:
+    """Open connections by server. direct: use no proxy; else the one that the environment names."""
 
     def __init__(self, *, direct: bool = False) -> None:
         self.direct = direct
-        self.made = 0  # connections so far
-        self._free: dict[str, list[Connection]] = {}
+        self.opened = 0  # connections so far
+        self._idle: dict[str, list[http.client.HTTPConnection]] = {}
         self._lock = threading.Lock()
-        self._finalizer = weakref.finalize(self, _close_all, self._free)
+        self._finalizer = weakref.finalize(self, _close_all, self._idle)
 
     def close(self) -> None:
-        """Close what is open and not in use."""
+        """Close the connections that are open and not in use."""
         with self._lock:
-            _close_all(self._free)
+            _close_all(self._idle)
 
     @contextmanager
-    def asked(self, url: str, data: bytes, headers: Mapping[str, str], timeout: float) -> Iterator[Any]:
-        """The reply to one request, while its body may be read; then the connection is kept if it can be."""
-        connection = self._taken(url, timeout)
-        kept = False
+    def post(
+        self, url: str, data: bytes, headers: Mapping[str, str], timeout: float
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The response to one request, while its body may be read; then the connection is kept if it can be."""
+        connection = self._acquire(url, timeout)
+        reusable = False
         try:
             _connect(connection)
             connection.request("POST", self._target(url), data, dict(headers))
-            reply = connection.getresponse()
+            response = connection.getresponse()
             try:
-                yield reply
-                kept = _ended(reply, connection)
+                yield response
+                reusable = _ended(response, connection)
             finally:
-                read = reply.isclosed() or reply.length == 0  # the body of an error, too
-                kept = (kept or read) and not reply.will_close
-                reply.close()
+                complete = response.isclosed() or response.length == 0  # the body of an error, too
+                reusable = (reusable or complete) and not response.will_close
+                response.close()
         finally:
-            self._give_back(url, connection) if kept else connection.close()
+            self._release(url, connection) if reusable else connection.close()
 
-    def _taken(self, url: str, timeout: float) -> Connection:
-        """A free connection that still stands, or a new one."""
+    def _acquire(self, url: str, timeout: float) -> http.client.HTTPConnection:
+        """An idle connection that is still open, or a new one."""
         while True:
             with self._lock:
-                waiting = self._free.get(_base(url), [])
-                connection = waiting.pop() if waiting else None
+                idle = self._idle.get(_origin(url), [])
+                connection = idle.pop() if idle else None
             if connection is None:
-                return self._made(url, timeout)
-            if _stands(connection):
+                return self._new(url, timeout)
+            if _is_open(connection):
                 connection.timeout = timeout
                 connection.sock.settimeout(timeout)
                 return connection
             connection.close()
 
-    def _give_back(self, url: str, connection: Connection) -> None:
+    def _release(self, url: str, connection: http.client.HTTPConnection) -> None:
         with self._lock:
-            self._free.setdefault(_base(url), []).append(connection)
+            self._idle.setdefault(_origin(url), []).append(connection)
 
-    def _made(self, url: str, timeout: float) -> Connection:
+    def _new(self, url: str, timeout: float) -> http.client.HTTPConnection:
         """A connection to the server, or to the proxy that leads there."""
-        self.made += 1
+        self.opened += 1
         parts = urlsplit(url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         proxy = self._proxy(url)
         if proxy is None:
             return kind(parts.hostname or "", parts.port, timeout=timeout)
-        made = kind(proxy.hostname or "", proxy.port, timeout=timeout)
+        connection = kind(proxy.hostname or "", proxy.port, timeout=timeout)
         if parts.scheme == "https":
-            made.set_tunnel(parts.hostname or "", parts.port)
-        return made
+            connection.set_tunnel(parts.hostname or "", parts.port)
+        return connection
 
-    def _proxy(self, url: str) -> Any:
+    def _proxy(self, url: str) -> SplitResult | None:
         parts = urlsplit(url)
         if self.direct or urllib.request.proxy_bypass(parts.hostname or ""):
             return None
-        found = urllib.request.getproxies().get(parts.scheme)
-        return urlsplit(found if "://" in found else f"http://{found}") if found else None
+        proxy = urllib.request.getproxies().get(parts.scheme)
+        return urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
 
     def _target(self, url: str) -> str:
-        """What is asked for: a path, or of a proxy for plain HTTP the whole address."""
+        """The target of the request line: a path, or of a proxy for plain HTTP the whole address."""
         parts = urlsplit(url)
         if parts.scheme == "http" and self._proxy(url) is not None:
             return url
         return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-def _base(url: str) -> str:
+def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _stands(connection: Connection) -> bool:
-    """Whether a kept connection is still open: one that has something to say unasked was closed."""
+def _is_open(connection: http.client.HTTPConnection) -> bool:
+    """Whether an idle connection is still open: bytes, or an end, that nobody asked for mean that it is not."""
     if connection.sock is None:
         return False
     try:
@@ -126,28 +126,28 @@ def _stands(connection: Connection) -> bool:
         return False
 
 
-def _connect(connection: Connection) -> None:
+def _connect(connection: http.client.HTTPConnection) -> None:
     if connection.sock is None:
         try:
             connection.connect()
         except TimeoutError:
             raise
         except OSError as error:
-            raise NotReached(error.strerror or str(error)) from None
+            raise ConnectionFailed(error.strerror or str(error)) from None
 
 
-def _ended(reply: Any, connection: Connection) -> bool:
-    """Whether all of a reply was read; of a stream, whose last event was, the sign that ends it is waited for."""
-    if reply.isclosed() or connection.sock is None:
-        return bool(reply.isclosed())
-    connection.sock.settimeout(SOON)
+def _ended(response: http.client.HTTPResponse, connection: http.client.HTTPConnection) -> bool:
+    """Whether all of a response was read; of a stream, whose last event was, its end is waited for."""
+    if response.isclosed() or connection.sock is None:
+        return response.isclosed()
+    connection.sock.settimeout(END_SECONDS)
     try:
-        return not reply.read1(1)
+        return not response.read1(1)
     except (OSError, http.client.HTTPException):
         return False
 
 
-def _close_all(free: dict[str, list[Connection]]) -> None:
-    for waiting in free.values():
-        while waiting:
-            waiting.pop().close()
+def _close_all(idle: dict[str, list[http.client.HTTPConnection]]) -> None:
+    for connections in idle.values():
+        while connections:
+            connections.pop().close()

@@ -1,4 +1,4 @@
-"""Which pretrained model: `hf:NAME_OR_FOLDER` with all its settings, and `own:FOLDER` for a writer trained here.
+"""Names of pretrained models: `hf:NAME_OR_FOLDER` with all its settings, `own:FOLDER` for a writer trained here.
 
     hf:Qwen/Qwen2.5-0.5B-Instruct
     hf:models/gpt2#lora+rank=8
@@ -16,16 +16,17 @@ from tolerate.base.files import read_json
 from tolerate.errors import OptionError, hint
 
 PREFIXES = ("hf:", "own:")
-PRETRAINED = "tolerate.models.pretrained.pretrained:Pretrained"  # as model.json has it
+PRETRAINED_CLASS = "tolerate.models.pretrained.pretrained:Pretrained"  # as model.json has it
 TUNINGS = ("lora", "adalora", "full")
 EXPECTED = "hf:NAME or hf:FOLDER, such as hf:models/gpt2 or hf:models/gpt2#lora+rank=8"
 
 
 @dataclass(frozen=True)
-class Source:
-    """A pretrained model, how it is tuned if at all, and how it is decoded. Numbers written as 0 mean: by default.
+class PretrainedSpec:
+    """A pretrained model, how it is tuned if at all, and how it is decoded. A number of 0 stands for the default.
 
-    tune: lora, adalora or full; nothing for a model that is used as it is.
+    The names of the fields are those of the settings, and of the options in model.json. tune: lora, adalora or full;
+    empty for a model that is used as it is.
     rank, alpha, dropout: of the adapters (Hu et al. 2021, arXiv:2106.09685). rate: of Adam.
     code: let the model's own Python run, which may do anything on this machine.
     """
@@ -61,25 +62,31 @@ class Source:
 
     @property
     def decoding(self) -> dict[str, Any]:
-        """The decoding that the name asks for, as `Decoding` takes it."""
-        found = {name: getattr(self, name) for name in ("top_k", "top_p", "min_p", "beams", "contrast")}
-        chosen: dict[str, Any] = {name: value for name, value in found.items() if value}
-        chosen |= {"temperature": self.temperature} if self.temperature >= 0 else {}
-        return chosen | ({"limit": self.tokens} if self.tokens else {})
+        """The decoding that the name asks for, as arguments of `Decoding`."""
+        values = {
+            "top_k": self.top_k,
+            "top_p": self.top_p,
+            "min_p": self.min_p,
+            "beams": self.beams,
+            "contrast": self.contrast,
+            "limit": self.tokens,
+        }
+        options: dict[str, Any] = {name: value for name, value in values.items() if value}
+        return options | ({"temperature": self.temperature} if self.temperature >= 0 else {})
 
 
-_FORMS: dict[str, Any] = {one.name: one.type for one in fields(Source)[3:]}  # settings: name -> type
-_BELOW = {"dropout": 1.0, "top_p": 1.0, "min_p": 1.0, "contrast": 1.0}
+_TYPES: dict[str, object] = {item.name: item.type for item in fields(PretrainedSpec)[3:]}  # of the settings
+_UPPER_LIMITS = {"dropout": 1.0, "top_p": 1.0, "min_p": 1.0, "contrast": 1.0}
 
 
-def is_pretrained(folder: Path) -> bool:
-    """Whether a model's folder, as a training left it, stands for a pretrained model."""
+def is_pretrained_folder(folder: Path) -> bool:
+    """Whether a folder that a training wrote holds a pretrained model."""
     path = folder / "model.json"
-    return path.exists() and read_json(path, "a model's folder").get("model") == PRETRAINED
+    return path.exists() and read_json(path, "a model's folder").get("model") == PRETRAINED_CLASS
 
 
 def is_path(place: str) -> bool:
-    """Whether a place can only be, or is, a folder and no hub name.
+    """Whether a place is, or can only be, a folder and not a name of the hub.
 
     >>> is_path("./gpt2"), is_path("owner/name")
     (True, False)
@@ -87,28 +94,28 @@ def is_path(place: str) -> bool:
     return place.startswith((".", "/", "~")) or place.count("/") > 1 or Path(place).exists()
 
 
-def is_source(name: str) -> bool:
-    """Whether a model's name means a pretrained one.
+def is_pretrained_name(name: str) -> bool:
+    """Whether a model's name means a pretrained model.
 
-    >>> is_source("hf:gpt2"), is_source("own:runs/x"), is_source("openai:m@http://h/v1")
+    >>> is_pretrained_name("hf:gpt2"), is_pretrained_name("own:runs/x"), is_pretrained_name("openai:m@http://h/v1")
     (True, True, False)
     """
     return name.startswith(PREFIXES)
 
 
-def is_tuned(name: str) -> bool:
-    """Whether a name means a pretrained model that is to be tuned before it writes.
+def is_tuned_name(name: str) -> bool:
+    """Whether a name means a pretrained model that is tuned before it writes.
 
-    >>> is_tuned("hf:gpt2#lora+rank=4"), is_tuned("hf:gpt2#temperature=0")
+    >>> is_tuned_name("hf:gpt2#lora+rank=4"), is_tuned_name("hf:gpt2#temperature=0")
     (True, False)
     """
-    return is_source(name) and bool(source(name).tune)
+    return is_pretrained_name(name) and bool(parse_pretrained(name).tune)
 
 
-def source(name: str) -> Source:
+def parse_pretrained(name: str) -> PretrainedSpec:
     """The pretrained model that a name means, with the settings behind `#`, joined by `+`.
 
-    >>> source("hf:owner/name#lora+rank=4+steps=200").rank
+    >>> parse_pretrained("hf:owner/name#lora+rank=4+steps=200").rank
     4
     """
     kind, _, rest = name.strip().partition(":")
@@ -117,75 +124,83 @@ def source(name: str) -> Source:
         raise OptionError(f'"{name}" names no pretrained model; expected {EXPECTED}')
     if kind == "hf" and not is_path(place) and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", place):
         raise OptionError(f'"{place}" is neither a folder nor a name of the hub; expected {EXPECTED}')
-    found = _settings(text, name)
-    _belongs(found, ("rank", "alpha", "dropout"), ("lora", "adalora"), name)
-    _belongs(found, ("rate", "steps", "batch"), TUNINGS, name)
-    return Source(kind, place.strip(), **found)
+    settings = _parse_settings(text, name)
+    _check_tuning(settings, ("rank", "alpha", "dropout"), ("lora", "adalora"), name)
+    _check_tuning(settings, ("rate", "steps", "batch"), TUNINGS, name)
+    return PretrainedSpec(kind, place.strip(), **settings)
 
 
-def _belongs(found: dict[str, Any], settings: tuple[str, ...], tunings: tuple[str, ...], name: str) -> None:
+def _check_tuning(
+    settings: dict[str, Any], names: tuple[str, ...], tunings: tuple[str, ...], name: str
+) -> None:
     """Refuse settings of a tuning that is not asked for."""
-    for one in settings:
-        if one in found and found.get("tune") not in tunings:
+    for setting in names:
+        if setting in settings and settings.get("tune") not in tunings:
             raise OptionError(
-                f'{one} in "{name}" belongs to a tuning; write #{tunings[0]}+{one}={found[one]}'
+                f'{setting} in "{name}" belongs to a tuning; write #{tunings[0]}+{setting}={settings[setting]}'
             )
 
 
-def _settings(text: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _parse_settings(text: str, name: str) -> dict[str, Any]:
+    """The fields of a spec that its name sets."""
+    settings: dict[str, Any] = {}
     for part in filter(None, text.split("+")):
         key, equals, value = part.partition("=")
         if part in TUNINGS:
-            if "tune" in found:
-                raise OptionError(f'"{name}" asks for {found["tune"]} and {part}; expected one of them')
-            found["tune"] = part
-        elif key == "tune" or key not in _FORMS or not equals:
-            raise OptionError(f'"{part}" in "{name}" is no setting. {hint(key, [*TUNINGS, *_FORMS])}')
+            if "tune" in settings:
+                raise OptionError(f'"{name}" asks for {settings["tune"]} and {part}; expected one of them')
+            settings["tune"] = part
+        elif key == "tune" or key not in _TYPES or not equals:
+            raise OptionError(f'"{part}" in "{name}" is no setting. {hint(key, [*TUNINGS, *_TYPES])}')
         else:
-            found[key] = _value(key, value, _FORMS[key])
-    return found
+            settings[key] = _parse_value(key, value)
+    return settings
 
 
-def _value(key: str, text: str, kind: type) -> Any:
-    """A setting's value, of its kind and in its range."""
-    if kind is bool:
+def _parse_value(key: str, text: str) -> str | float:
+    """A setting's value, of its type and in its range."""
+    if _TYPES[key] is bool:
         if text not in ("yes", "no"):
             raise OptionError(f'the setting {key} is "{text}"; expected yes or no')
         return text == "yes"
-    if kind is str:
+    if _TYPES[key] is str:
         if not text:
             raise OptionError(f"the setting {key} is empty")
         return text
+    return _parse_number(key, text)
+
+
+def _parse_number(key: str, text: str) -> float:
+    kind, least = (float, 0) if _TYPES[key] is float else (int, 1)
     try:
         value = kind(text)
     except ValueError:
         value = -1
-    least = 0 if kind is float else 1
-    most = _BELOW.get(key, 1e9)
-    if not least <= value <= most or (key in ("dropout", "min_p", "contrast") and value == 1):
+    if not least <= value <= _UPPER_LIMITS.get(key, 1e9) or (
+        key in ("dropout", "min_p", "contrast") and value == 1
+    ):
         raise OptionError(
             f'the setting {key} is "{text}"; expected a number of at least {least}'
-            + (f" and at most {most:g}" if key in _BELOW else "")
+            + (f" and at most {_UPPER_LIMITS[key]:g}" if key in _UPPER_LIMITS else "")
         )
     return value
 
 
 def title_of(name: str) -> str:
-    """How a report calls a pretrained model.
+    """The title of a pretrained model in a report.
 
     >>> title_of("hf:owner/name#lora")
     'owner/name'
     """
-    given = source(name)
-    return Path(given.place).name if given.local else given.place
+    spec = parse_pretrained(name)
+    return Path(spec.place).name if spec.local else spec.place
 
 
-def checked(name: str) -> Source:
-    """A name whose settings make sense and, if it is a folder, whose folder is there; nothing is loaded."""
-    given = source(name)
-    if given.local and not Path(given.place).expanduser().is_dir():
-        raise OptionError(f'"{name}" names the folder {given.place}, which is not there')
-    if given.kind == "own":
-        read_json(Path(given.place) / "model.json", "a folder that `tolerate train` wrote")
-    return given
+def check_pretrained(name: str) -> PretrainedSpec:
+    """A name whose settings are valid and, if it is a folder, whose folder exists; nothing is loaded."""
+    spec = parse_pretrained(name)
+    if spec.local and not Path(spec.place).expanduser().is_dir():
+        raise OptionError(f'"{name}" names the folder {spec.place}, which does not exist')
+    if spec.kind == "own":
+        read_json(Path(spec.place) / "model.json", "a folder that `tolerate train` wrote")
+    return spec

@@ -1,91 +1,266 @@
-"""A reply that came as a stream of events, put together into the reply that was asked for.
+"""Streams of completions: events out of bytes, and the whole answer that they add up to.
 
-The events are OpenAI's chat completion chunks (platform.openai.com/docs/api-reference/chat-streaming) in the format of
+The events are OpenAI's completion chunks (platform.openai.com/docs/api-reference/chat-streaming) in the format of
 server-sent events: lines that begin with `data:`, a blank line between two events, `[DONE]` at the end.
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from tolerate.base.json_types import JsonObject, JsonValue
+from tolerate.llm.openai_format import CHAT, OBJECTS, TEXT, Body, MalformedAnswer, ReportedError, check_answer
+
+MAX_CHOICES = 128  # OpenAI's own limit of `n`
+MAX_TOOL_CALLS = 128
+HEAD_FIELDS = ("id", "created", "model", "system_fingerprint", "usage", "score")
 
 
-class Cut(ValueError):
-    """The stream ended before the reply did, or says that something went wrong."""
+class MalformedEvent(MalformedAnswer):
+    """The data of an event is not JSON."""
 
 
-def assembled(parts: Iterable[bytes]) -> dict[str, Any]:
-    """The chat completion that the events of a stream add up to. Raises Cut.
+class StreamTooLong(MalformedAnswer):
+    """A stream has more bytes than are read."""
 
-    >>> said = b'data: {"choices": [{"index": 0, "delta": {"content": "four"}, "finish_reason": "stop"}]}'
-    >>> assembled([said, b"\\n\\ndata: [DONE]\\n\\n"])["choices"][0]["message"]["content"]
+
+def tolerant_json(text: bytes) -> JsonValue:
+    """JSON as servers send it: NaN is a number, and bytes that are not UTF-8 are replaced."""
+    value: JsonValue = json.loads(text.decode("utf-8", "replace"))
+    return value
+
+
+class EventReader:
+    """The JSON events of a stream of bytes, however the bytes are cut; `done` after `[DONE]`.
+
+    Errors never repeat what a model wrote: the gateway shows them to clients who must not see it yet. An event is given
+    as soon as its line is complete. JSON over several `data:` lines, which the format of server-sent events allows, is
+    joined. loads: parses the JSON of an event; raises ValueError.
+    """
+
+    def __init__(self, max_bytes: int, loads: Callable[[bytes], JsonValue] = tolerant_json) -> None:
+        self.done = False
+        self._max_bytes, self._loads = max_bytes, loads
+        self._size = 0
+        self._rest = b""  # bytes of a line that has not ended
+        self._lines: list[
+            bytes
+        ] = []  # data of an event that has not ended, the first line of which is no JSON
+
+    def feed(self, data: bytes) -> Iterator[JsonObject]:
+        """The events that are complete with these bytes; raises MalformedAnswer and ReportedError."""
+        self._size += len(data)
+        if self._size > self._max_bytes:
+            raise StreamTooLong("a stream that is too long")
+        *lines, self._rest = (self._rest + data).replace(b"\r\n", b"\n").split(b"\n")
+        for line in lines:
+            yield from self._read(line.rstrip(b"\r"))
+
+    def finish(self) -> Iterator[JsonObject]:
+        """The last event, if no line break ended it."""
+        rest, self._rest = self._rest, b""
+        yield from self._read(rest.rstrip(b"\r"))
+        yield from self._read(b"")
+
+    def _read(self, line: bytes) -> Iterator[JsonObject]:
+        """The events that end with a line."""
+        if self.done:
+            return
+        text = line[5:].strip() if line.startswith(b"data:") else b""
+        if self._lines and (not line or text == b"[DONE]"):
+            joined, self._lines = b"\n".join(self._lines), []
+            yield self._checked(self._parse(joined))
+        if text == b"[DONE]":
+            self.done = True
+        elif self._lines and text:
+            self._lines.append(text)
+        elif text:
+            try:
+                event = self._parse(text)
+            except MalformedEvent:
+                self._lines.append(text)
+            else:
+                yield self._checked(event)
+
+    def _parse(self, text: bytes) -> JsonValue:
+        try:
+            return self._loads(text)
+        except (ValueError, RecursionError):
+            raise MalformedEvent("an event that is not JSON") from None
+
+    def _checked(self, event: JsonValue) -> JsonObject:
+        if not isinstance(event, dict):
+            raise MalformedAnswer("an event that is not an object")
+        if event.get("error"):
+            raise ReportedError(str(event["error"])[:200])
+        return event
+
+
+class StreamAssembler:
+    """The whole answer of a stream, put together from its chunks.
+
+    strict: every chunk must have choices and every choice must end with a reason; else `[DONE]` ends them all, and
+    chunks without choices are passed over, as some servers send them.
+    """
+
+    def __init__(self, kind: str = CHAT, *, strict: bool = True, max_choices: int = MAX_CHOICES) -> None:
+        self.kind, self.strict, self.max_choices = kind, strict, max_choices
+        self._head: Body = {}
+        self._choices: dict[int, Choice] = {}
+
+    def add(self, chunk: JsonObject) -> None:
+        """Take in one chunk; raises MalformedAnswer."""
+        for name in HEAD_FIELDS:
+            if chunk.get(name) is not None:
+                self._head[name] = chunk[name]
+        choices = chunk.get("choices")
+        if choices is None and not self.strict:
+            return
+        if not isinstance(choices, list):
+            raise MalformedAnswer("a chunk without choices")
+        for part in choices:
+            if not isinstance(part, dict):
+                raise MalformedAnswer("a choice that is not an object")
+            self._choice(part).add(part)
+
+    def _choice(self, part: JsonObject) -> "Choice":
+        """The choice that a part belongs to."""
+        index = part.get("index", 0)
+        if index is None and not self.strict:
+            index = 0
+        if not isinstance(index, int) or not 0 <= index < self.max_choices:
+            raise MalformedAnswer("a choice whose index is no number of a choice")
+        if index not in self._choices:
+            self._choices[index] = Choice(self.kind)
+        return self._choices[index]
+
+    def answer(self, done: bool = False) -> JsonObject:
+        """The answer; raises MalformedAnswer if a choice never ended. done: whether the stream said `[DONE]`."""
+        ended = all(choice.finish_reason is not None for choice in self._choices.values())
+        if not self._choices or not (ended or (done and not self.strict)):
+            raise MalformedAnswer("a stream that was cut before its end")
+        choices = [self._choices[index].body(index) for index in sorted(self._choices)]
+        return check_answer(self.kind, {**self._head, "object": OBJECTS[self.kind], "choices": choices})
+
+
+class Choice:
+    """One choice of a streamed answer so far."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.finish_reason: JsonValue = None
+        self._fields: Body = {}
+        self._text = ""
+        self._message: Body = {"role": "assistant", "content": None}
+        self._calls: list[ToolCall] = []
+        self._logprobs: dict[str, list[JsonValue]] | None = None
+
+    def add(self, part: JsonObject) -> None:
+        """Take in a part: text, tool calls, log-probabilities, how it ended."""
+        if part.get("finish_reason") is not None:
+            self.finish_reason = part["finish_reason"]
+        if part.get("score") is not None:
+            self._fields["score"] = part["score"]
+        self._add_logprobs(part.get("logprobs"))
+        if self.kind == TEXT:
+            self._text += _text(part.get("text"))
+            return
+        delta = part.get("delta")
+        self._add_delta(part.get("message") if delta is None else delta)
+
+    def body(self, index: int) -> Body:
+        """The choice as a whole answer has it."""
+        head: Body = {
+            "index": index,
+            "finish_reason": self.finish_reason,
+            "logprobs": self._logprobs,
+            **self._fields,
+        }
+        if self.kind == TEXT:
+            return {**head, "text": self._text}
+        calls: Body = {"tool_calls": [call.body() for call in self._calls]} if self._calls else {}
+        return {**head, "message": {**self._message, **calls}}
+
+    def _add_delta(self, delta: JsonValue) -> None:
+        if delta is None:
+            return
+        if not isinstance(delta, dict):
+            raise MalformedAnswer("a chunk whose delta is not an object")
+        if isinstance(delta.get("role"), str):
+            self._message["role"] = delta["role"]
+        for name in ("content", "refusal"):
+            if delta.get(name) is not None:
+                self._message[name] = _text(self._message.get(name)) + _text(delta[name])
+        calls = delta.get("tool_calls") or []
+        if not isinstance(calls, list):
+            raise MalformedAnswer("a chunk whose tool calls are not a list")
+        for call in calls:
+            self._add_call(call)
+
+    def _add_call(self, call: JsonValue) -> None:
+        index = call.get("index", 0) if isinstance(call, dict) else None
+        if not isinstance(call, dict) or not isinstance(index, int):
+            raise MalformedAnswer("a tool call that is not an object with an index")
+        if not 0 <= index <= min(len(self._calls), MAX_TOOL_CALLS - 1):
+            raise MalformedAnswer("a tool call out of order")
+        if index == len(self._calls):
+            self._calls.append(ToolCall())
+        self._calls[index].add(call)
+
+    def _add_logprobs(self, logprobs: JsonValue) -> None:
+        if not isinstance(logprobs, Mapping):
+            return
+        if self._logprobs is None:
+            self._logprobs = {}
+        for name, values in logprobs.items():
+            if isinstance(values, list):
+                self._logprobs.setdefault(name, []).extend(values)
+
+
+class ToolCall:
+    """One tool call of a streamed answer so far."""
+
+    def __init__(self) -> None:
+        self.id = self.name = self.arguments = ""
+
+    def add(self, part: JsonObject) -> None:
+        """Take in a part of the call."""
+        function = part.get("function") or {}
+        if not isinstance(function, dict):
+            raise MalformedAnswer("a tool call whose function is not an object")
+        self.id = self.id or _text(part.get("id"))
+        self.name += _text(function.get("name"))
+        self.arguments += _text(function.get("arguments"))
+
+    def body(self) -> Body:
+        """The call as a whole answer has it."""
+        return {
+            "id": self.id,
+            "type": "function",
+            "function": {"name": self.name, "arguments": self.arguments},
+        }
+
+
+def _text(value: JsonValue) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise MalformedAnswer("a chunk whose text is not text")
+    return value
+
+
+def read_stream(parts: Iterable[bytes], max_bytes: int) -> JsonObject:
+    """The whole chat completion of a stream, read up to `[DONE]`; raises MalformedAnswer and ReportedError.
+
+    >>> stream = b'data: {"choices": [{"index": 0, "delta": {"content": "four"}, "finish_reason": "stop"}]}'
+    >>> read_stream([stream, b"\\n\\ndata: [DONE]\\n\\n"], 1000)["choices"][0]["message"]["content"]
     'four'
     """
-    choices: dict[int, dict[str, Any]] = {}
-    whole: dict[str, Any] = {"object": "chat.completion"}
-    done = False
-    for event in _events(parts):
-        if event == "[DONE]":
-            done = True
-            break
-        chunk = _read(event)
-        for name in ("id", "model", "usage"):
-            whole |= {name: chunk[name]} if chunk.get(name) else {}
-        for choice in chunk.get("choices") or []:
-            _add(choices.setdefault(int(choice.get("index") or 0), _empty()), choice)
-    ended = bool(choices) and all(choice["finish_reason"] for choice in choices.values())
-    if not (ended or (done and choices)):
-        raise Cut("was cut before its end")
-    return {**whole, "choices": [{"index": index, **choices[index]} for index in sorted(choices)]}
-
-
-def _empty() -> dict[str, Any]:
-    return {"message": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
-
-
-def _add(choice: dict[str, Any], more: dict[str, Any]) -> None:
-    """Take in one choice of a chunk: text, log-probabilities, how it ended."""
-    said = more.get("delta") or more.get("message") or {}
-    choice["message"]["content"] += said.get("content") or ""
-    given = (more.get("logprobs") or {}).get("content")
-    if given:
-        before = (choice["logprobs"] or {}).get("content", [])
-        choice["logprobs"] = {"content": [*before, *given]}
-    choice["finish_reason"] = more.get("finish_reason") or choice["finish_reason"]
-
-
-def _read(event: str) -> dict[str, Any]:
-    try:
-        chunk = json.loads(event)
-    except (ValueError, RecursionError):
-        raise Cut(f"holds what is no JSON: {event[:60]!r}") from None
-    if not isinstance(chunk, dict) or "error" in chunk:
-        said = chunk.get("error") if isinstance(chunk, dict) else chunk
-        raise Cut(f"says that something went wrong: {str(said)[:200]}")
-    if not all(isinstance(one, dict) for one in chunk.get("choices") or []):
-        raise Cut("holds choices of another shape")
-    return chunk
-
-
-def _events(parts: Iterable[bytes]) -> Iterator[str]:
-    """The data of each event; an event's lines are joined."""
-    data: list[str] = []
-    for line in _lines(parts):
-        if line.startswith("data:"):
-            data.append(line[5:].removeprefix(" "))
-        elif not line and data:
-            yield "\n".join(data)
-            data = []
-    if data:
-        yield "\n".join(data)
-
-
-def _lines(parts: Iterable[bytes]) -> Iterator[str]:
-    """Lines, however the bytes were cut into parts; they end with \\n, \\r\\n or \\r."""
-    rest = b""
+    events, assembler = EventReader(max_bytes), StreamAssembler(strict=False)
     for part in parts:
-        rest += part
-        *whole, rest = rest.replace(b"\r\n", b"\n").split(b"\n")
-        for line in whole:
-            yield line.decode("utf-8", "replace").rstrip("\r")
-    if rest:
-        yield rest.decode("utf-8", "replace").rstrip("\r")
+        for event in events.feed(part):
+            assembler.add(event)
+        if events.done:
+            break
+    for event in events.finish():
+        assembler.add(event)
+    return assembler.answer(events.done)

@@ -13,7 +13,8 @@ from tolerate.errors import DataError, OptionError, RunError
 from tolerate.jobs import job
 from tolerate.jobs.texts.casenotes import CaseNotes
 from tolerate.jobs.texts.restaurants import Restaurants
-from tolerate.llm.client import Answer, Served
+from tolerate.llm.client import ServedModel
+from tolerate.llm.completion import Completion
 from tolerate.llm.judge import RubricJudge, score_of
 from tolerate.models.pretrained.embedders import checked_embedder, embedder, letters
 from tolerate.refine.texts.refining import TextPool, parse_text, scored_by
@@ -96,27 +97,27 @@ def test_masked_texts_are_a_block_of_their_own() -> None:
 # A judge with a rubric
 
 
-def digits(*shares: tuple[str, float]) -> Answer:
-    return Answer("5", alternatives=(tuple((digit, math.log(share)) for digit, share in shares),))
+def digits(*shares: tuple[str, float]) -> Completion:
+    return Completion("5", alternatives=(tuple((digit, math.log(share)) for digit, share in shares),))
 
 
 @pytest.mark.parametrize(
     ("answer", "score"),
     [
-        (Answer("9"), 1.0),
-        (Answer("0"), 0.0),
-        (Answer("I say 3."), 3 / 9),
-        (Answer("85%"), 0.85),
-        (Answer("4/5"), 0.8),
-        (Answer("12"), 1.0),
-        (Answer(""), math.nan),
-        (Answer("fine"), math.nan),
+        (Completion("9"), 1.0),
+        (Completion("0"), 0.0),
+        (Completion("I say 3."), 3 / 9),
+        (Completion("85%"), 0.85),
+        (Completion("4/5"), 0.8),
+        (Completion("12"), 1.0),
+        (Completion(""), math.nan),
+        (Completion("fine"), math.nan),
         (digits(("9", 0.5), ("0", 0.5)), 0.5),
         (digits(("9", 0.3), ("good", 0.7)), 1.0),
-        (Answer("x 3", alternatives=((("x", -1.0), ("9", -2.0)), (("3", -0.1),))), 3 / 9),
+        (Completion("x 3", alternatives=((("x", -1.0), ("9", -2.0)), (("3", -0.1),))), 3 / 9),
     ],
 )
-def test_how_a_judges_answer_is_read(answer: Answer, score: float) -> None:
+def test_how_a_judges_answer_is_read(answer: Completion, score: float) -> None:
     assert score_of(answer) == pytest.approx(score, nan_ok=True)
 
 
@@ -133,9 +134,9 @@ class Weighing(Fake):
 
 def test_a_judge_is_asked_once_and_weighs_what_it_might_have_said(tmp_path: Path) -> None:
     with serving(lambda prompt, seed: "9", kind=Weighing) as fake:
-        judge = RubricJudge(Served(fake.name(), tmp_path / "a"), "It must rhyme.")
+        judge = RubricJudge(ServedModel(fake.name(), tmp_path / "a"), "It must rhyme.")
         first = judge(["a poem"] * 2, ["moon", "moon"])
-        again = RubricJudge(Served(fake.name(), tmp_path / "a"), "It must rhyme.")(["a poem"], ["moon"])
+        again = RubricJudge(ServedModel(fake.name(), tmp_path / "a"), "It must rhyme.")(["a poem"], ["moon"])
         body = fake.bodies[0]
         assert len(fake.bodies) == 1 and "It must rhyme." in body["messages"][1]["content"]
     assert body["top_logprobs"] == 20 and body["logprobs"] is True
@@ -145,7 +146,7 @@ def test_a_judge_is_asked_once_and_weighs_what_it_might_have_said(tmp_path: Path
 @pytest.mark.parametrize("refused", [("top_logprobs",), ("logprobs",)])
 def test_a_server_without_alternatives_is_read_as_it_speaks(refused: tuple[str, ...]) -> None:
     with serving(lambda prompt, seed: "6", refused=refused) as fake:
-        judge = RubricJudge(Served(fake.name(), None))
+        judge = RubricJudge(ServedModel(fake.name(), None))
         assert judge(["a", "b"], ["x", "y"]).tolist() == [pytest.approx(6 / 9)] * 2
 
 
@@ -246,7 +247,7 @@ def test_embeddings_of_a_server_are_asked_once(tmp_path: Path) -> None:
 
     with serving(kind=Vectors) as fake:
         for _ in range(2):
-            found = embedder(fake.name(), answers=tmp_path / "a")(["aa", "b", "aa"])
+            found = embedder(fake.name(), cache=tmp_path / "a")(["aa", "b", "aa"])
         assert len(fake.bodies) == 1 and fake.bodies[0]["input"] == ["aa", "b"]
         assert fake.headers[0]["path"].endswith("/embeddings")
     assert np.allclose(found[0], found[2]) and found[0] @ found[1] == pytest.approx(3 / math.sqrt(10))
@@ -254,7 +255,7 @@ def test_embeddings_of_a_server_are_asked_once(tmp_path: Path) -> None:
 
 def test_a_server_that_gives_no_embeddings_is_named(tmp_path: Path) -> None:
     with serving(faults=[text(b"{}")]) as fake, pytest.raises(RunError, match="no embeddings"):
-        embedder(fake.name("tries=1"), answers=None)(["a"])
+        embedder(fake.name("tries=1"), cache=None)(["a"])
 
 
 def test_an_encoder_from_a_folder(tmp_path: Path) -> None:

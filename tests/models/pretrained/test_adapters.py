@@ -11,11 +11,12 @@ import torch
 
 from tests.support.tiny_pretrained import kept
 from tolerate.errors import DataError, OptionError, RunError
-from tolerate.llm.model_names import source
-from tolerate.models.base import load, read_tensors, seeded
+from tolerate.llm.model_names import parse_pretrained
+from tolerate.models.base import torch_seed
 from tolerate.models.pretrained.adapted import Adapted
 from tolerate.models.pretrained.pretrained import Pretrained
 from tolerate.models.pretrained.tuned import TunedModel
+from tolerate.models.storage import load, read_tensors
 from tolerate.models.texts.decoding import Decoding
 from tolerate.models.writers.pretrained import (
     export_whole,
@@ -38,8 +39,8 @@ PAIRS = [
 
 
 def of(folder: Path, how: str, seed: int = 0) -> Pretrained:
-    with seeded(seed):
-        return Pretrained.of(source(f"hf:{folder}{how}"))
+    with torch_seed(seed):
+        return Pretrained.of(parse_pretrained(f"hf:{folder}{how}"))
 
 
 def losses(trained: Any) -> list[float]:
@@ -50,7 +51,7 @@ def losses(trained: Any) -> list[float]:
 def test_few_weights_learn_and_the_rest_stays(kind: str, tmp_path: Path) -> None:
     base = kept(tmp_path / "base", kind, loud=4.0)
     before = of(base, "").net.state_dict()
-    trained = teach(source(f"hf:{base}#lora+rank=4+rate=0.02"), PAIRS, tmp_path / "run", steps=60, batch=12)
+    trained = teach(parse_pretrained(f"hf:{base}#lora+rank=4+rate=0.02"), PAIRS, tmp_path / "run", steps=60, batch=12)
     assert losses(trained)[-1] < 0.6 * losses(trained)[0]
     assert 0.02 < trained.model.share < 0.3  # tiny layers; of a large model it is a hundredth or less
     after = {name: one for name, one in trained.model.net.state_dict().items() if "lora" not in name}
@@ -80,7 +81,7 @@ def _asked(model: Pretrained) -> dict[str, torch.Tensor]:
 
 def test_all_of_it_learns_on_request(tmp_path: Path) -> None:
     base = kept(tmp_path / "base")
-    trained = teach(source(f"hf:{base}#full+rate=0.01"), PAIRS, tmp_path / "run", steps=150, batch=12)
+    trained = teach(parse_pretrained(f"hf:{base}#full+rate=0.01"), PAIRS, tmp_path / "run", steps=150, batch=12)
     assert trained.model.share == 1 and losses(trained)[-1] < 0.1
     found = write(tmp_path / "run", ["a blue dog", "a red house"], 1, 0, Decoding(temperature=0))
     assert [row[0].text for row in found] == ["the dog is blue", "the house is red"]
@@ -89,7 +90,7 @@ def test_all_of_it_learns_on_request(tmp_path: Path) -> None:
 
 def test_ranks_are_dealt_out_anew(tmp_path: Path) -> None:
     base = kept(tmp_path / "base", loud=4.0)
-    given = source(f"hf:{base}#adalora+rank=4+rate=0.03")
+    given = parse_pretrained(f"hf:{base}#adalora+rank=4+rate=0.03")
     trained = teach(given, PAIRS, tmp_path / "run", steps=80, batch=12)
     assert isinstance(trained.model, TunedModel)
     ranks = trained.model.ranks
@@ -111,7 +112,7 @@ def test_ranks_that_nobody_deals_out_stay(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("tolerate.models.pretrained.adapters.Allocation.update", lambda self, progress: None)
     base = kept(tmp_path / "base")
     trained = teach(
-        source(f"hf:{base}#adalora+rank=4+rate=0.03"), PAIRS, tmp_path / "run", steps=30, batch=12
+        parse_pretrained(f"hf:{base}#adalora+rank=4+rate=0.03"), PAIRS, tmp_path / "run", steps=30, batch=12
     )
     assert set(trained.model.ranks.values()) == {6}
 
@@ -135,7 +136,7 @@ def test_a_killed_tuning_ends_as_an_unbroken_one_bit_for_bit(
 ) -> None:
     base = kept(tmp_path / "base")
     plan: dict[str, Any] = {"steps": 30, "batch": 4, "every": 1, "keep": 0.0}
-    unbroken = teach(source(f"hf:{base}{how}"), PAIRS, tmp_path / "a", **plan)
+    unbroken = teach(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "a", **plan)
     real = TunedModel.step
     calls = {"n": 0}
 
@@ -147,9 +148,9 @@ def test_a_killed_tuning_ends_as_an_unbroken_one_bit_for_bit(
 
     monkeypatch.setattr(TunedModel, "step", dies)
     with pytest.raises(Killed):
-        teach(source(f"hf:{base}{how}"), PAIRS, tmp_path / "b", **plan)
+        teach(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "b", **plan)
     monkeypatch.setattr(TunedModel, "step", real)
-    again = teach(source(f"hf:{base}{how}"), PAIRS, tmp_path / "b", **plan)
+    again = teach(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "b", **plan)
     first, second = (read_tensors(tmp_path / name / "model.safetensors")[0] for name in "ab")
     assert first.keys() == second.keys() and all(first[key].equal(second[key]) for key in first)
     assert losses(unbroken) == losses(again)
@@ -161,24 +162,24 @@ def test_a_killed_tuning_ends_as_an_unbroken_one_bit_for_bit(
 def test_a_tuning_has_a_budget_in_cpu_seconds(tmp_path: Path) -> None:
     base = kept(tmp_path / "base")
     trained = teach(
-        source(f"hf:{base}#adalora"), PAIRS, tmp_path / "run", budget=1.0, clock="cpu", batch=4, every=1
+        parse_pretrained(f"hf:{base}#adalora"), PAIRS, tmp_path / "run", budget=1.0, clock="cpu", batch=4, every=1
     )
     assert 1.0 <= trained.elapsed < 4 and sum(trained.model.ranks.values()) == 8 * len(trained.model.ranks)
 
 
 def test_adapters_of_another_base_are_refused(tmp_path: Path) -> None:
     base = kept(tmp_path / "base")
-    teach(source(f"hf:{base}#lora"), PAIRS, tmp_path / "run", steps=2, batch=4)
+    teach(parse_pretrained(f"hf:{base}#lora"), PAIRS, tmp_path / "run", steps=2, batch=4)
     kept(base, loud=1.5)
     with pytest.raises(DataError, match="other weights"):
-        load(tmp_path / "run")
+        load(tmp_path / "run", Pretrained)
     with pytest.raises(RunError, match="options"):  # a continued training would be of another model
-        teach(source(f"hf:{base}#lora"), PAIRS, tmp_path / "run", steps=2, batch=4)
+        teach(parse_pretrained(f"hf:{base}#lora"), PAIRS, tmp_path / "run", steps=2, batch=4)
 
 
 def test_what_learns_nothing_is_not_trained(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="say how: #lora"):
-        teach(source(f"hf:{kept(tmp_path / 'base')}"), PAIRS, tmp_path / "run", steps=2)
+        teach(parse_pretrained(f"hf:{kept(tmp_path / 'base')}"), PAIRS, tmp_path / "run", steps=2)
 
 
 # Writers of our own
@@ -221,13 +222,13 @@ def test_two_processes_tune_as_one(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "import accelerate, torch\n"
         "from tolerate.models.writers.pretrained import teach\n"
-        "from tolerate.llm.model_names import source\n"
+        "from tolerate.llm.model_names import parse_pretrained\n"
         "from tolerate.models.writers.writing import teach_writer\n"
         "def work():\n"
         f"    here = Path({str(tmp_path)!r})\n"
         "    pairs = [tuple(one) for one in json.loads((here / 'pairs.json').read_text())]\n"
         f"    for how in ('lora', 'adalora'):\n"
-        f"        teach(source('hf:{base}#' + how + '+rank=3+rate=0.01'), pairs, here / how, steps=10, batch=5)\n"
+        f"        teach(parse_pretrained('hf:{base}#' + how + '+rank=3+rate=0.01'), pairs, here / how, steps=10, batch=5)\n"
         "    teach_writer('tolerate.models.texts.lstm:LSTM', pairs, here / 'lstm', model={'width': 16}, steps=10, batch=5)\n"
         "    assert torch.distributed.get_world_size() == 2\n"
         "accelerate.debug_launcher(work, num_processes=2)\n"
@@ -236,7 +237,7 @@ def test_two_processes_tune_as_one(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     alone = {
         how: teach(
-            source(f"hf:{base}#{how}+rank=3+rate=0.01"), pairs, tmp_path / f"{how}-1", steps=10, batch=5
+            parse_pretrained(f"hf:{base}#{how}+rank=3+rate=0.01"), pairs, tmp_path / f"{how}-1", steps=10, batch=5
         )
         for how in ("lora", "adalora")
     }

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from tests.support.tiny_pretrained import config, kept, network, tokenizer, transformers
 from tolerate.errors import DataError, OptionError, RunError
 from tolerate.jobs.texts.generate import generate_texts, keep_texts, prompts_in, writes
-from tolerate.llm.model_names import is_source, source
+from tolerate.llm.model_names import is_pretrained_name, parse_pretrained
 from tolerate.models.base import generator
 from tolerate.models.pretrained import hub
 from tolerate.models.pretrained.pretrained import Pretrained
@@ -35,7 +35,7 @@ QUICK = ("gpt2", "llama", "mistral", "bloom", "mamba", "t5", "bart")
 
 
 def opened(folder: Path, settings: str = "") -> Pretrained:
-    return Pretrained.of(source(f"hf:{folder}{settings}"))
+    return Pretrained.of(parse_pretrained(f"hf:{folder}{settings}"))
 
 
 def by_generate(net: Any, head: list[int], limit: int, pairs: bool) -> list[int]:
@@ -181,7 +181,7 @@ def test_how_likely_each_answer_is(kind: str, tmp_path: Path) -> None:
 
 def test_a_folder_keeps_the_name_and_writes(tmp_path: Path) -> None:
     base = kept(tmp_path / "base", loud=3.0)
-    model = keep_source(source(f"hf:{base}#temperature=0+tokens=6"), tmp_path / "kept", 0)
+    model = keep_source(parse_pretrained(f"hf:{base}#temperature=0+tokens=6"), tmp_path / "kept", 0)
     assert write(tmp_path / "kept", ["a"], 1, 0)[0][0] == write_with(model, ["a"], 1, 0)[0][0]
     assert (tmp_path / "kept" / "model.safetensors").stat().st_size < 100
     assert writing_cost(tmp_path / "kept", ["a"], Decoding()) > 0
@@ -213,9 +213,9 @@ def test_a_folder_keeps_the_name_and_writes(tmp_path: Path) -> None:
     ],
 )
 def test_names_that_mean_nothing(name: str, said: str) -> None:
-    assert is_source(name)
+    assert is_pretrained_name(name)
     with pytest.raises(OptionError, match=said):
-        source(name)
+        parse_pretrained(name)
 
 
 def test_folders_that_are_no_models(tmp_path: Path) -> None:
@@ -410,10 +410,10 @@ from tolerate.errors import TolerateError
 from tolerate.models.texts.decoding import Decoding
 from tolerate.models.pretrained.pretrained import Pretrained
 from tolerate.models.writers.pretrained import write_with
-from tolerate.llm.model_names import source
+from tolerate.llm.model_names import parse_pretrained
 for name in {names!r}:
     try:
-        model = Pretrained.of(source(name))
+        model = Pretrained.of(parse_pretrained(name))
         print(write_with(model, ["the cat"], 1, 0, Decoding(limit=6, temperature=0))[0][0].text)
     except TolerateError as error:
         print(type(error).__name__, error)
@@ -423,10 +423,10 @@ for name in {names!r}:
 WHERE = """
 from tolerate.errors import TolerateError
 from tolerate.models.pretrained.hub import located
-from tolerate.llm.model_names import source
+from tolerate.llm.model_names import parse_pretrained
 for name in {names!r}:
     try:
-        folder = located(source(name))
+        folder = located(parse_pretrained(name))
         print(folder, (folder / "model.safetensors").exists())
     except TolerateError as error:
         print(type(error).__name__, error)
@@ -473,7 +473,7 @@ def test_without_a_network_a_hub_name_is_explained(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(socket, "getaddrinfo", nowhere)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(RunError, match=r"owner/none.*hf:\./FOLDER.*HF_HUB_OFFLINE"):
-        hub.located(source("hf:owner/none"))
+        hub.located(parse_pretrained("hf:owner/none"))
 
 
 # Texts from the command's function

@@ -10,7 +10,7 @@ from tolerate.data import tables
 from tolerate.errors import DataError, OptionError, hint
 from tolerate.jobs import job as find
 from tolerate.jobs.texts.task import TextTask
-from tolerate.llm.model_names import is_pretrained, is_source, source
+from tolerate.llm.model_names import is_pretrained_folder, is_pretrained_name, parse_pretrained
 from tolerate.runs.pipeline import Options, Say
 
 DECODING: dict[str, Any] = {
@@ -44,7 +44,7 @@ class Made:
 
 def writes(model: str) -> bool:
     """Whether a name or a folder means a writer of texts."""
-    if is_source(model):
+    if is_pretrained_name(model):
         return True
     about = Path(model) / "about.json"
     if about.exists():
@@ -74,15 +74,23 @@ def generate_texts(
     say.stage("generate")
     found = _write(name, read, seed, system, decoding, say)
     return [
-        Made(prompt, said(at, one.text), one.mean, one.least, one.total, one.tokens, one.ended)
+        Made(
+            prompt,
+            said(at, one.text),
+            one.mean_logprob,
+            one.min_logprob,
+            one.total_logprob,
+            one.token_count,
+            one.ended,
+        )
         for at, (prompt, one) in enumerate(zip(shown, found, strict=True))
     ]
 
 
 def _named(model: str) -> str:
     """A folder as a name: of our own training, or of transformers."""
-    if is_source(model):
-        if source(model).tune:
+    if is_pretrained_name(model):
+        if parse_pretrained(model).tune:
             raise OptionError(
                 f'"{model}" is to be tuned; do so with `tolerate train`, and name its folder here'
             )
@@ -101,7 +109,7 @@ def _asked(
         asked = [prompts[at % len(prompts)] for at in range(count)]
         return asked, asked, lambda at, text: text
     about = Path(name) / "about.json"
-    if is_source(name) or not about.exists():
+    if is_pretrained_name(name) or not about.exists():
         return [""] * count, [""] * count, lambda at, text: text
     task = _task(str(read_json(about, "a folder that `tolerate train` wrote")["job"]), data, seed)
     requests = task.requests(count, seed)
@@ -134,18 +142,22 @@ def _write(
     from tolerate.models.texts.decoding import Decoding
     from tolerate.models.writers.writing import write
 
-    own = source(name).kind == "own" if is_source(name) else not is_pretrained(Path(name))
+    own = (
+        parse_pretrained(name).kind == "own"
+        if is_pretrained_name(name)
+        else not is_pretrained_folder(Path(name))
+    )
     if own:
         how = Decoding(**{"limit": LIMIT, **decoding})
         if system:
             raise OptionError(
                 "--system is for pretrained models; a writer that was trained here reads its prompt alone"
             )
-        folder = Path(source(name).place) if is_source(name) else Path(name)
+        folder = Path(parse_pretrained(name).place) if is_pretrained_name(name) else Path(name)
         return [row[0] for row in write(folder, prompts, 1, seed, how)]
     from tolerate.models.writers.pretrained import opened, write_with
 
-    model = opened(source(name if is_source(name) else f"hf:{name}"))
+    model = opened(parse_pretrained(name if is_pretrained_name(name) else f"hf:{name}"))
     how = Decoding(**{"limit": LIMIT, **model.source.decoding, **decoding})
     told = lambda done, total: say.progress(done / total, f"{done} of {total}")  # noqa: E731
     return [row[0] for row in write_with(model, prompts, 1, seed, how, system, False, told)]

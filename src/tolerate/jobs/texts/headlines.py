@@ -19,8 +19,8 @@ from tolerate.data import tables
 from tolerate.errors import DataError, OptionError, hint
 from tolerate.jobs.texts.remote_workshop import ServedWorkshop, TableTask, table_in, wanted_rows
 from tolerate.jobs.texts.task import Checked, Seeded, Span, normal
-from tolerate.llm.client import Served
-from tolerate.llm.endpoint_names import endpoint
+from tolerate.llm.client import ServedModel
+from tolerate.llm.endpoint_names import parse_endpoint
 from tolerate.records import Job, Prices
 from tolerate.runs.pipeline import Options, Say
 
@@ -200,7 +200,7 @@ class Headlines(ServedWorkshop):
                 "by": "people",
                 "sentence": f"people, in the table's column label; how answers are read: {told}",
             }
-        name = f"judge {endpoint(self.judge).model}" if self.judge else "rule of numbers and names"
+        name = f"judge {parse_endpoint(self.judge).model}" if self.judge else "rule of numbers and names"
         sentence = f"the {name}, which only chooses; a person judges what is certified"
         return {**about, "name": name, "by": "judge" if self.judge else "rule", "sentence": sentence}
 
@@ -217,7 +217,7 @@ class Headlines(ServedWorkshop):
         return [judged(one, rule.marks) for one, rule in zip(said, by_rule, strict=True)]
 
     @property
-    def _asker(self) -> Served:
+    def _asker(self) -> ServedModel:
         cold = (
             self.judge
             if "temperature=" in self.judge

@@ -176,8 +176,8 @@ class ServedWorkshop(TextWorkshop):
         shape = (len(requests), k)
         return Drafts(
             np.array([[one.text for one in row] for row in found], dtype=np.str_).reshape(shape),
-            np.array([[one.mean for one in row] for row in found], dtype=np.float64).reshape(shape),
-            np.array([[one.least for one in row] for row in found], dtype=np.float64).reshape(shape),
+            np.array([[one.mean_logprob for one in row] for row in found], dtype=np.float64).reshape(shape),
+            np.array([[one.min_logprob for one in row] for row in found], dtype=np.float64).reshape(shape),
         )
 
     def make(self, model: str, folder: Path, requests: Ints, candidates: int, seed: int) -> TextCandidates:

@@ -1,36 +1,36 @@
-"""The scores that a text job's answers may be ranked by, beside the job's own; each is made only where it is asked for.
+"""The scores that a text job's answers may be ranked by, beside the job's own; each is computed only if it is used.
 
-mean, least    the writer's confidence: log probability of a token on average, and of the least likely one
+mean, least    the writer's confidence: log-probability of a token on average, and of the least likely one
 exact, alike   share of the other candidates that are the same, and how near they lie (embedding match)
-round-trip     the record regenerated from the text by a writer that learned to go back: the share recovered
+round-trip     the record regenerated from the text by a writer that learned the reverse: the share recovered
 judge          a model behind a server that judges by a rubric
 
 None of them is trusted: a score ranks, and the certificate rests on the check's or people's verdicts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tolerate.base.arrays import Floats, Ints
 from tolerate.errors import OptionError
-from tolerate.jobs.texts.prompted_models import CORE, Asked
+from tolerate.jobs.texts.drafting import Drafter, Strings
+from tolerate.jobs.texts.options import TextOptions
+from tolerate.jobs.texts.prompted_models import DOLLARS_A_CORE_SECOND
 from tolerate.jobs.texts.task import TextTask
-from tolerate.llm.endpoint_names import endpoint
+from tolerate.jobs.texts.training_texts import MAX_PAIRS
+from tolerate.llm.endpoint_names import parse_endpoint
 from tolerate.llm.judge import RubricJudge, read_rubric
 from tolerate.refine.texts.refining import Alike, Scorer, TextRefining
-from tolerate.runs.pipeline import Options, Say
+from tolerate.runs.plan import RunPlan
+from tolerate.runs.progress import ProgressReporter
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Texts = NDArray[np.str_]
-BACK = "back"  # the folder of the writer that goes back
-BACK_STEPS = 1000
-PAIRS = 20_000  # texts that the way back learns from, at most
-LEARNED = 3_000  # texts that embeddings by letters learn from
-CHANCES = ("judge",)  # scores that claim to be the chance that a text is right
+REVERSE_FOLDER = "back"  # of the writer that turns a text into its record
+REVERSE_STEPS = 1000
+MAX_EMBEDDING_TEXTS = 3_000  # that embeddings by letters are fitted to
+PROBABILITIES = ("judge",)  # scores that claim to be the probability that a text is right
 
 
 class TextScores:
@@ -38,42 +38,46 @@ class TextScores:
 
     def __init__(
         self,
-        options: Options,
+        plan: RunPlan,
         folder: Path,
-        say: Say,
-        asked: Asked,
-        refine: Sequence[TextRefining],
+        reporter: ProgressReporter,
+        drafter: Drafter,
+        refinings: Collection[TextRefining],
         task: Callable[[], TextTask],
     ) -> None:
-        self.options, self.folder, self.say, self.asked_models = options, folder, say, asked
+        self.plan, self.folder, self.reporter, self.drafter = plan, folder, reporter, drafter
         self._task = task
-        self.wanted = {each.by for each in refine}
-        if "judge" in self.wanted and not options.judge:
-            raise OptionError("the score by-judge needs a model that judges; add --judge openai:MODEL@URL")
-        for option, given, score in (("rubric", options.rubric, "judge"), ("embed", options.embed, "alike")):
-            if given and score not in self.wanted:
-                raise OptionError(f"--{option} is for the score {score}; add --scores own,{score}")
-        self.rubric = read_rubric(options.rubric) if options.rubric else ""
+        self.options = plan.options.modality_options(TextOptions)
+        self._check_options({refining.by for refining in refinings})
+        self.rubric = read_rubric(self.options.rubric) if self.options.rubric else ""
 
-    def own(self, texts: Texts, means: Floats, least: Floats, requests: Ints) -> dict[str, Scorer]:
+    def _check_options(self, used: set[str]) -> None:
+        options = self.options
+        if "judge" in used and not options.judge:
+            raise OptionError("the score by-judge needs a model that judges; add --judge openai:MODEL@URL")
+        for option, value, score in (("rubric", options.rubric, "judge"), ("embed", options.embed, "alike")):
+            if value and score not in used:
+                raise OptionError(f"--{option} is for the score {score}; add --scores own,{score}")
+
+    def own(self, texts: Strings, means: Floats, least: Floats, requests: Ints) -> dict[str, Scorer]:
         """Scores of a candidate by itself: texts, means and least are [requests, k]."""
         return {
             "mean": lambda rows, columns: np.exp(means[rows, columns]),
             "least": lambda rows, columns: np.exp(least[rows, columns]),
-            "round-trip": lambda rows, columns: self.recovered(texts[rows, columns], requests[rows]),
-            "judge": lambda rows, columns: self.judged(texts[rows, columns], requests[rows]),
+            "round-trip": lambda rows, columns: self.recovered_share(texts[rows, columns], requests[rows]),
+            "judge": lambda rows, columns: self.judge_scores(texts[rows, columns], requests[rows]),
         }
 
-    def agreeing(self, texts: Texts) -> dict[str, Alike]:
+    def agreeing(self, texts: Strings) -> dict[str, Alike]:
         """How alike two candidates of a request are."""
         return {
             "exact": lambda columns: (texts[:, columns, None] == texts[:, None, columns]).astype(np.float64),
-            "alike": lambda columns: self.nearness(texts[:, columns]),
+            "alike": lambda columns: self.similarity(texts[:, columns]),
         }
 
     # Embedding match
 
-    def nearness(self, texts: Texts) -> Floats:
+    def similarity(self, texts: Strings) -> Floats:
         """Cosines of the candidates' embeddings, below 0 as 0: [requests, k] -> [requests, k, k]."""
         vectors = self._embed([str(text) for text in texts.ravel()]).reshape(*texts.shape, -1)
         return np.asarray(np.clip(np.einsum("nid,njd->nij", vectors, vectors), 0.0, 1.0))
@@ -82,86 +86,105 @@ class TextScores:
     def _embed(self) -> Callable[[Sequence[str]], Floats]:
         from tolerate.models.pretrained.embedders import embedder
 
-        learned = [pair.answer for pair in self._task().pairs(LEARNED, self.options.seed)]
-        return embedder(self.options.embed, learned)
+        pairs = self._task().pairs(MAX_EMBEDDING_TEXTS, self.plan.options.seed)
+        return embedder(self.options.embed, [pair.answer for pair in pairs])
 
     # Round trip
 
-    def recovered(self, texts: Texts, requests: Ints) -> Floats:
-        """Share of each text's record that the way back recovers; ties by how likely it finds the record."""
-        from tolerate.models.writers.writing import Decoding, likelihoods, write
+    def recovered_share(self, texts: Strings, requests: Ints) -> Floats:
+        """Share of each text's record that the reverse writer recovers; ties by how likely it finds the record."""
+        from tolerate.models.texts.decoding import Decoding
+        from tolerate.models.writers.writing import likelihoods, write
 
-        task, folder = self._task(), self._way_back
-        plain = [task.unsaid(str(text), int(r)) for text, r in zip(texts, requests, strict=True)]
-        records = [task.reads(int(request)) for request in requests]
-        said = write(folder, plain, 1, 0, Decoding(temperature=0, limit=self._longest))
-        share = np.array([task.recovered(row[0].text, int(r)) for row, r in zip(said, requests, strict=True)])
-        return share + np.exp(likelihoods(folder, list(zip(plain, records, strict=True)))) / 100
+        task, folder = self._task(), self._reverse_folder
+        inputs = [
+            task.model_text(str(text), int(request)) for text, request in zip(texts, requests, strict=True)
+        ]
+        records = [task.model_input(int(request)) for request in requests]
+        rows = write(folder, inputs, 1, 0, Decoding(temperature=0, limit=self._record_limit))
+        share = np.array(
+            [
+                task.record_overlap(row[0].text, int(request))
+                for row, request in zip(rows, requests, strict=True)
+            ]
+        )
+        return share + np.exp(likelihoods(folder, list(zip(inputs, records, strict=True)))) / 100
 
     @cached_property
-    def _longest(self) -> int:
-        return 2 * max(len(pair.prompt) for pair in self._task().pairs(200, self.options.seed))
+    def _record_limit(self) -> int:
+        pairs = self._task().pairs(200, self.plan.options.seed)
+        return 2 * max(len(pair.prompt) for pair in pairs)
 
     @cached_property
-    def _way_back(self) -> Path:
+    def _reverse_folder(self) -> Path:
         """The folder of a writer that reads a text and writes its record; trained once for all models of a run."""
         from tolerate.models.writers.registry import writer
         from tolerate.models.writers.writing import teach_writer
 
-        task, folder = self._task(), self.folder / BACK
+        task, folder, options = self._task(), self.folder / REVERSE_FOLDER, self.plan.options
         if not task.has_record:
             raise OptionError(f"{task.name} have no record that a text could be turned back into")
         if not (folder / "about.json").exists():
-            self.say.note("a writer learns the way back, from text to record")
-            plan, pairs = writer("transformer"), task.pairs(PAIRS, self.options.seed)
+            self.reporter.note("a writer learns the way back, from text to record")
+            plan, pairs = writer("transformer"), task.pairs(MAX_PAIRS, options.seed)
             teach_writer(
                 plan.entry.path,
                 [(pair.answer, pair.prompt) for pair in pairs],
                 folder,
                 model=plan.options,
-                seed=self.options.seed + 7,
-                steps=self.options.steps or BACK_STEPS,
+                seed=options.seed + 7,
+                steps=options.steps or REVERSE_STEPS,
                 batch=plan.batch,
-                on_progress=lambda at: self.say.progress(
-                    0.7, f"the way back: {at}".replace("pictures", "texts")
-                ),
+                on_progress=lambda progress: self.reporter.progress(0.7, f"the way back: {progress}"),
             )
             (folder / "about.json").write_text("{}", "utf-8")
         return folder
 
     # A judge
 
-    def judged(self, texts: Texts, requests: Ints) -> Floats:
+    def judge_scores(self, texts: Strings, requests: Ints) -> Floats:
         """How sure the judge is of each text, NaN where it gave no number."""
         task = self._task()
-        judge = RubricJudge(self.asked_models.served(cold(self.options.judge)), self.rubric or task.rubric)
-        return judge(
+        model = self.drafter.prompted.served(at_temperature_zero(self.options.judge))
+        judge = RubricJudge(model, self.rubric or task.rubric)
+        scores = judge(
             [task.prompt(int(request)) for request in requests],
             [str(text) for text in texts],
-            lambda done, total: self.say.progress(0.9, f"judged {done:,} of {total:,}"),
+            lambda done, total: self.reporter.progress(0.9, f"judged {done:,} of {total:,}"),
         )
+        return np.array(scores)
 
     # Costs
 
-    def seconds(self, refining: TextRefining, per_text: Callable[[Path, list[str]], float]) -> float:
-        """Core-seconds that the score of one request costs. per_text: what a writer's text costs."""
-        asked = refining.candidates if refining.picker == "best-of-N" else 1
+    def seconds(self, refining: TextRefining) -> float:
+        """Core-seconds that the score of one request costs."""
+        scored = refining.candidates if refining.picker == "best-of-N" else 1
         if refining.by == "round-trip":
-            pairs = self._task().pairs(64, self.options.seed)[:32]
-            return asked * 2 * per_text(self._way_back, [pair.answer for pair in pairs])
+            return scored * 2 * self._reverse_seconds()
         if refining.by == "judge":
-            served = self.asked_models.served(cold(self.options.judge))
-            at, bill = served.endpoint, served.bill
-            dollars = (bill.read * at.price_in + bill.written * at.price_out) / 1e6
-            return float(asked * dollars / max(bill.asked, 1) / CORE)
+            return scored * self._judge_seconds()
         return 0.0
 
+    def _reverse_seconds(self) -> float:
+        """Core-seconds of one text by the reverse writer."""
+        from tolerate.models.writers.writing import writing_cost
 
-def cold(name: str) -> str:
-    """A judge's name with temperature 0, where it says none.
+        pairs = self._task().pairs(64, self.plan.options.seed)[:32]
+        return writing_cost(self._reverse_folder, [pair.answer for pair in pairs], self.drafter.decoding)
 
-    >>> cold("openai:m@http://127.0.0.1:1/v1#rpm=5")
+    def _judge_seconds(self) -> float:
+        """The judge's price of one text, as the seconds of a core that cost as much."""
+        model = self.drafter.prompted.served(at_temperature_zero(self.options.judge))
+        endpoint, usage = model.endpoint, model.usage
+        dollars = (usage.read * endpoint.price_in + usage.written * endpoint.price_out) / 1e6
+        return float(dollars / max(usage.requests, 1) / DOLLARS_A_CORE_SECOND)
+
+
+def at_temperature_zero(name: str) -> str:
+    """A judge's name with temperature 0, where it gives none.
+
+    >>> at_temperature_zero("openai:m@http://127.0.0.1:1/v1#rpm=5")
     'openai:m@http://127.0.0.1:1/v1#rpm=5+temperature=0'
     """
-    endpoint(name)
+    parse_endpoint(name)
     return name if "temperature=" in name else name + ("+" if "#" in name else "#") + "temperature=0"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tolerate.checks import Verdicts
 from tolerate.errors import DataError, OptionError, hint
-from tolerate.llm.model_names import is_source
+from tolerate.llm.model_names import is_pretrained_name
 from tolerate.messages.texts import ASSUMPTIONS, LIMITS, USES, both_ways
 from tolerate.records import Job, Prices
 from tolerate.runs.pipeline import Candidates, Options, Say
@@ -172,7 +172,7 @@ def read_desk(folder: Path) -> Desk:
 def about_reader(name: str) -> tuple[str, str, str, str]:
     """Kind, title, paper and family of a reader by its name, settings and all; hf:FOLDER for a pretrained encoder."""
     plain = name.partition("#")[0]
-    if is_source(name):
+    if is_pretrained_name(name):
         return GIVEN
     if plain not in READERS:
         raise OptionError(f'no reader of intents is called "{plain}". {hint(plain, READERS)}')

@@ -25,7 +25,7 @@ from tolerate.jobs.texts.prompted_models import Asked, by_example, is_asked
 from tolerate.jobs.texts.scores import CHANCES, TextScores
 from tolerate.jobs.texts.task import Checked, TextTask
 from tolerate.jobs.texts.verifier import Verifier, fit_verifier
-from tolerate.llm.model_names import is_source
+from tolerate.llm.model_names import is_pretrained_name
 from tolerate.messages.texts import ASSUMPTIONS, LIMITS, USES, both_ways
 from tolerate.records import Job
 from tolerate.refine.texts.copied import Copied
@@ -187,11 +187,11 @@ class TextWorkshop:
             batch=plan.batch,
             device=options.device,
             board=options.board,
-            on_progress=lambda at: say.progress(0.9 * at.share, str(at).replace("pictures", "texts")),
+            on_progress=lambda at: say.progress(0.9 * at.share, str(at)),
         )
         if leads():
             say.progress(0.9, "the verifier learns which of its texts are right")
-            self._fit_verifier(model, folder, FEW if is_source(model) else FITTED)
+            self._fit_verifier(model, folder, FEW if is_pretrained_name(model) else FITTED)
         prompts = [self.task.reads(request) for request in self.task.requests(64, 5, "judge")]
         return {
             "name": model,
@@ -256,7 +256,9 @@ class TextWorkshop:
 
     def _how(self, model: str) -> Any:
         """The job's decoding; where tokens are shorter than the job's own, a text may have more of them."""
-        finer = FINER if is_source(model) else self.writers[model].finer if model in self.writers else 1
+        finer = (
+            FINER if is_pretrained_name(model) else self.writers[model].finer if model in self.writers else 1
+        )
         return replace(self._decoding, limit=finer * self.task.limit)
 
     def _written(self, model: str, folder: Path, requests: Ints, k: int, seed: int) -> "Drafts":
@@ -277,8 +279,8 @@ class TextWorkshop:
                     for row, request in zip(found, requests, strict=True)
                 ]
             ).reshape(len(requests), k),
-            known([[one.mean for one in row] for row in found]).reshape(len(requests), k),
-            known([[one.least for one in row] for row in found]).reshape(len(requests), k),
+            known([[one.mean_logprob for one in row] for row in found]).reshape(len(requests), k),
+            known([[one.min_logprob for one in row] for row in found]).reshape(len(requests), k),
         )
 
     def _meanings(self, texts: Texts) -> Ints:

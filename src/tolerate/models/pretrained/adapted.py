@@ -11,10 +11,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from tolerate.errors import DataError, OptionError
-from tolerate.llm.model_names import Source
-from tolerate.models.base import Shape, load
+from tolerate.llm.model_names import PretrainedSpec
 from tolerate.models.pretrained.hub import fingerprint
 from tolerate.models.pretrained.tuned import TunedModel, adapters_of, told
+from tolerate.models.storage import load
 from tolerate.models.texts.language import LanguageModel
 
 
@@ -23,8 +23,10 @@ class Adapted(TunedModel):
 
     net: LanguageModel
 
-    def __init__(self, shape: Shape, classes: int, *, place: str, weights: str = "", **options: Any) -> None:
-        given = Source("own", place, **options)
+    def __init__(
+        self, context: int, vocabulary: int, *, place: str, weights: str = "", **options: Any
+    ) -> None:
+        given = PretrainedSpec("own", place, **options)
         folder = Path(place).expanduser()
         found = fingerprint(folder)
         if weights and weights != found:
@@ -32,12 +34,10 @@ class Adapted(TunedModel):
                 f"{place} holds other weights than those this was made with ({found}, then {weights}); put the writer "
                 "back, or tune again"
             )
-        net = load(folder)
-        if not isinstance(net, LanguageModel):
-            raise DataError(f"{place} holds a {type(net).__name__}, expected a language model")
+        net = load(folder, LanguageModel)
         if isinstance(net, TunedModel):
             raise DataError(f"{place} is tuned already; name the writer that it was made from")
-        super().__init__(net.shape, net.classes, **told(given), weights=found)
+        super().__init__(net.context, net.vocabulary, **told(given), weights=found)
         self.source = given
         linear = [
             name for name, one in net.named_modules() if isinstance(one, nn.Linear) and "pointer" not in name
@@ -49,9 +49,9 @@ class Adapted(TunedModel):
         self.eval()
 
     @classmethod
-    def of(cls, source: Source) -> "Adapted":
+    def of(cls, source: PretrainedSpec) -> "Adapted":
         """The writer that a name means."""
-        return cls((1, 1, 1), 1, **told(source))  # its shape is the writer's
+        return cls(1, 1, **told(source))  # its dimensions are the writer's
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of the token after each one."""

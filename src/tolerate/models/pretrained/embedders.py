@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tolerate.base.json_types import JsonObject, JsonValue
 from tolerate.errors import OptionError, RunError
-from tolerate.llm.cache import Answers, answers_path, request_key
-from tolerate.llm.endpoint_names import Endpoint, endpoint, is_endpoint
-from tolerate.llm.http import Passing, post
-from tolerate.llm.rate_limit import Gate, persist
+from tolerate.llm.cache import ResponseCache, cache_path, request_key
+from tolerate.llm.endpoint_names import Endpoint, is_endpoint, parse_endpoint
+from tolerate.llm.http import post_json
+from tolerate.llm.rate_limit import RateLimiter
+from tolerate.llm.retry import TransientError, retry
 
 Floats = NDArray[np.float64]
 Embedder = Callable[[Sequence[str]], Floats]  # texts -> vectors of length 1: [n, d]
@@ -27,14 +29,14 @@ PLACES = 2**16  # of hashed runs
 TOGETHER = 64  # texts of one request to a server
 
 
-def embedder(name: str, texts: Sequence[str] = (), answers: Path | str | None = "") -> Embedder:
+def embedder(name: str, texts: Sequence[str] = (), cache: Path | str | None = "") -> Embedder:
     """The embedder of that name; `texts`: what `letters` learns from, none for runs as they are."""
     if name in ("", LETTERS):
         return letters(texts)
     if name.startswith("hf:"):
         return encoder(name.removeprefix("hf:"))
     if is_endpoint(name):
-        return Server(name, answers)
+        return Server(name, cache)
     raise OptionError(
         f'"{name}" names no embedder; expected {LETTERS}, hf:NAME-OR-FOLDER or openai:MODEL@URL'
     )
@@ -43,7 +45,7 @@ def embedder(name: str, texts: Sequence[str] = (), answers: Path | str | None = 
 def checked_embedder(name: str) -> str:
     """An embedder's name, refused at once where it means nothing."""
     if is_endpoint(name):
-        endpoint(name)
+        parse_endpoint(name)
     elif name not in ("", LETTERS) and not name.startswith("hf:"):
         embedder(name)
     return name
@@ -114,11 +116,11 @@ def _means(model: Any, tokens: Any, texts: Sequence[str]) -> Any:
 class Server:
     """Embeddings from an OpenAI-compatible server; what it ever answered is kept on the disk."""
 
-    def __init__(self, name: str, answers: Path | str | None = "") -> None:
-        self.at: Endpoint = endpoint(name)
-        where = answers_path() if answers == "" else answers
-        self.answers = None if where is None else Answers(Path(where))
-        self.gate = Gate(self.at.rpm, self.at.tpm)
+    def __init__(self, name: str, cache: Path | str | None = "") -> None:
+        self.endpoint: Endpoint = parse_endpoint(name)
+        path = cache_path() if cache == "" else cache
+        self.cache = None if path is None else ResponseCache(Path(path))
+        self.limiter = RateLimiter(self.endpoint.rpm, self.endpoint.tpm)
 
     def __call__(self, texts: Sequence[str]) -> Floats:
         """Vectors of length 1, in order."""
@@ -131,39 +133,52 @@ class Server:
 
     def _ask(self, texts: Sequence[str]) -> list[list[float]]:
         """One request, or its reply from the disk."""
-        body = {"model": self.at.model, "input": [text or " " for text in texts], "encoding_format": "float"}
-        key = request_key(self.at.address("embeddings"), body)
-        reply = None if self.answers is None else self.answers.get(key)
+        body: JsonObject = {
+            "model": self.endpoint.model,
+            "input": [text or " " for text in texts],
+            "encoding_format": "float",
+        }
+        key = request_key(self.endpoint.address("embeddings"), body)
+        reply = None if self.cache is None else self.cache.get(key)
         if reply is None:
-            reply = persist(
-                lambda: self._send(body), self.gate, tries=self.at.tries, longest=self.at.patience
+            reply = retry(
+                lambda: self._send(body, len(texts)),
+                self.limiter,
+                attempts=self.endpoint.tries,
+                longest=self.endpoint.patience,
             )
-            if self.answers is not None:
-                self.answers.put(key, body, reply)
+            if self.cache is not None:
+                self.cache.put(key, body, reply)
         return self._vectors(reply, len(texts))
 
-    def _send(self, body: dict[str, Any]) -> Any:
-        reply = post(
-            self.at.address("embeddings"),
+    def _send(self, body: JsonObject, count: int) -> JsonValue:
+        reply = post_json(
+            self.endpoint.address("embeddings"),
             body,
-            key=self.at.secret(),
-            timeout=self.at.timeout,
-            direct=self.at.local,
+            key=self.endpoint.secret(),
+            timeout=self.endpoint.timeout,
+            direct=self.endpoint.local,
         )
-        self._vectors(reply, len(body["input"]))  # a reply that cannot be read is a failed try
+        self._vectors(reply, count)  # a reply that cannot be read is a failed try
         return reply
 
-    def _vectors(self, reply: Any, count: int) -> list[list[float]]:
+    def _vectors(self, reply: JsonValue, count: int) -> list[list[float]]:
+        """The embeddings in a reply, in the order of their indices; raises TransientError."""
         try:
-            ordered = sorted(reply["data"], key=lambda one: int(one["index"]))
-            found = [[float(number) for number in one["embedding"]] for one in ordered]
+            data = reply["data"] if isinstance(reply, dict) else None
+            if not isinstance(data, list):
+                raise TypeError("no list of data")
+            ordered = sorted(data, key=lambda item: int(item["index"]))
+            vectors = [[float(number) for number in item["embedding"]] for item in ordered]
         except (KeyError, TypeError, ValueError) as error:
-            raise Passing(
-                f"{self.at.host} answered with no embeddings ({type(error).__name__}: {error})"
+            raise TransientError(
+                f"{self.endpoint.host} answered with no embeddings ({type(error).__name__}: {error})"
             ) from None
-        if len(found) != count or len({len(one) for one in found}) != 1:
-            raise Passing(f"{self.at.host} answered with {len(found)} embeddings for {count} texts")
-        return found
+        if len(vectors) != count or len({len(vector) for vector in vectors}) != 1:
+            raise TransientError(
+                f"{self.endpoint.host} answered with {len(vectors)} embeddings for {count} texts"
+            )
+        return vectors
 
 
 def _unit(vectors: Floats) -> Floats:

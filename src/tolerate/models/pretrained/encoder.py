@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from tolerate.errors import DataError
-from tolerate.llm.model_names import Source
+from tolerate.llm.model_names import PretrainedSpec
 from tolerate.models.pretrained.hub import located
 
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
@@ -22,7 +22,7 @@ class Encoder:
     pad: int  # the token that fills rows up
 
 
-def load_encoder(given: Source) -> Encoder:
+def load_encoder(given: PretrainedSpec) -> Encoder:
     """The encoder of a local folder, or of a hub by its name; safetensors alone, and no code of others is run.
 
     A folder needs no network. Raises DataError where it is no encoder, or where its tokenizer does not fit.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tolerate.errors import DataError, OptionError, RunError
-from tolerate.llm.model_names import Source
+from tolerate.llm.model_names import PretrainedSpec
 
 CONTEXT = 1024  # tokens, where neither model nor tokenizer says
 PATIENCE = 20.0  # seconds for the hub's first word
@@ -40,7 +40,7 @@ class Opened:
     fingerprint: str  # of the weights
 
 
-def open_source(source: Source) -> Opened:
+def open_source(source: PretrainedSpec) -> Opened:
     """Load a pretrained model. Raises DataError for a model that cannot be used, RunError for one not to be had."""
     _library()
     folder = located(source)
@@ -86,7 +86,7 @@ def quietly() -> Iterator[None]:
 # Where it is
 
 
-def located(source: Source) -> Path:
+def located(source: PretrainedSpec) -> Path:
     """The folder of a model, brought from the hub if need be."""
     if not source.local:
         return _fetched(source)
@@ -117,7 +117,7 @@ def _has_safetensors(place: object, names: list[str]) -> None:
     raise DataError(f"{place} has no weights: no file ends in .safetensors")
 
 
-def _fetched(source: Source) -> Path:
+def _fetched(source: PretrainedSpec) -> Path:
     """A hub model in the hub's own cache on this disk."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -146,7 +146,7 @@ def _fetched(source: Source) -> Path:
         enable_progress_bars()
 
 
-def _wanted(source: Source) -> list[str]:
+def _wanted(source: PretrainedSpec) -> list[str]:
     """The files of a model that are fetched: no pickles, and its code only on request."""
     code = ["*.py"] if source.code else []
     return ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", *code]
@@ -158,7 +158,7 @@ def _offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def _kept(source: Source) -> Path | None:
+def _kept(source: PretrainedSpec) -> Path | None:
     """The model in the hub's cache, without asking anybody."""
     from huggingface_hub import snapshot_download
 
@@ -180,7 +180,7 @@ def _refused(error: Exception) -> bool:
     return 400 <= int(status or 0) < 500 and status not in (408, 429)
 
 
-def _named(source: Source, error: Exception) -> Exception:
+def _named(source: PretrainedSpec, error: Exception) -> Exception:
     """What went wrong at the hub, in our words."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -201,7 +201,7 @@ def _named(source: Source, error: Exception) -> Exception:
     )
 
 
-def _unreachable(source: Source, why: str) -> RunError:
+def _unreachable(source: PretrainedSpec, why: str) -> RunError:
     off = " HF_HUB_OFFLINE is set, so the hub was not asked." if _offline() else ""
     return RunError(
         f'the model "{source.place}" cannot be fetched from the hub ({why}).{off} Without a network, name a local '
@@ -213,7 +213,7 @@ def _unreachable(source: Source, why: str) -> RunError:
 # What it is
 
 
-def _config(folder: Path, source: Source) -> Any:
+def _config(folder: Path, source: PretrainedSpec) -> Any:
     from transformers import AutoConfig
 
     try:
@@ -225,7 +225,7 @@ def _config(folder: Path, source: Source) -> Any:
         ) from None
 
 
-def _code_hint(error: Exception, source: Source) -> str:
+def _code_hint(error: Exception, source: PretrainedSpec) -> str:
     if "trust_remote_code" in str(error) and not source.code:
         return ". It brings code of its own; if you trust it, add #code=yes"
     return ""
@@ -236,7 +236,7 @@ def _first(error: Exception) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def _is_pairs(config: Any, folder: Path, source: Source) -> bool:
+def _is_pairs(config: Any, folder: Path, source: PretrainedSpec) -> bool:
     """Whether it is a sequence-to-sequence model; refuses what writes no texts."""
     from transformers.models.auto import modeling_auto as auto
 
@@ -285,7 +285,7 @@ def _own_fields(config: Any) -> set[str]:
     return {"is_decoder"} if config.model_type in ENCODERS else set()
 
 
-def _tokenizer(folder: Path, source: Source) -> Any:
+def _tokenizer(folder: Path, source: PretrainedSpec) -> Any:
     from transformers import AutoTokenizer
 
     try:
@@ -298,7 +298,7 @@ def _tokenizer(folder: Path, source: Source) -> Any:
         ) from None
 
 
-def _net(folder: Path, source: Source, pairs: bool) -> Any:
+def _net(folder: Path, source: PretrainedSpec, pairs: bool) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
@@ -325,7 +325,7 @@ def _net(folder: Path, source: Source, pairs: bool) -> Any:
     return net.eval()
 
 
-def _fits(tokenizer: Any, known: int, source: Source) -> None:
+def _fits(tokenizer: Any, known: int, source: PretrainedSpec) -> None:
     """Whether the model knows every token of the tokenizer."""
     vocabulary = tokenizer.get_vocab()
     largest = max(vocabulary.values(), default=-1)
@@ -338,7 +338,7 @@ def _fits(tokenizer: Any, known: int, source: Source) -> None:
         raise DataError(f"the tokenizer of {source.place} knows {largest + 1} tokens; expected a vocabulary")
 
 
-def _ends(net: Any, tokenizer: Any, known: int, source: Source) -> tuple[int, ...]:
+def _ends(net: Any, tokenizer: Any, known: int, source: PretrainedSpec) -> tuple[int, ...]:
     """The tokens that close an answer: the tokenizer's first, then those of the model's own settings."""
     if source.end:
         number = tokenizer.convert_tokens_to_ids(source.end)
@@ -358,7 +358,7 @@ def _ends(net: Any, tokenizer: Any, known: int, source: Source) -> tuple[int, ..
     return found
 
 
-def _context(config: Any, tokenizer: Any, source: Source) -> int:
+def _context(config: Any, tokenizer: Any, source: PretrainedSpec) -> int:
     """How many tokens it reads at once."""
     names = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
     told = [getattr(config, name, None) for name in names]

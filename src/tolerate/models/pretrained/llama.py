@@ -16,9 +16,9 @@ from torch import Tensor
 
 from tolerate.base.files import read_json, to_json, write_whole
 from tolerate.errors import DataError, OptionError
-from tolerate.models.base import Model, alone, load, read_tensors, save
+from tolerate.models.storage import detached_copies, load, read_tensors, save
 from tolerate.models.texts.bpe import BPE, SPECIALS
-from tolerate.models.texts.language import END, PAD, START
+from tolerate.models.texts.language import END, PAD, START, LanguageModel
 from tolerate.models.texts.tokens import SPECIAL, UNKNOWN, Tokenizer, Tokens, load_tokens
 from tolerate.models.texts.transformer import EPS, Transformer
 
@@ -66,7 +66,7 @@ def to_llama(folder: Path, out: Path) -> None:
     """Write the Transformer kept in a folder as a Llama that `transformers`, and servers built on it, can load."""
     from safetensors.torch import save as to_bytes
 
-    model, tokens = load(folder), load_tokens(folder / "tokens.json")
+    model, tokens = load(folder, LanguageModel), load_tokens(folder / "tokens.json")
     if not isinstance(model, Transformer) or type(model) is not Transformer:
         raise OptionError(
             f"{folder} holds a {type(model).__name__}; expected a Transformer, which alone is a Llama inside"
@@ -80,7 +80,7 @@ def to_llama(folder: Path, out: Path) -> None:
             "transformer#hashed=0+pointer=false+tokens=bpe:1000"
         )
     tokenizer = served(tokens)
-    weights = alone(model.state_dict())
+    weights = detached_copies(model.state_dict())
     write_whole(
         out / "model.safetensors",
         to_bytes({other: weights[own] for own, other in names(len(model.blocks)).items()}, {"format": "pt"}),
@@ -97,7 +97,7 @@ def config(model: Transformer) -> dict[str, Any]:
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
-        "vocab_size": model.classes,
+        "vocab_size": model.vocabulary,
         "hidden_size": model.width,
         "intermediate_size": model.blocks[0].gate.out_features,  # type: ignore[union-attr]
         "num_hidden_layers": len(model.blocks),
@@ -105,7 +105,7 @@ def config(model: Transformer) -> dict[str, Any]:
         "num_key_value_heads": model.heads,
         "max_position_embeddings": model.context + 1,
         "rms_norm_eps": EPS,
-        "rope_parameters": {"rope_type": "default", "rope_theta": float(model.options["base"])},
+        "rope_parameters": {"rope_type": "default", "rope_theta": model.base},
         "hidden_act": "silu",
         "attention_bias": False,
         "mlp_bias": False,
@@ -141,7 +141,7 @@ def from_llama(folder: Path, out: Path) -> Transformer:
     about = dict(read_json(folder / "config.json", "a model of the transformers library"))
     base = _speed(about, folder)
     model = Transformer(
-        (1, 1, int(about["max_position_embeddings"]) - 1),
+        int(about["max_position_embeddings"]) - 1,
         int(about["vocab_size"]),
         width=int(about["hidden_size"]),
         layers=int(about["num_hidden_layers"]),
@@ -180,8 +180,8 @@ def _speed(about: dict[str, Any], folder: Path) -> float:
     return float(rope.get("rope_theta", about.get("rope_theta", 10_000.0)))
 
 
-def _fill(model: Model, weights: dict[str, Tensor], folder: Path) -> None:
-    known = names(len(model.blocks))  # type: ignore[arg-type]
+def _fill(model: Transformer, weights: dict[str, Tensor], folder: Path) -> None:
+    known = names(len(model.blocks))
     missing = sorted(set(known.values()) - set(weights))
     if missing:
         raise DataError(

@@ -16,8 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tolerate.errors import DataError, OptionError
-from tolerate.llm.model_names import Source
-from tolerate.models.base import Shape
+from tolerate.llm.model_names import PretrainedSpec
 from tolerate.models.pretrained.hub import Opened, open_source
 from tolerate.models.pretrained.prompt_format import Tongue
 from tolerate.models.pretrained.tuned import TunedModel, adapters_of, told
@@ -44,27 +43,27 @@ class Reading:
 class Pretrained(TunedModel):
     """A causal or sequence-to-sequence model with its tokenizer.
 
-    place and the other options: as in `Source`. opened: the network, where it was opened already.
+    place and the other options: as in `PretrainedSpec`. opened: the network, where it was opened already.
     """
 
     def __init__(
         self,
-        shape: Shape,
-        classes: int,
+        context: int,
+        vocabulary: int,
         *,
         place: str,
         weights: str = "",
         opened: Opened | None = None,
         **options: Any,
     ) -> None:
-        given = Source("hf", place, **options)
+        given = PretrainedSpec("hf", place, **options)
         found = opened or open_source(given)
         if weights and weights != found.fingerprint:
             raise DataError(
                 f"{place} holds other weights than those this was made with ({found.fingerprint}, then {weights}); "
                 "put the model back, or tune again"
             )
-        super().__init__(shape, classes, **told(given), weights=found.fingerprint)
+        super().__init__(context, vocabulary, **told(given), weights=found.fingerprint)
         self.source, self.pairs, self.ends = given, found.pairs, found.ends
         self.tongue = Tongue(found.tokenizer, found.pairs, found.ends[0], given.chat, bool(given.tune))
         self._put(found.net, adapters_of(given), "all-linear")
@@ -72,11 +71,11 @@ class Pretrained(TunedModel):
         self.eval()
 
     @classmethod
-    def of(cls, source: Source) -> "Pretrained":
+    def of(cls, source: PretrainedSpec) -> "Pretrained":
         """The model that a name means."""
         found = open_source(source)
         known = int(found.net.get_input_embeddings().weight.shape[0])
-        return cls((1, 1, found.context), known + 1, opened=found, **told(source))
+        return cls(found.context, known + 1, opened=found, **told(source))
 
     def _watch_last(self) -> None:
         """See what goes into the last layer: the state that contrastive search compares."""

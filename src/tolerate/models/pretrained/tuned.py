@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from tolerate.errors import OptionError
-from tolerate.llm.model_names import Source
-from tolerate.models.base import Losses, Optimizers, Recipe, Shape
+from tolerate.llm.model_names import PretrainedSpec
+from tolerate.models.base import Losses, Optimizers, Recipe
 from tolerate.models.pretrained.adapters import Adapters, Allocation, adapt, merged, ranks, straightness
 from tolerate.models.texts.language import LanguageModel
 
@@ -28,9 +28,9 @@ class TunedModel(LanguageModel):
     net: Any
 
     def __init__(
-        self, shape: Shape, classes: int, *, tune: str = "", rate: float = 0.0, **options: Any
+        self, context: int, vocabulary: int, *, tune: str = "", rate: float = 0.0, **options: Any
     ) -> None:
-        super().__init__(shape, classes, rate=rate or RATES[tune])
+        super().__init__(context, vocabulary, rate=rate or RATES[tune])
         self.options = {"tune": tune, "rate": self.rate, **options}
         self.tune = tune
         self._adapted: Any = None
@@ -109,7 +109,7 @@ class TunedModel(LanguageModel):
 
     # Training
 
-    def recipe(self, pictures: int) -> Recipe:
+    def recipe(self, texts: int) -> Recipe:
         """Short: most is known already."""
         return Recipe(steps=300, batch=8, ema=0.0)
 
@@ -120,7 +120,7 @@ class TunedModel(LanguageModel):
         return {"adam": torch.optim.AdamW(self.learning.values(), self.rate, weight_decay=0.0)}
 
     def step(
-        self, images: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
+        self, rows: Tensor, starts: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
         """One update of what learns; afterwards AdaLoRA deals out its ranks."""
         adam = optimizers["adam"]
@@ -128,7 +128,7 @@ class TunedModel(LanguageModel):
         for group in adam.param_groups:
             group["lr"] = share * self.rate
         adam.zero_grad(set_to_none=True)
-        loss = self.loss(images, labels)
+        loss = self.loss(rows, starts)
         whole = loss + straightness(self._adapted) if self._allocation else loss
         whole.backward()  # type: ignore[no-untyped-call]
         self._clip(adam)
@@ -145,17 +145,17 @@ class TunedModel(LanguageModel):
             self._clipped = True
 
 
-def adapters_of(source: Source) -> Adapters:
+def adapters_of(source: PretrainedSpec) -> Adapters:
     """The adapters that a name asks for."""
     return Adapters(source.tune, source.rank, source.alpha, source.dropout)
 
 
-def told(source: Source) -> dict[str, Any]:
+def told(source: PretrainedSpec) -> dict[str, Any]:
     """What a name says, as the options of a model: where it is, and what is not as usual."""
-    usual = Source(source.kind, source.place)
+    usual = PretrainedSpec(source.kind, source.place)
     found = {
         one.name: getattr(source, one.name)
-        for one in fields(Source)[2:]
+        for one in fields(PretrainedSpec)[2:]
         if one.name not in ("steps", "batch")
     }
     changed = {name: value for name, value in found.items() if value != getattr(usual, name)}

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tolerate.errors import OptionError
-from tolerate.llm.answer import Written
-from tolerate.llm.client import Answer, Bill
-from tolerate.llm.model_names import Source, source, title_of
+from tolerate.llm.client import Usage
+from tolerate.llm.completion import Completion
+from tolerate.llm.generated_text import GeneratedText
+from tolerate.llm.model_names import PretrainedSpec, parse_pretrained, title_of
 
 TOKENS = 512  # of an answer, at most, where nobody says
 
@@ -18,23 +19,23 @@ TOKENS = 512  # of an answer, at most, where nobody says
 class Local:
     """A pretrained model, loaded when it is first asked.
 
-    >>> Local("hf:owner/name").bill.asked
+    >>> Local("hf:owner/name").usage.requests
     0
     """
 
-    left_out: frozenset[str] = frozenset()  # it understands all that it is asked
+    refused_fields: frozenset[str] = frozenset()  # it understands all that it is asked
 
     def __init__(self, name: str, limit: int = TOKENS) -> None:
         """limit: tokens of an answer, at most, if the name does not say."""
         self.limit = limit
-        self.source: Source = source(name)
+        self.source: PretrainedSpec = parse_pretrained(name)
         self.title = title_of(name)
         if self.source.tune:
             raise OptionError(
                 f'"{name}" is to be tuned before it is asked; tune it on a job that trains (tolerate train "{name}" '
                 "--job restaurants ...) and name the folder then"
             )
-        self.bill = Bill()
+        self.usage = Usage()
 
     @cached_property
     def model(self) -> Any:
@@ -51,7 +52,7 @@ class Local:
         *,
         system: str = "",
         on_progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> list[list[Answer]]:
+    ) -> list[list[Completion]]:
         """Candidates for each prompt, in the order of the prompts; a prompt that comes twice is asked once."""
         different = list(dict.fromkeys(prompts))
         rows = self._written(different, candidates, seed, system, on_progress)
@@ -66,7 +67,7 @@ class Local:
         seed: int,
         system: str,
         on_progress: Callable[[int, int], None],
-    ) -> list[list[Written]]:
+    ) -> list[list[GeneratedText]]:
         """By the model of the hub, or by our own, which reads the bare prompt."""
         from tolerate.models.texts.decoding import Decoding
         from tolerate.models.writers.pretrained import write_with
@@ -83,15 +84,10 @@ class Local:
             self.model, prompts, candidates, seed, replace(how, **both), told, False, on_progress
         )
 
-    def _charge(self, rows: Sequence[Sequence[Written]]) -> None:
-        read = sum(row[0].read for row in rows)
-        written = sum(one.tokens for row in rows for one in row)
-        self.bill = replace(
-            self.bill,
-            asked=self.bill.asked + len(rows),
-            read=self.bill.read + read,
-            written=self.bill.written + written,
-        )
+    def _charge(self, rows: Sequence[Sequence[GeneratedText]]) -> None:
+        read = sum(row[0].prompt_tokens for row in rows)
+        written = sum(candidate.token_count for row in rows for candidate in row)
+        self.usage += Usage(requests=len(rows), prompt_tokens=read, completion_tokens=written)
 
     def seconds(self, prompts: Sequence[str], candidates: int, system: str) -> float:
         """Core-seconds of one request's candidates, counted in operations: the same on every machine."""
@@ -102,6 +98,13 @@ class Local:
         return whole / len(asked)
 
 
-def _answer(one: Written, together: int) -> Answer:
-    mean = one.mean if one.tokens else math.nan
-    return Answer(one.text, mean, one.least, one.ended, one.read, one.tokens, together)
+def _answer(text: GeneratedText, choice_count: int) -> Completion:
+    return Completion(
+        text.text,
+        text.mean_logprob if text.token_count else math.nan,
+        text.min_logprob,
+        text.ended,
+        text.prompt_tokens,
+        text.token_count,
+        choice_count,
+    )

@@ -14,45 +14,48 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tolerate.errors import DataError
-from tolerate.llm.answer import Written
-from tolerate.llm.model_names import Source, is_pretrained
-from tolerate.models.base import Recipe, generator, load, save, seeded
+from tolerate.llm.generated_text import GeneratedText
+from tolerate.llm.model_names import PretrainedSpec, is_pretrained_folder
+from tolerate.models.base import Recipe, generator, torch_seed, torch_threads
 from tolerate.models.pretrained.hub import quietly
 from tolerate.models.pretrained.pretrained import FILL, Pretrained
+from tolerate.models.storage import load, save
 from tolerate.models.texts.decoding import Decoding, Text, decode
-from tolerate.models.training.loop import Progress, Trained, threaded, train
+from tolerate.models.texts.examples import TokenExamples
+from tolerate.models.training.loop import Trained, TrainingProgress, train
+from tolerate.models.training.plan import TrainingOptions
 
 ROOM = 2**15  # tokens of prompts and answers that are decoded at once
 MOST = 64  # texts of them
 
 
-def keep_source(source: Source, folder: Path, seed: int) -> Pretrained:
+def keep_source(source: PretrainedSpec, folder: Path, seed: int) -> Pretrained:
     """Leave a pretrained model's place in a folder, as it is used without training."""
-    with seeded(seed):
+    with torch_seed(seed):
         model = Pretrained.of(source)
     save(model, folder)
     return model
 
 
 def teach(
-    source: Source,
+    source: PretrainedSpec,
     pairs: Sequence[tuple[str, str]],
     folder: Path,
     *,
     seed: int = 0,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
     **plan: Any,
-) -> Trained:
+) -> Trained[Pretrained]:
     """Tune a pretrained model to answer prompts; what it learned is kept in the folder.
 
     plan: steps, budget and whatever else `train` takes.
     """
     if not pairs:
         raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
-    with seeded(seed):
+    with torch_seed(seed):
         model = Pretrained.of(source)
     rows, starts, _ = rows_of(model, _seen(pairs, seed, plan))
-    return train(model, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+    return train(model, TokenExamples(rows, starts), TrainingOptions(seed=seed, **plan), folder, on_progress)
 
 
 def _seen(pairs: Sequence[tuple[str, str]], seed: int, plan: dict[str, Any]) -> Sequence[tuple[str, str]]:
@@ -82,18 +85,16 @@ def _room(model: Pretrained, length: int, start: int) -> bool:
     return max(start, length - start) <= model.context if model.pairs else length <= model.context
 
 
-def opened(source: Source) -> Pretrained:
+def opened(source: PretrainedSpec) -> Pretrained:
     """A pretrained model ready to write: of the hub, of a folder of transformers, or tuned by `tolerate train`."""
     folder = Path(source.place).expanduser()
-    return model_in(folder) if is_pretrained(folder) else Pretrained.of(source).to(_device())
+    return model_in(folder) if is_pretrained_folder(folder) else Pretrained.of(source).to(_device())
 
 
 @lru_cache(maxsize=2)
 def model_in(folder: Path) -> Pretrained:
     """The pretrained model that a folder stands for, its adapters merged."""
-    model = load(folder)
-    if not isinstance(model, Pretrained):
-        raise DataError(f"{folder} holds a {type(model).__name__}, expected a pretrained language model")
+    model = load(folder, Pretrained)
     model.merge()
     return model.to(_device())
 
@@ -120,7 +121,7 @@ def write_with(
     system: str = "",
     named: bool = True,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[list[Written]]:
+) -> list[list[GeneratedText]]:
     """Candidates for each prompt, in order; system: what the model is told before each of them.
 
     named: what the model's name says about decoding counts more than `how`.
@@ -134,7 +135,7 @@ def write_with(
         raise DataError(f"{model.source.place} shows no last layer, which contrastive search needs")
     together = max(1, min(MOST, ROOM // (max(map(len, asked), default=0) + chosen.limit)))
     rng, found = generator(seed), list[Text]()
-    with threaded(torch.get_num_threads() if model.device.type == "cuda" else 1):
+    with torch_threads(torch.get_num_threads() if model.device.type == "cuda" else 1):
         for first in range(0, len(asked), together):
             found += decode(model, asked[first : first + together], chosen, rng, together)
             on_progress(len(found), len(asked))
@@ -142,13 +143,15 @@ def write_with(
     return [written[at : at + candidates] for at in range(0, len(written), candidates)]
 
 
-def _written(model: Pretrained, text: Text, system: str, read: int) -> Written:
+def _written(model: Pretrained, text: Text, system: str, read: int) -> GeneratedText:
     """A text without what a model went on to say, and its log-probabilities without that."""
     kept = model.tongue.cut(text.tokens, system)
     whole = kept == len(text.tokens)
     shown = text if whole else Text(text.tokens[:kept], text.logprobs[:kept], True)
     said = model.tongue.text(shown.tokens)
-    return Written(said, shown.mean, shown.least, shown.ended, sum(shown.logprobs), len(shown.logprobs), read)
+    return GeneratedText(
+        said, shown.mean, shown.least, shown.ended, sum(shown.logprobs), len(shown.logprobs), read
+    )
 
 
 def _within(model: Pretrained, asked: Sequence[Tensor], how: Decoding) -> Decoding:
@@ -169,7 +172,7 @@ def perplexity_of(
     """Perplexity of a token of unseen answers given their prompts, and bits per character of those answers."""
     rows, starts, _ = rows_of(model, pairs)
     nats, count, letters = 0.0, 0, 0
-    with threaded(1), torch.no_grad():
+    with torch_threads(1), torch.no_grad():
         for part, begin in zip(torch.split(rows, batch), torch.split(starts, batch), strict=True):
             logits, targets = model.answered(part.long(), begin)
             nats += float(F.cross_entropy(logits, targets, reduction="sum"))
@@ -186,7 +189,7 @@ def likelihoods_of(
     found = np.full(len(pairs), -30.0)
     rows = model.tongue.rows(pairs)
     fitting = [at for at, (row, start) in enumerate(rows) if _room(model, len(row), start)]
-    with threaded(1), torch.no_grad():
+    with torch_threads(1), torch.no_grad():
         for first in range(0, len(fitting), batch):
             some = fitting[first : first + batch]
             filled, starts, _ = rows_of(model, [pairs[at] for at in some])

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tolerate.errors import OptionError, hint
-from tolerate.llm.model_names import Source, checked, is_source, title_of
-from tolerate.models import Entry
+from tolerate.llm.model_names import PretrainedSpec, check_pretrained, is_pretrained_name, title_of
+from tolerate.models.registry import TEXT_MODELS, ModelEntry
 
 
 @dataclass(frozen=True)
 class Writer:
     """A model's entry, its options, and steps of training for a small job."""
 
-    entry: Entry
+    entry: ModelEntry
     options: dict[str, Any] = field(default_factory=dict)
     steps: int = 1000
     batch: int = 16
@@ -31,46 +31,26 @@ class Writer:
 
 WRITERS: dict[str, Writer] = {
     "transformer": Writer(
-        Entry(
-            "tolerate.models.texts.transformer:Transformer",
-            "Transformer of the Llama type with a pointer",
-            "Touvron et al. 2023, arXiv:2302.13971; See et al. 2017, arXiv:1704.04368",
-            "transformer",
-        ),
+        TEXT_MODELS["transformer"],
         {"width": 64, "layers": 2, "heads": 2, "hashed": 2048, "pointer": True, "table_rate": 0.015},
     ),
     "lstm": Writer(
-        Entry(
-            "tolerate.models.texts.lstm:LSTM",
-            "long short-term memory",
-            "Hochreiter and Schmidhuber 1997; Mikolov et al. 2010",
-            "recurrent",
-        ),
+        TEXT_MODELS["lstm"],
         {"width": 192},
         steps=600,
     ),
     "t5": Writer(
-        Entry(
-            "tolerate.models.texts.t5:T5",
-            "encoder-decoder of the T5 type with a pointer",
-            "Raffel et al. 2020, arXiv:1910.10683; See et al. 2017, arXiv:1704.04368",
-            "encoder-decoder",
-        ),
+        TEXT_MODELS["t5"],
         {"width": 64, "layers": 2, "heads": 2, "pointer": True, "table_rate": 0.015},
     ),
     "blend": Writer(
-        Entry(
-            "tolerate.models.texts.blend:Blend",
-            "a Transformer that begins as counts",
-            "Klakow 1998; Kneser and Ney 1995",
-            "blend",
-        ),
+        TEXT_MODELS["blend"],
         {"width": 64, "layers": 2, "heads": 2, "hashed": 2048, "running": False},
         steps=600,
     ),
     "counts": Writer(  # the baseline: a blend that stays as it begins
-        Entry(
-            "tolerate.models.texts.blend:Blend",
+        ModelEntry(
+            TEXT_MODELS["blend"].path,
             "Kneser-Ney counts",
             "Kneser and Ney 1995; Chen and Goodman 1999",
             "counts",
@@ -81,13 +61,13 @@ WRITERS: dict[str, Writer] = {
 }
 
 
-def _pretrained(given: Source, name: str) -> Writer:
+def _pretrained(given: PretrainedSpec, name: str) -> Writer:
     """A pretrained model; its steps and batch are a tuning's."""
     how = {"lora": "tuned by LoRA", "adalora": "tuned by AdaLoRA", "full": "tuned whole", "": "as it is"}[
         given.tune
     ]
     paper = {"lora": "Hu et al. 2021, arXiv:2106.09685", "adalora": "Zhang et al. 2023, arXiv:2303.10512"}
-    entry = Entry(name, f"{title_of(name)}, {how}", paper.get(given.tune, ""), "pretrained")
+    entry = ModelEntry(name, f"{title_of(name)}, {how}", paper.get(given.tune, ""), "pretrained")
     return Writer(entry, steps=given.steps or 300, batch=given.batch or 8)
 
 
@@ -99,13 +79,13 @@ def writer(name: str) -> Writer:
     >>> writer("lstm#tokens=bpe:500+width=96").options["width"]
     96
     """
-    if is_source(name):
-        return _pretrained(checked(name), name)
+    if is_pretrained_name(name):
+        return _pretrained(check_pretrained(name), name)
     plain, _, settings = name.partition("#")
     if plain in WRITERS:
         found = WRITERS[plain]
     elif ":" in plain:
-        found = Writer(Entry(plain, plain, "", "own"))
+        found = Writer(ModelEntry(plain, plain, "", "own"))
     else:
         raise OptionError(f'no writer is called "{plain}". {hint(plain, WRITERS)}')
     return _with(found, parsed(settings)) if settings else found

@@ -21,17 +21,21 @@ from torch.nn import functional as F
 
 from tolerate.base.files import read_json, to_json, write_whole
 from tolerate.base.workers import leads
-from tolerate.errors import DataError, OptionError
-from tolerate.llm.model_names import Source, is_source, source
-from tolerate.models import build
-from tolerate.models.base import Losses, Model, Optimizers, Recipe, Shape, load
+from tolerate.errors import DataError
+from tolerate.llm.model_names import PretrainedSpec, is_pretrained_name, parse_pretrained
+from tolerate.models.base import Losses, Optimizers, Recipe, torch_threads
 from tolerate.models.pretrained.encoder import Encoder, load_encoder
+from tolerate.models.registry import build
+from tolerate.models.storage import load
+from tolerate.models.texts.base import TextModel
 from tolerate.models.texts.bert import Bert, enclosed, learn_pieces, pretrain
 from tolerate.models.texts.corpus import lines
+from tolerate.models.texts.examples import TokenExamples
 from tolerate.models.texts.language import PAD
 from tolerate.models.training.cost import core_seconds
-from tolerate.models.training.loop import Progress, threaded, train
-from tolerate.models.training.optimizers import adam, alike, matrix_optimizers, stepped
+from tolerate.models.training.loop import TrainingProgress, train
+from tolerate.models.training.optimizers import adam, length_buckets, matrix_optimizers, optimizer_step
+from tolerate.models.training.plan import TrainingOptions
 from tolerate.models.writers.registry import parsed
 
 Floats = NDArray[np.float64]
@@ -43,19 +47,17 @@ FIRST = 1 / 3  # of a training is pretraining
 OF_BERT = ("width", "layers", "heads", "masked", "table_rate")  # settings of the pretraining
 
 
-class Classifier(Model):
+class Classifier(TextModel):
     """Which class a row of tokens is of.
 
     config: of the encoder, as JSON; pad: the token that fills rows up. fresh: whether the encoder was made here, so
     that Muon trains its matrices; else AdamW takes small steps (`rate`) and larger ones for the new layer.
     """
 
-    reads_tokens = True
-
     def __init__(
         self,
-        shape: Shape,
-        classes: int,
+        context: int,
+        vocabulary: int,
         *,
         config: str,
         labels: int,
@@ -67,20 +69,20 @@ class Classifier(Model):
         drop: float = 0.2,
     ) -> None:
         own: dict[str, Any] = {"config": config, "labels": labels, "pad": pad, "fresh": fresh, "drop": drop}
-        super().__init__(shape, classes, rate=rate, head_rate=head_rate, smooth=smooth, **own)
+        super().__init__(context, vocabulary, rate=rate, head_rate=head_rate, smooth=smooth, **own)
         self.pad, self.fresh, self.smooth, self.drop = pad, fresh, smooth, drop
         self.rates = {"muon": rate, "adam": head_rate if fresh else rate, "head": head_rate}
         self.encoder = _encoder(config)
         self.head = nn.Linear(self.encoder.config.hidden_size, labels)
 
-    def recipe(self, pictures: int) -> Recipe:
+    def recipe(self, texts: int) -> Recipe:
         """Ten passes over the texts, no average."""
-        return Recipe(steps=max(300, 10 * pictures // 64), batch=64, ema=0.0)
+        return Recipe(steps=max(300, 10 * texts // 64), batch=64, ema=0.0)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of rows [n, length]."""
-        found = [self._read(tokens[some]) for some in alike(tokens, self.pad)]
-        back = torch.cat(alike(tokens, self.pad)).argsort()
+        found = [self._read(tokens[some]) for some in length_buckets(tokens, self.pad)]
+        back = torch.cat(length_buckets(tokens, self.pad)).argsort()
         logits: Tensor = self.head(F.dropout(torch.cat(found)[back], self.drop, self.training))
         return logits
 
@@ -102,16 +104,12 @@ class Classifier(Model):
         return {**found, "head": adam(self.head.parameters(), self.rates["head"])}
 
     def step(
-        self, images: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
+        self, rows: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
         """One update; the rates rise for a tenth of the training and fall to 0 over the rest."""
-        loss = F.cross_entropy(self(images), labels, label_smoothing=self.smooth)
-        stepped(optimizers, self.rates, loss, min(1.0, (progress + 0.005) / 0.1, (1 - progress) / 0.9))
+        loss = F.cross_entropy(self(rows), labels, label_smoothing=self.smooth)
+        optimizer_step(optimizers, self.rates, loss, min(1.0, (progress + 0.005) / 0.1, (1 - progress) / 0.9))
         return {"loss": loss}
-
-    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """A classifier draws nothing."""
-        raise OptionError("a classifier reads texts and makes none; ask it for classes instead")
 
 
 def _encoder(config: str) -> Any:
@@ -137,8 +135,8 @@ class TextReader:
         rows = rows_of(self.tokenizer, texts, self.model.pad)
         found = torch.zeros(len(texts), len(self.classes))
         self.model.eval()
-        with torch.no_grad(), threaded(1):
-            for part in alike(rows, self.model.pad, batch):
+        with torch.no_grad(), torch_threads(1):
+            for part in length_buckets(rows, self.model.pad, batch):
                 found[part] = self.model(rows[part].long()).float().log_softmax(-1)
         return np.asarray(found.numpy(), dtype=np.float64)
 
@@ -193,8 +191,8 @@ def teach_encoder(
         )
     told = on_progress or (lambda share: None)
     share = 0.0  # of the training that is pretraining
-    if is_source(name):
-        given = source(name)
+    if is_pretrained_name(name):
+        given = parse_pretrained(name)
         encoder, options = load_encoder(given), _foreign(given)
         plan = {**plan, **({"batch": given.batch} if given.batch else {})}
         steps = steps or given.steps or None
@@ -217,7 +215,7 @@ def teach_encoder(
     rows = rows_of(tokenizer, texts, encoder.pad)
     model = build(
         PATH,
-        (1, 1, CONTEXT),
+        CONTEXT,
         max(tokenizer.get_vocab_size(), int(rows.max()) + 1),
         seed=seed,
         config=encoder.config,
@@ -229,22 +227,18 @@ def teach_encoder(
     model.encoder.load_state_dict(encoder.weights)
     trained = train(
         model,
-        rows,
-        torch.from_numpy(np.searchsorted(known, classes)),
-        seed=seed,
-        folder=folder,
-        on_progress=lambda at: told(share + (1 - share) * at.share),
-        **_course(1 - share, budget, steps),
-        **plan,
+        TokenExamples(rows, np.searchsorted(known, classes)),
+        TrainingOptions(seed=seed, **_course(1 - share, budget, steps), **plan),
+        folder,
+        lambda at: told(share + (1 - share) * at.share),
     )
     if leads():
         write_whole(folder / TOKENIZER, encoder.tokenizer.encode())
         write_whole(folder / CLASSES, to_json({"kind": KIND, "classes": list(known)}))
-    assert isinstance(trained.model, Classifier)
     return TextReader(known, tokenizer, trained.model)
 
 
-def _foreign(given: Source) -> dict[str, Any]:
+def _foreign(given: PretrainedSpec) -> dict[str, Any]:
     """How an encoder from elsewhere is fine-tuned: small steps, larger ones for the new layer."""
     rate = given.rate or 5e-5
     return {"fresh": False, "rate": rate, "head_rate": max(rate, 1e-3), "smooth": 0.0, "drop": 0.1}
@@ -263,7 +257,7 @@ def pretrained_here(
     folder: Path,
     options: dict[str, Any],
     seed: int,
-    on_progress: Callable[[Progress], None],
+    on_progress: Callable[[TrainingProgress], None],
     **plan: Any,
 ) -> Encoder:
     """An encoder pretrained on these texts by what `bert` does; its vocabulary is theirs."""
@@ -297,11 +291,11 @@ def opened(definition: str) -> Any:
 def load_text_reader(folder: Path) -> TextReader:
     """The classifier that `teach_encoder` left in a folder."""
     about = read_json(folder / CLASSES, "a reader of texts")
-    model = load(folder)
+    model = load(folder, Classifier)
     tokenizer = opened((folder / TOKENIZER).read_text("utf-8"))
-    if not isinstance(model, Classifier) or tokenizer.get_vocab_size() > model.classes:
+    if tokenizer.get_vocab_size() > model.vocabulary:
         raise DataError(
-            f"the reader in {folder} knows {model.classes} tokens, its tokenizer {tokenizer.get_vocab_size()}: they do "
-            "not fit; teach it again, or put the tokenizer back that it was taught with"
+            f"the reader in {folder} knows {model.vocabulary} tokens, its tokenizer {tokenizer.get_vocab_size()}: they "
+            "do not fit; teach it again, or put the tokenizer back that it was taught with"
         )
     return TextReader(tuple(about["classes"]), tokenizer, model)

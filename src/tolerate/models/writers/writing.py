@@ -13,18 +13,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tolerate.errors import DataError
-from tolerate.llm.answer import Written
-from tolerate.llm.model_names import Source, is_pretrained, is_source, source
-from tolerate.models import build
-from tolerate.models.base import generator, load, seeded
+from tolerate.llm.generated_text import GeneratedText
+from tolerate.llm.model_names import (
+    PretrainedSpec,
+    is_pretrained_folder,
+    is_pretrained_name,
+    parse_pretrained,
+)
+from tolerate.models.base import Trainable, generator, torch_seed, torch_threads
 from tolerate.models.pretrained.tuned import TunedModel
+from tolerate.models.registry import build
+from tolerate.models.storage import load
 from tolerate.models.texts.blend import Blend
 from tolerate.models.texts.decoding import Decoding, Mould, Text, decode
+from tolerate.models.texts.examples import TokenExamples
 from tolerate.models.texts.language import END, PAD, START, LanguageModel, log_likelihoods
 from tolerate.models.texts.tokens import UNKNOWN, Tokenizer, load_tokens, tokens_for
 from tolerate.models.training.cost import core_seconds
-from tolerate.models.training.distributed import is_first
-from tolerate.models.training.loop import Progress, Trained, threaded, train
+from tolerate.models.training.distributed import is_main_process
+from tolerate.models.training.loop import Trained, TrainingProgress, train
+from tolerate.models.training.plan import TrainingOptions
 
 ANY = "\0"  # in a mould
 TOKENS = "tokens.json"  # beside the model
@@ -61,9 +69,9 @@ def teach_writer(
     model: dict[str, Any] | None = None,
     whole: bool = False,
     seed: int = 0,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
     **plan: Any,
-) -> Trained:
+) -> Trained[Trainable]:
     """Train a language model, named by its `package.module:attribute`, to answer prompts; kept in the folder.
 
     tokens: a vocabulary, or the kind of one to learn from these texts (words, characters, bpe:1000).
@@ -72,14 +80,14 @@ def teach_writer(
     """
     if not pairs:
         raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
-    if is_source(path):
-        return _tune(source(path), pairs, folder, seed, on_progress, **plan)
+    if is_pretrained_name(path):
+        return _tune(parse_pretrained(path), pairs, folder, seed, on_progress, **plan)
     if isinstance(tokens, str):
         tokens = tokens_for(tokens, (text for pair in pairs for text in pair))
     rows, starts, _ = rows_of(tokens, pairs, (context or 512) + 1)
     size = context or rows.shape[1] + SPARE
     _keep_tokens(tokens, folder)
-    writer = build(path, (1, 1, size), len(tokens), seed=seed, **(model or {}))
+    writer = build(path, size, len(tokens), seed=seed, **(model or {}))
     if isinstance(writer, Blend):
         text, places = answers_in_a_row(tokens, pairs)
         writer.count(text)
@@ -87,22 +95,22 @@ def teach_writer(
         starts = torch.tensor(places)[torch.tensor(fits)]
     elif whole:
         starts = torch.zeros_like(starts)
-    return train(writer, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+    return train(writer, TokenExamples(rows, starts), TrainingOptions(seed=seed, **plan), folder, on_progress)
 
 
 def _keep_tokens(tokens: Tokenizer, folder: Path) -> None:
-    if is_first():
+    if is_main_process():
         tokens.save(folder / TOKENS)
 
 
 def _tune(
-    given: Source,
+    given: PretrainedSpec,
     pairs: Sequence[tuple[str, str]],
     folder: Path,
     seed: int,
-    on_progress: Callable[[Progress], None] | None,
+    on_progress: Callable[[TrainingProgress], None] | None,
     **plan: Any,
-) -> Trained:
+) -> Trained[Trainable]:
     """Tune a pretrained model, or a writer that was trained here, with the tokens that it knows."""
     if given.kind == "hf":
         from tolerate.models.writers.pretrained import teach
@@ -111,11 +119,11 @@ def _tune(
     from tolerate.models.pretrained.adapted import Adapted
 
     tokens = load_tokens(Path(given.place).expanduser() / TOKENS)
-    with seeded(seed):
+    with torch_seed(seed):
         model = Adapted.of(given)
     rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
     _keep_tokens(tokens, folder)
-    return train(model, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+    return train(model, TokenExamples(rows, starts), TrainingOptions(seed=seed, **plan), folder, on_progress)
 
 
 def answers_in_a_row(tokens: Tokenizer, pairs: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
@@ -137,14 +145,12 @@ def answers_in_a_row(tokens: Tokenizer, pairs: Sequence[tuple[str, str]]) -> tup
 @lru_cache(maxsize=2)
 def writer_in(folder: Path) -> tuple[LanguageModel, Tokenizer]:
     """The writer kept in a folder, with its vocabulary."""
-    model, tokens = load(folder), load_tokens(folder / TOKENS)
-    if not isinstance(model, LanguageModel):
-        raise DataError(f"{folder} holds a {type(model).__name__}, expected a language model")
+    model, tokens = load(folder, LanguageModel), load_tokens(folder / TOKENS)
     if isinstance(model, TunedModel):
         model.merge()
-    if model.classes != len(tokens):
+    if model.vocabulary != len(tokens):
         raise DataError(
-            f"the model in {folder} knows {model.classes} tokens, its tokenizer {len(tokens)}: they do not fit; "
+            f"the model in {folder} knows {model.vocabulary} tokens, its tokenizer {len(tokens)}: they do not fit; "
             "train again, or put the tokenizer back that it was trained with"
         )
     return model, tokens
@@ -157,12 +163,12 @@ def write(
     seed: int,
     how: Decoding | None = None,
     moulds: Sequence[str] = (),
-) -> list[list[Written]]:
+) -> list[list[GeneratedText]]:
     """Candidates for each prompt, in order; the same for the same prompts and seed.
 
     moulds: for each prompt the text that a writer trained here has to follow, ANY standing for any letter or character.
     """
-    if is_pretrained(folder):
+    if is_pretrained_folder(folder):
         from tolerate.models.writers.pretrained import model_in, write_with
 
         return write_with(model_in(folder), prompts, candidates, seed, how)
@@ -171,10 +177,11 @@ def write(
     how = _within(model, asked, how or Decoding())
     if moulds:
         how = replace(how, mould=_mould(tokens, [mould for mould in moulds for _ in range(candidates)]))
-    with threaded(1):
+    with torch_threads(1):
         found = decode(model, asked, how, generator(seed))
     texts = [
-        Written(tokens.decode(text.tokens), text.mean, text.least, text.ended, *_sums(text)) for text in found
+        GeneratedText(tokens.decode(text.tokens), text.mean, text.least, text.ended, *_sums(text))
+        for text in found
     ]
     return [texts[at : at + candidates] for at in range(0, len(texts), candidates)]
 
@@ -234,13 +241,13 @@ def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, f
     A character that the vocabulary lacks costs what it takes to name one of all that Unicode has room for; else
     a tokenizer that knows little would look good.
     """
-    if is_pretrained(folder):
+    if is_pretrained_folder(folder):
         from tolerate.models.writers.pretrained import model_in, perplexity_of
 
         return perplexity_of(model_in(folder), pairs)
     model, tokens = writer_in(folder)
     rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
-    with threaded(1):
+    with torch_threads(1):
         found = log_likelihoods(model, rows)
     places = torch.arange(1, rows.shape[1])
     learned = (rows[:, 1:] != PAD) & (places >= starts[:, None])
@@ -255,7 +262,7 @@ def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, f
 
 def likelihoods(folder: Path, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
     """Mean log probability of a token of each answer given its prompt; very low where both do not fit: [n]."""
-    if is_pretrained(folder):
+    if is_pretrained_folder(folder):
         from tolerate.models.writers.pretrained import likelihoods_of, model_in
 
         return likelihoods_of(model_in(folder), pairs)
@@ -266,7 +273,7 @@ def likelihoods(folder: Path, pairs: Sequence[tuple[str, str]]) -> NDArray[np.fl
     for first in range(0, len(fitting), 256):
         some = fitting[first : first + 256]
         filled, starts, _ = rows_of(tokens, [pairs[at] for at in some], model.context + 1)
-        with threaded(1):
+        with torch_threads(1):
             said = log_likelihoods(model, filled)
         learned = (filled[:, 1:] != PAD) & (torch.arange(1, filled.shape[1]) >= starts[:, None])
         found[some] = ((said * learned).sum(1) / learned.sum(1)).double().numpy()
@@ -276,8 +283,8 @@ def likelihoods(folder: Path, pairs: Sequence[tuple[str, str]]) -> NDArray[np.fl
 Floats = NDArray[np.float64]
 __all__ = [
     "Decoding",
+    "GeneratedText",
     "Text",
-    "Written",
     "likelihoods",
     "perplexity",
     "teach_writer",
