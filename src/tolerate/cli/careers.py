@@ -217,7 +217,7 @@ def _report(plan: Any, out: Path | None, lang: str) -> None:
     if out is None:
         return
     from tolerate.careers.pages.page import write_plan
-    from tolerate.careers.pages.words import say
+    from tolerate.messages.careers import say
 
     print(say("t.report", path=str(write_plan(plan, out, lang))).pick(lang))
 

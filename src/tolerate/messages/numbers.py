@@ -61,6 +61,15 @@ def percent(value: object, toward: Toward = "nearest", rough: bool = False) -> s
     return f"{99.9 if tenths == 100 and value < 1 else tenths:g}%"
 
 
+def rough_percent(value: object) -> str:
+    """A share as per cent with two significant digits, for estimates that are worth no more.
+
+    >>> rough_percent(0.0139), rough_percent(0.5), rough_percent(0.00042)
+    ('1.4%', '50%', '0.042%')
+    """
+    return percent(value, rough=True)
+
+
 def at_most(value: object) -> str:
     """A tolerance or upper bound as per cent, never smaller than it is.
 

@@ -14,9 +14,9 @@ from tolerate import report
 from tolerate.base.files import write_whole
 from tolerate.careers.pages import said
 from tolerate.careers.pages.sections import sections
-from tolerate.careers.pages.words import WORDS, say
 from tolerate.careers.planning.plan import Plan
 from tolerate.messages.both import Both
+from tolerate.messages.careers import WORDS, say
 from tolerate.messages.report import WORDS as HOUSE
 from tolerate.version import __version__
 
@@ -74,7 +74,7 @@ def _fill(template: str, lang: str, **values: Any) -> str:
             style=Markup(_source(THERE, "page.css") + _source(HERE, "career.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            made=say("made", created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"), version=__version__),
+            created=say("made", created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"), version=__version__),
             **values,
         )
     )

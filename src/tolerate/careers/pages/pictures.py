@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from tolerate.careers.data.atlas import Figure, Occupation
-from tolerate.careers.pages.words import etr, say
 from tolerate.careers.planning.plan import Plan, Row
 from tolerate.messages.both import Both
+from tolerate.messages.careers import say
+from tolerate.messages.numbers import rough_percent
 from tolerate.report import svg
 from tolerate.report.svg import Axis, Box
 
@@ -29,7 +30,7 @@ def tasks_line(plan: Plan, narrow: bool = False) -> Markup:
         bottom + 50,
         say("picture.tasks"),
         svg.group(*(_band(axis, name, a, b, top - 12, bottom) for name, a, b in BANDS)),
-        svg.axis_x(axis, top - 12, bottom, [(tick, etr(tick)) for tick in ticks]),
+        svg.axis_x(axis, top - 12, bottom, [(tick, rough_percent(tick)) for tick in ticks]),
         svg.group(*(_task(axis, row, top + step * (k + 0.5), narrow, left) for k, row in enumerate(rows))),
         svg.text(left + 12, bottom + 40, say("axis.short" if narrow else "axis"), class_="axis-title"),
         svg.text(width - 14, bottom + 40, say("stricter"), class_="axis-title strong", text_anchor="end"),
@@ -59,7 +60,7 @@ def _task(axis: Axis, row: Row, y: float, narrow: bool, left: float) -> Markup:
     y_mark = y + 10 if narrow else y
     told = Both(
         *(
-            f"{name}: {etr(choice.release.value)}, {chosen}"
+            f"{name}: {rough_percent(choice.release.value)}, {chosen}"
             for name, chosen in zip(row.name, say(choice.choice), strict=True)
         )
     )

@@ -6,17 +6,18 @@ from functools import cache
 
 from tolerate.careers.data.atlas import EMBEDDED
 from tolerate.careers.model.choice import HUMAN, RELEASED, REVIEWED, TOO_MANY, UNDECIDED
-from tolerate.careers.pages.words import count, dollars, etr, number, say, span
+from tolerate.careers.pages.figures import span
 from tolerate.careers.planning.moves import Move, Moves
 from tolerate.careers.planning.plan import Plan, Row
 from tolerate.messages.both import Both, both, join
-from tolerate.messages.numbers import percent
+from tolerate.messages.careers import label_count, say
+from tolerate.messages.numbers import at_most, digits, dollars, rough_percent
 
 
 def choice_words(row: Row) -> Both:
     """Today's choice; a certificate that releases a part says which."""
     if row.choice.choice == RELEASED and row.choice.share < 0.995:
-        return say("part", share=percent(row.choice.share))
+        return say("part", share=rough_percent(row.choice.share))
     return say(row.choice.choice)
 
 
@@ -41,22 +42,29 @@ def changes(row: Row, confidence: float) -> list[Both]:
     """What would change the choice, the cheapest way first."""
     choice, found = row.choice, []
     strict = choice.labels["clean"]
-    wanted = etr(_strict(row, confidence))
+    wanted = rough_percent(_strict(row, confidence))
     gate = gate_words(row)
     if choice.choice == RELEASED:
         return [say("change.kept")]
     if gate is not None:
         found.append(gate)
     elif strict > TOO_MANY:
-        found.append(say("change.never", etr=wanted, clean=count(strict)))
+        found.append(say("change.never", etr=wanted, clean=label_count(strict)))
     elif row.evidence is None or not row.evidence.n:
         found.append(
-            say("change.measure", clean=count(strict), etr=wanted, likely=count(choice.labels["likely"]))
+            say(
+                "change.measure",
+                clean=label_count(strict),
+                etr=wanted,
+                likely=label_count(choice.labels["likely"]),
+            )
         )
     elif math.isinf(choice.labels["likely"]):
-        found.append(say("change.worse", seen=etr(choice.error.value if choice.error else 1.0), etr=wanted))
+        found.append(
+            say("change.worse", seen=rough_percent(choice.error.value if choice.error else 1.0), etr=wanted)
+        )
     else:
-        found.append(say("change.more", likely=count(choice.labels["likely"]), etr=wanted))
+        found.append(say("change.more", likely=label_count(choice.labels["likely"]), etr=wanted))
     if choice.choice in (HUMAN, UNDECIDED) and row.evidence is not None and row.evidence.n:
         found.append(_reviewer(row, confidence))
     return found
@@ -79,7 +87,7 @@ def _reviewer(row: Row, confidence: float) -> Both:
         return say("change.nodetect")
     half = (1 - confidence) / 2
     seeded = 1 if need <= 0 else math.ceil(math.log(half) / math.log(need))
-    return say("change.detect", need=percent(need), seeded=count(seeded))
+    return say("change.detect", need=rough_percent(need), seeded=label_count(seeded))
 
 
 def technique(row: Row) -> list[Both]:
@@ -90,8 +98,8 @@ def technique(row: Row) -> list[Both]:
             job=m.job,
             date=m.date,
             strategy=m.strategy,
-            tolerance=etr(m.tolerance),
-            coverage=percent(m.coverage),
+            tolerance=at_most(m.tolerance),
+            coverage=rough_percent(m.coverage),
         )
         for m in row.advice.measured
     ]
@@ -105,14 +113,16 @@ def costs_words(row: Row) -> Both | None:
     spent = row.choice.costs
     if RELEASED not in spent:
         return None
-    return say("costs", **{name: number(spent[name]) for name in (RELEASED, REVIEWED, HUMAN)})
+    return say("costs", **{name: digits(spent[name]) for name in (RELEASED, REVIEWED, HUMAN)})
 
 
 def chances_words(row: Row) -> Both | None:
     """How probable each way is the right one."""
     if not row.choice.chances:
         return None
-    return say("chances", **{name: percent(row.choice.chances[name]) for name in (RELEASED, REVIEWED, HUMAN)})
+    return say(
+        "chances", **{name: rough_percent(row.choice.chances[name]) for name in (RELEASED, REVIEWED, HUMAN)}
+    )
 
 
 # Moves
@@ -132,14 +142,14 @@ def _elements() -> dict[str, str]:
 def reasons(plan: Plan, move: Move) -> list[Both]:
     """What speaks for and against a move, with numbers one can check."""
     gaps = [
-        say("gap", name=element(gap.name), have=number(gap.have), need=number(gap.need))
+        say("gap", name=element(gap.name), have=digits(gap.have), need=digits(gap.need))
         for gap in move.gaps[:3]
     ]
     found = [
-        say("reason.related", there=percent(move.there), gaps=join(gaps, ", ", "、"))
+        say("reason.related", there=rough_percent(move.there), gaps=join(gaps, ", ", "、"))
         if gaps
         else say("reason.nogap"),
-        say("reason.pay", ratio=number(move.pay)) if move.pay else say("reason.nopay"),
+        say("reason.pay", ratio=digits(move.pay)) if move.pay else say("reason.nopay"),
     ]
     here, there = plan.occupation.demand, move.occupation.demand
     if here is not None and there is not None and abs(here - there) >= 0.1:

@@ -7,12 +7,13 @@ from tolerate.careers.data.atlas import Figure, Occupation
 from tolerate.careers.data.kinds import kind_name
 from tolerate.careers.model.choice import CHOICES
 from tolerate.careers.pages import pictures, said
+from tolerate.careers.pages.figures import span
 from tolerate.careers.pages.terminal import middle
-from tolerate.careers.pages.words import count, dollars, etr, number, say, span
 from tolerate.careers.planning.advice import NAMES, RULES, THUMB, _family
 from tolerate.careers.planning.plan import Plan, Row
 from tolerate.messages.both import Both, both, join
-from tolerate.messages.numbers import percent
+from tolerate.messages.careers import label_count, say
+from tolerate.messages.numbers import at_most, digits, dollars, percent, rough_percent
 
 LIMITS = tuple(f"limit.{k}" for k in range(1, 8))
 
@@ -46,7 +47,10 @@ def glance(plan: Plan) -> list[dict[str, Any]]:
             "what": say("glance.strict"),
             "value": both("–" if it.demand is None else f"{it.demand:.2f}"),
             "note": say(
-                "glance.strict.note", share=percent(below), n=f"{len(plan.atlas.demands):,}", source=guessed
+                "glance.strict.note",
+                share=rough_percent(below),
+                n=f"{len(plan.atlas.demands):,}",
+                source=guessed,
             ),
         },
         {
@@ -58,8 +62,8 @@ def glance(plan: Plan) -> list[dict[str, Any]]:
         },
         {
             "what": say("glance.etr"),
-            "value": both(etr(typical.value)),
-            "note": say("glance.etr.note", low=etr(typical.high), high=etr(typical.low)),
+            "value": both(rough_percent(typical.value)),
+            "note": say("glance.etr.note", low=rough_percent(typical.high), high=rough_percent(typical.low)),
         },
         {
             "what": say("glance.pay"),
@@ -68,7 +72,7 @@ def glance(plan: Plan) -> list[dict[str, Any]]:
                 "glance.pay.note",
                 low=dollars(it.pay_low),
                 high=dollars(it.pay_high),
-                openings=number(it.openings),
+                openings=digits(it.openings),
             ),
         },
     ]
@@ -139,11 +143,11 @@ def _move(plan: Plan, move: Any) -> dict[str, Any]:
         "bar": pictures.bar(move.feasibility),
         "pay": dollars(it.pay),
         "pay_range": said.pay_words(it.pay_low, it.pay_high),
-        "openings": number(it.openings),
+        "openings": digits(it.openings),
         "growth": "–" if it.growth is None else f"{it.growth:+.1f}%",
         "prep": said.preparation(move),
-        "durable": " / ".join(percent(share) for share in move.durability),
-        "stays": percent(move.stays),
+        "durable": " / ".join(rough_percent(share) for share in move.durability),
+        "stays": rough_percent(move.stays),
         "reasons": join(said.reasons(plan, move)),
     }
 
@@ -157,7 +161,7 @@ def path(plan: Plan) -> dict[str, Any] | None:
     weeks = f"{math.ceil(learned.hours / max(week, 0.1)):,}"
     names = [graph[name].name for name in learned.skipped if graph[name].area != "goal"]
     return {
-        "lead": say("path.lead", hours=number(learned.hours), weeks=weeks, week=number(week))
+        "lead": say("path.lead", hours=digits(learned.hours), weeks=weeks, week=digits(week))
         if learned.steps
         else say("path.done"),
         "picture": pictures.path_steps(plan),
@@ -170,14 +174,14 @@ def _step(plan: Plan, step: Any) -> dict[str, Any]:
     assert plan.graph is not None and plan.path is not None
     skill = plan.graph[step.id]
     if skill.area == "goal":
-        return {"goal": say("path.unlocks", share=percent(step.value), name=skill.name)}
+        return {"goal": say("path.unlocks", share=rough_percent(step.value), name=skill.name)}
     asked = [plan.graph[name].name for name in step.asked_by]
     why = say("path.for", names=join(asked, ", ", "、")) if asked else say("path.target")
     return {
         "goal": None,
         "name": skill.name,
-        "hours": number(step.hours),
-        "total": number(step.total),
+        "hours": digits(step.hours),
+        "total": digits(step.total),
         "why": why,
         "here": skill.here,
         "resource": skill.resource,
@@ -207,8 +211,8 @@ def techniques(plan: Plan) -> dict[str, Any]:
                 job=m.job,
                 date=m.date,
                 strategy=m.strategy,
-                tolerance=etr(m.tolerance),
-                coverage=percent(m.coverage),
+                tolerance=at_most(m.tolerance),
+                coverage=rough_percent(m.coverage),
             )
             for m in {(m.run, m.tolerance): m for m in found.values()}.values()
         ],
@@ -221,12 +225,12 @@ def appendix(plan: Plan) -> dict[str, Any]:
     values: list[tuple[str, Any]] = [
         ("slip", f"{harm.slip:g}"),
         ("worst", f"{harm.worst:g}"),
-        ("review", percent(work.review)),
-        ("rework", percent(work.rework)),
-        ("human_error", percent(work.human_error)),
+        ("review", rough_percent(work.review)),
+        ("rework", rough_percent(work.rework)),
+        ("human_error", rough_percent(work.human_error)),
         ("between", f"{person.weights.between:g}"),
         ("answer", f"{person.weights.answer:g}"),
-        ("confidence", percent(person.weights.confidence)),
+        ("confidence", rough_percent(person.weights.confidence)),
     ]
     assumed = {*person.assumed, *(() if person.task else ("hours",))}
     half = 1 - (1 - person.weights.confidence) / 2
@@ -255,7 +259,11 @@ def appendix(plan: Plan) -> dict[str, Any]:
                 worst=f"{harm.worst:g}",
             ),
             say("appendix.formula.3"),
-            say("appendix.formula.4", half=percent(half, 3), rest=percent(1 - person.weights.confidence)),
+            say(
+                "appendix.formula.4",
+                half=percent(half),
+                rest=rough_percent(1 - person.weights.confidence),
+            ),
         ],
-        "count": count(len(plan.rows)),
+        "count": label_count(len(plan.rows)),
     }

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from tolerate.careers.data.atlas import Atlas, Figure, Occupation
 from tolerate.careers.data.kinds import kind_name
 from tolerate.careers.pages import said
-from tolerate.careers.pages.words import dollars, etr, number, say, span
+from tolerate.careers.pages.figures import span
 from tolerate.careers.planning.plan import Plan, Row
 from tolerate.messages.both import both, join
-from tolerate.messages.numbers import percent
+from tolerate.messages.careers import say
+from tolerate.messages.numbers import digits, dollars, rough_percent
 from tolerate.report.svg import text_width
 
 WIDTH = 110
@@ -33,7 +34,7 @@ def occupation_lines(plan: Plan, lang: str) -> list[str]:
     lines = [f"{both_names}  ({it.code}, {plan.atlas.version})"]
     lines.append("  " + _strict(plan, lang))
     low, high = dollars(it.pay_low), dollars(it.pay_high)
-    note = say("glance.pay.note", low=low, high=high, openings=number(it.openings)).pick(lang)
+    note = say("glance.pay.note", low=low, high=high, openings=digits(it.openings)).pick(lang)
     lines.append(f"  {say('glance.pay').pick(lang)}: {dollars(it.pay)}" + (f" ({note})" if it.pay else ""))
     return lines
 
@@ -45,7 +46,7 @@ def _strict(plan: Plan, lang: str) -> str:
     below = sum(value < it.demand for value in plan.atlas.demands.values()) / max(len(plan.atlas.demands), 1)
     guessed = say("estimated.of").pick(lang) if it.severity.estimated or it.exactness.estimated else ""
     note = say(
-        "glance.strict.note", share=percent(below), n=f"{len(plan.atlas.demands):,}", source=guessed
+        "glance.strict.note", share=rough_percent(below), n=f"{len(plan.atlas.demands):,}", source=guessed
     ).pick(lang)
     parts = f"{say('glance.severity').pick(lang)} {_figure(it.severity)} "
     exact = say("glance.severity.note", exact=_figure(it.exactness)).pick(lang)
@@ -63,7 +64,11 @@ def task_lines(plan: Plan, lang: str) -> list[str]:
     heads = [say(name).pick(lang) for name in ("etr.release", "etr.review", "choice", "kind", "task")]
     lines = [_cells(heads)]
     for row in order:
-        cells = [span(row.choice.release), etr(row.choice.review.value), said.choice_words(row).pick(lang)]
+        cells = [
+            span(row.choice.release),
+            rough_percent(row.choice.review.value),
+            said.choice_words(row).pick(lang),
+        ]
         lines.append(_cells([*cells, kind_name(row.kind).pick(lang), _short(row.name.pick(lang), 64)]))
     changes = {id(row): join(said.changes(row, plan.person.weights.confidence)).pick(lang) for row in order}
     if len(set(changes.values())) == 1:
@@ -114,11 +119,11 @@ def _moves(plan: Plan, lang: str) -> list[str]:
     widths = (13, 10, 16, 22)
     lines.append(_cells(heads, widths))
     for move in found.found:
-        durable = " / ".join(percent(share) for share in move.durability)
+        durable = " / ".join(rough_percent(share) for share in move.durability)
         cells = [
             f"{move.feasibility:.2f}",
             dollars(move.occupation.pay),
-            number(move.occupation.openings),
+            digits(move.occupation.openings),
             durable,
         ]
         lines.append(_cells([*cells, move.occupation.name.pick(lang)], widths))
@@ -135,16 +140,16 @@ def _path(plan: Plan, lang: str) -> list[str]:
     lines = _wrapped(
         say(
             "path.lead",
-            hours=number(learned.hours),
+            hours=digits(learned.hours),
             weeks=f"{math.ceil(learned.hours / max(week, 0.1)):,}",
-            week=number(week),
+            week=digits(week),
         ).pick(lang)
     )
     for step in learned.steps:
         skill = graph[step.id]
         if skill.area == "goal":
             lines.append(
-                "  " + "→ " + say("path.unlocks", share=percent(step.value), name=skill.name).pick(lang)
+                "  " + "→ " + say("path.unlocks", share=rough_percent(step.value), name=skill.name).pick(lang)
             )
         else:
             lines.append(
@@ -170,12 +175,12 @@ def compare_lines(
         ),
         (say("etr.release").pick(lang), [span(middle(plan.rows)) for plan in plans]),
         (say("glance.pay").pick(lang), [dollars(each.pay) for each in occupations]),
-        (say("openings").pick(lang), [number(each.openings) for each in occupations]),
+        (say("openings").pick(lang), [digits(each.openings) for each in occupations]),
         (
             say("growth").pick(lang),
             ["–" if each.growth is None else f"{each.growth:+.1f}%" for each in occupations],
         ),
-        (say("prep").pick(lang), [number(each.zone) for each in occupations]),
+        (say("prep").pick(lang), [digits(each.zone) for each in occupations]),
     ]
     wide = max(int(text_width(name, 1.7)) for name, _ in rows) + 2
     return ["  " + _pad(name, wide) + " ".join(_pad(cell, 32) for cell in cells) for name, cells in rows]

@@ -1,64 +1,31 @@
-"""Every sentence of the career pages and the terminal, in English and in Chinese."""
+"""The words of the career pages and of their terminal output, in English and Chinese."""
 
 import math
-from typing import Any
 
-from tolerate.careers.data.atlas import Figure
 from tolerate.messages.both import Both, both
-from tolerate.messages.numbers import digits, is_number, percent
+from tolerate.messages.catalogue import fill_both
+from tolerate.messages.numbers import is_number
+
+MAX_LABELS = 1e7  # beyond it nobody would label, so no number is named
 
 
-def say(key: str, **fields: Any) -> Both:
-    """The sentence of that name, filled in; a field may itself be in both languages.
+def say(key: str, **fields: object) -> Both:
+    """The text of that key, filled in; a field may itself be in both languages.
 
     >>> say("labels", n="149").en
     'about 149 labels'
     """
-    en, zh = WORDS[key]
-    return Both(
-        en.format(**{name: both(value).en for name, value in fields.items()}),
-        zh.format(**{name: both(value).zh for name, value in fields.items()}),
-    )
+    return fill_both(WORDS[key], fields)
 
 
-def etr(value: float) -> str:
-    """A tolerance as people say it: two significant digits, "0" only if it is.
-
-    >>> etr(0.0139), etr(0.5), etr(0.00042)
-    ('1.4%', '50%', '0.042%')
-    """
-    return percent(value)
-
-
-def span(figure: Figure, form: Any = etr) -> str:
-    """A figure with its interval: "1.4% (0.19% to 14%)"; without one where it has none."""
-    if figure.low == figure.high:
-        return str(form(figure.value))
-    return f"{form(figure.value)} ({form(figure.low)} – {form(figure.high)})"
-
-
-def count(value: float) -> Both:
+def label_count(value: float) -> Both:
     """A number of labels, rounded up so that nobody is promised too little."""
-    if not is_number(value) or value > 1e7:
+    if not is_number(value) or value > MAX_LABELS:
         return say("no number")
     if value < 100:
         return both(f"{math.ceil(value)}")
     step = 10 ** (math.floor(math.log10(value)) - 1)
     return both(f"{math.ceil(value / step - 1e-9) * step:,.0f}")
-
-
-def dollars(value: float | None) -> str:
-    """Pay a year.
-
-    >>> dollars(60170.0), dollars(None)
-    ('$60,170', '–')
-    """
-    return f"${value:,.0f}" if value else "–"
-
-
-def number(value: float | None) -> str:
-    """A plain figure, a dash where there is none."""
-    return digits(value, 3) if value is not None else "–"
 
 
 WORDS: dict[str, tuple[str, str]] = {
