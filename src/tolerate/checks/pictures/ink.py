@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate.checks import Contents, Floats, Ints, Verdicts
+from tolerate.messages.catalogue import message
 
 SLACK = 0.25  # of the range seen on real pictures, allowed beyond each end
 
@@ -22,8 +23,12 @@ class Ink:
         """Wrong is a picture with much less or much more ink than real ones of the class asked for."""
         ink = _ink(contents)
         less, more = ink < self.low[requests], ink > self.high[requests]
-        reads = np.where(less, "too little ink", np.where(more, "too much ink", "ink as usual"))
-        return Verdicts((less | more).astype(np.float64), reads.tolist())
+        usual = message("read.usual_ink")
+        reads = [
+            message("read.little_ink") if too_little else message("read.much_ink") if too_much else usual
+            for too_little, too_much in zip(less, more, strict=True)
+        ]
+        return Verdicts((less | more).astype(np.float64), reads)
 
 
 def fit_ink(images: Contents, labels: Ints, classes: Sequence[str], seed: int = 0) -> Ink:

@@ -10,6 +10,8 @@ import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 
+from tolerate.messages.catalogue import message
+
 DIGITS = r"(?:\d+(?:\.\d+)?|\.\d+)"
 LONGEST = 60  # digits that are still read as a number
 SCALES = {
@@ -92,7 +94,7 @@ def grade(text: str, key: str, question: str = "") -> Graded:
         said = (statement(plain(text)) or plain(text)).strip(" .\n")
         return Graded(said.casefold() == plain(key).strip(" .\n").casefold(), said, said)
     if found is None:
-        return Graded(False, "no single number")
+        return Graded(False, message("read.no_number"))
     return Graded(same(found, wanted, question), str(found), found.shown)
 
 

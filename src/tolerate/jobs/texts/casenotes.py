@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from tolerate.errors import OptionError
 from tolerate.jobs.texts.task import Checked, Pair, Seeded, TextTask, span_of
+from tolerate.messages.catalogue import joined, message
 from tolerate.records import Job, Prices
 
 Ints = NDArray[np.int64]
@@ -389,17 +390,30 @@ def compare(record: Record, text: str) -> Checked:
     invented = [one for one in found if one not in wanted]
     missing = [one for one in wanted if one not in found]
     twice = len(found) != len(set(found))
-    faults = [f"states {one.name} {one.value} {one.level}" for one in invented]
-    faults += [f"lacks {one.name} {one.value} {one.level}" for one in missing]
-    faults += ["says a finding twice"] * twice + [f'says "{sentence}"' for sentence in strange]
+    faults = [message("read.states", fact=f"{one.name} {one.value} {one.level}") for one in invented]
+    faults += [message("read.lacks", fact=f"{one.name} {one.value} {one.level}") for one in missing]
+    faults += [message("read.twice")] * twice
+    faults += [message("read.sentence", sentence=sentence) for sentence in strange]
     if types != [record.impression]:
-        faults.append(f"impression {' and '.join(types) or 'missing'}, record: {record.impression}")
+        faults.append(_impression_fault(types, record.impression))
     marks = [span for one in invented for span in span_of(text, one.value)]
     marks += [span for sentence in strange for span in span_of(text, sentence)]
     if types and types != [record.impression]:
         marks += [span for kind in types if kind != record.impression for span in span_of(text, kind)]
     slots = len(invented) + len(missing) + (types != [record.impression])
-    return Checked(bool(faults), "; ".join(faults) or "as the record", tuple(marks), slots, len(wanted) + 1)
+    return Checked(
+        bool(faults), joined(faults) or message("read.as_record"), tuple(marks), slots, len(wanted) + 1
+    )
+
+
+def _impression_fault(types: Sequence[str], record: str) -> str:
+    """What is wrong with the impressions of a note that is not the record's alone."""
+    if not types:
+        return message("read.no_impression", record=record)
+    impression: str = types[0]
+    for kind in types[1:]:
+        impression = message("read.both", first=impression, second=kind)
+    return message("read.impression", impression=impression, record=record)
 
 
 def _spoiled(text: str, record: Record, rng: np.random.Generator) -> str:

@@ -21,6 +21,7 @@ from tolerate.jobs.texts.remote_workshop import ServedWorkshop, TableTask, table
 from tolerate.jobs.texts.task import Checked, Seeded, Span, normal
 from tolerate.llm.client import ServedModel
 from tolerate.llm.endpoint_names import parse_endpoint
+from tolerate.messages.catalogue import message
 from tolerate.records import Job, Prices
 from tolerate.runs.pipeline import Options, Say
 
@@ -92,10 +93,12 @@ class Sorted(TableTask):
     def check(self, text: str, request: int) -> Checked:
         """Wrong if it is not the label that people gave."""
         found, key = label_in(text, self.labels), self.keys[request]
-        read = found or "no single label"
+        read = found or message("read.no_label")
         wrong = found != key
         return Checked(
-            wrong, f"{read}, by people {key}" if wrong else read, ((0, len(text)),) if wrong else ()
+            wrong,
+            message("read.label_by_people", label=read, key=key) if wrong else read,
+            ((0, len(text)),) if wrong else (),
         )
 
     def meaning(self, text: str) -> str:
@@ -136,13 +139,14 @@ class Summaries(TableTask):
     def check(self, text: str, request: int) -> Checked:
         """The rule: a number or a name that the text does not have is taken as invented; so is nothing at all."""
         if not text.strip():
-            return Checked(True, "says nothing")
+            return Checked(True, message("read.nothing"))
         strange = invented(text, self.prompt(request))
         names = ", ".join(text[start:end] for start, end in strange)
         long = len(text.split()) > LONGEST
-        read = (
-            f"not in the text: {names}" if strange else f"over {LONGEST} words" if long else "nothing strange"
-        )
+        if strange:
+            read = message("read.not_in_text", names=names)
+        else:
+            read = message("read.too_long", words=LONGEST) if long else message("read.nothing_strange")
         return Checked(bool(strange) or long, read, strange)
 
     def meaning(self, text: str) -> str:
@@ -242,6 +246,6 @@ def judged(said: str, marks: tuple[Span, ...]) -> Checked:
     found = re.findall(r"\b(FINE|WRONG)\b", said)
     reason = said.strip().splitlines()[0][:200] if said.strip() else ""
     if not found:
-        return Checked(True, f"the judge gave no verdict: {reason}", marks)
+        return Checked(True, message("read.no_verdict", reason=reason), marks)
     wrong = found[-1] == "WRONG"
-    return Checked(wrong, f"judge: {reason}", marks if wrong else ())
+    return Checked(wrong, message("read.judge", reason=reason), marks if wrong else ())

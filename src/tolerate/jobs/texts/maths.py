@@ -14,6 +14,7 @@ from tolerate.checks.texts.maths import final_number, grade, statement
 from tolerate.errors import DataError
 from tolerate.jobs.texts.remote_workshop import ServedWorkshop, TableTask, table_in, wanted_rows
 from tolerate.jobs.texts.task import Checked, Seeded
+from tolerate.messages.catalogue import message
 from tolerate.records import Job, Prices
 from tolerate.runs.pipeline import Options, Say
 
@@ -70,9 +71,8 @@ class Maths(TableTask):
         found = grade(text, self.keys[request], self.columns["question"][request])
         at = text.rfind(found.shown) if found.shown and not found.right else -1
         marks = ((at, at + len(found.shown)),) if at >= 0 else ()
-        return Checked(
-            not found.right, found.read if found.right else f"{found.read}, key {self.keys[request]}", marks
-        )
+        read = found.read if found.right else message("read.key", answer=found.read, key=self.keys[request])
+        return Checked(not found.right, read, marks)
 
     def meaning(self, text: str) -> str:
         """The final number."""

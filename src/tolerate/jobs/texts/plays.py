@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tolerate.checks.texts.english import English, words_of
 from tolerate.errors import DataError
 from tolerate.jobs.texts.task import Checked, Pair, Seeded, TextTask
+from tolerate.messages.catalogue import joined, message
 from tolerate.records import Job, Prices
 from tolerate.refine.texts.copied import Copied
 
@@ -198,10 +199,11 @@ class Plays(TextTask):
             return Checked(True, broken, ((0, len(text)),))
         strange = self.english.strange(text, self.prompt(request))
         copied = self.copy_in(text)
-        faults = [f"no English: {', '.join(text[start:end] for start, end in strange)}"] if strange else []
-        faults += [f'learned by heart: "{text[copied[0] : copied[1]]}"'] if copied else []
+        words = ", ".join(text[start:end] for start, end in strange)
+        faults = [message("read.not_english", words=words)] if strange else []
+        faults += [message("read.learned", text=text[copied[0] : copied[1]])] if copied else []
         marks = [*strange, *([copied] if copied else [])]
-        return Checked(bool(faults), "; ".join(faults) or "English, and not copied", tuple(marks))
+        return Checked(bool(faults), joined(faults) or message("read.english"), tuple(marks))
 
     def copy_in(self, text: str) -> tuple[int, int] | None:
         """The part of a line that was learned by heart, if there is one."""
@@ -252,10 +254,11 @@ def broken_form(text: str, cast: frozenset[str]) -> str:
     """
     line = text.strip()
     if not words_of(line):
-        return "says nothing"
+        return message("read.nothing")
     if len(line) > LONGEST or "\n" in line:
-        return "more than a line"
-    return "a speaker's name, no line" if line in cast or re.fullmatch(r"[A-Z][A-Z' ]+:", line) else ""
+        return message("read.several_lines")
+    named = line in cast or re.fullmatch(r"[A-Z][A-Z' ]+:", line)
+    return message("read.speaker") if named else ""
 
 
 def spell(texts: Sequence[str]) -> dict[str, list[str]]:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from tolerate.checks.texts.rhyme import groups_of, rhymes
 from tolerate.errors import DataError
 from tolerate.jobs.texts.task import Checked, OwnError, Pair, TextTask
+from tolerate.messages.catalogue import joined, message
 from tolerate.records import Job, Prices
 from tolerate.refine.texts.copied import Copied
 
@@ -283,15 +284,15 @@ def judged(text: str, length: int, copied: Copied | None) -> Checked:
     line = f"({SIGN}{{{length}}})"
     found = re.fullmatch(f"{line}，{line}。{line}，{line}。", text.strip())
     if found is None:
-        return Checked(True, f"not four lines of {length}", ((0, len(text)),))
+        return Checked(True, message("read.not_four_lines", length=length), ((0, len(text)),))
     lines, faults, marks = found.groups(), [], []
     if not rhymes(lines[1][-1], lines[3][-1]):
-        faults.append(f"{lines[1][-1]} and {lines[3][-1]} do not rhyme")
+        faults.append(message("read.no_rhyme", first=lines[1][-1], second=lines[3][-1]))
         marks += [(found.end(2) - 1, found.end(2)), (found.end(4) - 1, found.end(4))]
     if len(set(lines)) < len(lines):
-        faults.append("a line comes twice")
+        faults.append(message("read.line_twice"))
     for place, each in enumerate(lines, 1):
         if copied is not None and copied.length(each) >= length:
-            faults.append(f"line {place} was learned")
+            faults.append(message("read.line_learned", line=place))
             marks.append(found.span(place))
-    return Checked(bool(faults), "; ".join(faults) or "in form", tuple(marks))
+    return Checked(bool(faults), joined(faults) or message("read.in_form"), tuple(marks))

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from tolerate.errors import DataError
 from tolerate.jobs.texts.task import Checked, OwnError, Pair, TextTask, span_of
+from tolerate.messages.catalogue import joined, message
 from tolerate.records import Job, Prices
 
 Ints = NDArray[np.int64]
@@ -391,9 +392,9 @@ class Restaurants(TextTask):
         strange = [word for word in _words(opened(text, slots)) if word.lower() not in self.vocabulary]
         if not strange:
             return found
-        faults = [found.read] * found.wrong + [f'"{word}" is no word' for word in strange]
+        faults = [found.read] * found.wrong + [message("read.no_word", word=word) for word in strange]
         marks = (*found.marks, *(span for word in strange for span in span_of(text, word)))
-        return replace(found, wrong=True, read="; ".join(faults), marks=marks)
+        return replace(found, wrong=True, read=joined(faults), marks=marks)
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
@@ -543,13 +544,16 @@ def compare(slots: Slots, text: str) -> Checked:
     for slot, values in found.items():
         for value in sorted(values - {slots.get(slot, "")}):
             if not _usual(slot, value, slots):
-                faults.append(f"invents {slot} {value}" if slot not in slots else f"says {slot} {value}")
+                key = "read.invents" if slot not in slots else "read.says"
+                faults.append(message(key, fact=f"{slot} {value}"))
                 match = _COMPILED[slot][value].search(text)
                 marks += span_of(text, match.group()) if match else []
-    faults += [f"lacks {slot} {slots[slot]}" for slot in lacking(slots, text)]
+    faults += [message("read.lacks", fact=f"{slot} {slots[slot]}") for slot in lacking(slots, text)]
     if NEAR in said and "near" not in slots:
-        faults.append("names a neighbour that is not in the record")
-    return Checked(bool(faults), "; ".join(faults) or "as the record", tuple(marks), len(faults), len(slots))
+        faults.append(message("read.neighbour"))
+    return Checked(
+        bool(faults), joined(faults) or message("read.as_record"), tuple(marks), len(faults), len(slots)
+    )
 
 
 def added(slot: str, value: str) -> str:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tolerate.checks import Verdicts
 from tolerate.errors import DataError, OptionError, hint
 from tolerate.llm.model_names import is_pretrained_name
+from tolerate.messages.catalogue import joined, message
 from tolerate.messages.texts import ASSUMPTIONS, LIMITS, USES, both_ways
 from tolerate.records import Job, Prices
 from tolerate.runs.pipeline import Candidates, Options, Say
@@ -246,7 +247,12 @@ class SupportWorkshop:
             "zh": f"请求中 {inside} 取自 BANKING77 测试集，{outside} 为超出范围的问题（CLINC150 测试集），"
             "同类问题机会相同。混合比例改变，须重新认证。",
         }
-        sentence = "the labels published with BANKING77 and CLINC150, given by people; their own error was not measured"
+        sentence = joined(
+            [
+                message("check.published", data="BANKING77 and CLINC150"),
+                message("check.people_unmeasured"),
+            ]
+        )
         return {
             "data": self.about_data(),
             "reader": {
@@ -366,7 +372,10 @@ class SupportWorkshop:
         """Wrong is another intent than the label's, or any for a question out of scope."""
         truth = [self.desk.asked.intents[int(request)] for request in requests]
         wrong = [str(said) != true for said, true in zip(contents, truth, strict=True)]
-        reads = [f"label: {true}" if bad else "as labelled" for bad, true in zip(wrong, truth, strict=True)]
+        reads = [
+            message("read.label", label=true) if bad else message("read.as_labelled")
+            for bad, true in zip(wrong, truth, strict=True)
+        ]
         return Verdicts(np.array(wrong, dtype=np.float64), reads)
 
     def score(self, contents: Texts, requests: Ints) -> Floats:

@@ -90,7 +90,7 @@ def test_the_reader_refuses_nonsense(reader: Reader, rest: Pictures, kind: str, 
     """What is no digit is read as none; two digits in one picture often still look like one of them."""
     reading = reader.read(nonsense(rest, kind))
     assert (reading.labels == len(rest.classes)).mean() > least
-    assert set(np.unique(reading.words("en"))) <= {*rest.classes, "none"}
+    assert set(np.unique(reading.words())) <= {*rest.classes, "none"}
 
 
 def test_asking_for_another_digit_is_wrong(reader: Reader, rest: Pictures) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tolerate.checks import Contents, Floats, Ints, Verdicts
 from tolerate.errors import DataError
+from tolerate.messages.catalogue import message
 from tolerate.models.pictures.evaluation.classifier import (
     Course,
     Network,
@@ -29,7 +30,6 @@ from tolerate.models.pictures.evaluation.classifier import (
 MEMBERS = 2
 TENTH = 10  # one picture in so many is kept from each member, to set the floor
 REFUSED = 0.03  # share of those that the floor may refuse; it is lower than one half where it must be
-NONE = {"en": "none", "zh": "都不是"}
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Reading:
     certainty: Floats
     classes: tuple[str, ...]
 
-    def words(self, lang: str = "en") -> list[str]:
+    def words(self) -> list[str]:
         """The readings by name."""
-        names = [*self.classes, NONE[lang]]
+        names = [*self.classes, message("read.none")]
         return [names[label] for label in self.labels]
 
 
