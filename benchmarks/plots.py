@@ -13,7 +13,8 @@ from markupsafe import Markup
 from benchmarks.audit import ALLOWED, CONFIDENCE, ITEMS, fixed_sample
 from benchmarks.threshold import POPULATIONS, ours, released
 from benchmarks.watch import LENGTH, TOLERANCE
-from tolerate.messages.report import both, percent
+from tolerate.messages.both import both
+from tolerate.messages.numbers import percent
 from tolerate.report import svg
 from tolerate.report.svg import Axis
 from tolerate.stats.audit.assisted import prediction_powered
@@ -50,12 +51,12 @@ def draw(
     ]
     promised = more.get("promised")
     if isinstance(promised, float):
-        marks.append(svg.path([[(left, y.at(promised)), (right, y.at(promised))]], class_="promise"))
-    ends = [(x.at(curve[-1][0]), y.at(curve[-1][1])) for curve in curves.values()]
+        marks.append(svg.path([[(left, y.pixel(promised)), (right, y.pixel(promised))]], class_="promise"))
+    ends = [(x.pixel(curve[-1][0]), y.pixel(curve[-1][1])) for curve in curves.values()]
     for (called, curve), colour, height in zip(
         curves.items(), COLOURS, spread([e[1] for e in ends]), strict=False
     ):
-        points = [(x.at(a), y.at(b)) for a, b in curve]
+        points = [(x.pixel(a), y.pixel(b)) for a, b in curve]
         marks.append(svg.path([points], stroke=colour, stroke_width=2))
         shape = list(svg.MARKERS)[COLOURS.index(colour)]
         marks += [svg.marker(shape, a, b, 4, fill=colour) for a, b in points]

@@ -1,84 +1,91 @@
-"""Does a score that claims to be a chance keep its word? Its picture and its table; and which score releases most."""
+"""Scores that claim to be probabilities: how well they keep that claim; and which score releases the largest share."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from math import isfinite
 
 from markupsafe import Markup
 
-from tolerate.messages.report import Both, both, digits, is_number, join, percent, refine_name, say
-from tolerate.report import map, svg
-from tolerate.report.map import Summary, job_tolerance, strategy_name
+from tolerate.messages.both import Both, both, join
+from tolerate.messages.numbers import at_most, digits, percent
+from tolerate.messages.report import refine_name, say
+from tolerate.report import svg
+from tolerate.report.section import Section
+from tolerate.report.summary import RunSummary, StrategyResult
 from tolerate.report.svg import Axis
+from tolerate.report.tolerance_map import (
+    best_at_job_tolerance,
+    best_points,
+    job_tolerance,
+    model_name,
+    strategy_name,
+    usable_points,
+)
+from tolerate.stats.calibration import Bin, Calibration
 
-Section = dict[str, Any]
-MOST = 6  # pictures
-SIDE = (44.0, 10.0, 278.0, 214.0)  # left, top, right, bottom of the plot
-BY = "by-"
+MAX_PICTURES = 6
+PLOT = (44.0, 10.0, 278.0, 214.0)  # left, top, right, bottom
+SCORE_PREFIX = "by-"
 
 
-def calibration(summary: Summary) -> Section | None:
-    """Pictures, first of the ways that win somewhere, and a row for each whose score claims to be a chance."""
-    claimed = [one for one in summary.get("strategies") or [] if (one.get("calibration") or {}).get("bins")]
-    if not claimed:
+def calibration_section(summary: RunSummary) -> Section | None:
+    """A picture for each of the first strategies, those that win somewhere leading, and a row for every one."""
+    claims = [
+        (strategy, strategy.calibration)
+        for strategy in summary.strategies
+        if strategy.calibration and strategy.calibration.bins
+    ]
+    if not claims:
         return None
-    winners = [best.get("strategy") for best in map.best_points(summary)]
-    own = (map_row(summary) or {}).get("strategy")
-    first = sorted(claimed, key=lambda one: (one["id"] != own, one["id"] not in winners))
+    winners = [best.strategy for best in best_points(summary)]
+    job_best = best_at_job_tolerance(summary)
+    own = job_best.strategy if job_best else None
+    ranked = sorted(claims, key=lambda claim: (claim[0].id != own, claim[0].id not in winners))
     return {
         "pictures": [
             {
-                "title": strategy_name(summary, one["id"]),
-                "figures": _figures(one["calibration"]),
-                "picture": reliability(one["calibration"]),
+                "title": strategy_name(summary, strategy.id),
+                "figures": say(
+                    "calibration.figures", error=percent(calibration.error), plain=percent(calibration.plain)
+                ),
+                "picture": reliability(calibration),
             }
-            for one in first[:MOST]
+            for strategy, calibration in ranked[:MAX_PICTURES]
         ],
-        "rows": [_row(summary, one) for one in claimed],
+        "rows": [_row(strategy_name(summary, strategy.id), calibration) for strategy, calibration in claims],
     }
 
 
-def map_row(summary: Summary) -> dict[str, Any] | None:
-    """The map's row at the job's tolerance."""
-    wanted = job_tolerance(summary)
-    return next((best for best in map.best_points(summary) if best["tolerance"] == wanted), None)
-
-
-def _figures(given: Mapping[str, Any]) -> Both:
-    return say("calibration.figures", error=percent(given.get("error")), plain=percent(given.get("plain")))
-
-
-def _row(summary: Summary, one: Mapping[str, Any]) -> Section:
-    given = one["calibration"]
+def _row(name: Both, calibration: Calibration) -> Section:
     return {
-        "name": strategy_name(summary, one["id"]),
-        "n": digits(given.get("items"), 6),
-        "claimed": percent(given.get("claimed")),
-        "right": percent(given.get("right")),
-        "error": percent(given.get("error")),
-        "plain": percent(given.get("plain")),
+        "name": name,
+        "n": digits(calibration.items, 6),
+        "claimed": percent(calibration.claimed),
+        "right": percent(calibration.right),
+        "error": percent(calibration.error),
+        "plain": percent(calibration.plain),
     }
 
 
-def reliability(given: Mapping[str, Any]) -> Markup:
-    """What was claimed against what was right: a point for each bin, with its own interval.
+def reliability(calibration: Calibration) -> Markup:
+    """The share claimed against the share that is right: a point for each bin, with its own interval.
 
-    The bars at the foot show where the items lie: as many in each bin, so that they stand dense where scores are.
+    The bars at the foot show where the items lie: bins hold equally many, so the bars are dense where scores are.
     """
-    left, top, right, bottom = SIDE
+    left, top, right, bottom = PLOT
     x, y = Axis(0, 1, left, right), Axis(0, 1, bottom, top)
     ticks = [(share, percent(share)) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    bins = [each for each in given["bins"] if all(is_number(each.get(k)) for k in ("claimed", "right"))]
+    bins = [part for part in calibration.bins if all(map(isfinite, (part.claimed, part.right)))]
     return svg.picture(
         300,
         262,
         say("calibration.alt"),
         svg.axis_x(x, top, bottom, ticks),
         svg.axis_y(y, left, right, ticks),
-        svg.line(x.at(0), y.at(0), x.at(1), y.at(1), class_="promise"),
-        *(_mark(each, x, y) for each in bins),
+        svg.line(x.pixel(0), y.pixel(0), x.pixel(1), y.pixel(1), class_="promise"),
+        *(_mark(part, x, y) for part in bins),
         *(
-            svg.line(x.at(each["claimed"]), bottom, x.at(each["claimed"]), bottom - 5, class_="whisker")
-            for each in bins
+            svg.line(x.pixel(part.claimed), bottom, x.pixel(part.claimed), bottom - 5, class_="whisker")
+            for part in bins
         ),
         svg.text(left, bottom + 40, say("calibration.x"), class_="axis-title"),
         svg.text(left + 8, top + 14, say("calibration.y"), class_="axis-title"),
@@ -86,96 +93,101 @@ def reliability(given: Mapping[str, Any]) -> Markup:
     )
 
 
-def _mark(each: Mapping[str, Any], x: Axis, y: Axis) -> Markup:
-    place = x.at(min(max(float(each["claimed"]), 0.0), 1.0))
-    told = say(
+def _mark(part: Bin, x: Axis, y: Axis) -> Markup:
+    center = x.pixel(_share(part.claimed))
+    title = say(
         "calibration.bin",
-        n=digits(each.get("items"), 6),
-        claimed=percent(each["claimed"]),
-        right=percent(each["right"]),
+        n=digits(part.items, 6),
+        claimed=percent(part.claimed),
+        right=percent(part.right),
     )
-    low, high = (y.at(min(max(float(each.get(k) or 0.0), 0.0), 1.0)) for k in ("low", "high"))
-    inside = float(each.get("low") or 0.0) <= float(each["claimed"]) <= float(each.get("high") or 1.0)
+    low, high = y.pixel(_share(part.low)), y.pixel(_share(part.high))
+    inside = part.low <= part.claimed <= part.high
     return svg.group(
-        svg.tag("title", told.en, data_en=told.en, data_zh=told.zh),
-        svg.line(place, low, place, high, class_="whisker"),
-        svg.line(place - 4, high, place + 4, high, class_="whisker"),
-        svg.line(place - 4, low, place + 4, low, class_="whisker"),
-        svg.marker("circle" if inside else "diamond", place, y.at(float(each["right"])), 4.5, class_="point"),
+        svg.tag("title", title.en, data_en=title.en, data_zh=title.zh),
+        svg.line(center, low, center, high, class_="whisker"),
+        svg.line(center - 4, high, center + 4, high, class_="whisker"),
+        svg.line(center - 4, low, center + 4, low, class_="whisker"),
+        svg.marker("circle" if inside else "diamond", center, y.pixel(part.right), 4.5, class_="point"),
         class_=f"proof-mark {'kept' if inside else 'chance'}",
     )
 
 
-# Which score releases most
+def _share(value: float) -> float:
+    return min(max(value, 0.0), 1.0) if isfinite(value) else 0.0
 
 
-def scores(summary: Summary) -> Section | None:
-    """How much each score releases, for every way to refine that was ranked by several.
+# Which score releases the largest share
 
-    At the job's tolerance; where nothing is released there, at the strictest at which something is.
+
+def scores_section(summary: RunSummary) -> Section | None:
+    """The share that each score releases, for every refining that was ranked by several scores.
+
+    At the job's tolerance; if nothing is released there, at the strictest tolerance at which something is.
     """
-    table: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for one in summary.get("strategies") or []:
-        base, score = parted(str(one.get("refine") or ""))
-        table.setdefault(f"{one.get('model')}|{base}", {})[score] = one
-    several = {key: row for key, row in table.items() if len(row) > 1}
-    if not several:
+    table: dict[tuple[str, str], dict[str, StrategyResult]] = {}
+    for strategy in summary.strategies:
+        refining, score = split_score(strategy.refine)
+        table.setdefault((strategy.model, refining), {})[score] = strategy
+    rows = {key: by_score for key, by_score in table.items() if len(by_score) > 1}
+    if not rows:
         return None
-    wanted = _telling(summary, [one for row in several.values() for one in row.values()])
-    own = str((summary.get("judge") or {}).get("name") or "–")
-    columns = list(dict.fromkeys(score for row in several.values() for score in row))
+    compared = [strategy for by_score in rows.values() for strategy in by_score.values()]
+    tolerance = _distinguishing_tolerance(summary, compared)
+    judge = summary.preparation.judge
+    own = (judge.name if judge else "") or "–"
+    columns = list(dict.fromkeys(score for by_score in rows.values() for score in by_score))
     return {
-        "lead": say("scores.lead", tolerance=percent(wanted)),
+        "lead": say("scores.lead", tolerance=at_most(tolerance)),
         "columns": [
-            {"name": _named(score, own), "said": say(f"score.{score or 'own'}")} for score in columns
+            {"name": _score_name(score, own), "explanation": say(f"score.{score or 'own'}")}
+            for score in columns
         ],
-        "rows": [_score_row(summary, row, columns, wanted) for row in several.values()],
+        "rows": [
+            {
+                "name": _row_name(summary, model, refining),
+                "cells": _cells([_coverage(by_score.get(score), tolerance) for score in columns]),
+            }
+            for (model, refining), by_score in rows.items()
+        ],
     }
 
 
-def parted(refine: str) -> tuple[str, str]:
-    """A way to refine without its score, and the score; empty for the job's own.
+def split_score(refine: str) -> tuple[str, str]:
+    """A refining without its score, and the score; the score is empty if it is the job's own.
 
-    >>> parted("vote-of-4+rules+by-judge")
+    >>> split_score("vote-of-4+rules+by-judge")
     ('vote-of-4+rules', 'judge')
     """
     parts = refine.split("+")
-    by = [part.removeprefix(BY) for part in parts if part.startswith(BY)]
-    return "+".join(part for part in parts if not part.startswith(BY)), by[0] if by else ""
+    scores = [part.removeprefix(SCORE_PREFIX) for part in parts if part.startswith(SCORE_PREFIX)]
+    refining = "+".join(part for part in parts if not part.startswith(SCORE_PREFIX))
+    return refining, scores[0] if scores else ""
 
 
-def _named(score: str, own: str) -> Both:
-    return refine_name(BY + score) if score else Both(own, own)
+def _score_name(score: str, own: str) -> Both:
+    return refine_name(SCORE_PREFIX + score) if score else Both(own, own)
 
 
-def _score_row(
-    summary: Summary, row: Mapping[str, Mapping[str, Any]], columns: Sequence[str], wanted: float | None
-) -> Section:
-    shares = {score: _coverage(one, wanted) for score, one in row.items()}
-    most = max((share for share in shares.values() if share is not None), default=0.0)
-    any_one = next(iter(row.values()))
-    base = parted(str(any_one.get("refine")))[0]
-    models = [str(one.get("model")) for one in summary.get("strategies") or []]
-    model = both(map.model_name(str(any_one.get("model")), models))
-    refined = refine_name(base)
-    return {
-        "name": join([model, *([refined] if refined.en else [])], ", ", "，"),
-        "cells": [
-            {"text": percent(shares.get(score)), "best": bool(most) and shares.get(score) == most}
-            for score in columns
-        ],
-    }
+def _row_name(summary: RunSummary, model: str, refining: str) -> Both:
+    name = both(model_name(model, [strategy.model for strategy in summary.strategies]))
+    refining_name = refine_name(refining)
+    return join([name, *([refining_name] if refining_name.en else [])], ", ", "，")
 
 
-def _telling(summary: Summary, compared: Sequence[Mapping[str, Any]]) -> float | None:
-    """The tolerance that tells the scores apart."""
+def _cells(shares: Sequence[float | None]) -> list[Section]:
+    best = max((share for share in shares if share is not None), default=0.0)
+    return [{"text": percent(share), "best": bool(best) and share == best} for share in shares]
+
+
+def _distinguishing_tolerance(summary: RunSummary, compared: Sequence[StrategyResult]) -> float | None:
     own = job_tolerance(summary)
-    if any(_coverage(one, own) for one in compared):
+    if any(_coverage(strategy, own) for strategy in compared):
         return own
-    others = [p["tolerance"] for one in compared for p in map.usable_points(one) if p.get("coverage")]
-    return min(others, default=own)
+    points = [point for strategy in compared for point in usable_points(strategy)]
+    return min((point.tolerance for point in points if point.coverage), default=own)
 
 
-def _coverage(one: Mapping[str, Any], wanted: float | None) -> float | None:
-    here = next((p for p in map.usable_points(one) if p["tolerance"] == wanted), None)
-    return float(here["coverage"]) if here and is_number(here.get("coverage")) else None
+def _coverage(strategy: StrategyResult | None, tolerance: float | None) -> float | None:
+    points = usable_points(strategy) if strategy else []
+    return next((point.coverage for point in points if point.tolerance == tolerance), None)

@@ -1,68 +1,67 @@
-"""Writes a report: one file that opens in any browser and asks nothing of any network."""
+"""Writing a report: one HTML file that opens in any browser and loads nothing from a network."""
 
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from tolerate.errors import DataError, OptionError
-from tolerate.messages.report import WORDS, Both, both, digits, duration, percent, say
+from tolerate.base.json_types import JsonObject
+from tolerate.errors import DataError
+from tolerate.messages.both import Both, both, checked_lang
+from tolerate.messages.certificates import certificate_text
+from tolerate.messages.numbers import at_most, digits, duration, percent
+from tolerate.messages.report import WORDS, say
 from tolerate.records import Certificate, Floats
 from tolerate.report.charts import risk_plot
-from tolerate.report.sections import PARTS, certificate_facts, job_best, kind, sections, title
+from tolerate.report.overview import certificate_facts, job_title
+from tolerate.report.sections import SECTIONS, sections_of
+from tolerate.report.summary import RunSummary, as_summary
 from tolerate.report.svg import MARKERS, marker
+from tolerate.report.terminal import closing_sentence
+from tolerate.report.tolerance_map import best_at_job_tolerance
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-LANGUAGES = ("en", "zh")
 
+def write_report(summary: RunSummary | JsonObject, folder: Path) -> Path:
+    """Write the page of a run as `report.html` in its folder (or to a file named .html), and return its path.
 
-def write_report(summary: Mapping[str, Any], folder: Path) -> Path:
-    """Write the page of a run as `report.html` in its folder (or to a file named .html), and return its place.
-
-    The page is written beside its place and then moved there, so that it is there whole or not at all.
-    Parts of the summary that are missing are left out.
+    summary: a `RunSummary`, or the JSON of a `summary.json`; parts that are missing are left out of the page.
+    The page is written beside its path and then moved there, so that it never exists in part.
     """
-    return _write(render(summary), _place(Path(folder)))
+    return _write(render(as_summary(summary)), _page_path(Path(folder)))
 
 
-def render(summary: Mapping[str, Any]) -> str:
+def render(summary: RunSummary) -> str:
     """The page of a run as text."""
-    parts = sections(summary)
+    sections = sections_of(summary)
     return _fill(
         "run.html",
-        _language(summary.get("lang") or "en"),
-        kind=kind(summary),
-        parts={name: parts.get(name) for name in PARTS},
-        contents=[name for name in parts if name not in ("glance", "appendix")],
-        title=title(summary),
-        made=_made(summary),
-        closing=_closing(summary),
+        summary.lang,
+        kind=summary.job.kind,
+        sections={name: sections.get(name) for name in SECTIONS},
+        contents=[name for name in sections if name not in ("glance", "appendix")],
+        title=job_title(summary),
+        created=_created(summary),
+        closing=closing_sentence(summary) if best_at_job_tolerance(summary) else None,
     )
 
 
-def _closing(summary: Mapping[str, Any]) -> Both | None:
-    from tolerate.report.terminal import closing_words
-
-    return closing_words(summary) if job_best(summary) else None
-
-
-def _made(summary: Mapping[str, Any]) -> Both | None:
-    if not summary.get("created"):
+def _created(summary: RunSummary) -> Both | None:
+    if not summary.created:
         return None
-    spent, version = duration(summary.get("seconds")), summary.get("version") or ""
-    return say("made", created=_date(str(summary["created"])), seconds=spent, version=version)
+    seconds = duration(summary.seconds)
+    return say("made", created=_date(summary.created), seconds=seconds, version=summary.version)
 
 
 def _date(text: str) -> str:
-    """A date and time as people write it; a text that is none stays as it is."""
+    """An ISO date and time to the minute; a text that is none stays as it is."""
     try:
         return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M")
     except ValueError:
@@ -77,30 +76,31 @@ def write_certificate_report(
     scores: Floats | None = None,
     losses: Floats | None = None,
 ) -> Path:
-    """Write one page about a single certificate, and return where it is.
+    """Write a page about a single certificate, and return its path.
 
     target: a folder, which gets `report.html`, or a file that ends in .html.
     scores, losses: [n] of the labelled table; given both, the page shows the risk against the share released.
     """
-    return _write(render_certificate(certificate, lang, scores=scores, losses=losses), _place(Path(target)))
+    page = render_certificate(certificate, lang, scores=scores, losses=losses)
+    return _write(page, _page_path(Path(target)))
 
 
 def render_certificate(
     certificate: Certificate, lang: str = "en", *, scores: Floats | None = None, losses: Floats | None = None
 ) -> str:
     """The page of a single certificate as text."""
-    from tolerate.messages.certificates import say_certificate
-
     return _fill(
         "certificate.html",
-        _language(lang),
+        lang,
         title=say("alone"),
-        made=both(f"{_date(certificate.made)}, tolerate {certificate.version}") if certificate.made else None,
-        sentence=Both(say_certificate(certificate, "en"), say_certificate(certificate, "zh")),
+        created=both(f"{_date(certificate.made)}, tolerate {certificate.version}")
+        if certificate.made
+        else None,
+        sentence=Both(certificate_text(certificate, "en"), certificate_text(certificate, "zh")),
         certificate=certificate,
         facts=certificate_facts(certificate.to_json()),
         curves=_risk_curves(certificate, scores, losses),
-        slices=[_slice_row(line) for line in certificate.slices],
+        slices=[_slice_row(row) for row in certificate.slices],
         record=certificate.dumps(),
     )
 
@@ -120,33 +120,23 @@ def _risk_curves(certificate: Certificate, scores: Floats | None, losses: Floats
     return [size for size in sizes if size is not None]
 
 
-def _slice_row(line: Mapping[str, Any]) -> list[str]:
-    counts = [digits(line.get(key), 9) for key in ("labels", "released")]
-    return [
-        str(line.get("name", "–")),
-        *counts,
-        percent(line.get("risk_seen")),
-        percent(line.get("risk_bound")),
-    ]
+def _slice_row(row: JsonObject) -> list[str]:
+    counts = [digits(row.get(key), 9) for key in ("labels", "released")]
+    shares = [percent(row.get("risk_seen")), at_most(row.get("risk_bound"))]
+    return [str(row.get("name", "–")), *counts, *shares]
 
 
-def _language(lang: str) -> str:
-    if lang not in LANGUAGES:
-        raise OptionError(f'language "{lang}" is not known; expected one of: {", ".join(LANGUAGES)}.')
-    return lang
+# Templates and files
 
 
-# The machinery of the page
-
-
-def _fill(template: str, lang: str, kind: str = "pictures", **values: Any) -> str:
+def _fill(template: str, lang: str, kind: str = "pictures", **values: object) -> str:
     script = _source("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         _templates()
         .get_template(template)
         .render(
-            lang=lang,
+            lang=checked_lang(lang),
             words=_words(kind),
             style=Markup(_source("page.css")),
             script=Markup(script),
@@ -173,29 +163,31 @@ def _source(name: str) -> str:
 
 
 def _words(kind: str) -> dict[str, Both]:
-    """The words that need nothing filled in, for the templates; those of the kind of items in place of the usual."""
-    return {key: Both(*WORDS.get(f"{key}@{kind}", said)) for key, said in WORDS.items() if "{" not in said[0]}
+    """The texts without fields, for the templates; a text of the kind of items replaces the general one."""
+    return {
+        key: Both(*WORDS.get(f"{key}@{kind}", texts)) for key, texts in WORDS.items() if "{" not in texts[0]
+    }
 
 
 def _swatch(number: int) -> Markup:
-    """The marker of a family, for the key beside the map."""
+    """The marker of a family, for the key of the map."""
     shape = list(MARKERS)[number]
     return Markup('<svg class="swatch f{}" viewBox="0 0 16 16" aria-hidden="true">{}</svg>').format(
         number, marker(shape, 8, 8, 5.5, class_="mark")
     )
 
 
-def _place(target: Path) -> Path:
+def _page_path(target: Path) -> Path:
     return target if target.suffix in (".html", ".htm") else target / "report.html"
 
 
 def _write(text: str, target: Path) -> Path:
-    """Write beside the target, then move: nobody ever reads half a page."""
+    """Write beside the target, then move, so that no reader sees an incomplete page."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, target)
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, target)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return target

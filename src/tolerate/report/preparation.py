@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from tolerate.base.json_types import JsonObject
+from tolerate.messages.catalogue import stored
+from tolerate.records import Message
 from tolerate.report.json_reading import (
     LocalizedText,
     number_of,
@@ -120,7 +122,7 @@ class CheckReport:
     trained_on: float | None = 0  # items
     rejected: float | None = 0  # items whose verdict is known that it could not read
     by: str = ""
-    sentence: LocalizedText = ""
+    sentence: str = ""  # a `Message` where it can be said in Chinese too
     error: CheckErrorReport | None = None  # None where it was not measured
 
     def to_json(self) -> JsonObject:
@@ -133,7 +135,8 @@ class CheckReport:
             "rejected": self.rejected,
             **({"rate": error.rate, "low": error.low, "high": error.high} if error else {}),
             "by": self.by,
-            "sentence": self.sentence,
+            "sentence": str(self.sentence),
+            **without_none(message=stored(self.sentence)),
         }
 
     @classmethod
@@ -146,7 +149,7 @@ class CheckReport:
             trained_on=number_of(record.get("trained_on")),
             rejected=number_of(record.get("rejected")),
             by=string_of(record.get("by")),
-            sentence=text_of(record.get("sentence")),
+            sentence=Message.from_json(string_of(record.get("sentence")), record.get("message")),
             error=None if tested_on is None else CheckErrorReport(tested_on, wrong, rate, low, high),
         )
 

@@ -73,6 +73,7 @@ __all__ = [
     "StrategyPoint",
     "StrategyResult",
     "TrainingFinding",
+    "as_summary",
 ]
 
 # The certificate and the sheets of items
@@ -260,3 +261,8 @@ class RunSummary:
             certificate=record_of(record.get("certificate"), CertificateReport.from_json),
             sheets=Sheets.from_json(object_of(record.get("sheets"))),
         )
+
+
+def as_summary(summary: RunSummary | JsonObject) -> RunSummary:
+    """A summary from the JSON of a `summary.json`; a `RunSummary` is returned as it is."""
+    return summary if isinstance(summary, RunSummary) else RunSummary.from_json(summary)
