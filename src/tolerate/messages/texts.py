@@ -1,7 +1,5 @@
 """What a run of a text job tells of itself beside the figures, in English and Chinese."""
 
-import re
-
 Text = dict[str, str]
 
 USES: dict[str, Text] = {
@@ -47,39 +45,3 @@ LIMITS: list[Text] = [
         "zh": "结论不适用于其他数据、其他请求，也不适用于比检验更严格的读者。",
     },
 ]
-
-
-# What the checks say, part by part; the first that fits is taken.
-SAID = (
-    (r"as the record", "与资料一致"),
-    (r"as labelled", "与标签一致"),
-    (r"in form", "合乎格式"),
-    (r"label: (.*)", r"标签：\1"),
-    (r"lacks (.*)", r"缺少 \1"),
-    (r"invents (.*)", r"资料中没有 \1"),
-    (r"states (.*)", r"写有 \1，与资料不符"),
-    (r"says a finding twice", "同一指标写了两次"),
-    (r'says "(.*)"', r"另写有“\1”"),
-    (r'"(.*)" is no word', r"“\1”不是词"),
-    (r"says (.*)", r"写成 \1"),
-    (r"names a neighbour that is not in the record", "提到资料中没有的邻居"),
-    (r"impression missing, record: (.*)", r"缺少结论，资料为 \1"),
-    (r"impression (.*), record: (.*)", r"结论写成 \1，资料为 \2"),
-    (r"not four lines of (.*)", r"不是每句 \1 字的四句"),
-    (r"(.*) and (.*) do not rhyme", r"\1 与 \2 不押韵"),
-    (r"a line comes twice", "有一句重复"),
-    (r"line (.*) was learned", r"第 \1 句是学过的原句"),
-)
-
-
-def both_ways(read: str) -> Text:
-    """What a check said, in English and Chinese; what is not known here stays as it is.
-
-    >>> both_ways("lacks area riverside; line 2 was learned")["zh"]
-    '缺少 area riverside；第 2 句是学过的原句'
-    """
-    parts = (
-        next((re.sub(form, zh, part) for form, zh in SAID if re.fullmatch(form, part, re.S)), part)
-        for part in read.split("; ")
-    )
-    return {"en": read, "zh": "；".join(parts)}

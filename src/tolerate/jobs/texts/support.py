@@ -22,7 +22,7 @@ from tolerate.checks import Verdicts
 from tolerate.errors import DataError, OptionError, hint
 from tolerate.llm.model_names import is_pretrained_name
 from tolerate.messages.catalogue import joined, message
-from tolerate.messages.texts import ASSUMPTIONS, LIMITS, USES, both_ways
+from tolerate.messages.texts import ASSUMPTIONS, LIMITS, USES
 from tolerate.records import Job, Prices
 from tolerate.runs.pipeline import Candidates, Options, Say
 
@@ -414,7 +414,3 @@ class SupportWorkshop:
     def text(self, content: Any, request: int) -> list[tuple[str, bool]]:
         """One answer, marked whole where it is wrong."""
         return [(str(content), str(content) != self.desk.asked.intents[int(request)])]
-
-    def words(self, read: str) -> dict[str, str]:
-        """What the check said, in both languages."""
-        return both_ways(read)
