@@ -1,13 +1,9 @@
-"""Calibration: known values, an estimator without bias and a twin that has one, and its picture."""
+"""Calibration: known values, an estimator without bias and a twin that has one."""
 
 import numpy as np
 import pytest
 
 from tolerate.errors import DataError
-from tolerate.report.calibration import calibration as section
-from tolerate.report.calibration import reliability, scores
-from tolerate.report.page import render
-from tolerate.report.sections import sections
 from tolerate.stats.bounds import binomial_upper
 from tolerate.stats.calibration import calibration, equal_mass
 
@@ -73,62 +69,3 @@ def test_missing_scores_claim_nothing() -> None:
 def test_what_is_no_chance_is_refused(scores: list[float]) -> None:
     with pytest.raises(DataError):
         calibration(np.array(scores), np.ones(len(scores), dtype=bool))
-
-
-def run_of_two() -> dict[str, object]:
-    """A run whose writer was ranked by two scores."""
-    rng = np.random.default_rng(0)
-    chance = rng.random(400)
-    found = calibration(chance, rng.random(400) < chance).to_json()
-
-    def one(refine: str, coverage: float) -> dict[str, object]:
-        point = {
-            "tolerance": 0.1,
-            "coverage": coverage,
-            "cost": 1.0 - coverage,
-            "scope": "above",
-            "threshold": 0.5,
-        }
-        return {"id": f"w {refine}", "model": "w", "refine": refine, "points": [point], "calibration": found}
-
-    return {
-        "job": {"tolerance": 0.1, "kind": "texts"},
-        "judge": {"name": "verifier"},
-        "models": [{"name": "w", "title": "writer"}],
-        "strategies": [one("vote-of-4", 0.4), one("vote-of-4+by-round-trip", 0.7)],
-        "best": [
-            {"tolerance": 0.1, "strategy": "w vote-of-4+by-round-trip", "coverage": 0.7, "zone": "part"}
-        ],
-    }
-
-
-def test_the_page_shows_both() -> None:
-    summary = run_of_two()
-    parts = sections(summary)
-    assert parts["calibration"]["rows"][0]["n"] == "400"
-    assert parts["calibration"]["pictures"][0]["title"].en == "w, vote of 4 + by round trip"
-    assert [cell["best"] for cell in parts["scores"]["rows"][0]["cells"]] == [False, True]
-    assert [head["name"].en for head in parts["scores"]["columns"]] == ["verifier", "by round trip"]
-    picture = str(reliability(summary["strategies"][0]["calibration"]))
-    assert picture.count("proof-mark") == 10 and "<svg" in picture
-
-
-def test_where_nothing_is_released_the_next_tolerance_tells() -> None:
-    summary = run_of_two()
-    for one in summary["strategies"]:
-        one["points"].append({**one["points"][0], "tolerance": 0.2})
-        one["points"][0] = {**one["points"][0], "coverage": 0.0}
-    found = scores(summary)
-    assert "20%" in found["lead"].en and found["rows"][0]["cells"][1]["text"] == "70%"
-
-
-def test_a_run_without_either_says_nothing() -> None:
-    assert (
-        section({"strategies": [{"id": "a"}]}) is None
-        and scores({"strategies": [{"refine": "plain"}]}) is None
-    )
-
-
-def test_the_table_is_written_into_the_page() -> None:
-    page = render(run_of_two())
-    assert "built-in" not in page and ">400<" in page
