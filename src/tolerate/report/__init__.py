@@ -1,12 +1,15 @@
-"""Pictures and words of a run or a certificate: a page without a network, lines in the terminal.
+"""The report of a run or a certificate: a page that needs no network, and lines in the terminal.
 
-page.py      writes the page of a run, and the page of a single certificate
-sections.py  what each part of the page says
-map.py       the tolerance map
-charts.py    the other pictures
-svg.py       axes, lines, points and labels as text
-words.py     every word of the page in English and in Chinese
-terminal.py  the closing lines of a run
+summary.py        records of what a run's report shows (with preparation.py, results.py and json_reading.py)
+page.py           writes the page of a run, and the page of a single certificate
+sections.py       the sections of the page in order: overview.py, calibration.py, item_sheets.py, model_tables.py,
+                  small_print.py
+tolerance_map.py  the tolerance map
+charts.py         the other pictures
+svg.py            axes, lines, points and labels as text
+terminal.py       the closing lines of a run
+
+The words of the page, in English and Chinese, are in `tolerate.messages.report`.
 """
 
 from tolerate.report.page import write_certificate_report, write_report
