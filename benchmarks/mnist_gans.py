@@ -22,12 +22,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tolerate.data.pictures import idx
-from tolerate.models import build
-from tolerate.models.base import Losses, Model, Optimizers, Recipe, Shape, draws
+from tolerate.models.base import Losses, Optimizers, Recipe
+from tolerate.models.pictures.base import PictureModel, Shape, draws
+from tolerate.models.pictures.examples import PictureExamples
 from tolerate.models.pictures.layers import one_hot
 from tolerate.models.pictures.r3gan import squared_slope
 from tolerate.models.pictures.wgan_gp import gradient_penalty
+from tolerate.models.registry import build
 from tolerate.models.training.loop import train
+from tolerate.models.training.plan import TrainingOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("TOLERATE_SHARED", ROOT.parent / "shared" / "data")) / "raw" / "mnist"
@@ -101,7 +104,7 @@ TEXTBOOK = {
 }
 
 
-class Plain(Model):
+class Plain(PictureModel):
     """A textbook model: alternate steps, losses as published."""
 
     def __init__(self, shape: Shape, classes: int, *, name: str) -> None:
@@ -235,15 +238,16 @@ class Bench:
         self.floor = frechet(looked_at(self.reader, self.images[: len(self.wanted)])[0], self.real)
         self.accuracy = float((seen.argmax(1) == self.wanted).float().mean())
 
-    def run(self, model: Model, seconds: float, seed: int) -> Line:
-        trained = train(model, self.images, self.labels, budget=seconds, clock="cpu", seed=seed, device="cpu")
+    def run(self, model: PictureModel, seconds: float, seed: int) -> Line:
+        options = TrainingOptions(budget=seconds, clock="cpu", seed=seed, device="cpu")
+        trained = train(model, PictureExamples(self.images, self.labels), options)
         features, seen = looked_at(self.reader, draws(model, self.wanted, seed=seed))
         read = float((seen.argmax(1) == self.wanted).float().mean())
         fid = frechet(features, self.real)
-        return Line(trained.pictures / trained.elapsed, fid, inception_score(seen), read)
+        return Line(trained.examples / trained.elapsed, fid, inception_score(seen), read)
 
 
-def plain(name: str, seed: int) -> Model:
+def plain(name: str, seed: int) -> PictureModel:
     torch.manual_seed(seed)
     return Plain((1, 28, 28), 10, name=name)
 

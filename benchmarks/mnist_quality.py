@@ -16,9 +16,11 @@ from torch import Tensor
 
 from benchmarks._mnist import SHAPE, Mnist, Stopwatch, begin, mnist, options, say
 from benchmarks.mnist_gans import frechet, inception_score, looked_at, taught
-from tolerate.models import build
-from tolerate.models.base import draws
+from tolerate.models.pictures.base import draws
+from tolerate.models.pictures.examples import PictureExamples
+from tolerate.models.registry import build
 from tolerate.models.training.loop import train
+from tolerate.models.training.plan import TrainingOptions
 
 MODELS = ("vae", "cvae", "vae-mixture", "latent-flow", "flow")
 FITTING = {"vae": 1.0, "vae-mixture": 6.0}  # CPU seconds kept back for what follows the last step
@@ -53,7 +55,8 @@ def measure(name: str, data: Mnist, judge: Judge, seconds: float, seed: int) -> 
     """One training and its drawings: FID, score, read, copies, training seconds."""
     model, watch = build(name, SHAPE, 10, seed=seed), Stopwatch()
     budget = seconds - FITTING.get(name, 0.0) * min(1.0, seconds / 60)
-    train(model, data.images, data.labels, budget=budget, clock="cpu", seed=seed, device="cpu")
+    options = TrainingOptions(budget=budget, clock="cpu", seed=seed, device="cpu")
+    train(model, PictureExamples(data.images, data.labels), options)
     trained = watch.seconds
     return (*judge.weigh(draws(model, data.test_labels, seed=seed)), trained)
 

@@ -29,9 +29,11 @@ import torch
 from torch import Tensor
 
 from benchmarks._mnist import SHAPE, Mnist, Stopwatch, begin, mnist, options, say
-from tolerate.models import build
 from tolerate.models.base import generator
+from tolerate.models.pictures.examples import PictureExamples
+from tolerate.models.registry import build
 from tolerate.models.training.loop import train
+from tolerate.models.training.plan import TrainingOptions
 
 
 class Spent(Exception):
@@ -42,17 +44,13 @@ def ours(data: Mnist, seconds: float, seed: int) -> tuple[float, float]:
     """Test negative ELBO and pictures a second of `vae` with its defaults."""
     trained = train(
         build("vae", SHAPE, 10, seed=seed),
-        data.images,
-        data.labels,
-        budget=seconds,
-        clock="cpu",
-        seed=seed,
-        device="cpu",
+        PictureExamples(data.images, data.labels),
+        TrainingOptions(budget=seconds, clock="cpu", seed=seed, device="cpu"),
     )
     rng, model = generator(seed), trained.model
     with torch.no_grad():
         bounds = [sum(model.bound(part, part, rng)) for part in data.test_images.split(1000)]
-    return float(torch.cat(bounds).mean()), trained.pictures / trained.elapsed
+    return float(torch.cat(bounds).mean()), trained.examples / trained.elapsed
 
 
 class Limited:

@@ -20,13 +20,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks._mnist import ROOT, say
-from tolerate.models.base import Losses, Optimizers, Recipe, seeded
+from tolerate.models.base import Losses, Optimizers, Recipe, torch_seed
 from tolerate.models.texts.blend import Blend
 from tolerate.models.texts.contexts import Script, script_of
+from tolerate.models.texts.examples import TokenExamples
 from tolerate.models.texts.kneser_ney import fit_kneser_ney
 from tolerate.models.texts.language import LanguageModel
 from tolerate.models.texts.transformer import Transformer
 from tolerate.models.training.loop import train
+from tolerate.models.training.plan import TrainingOptions
 
 DATA = Path(os.environ.get("TOLERATE_SHARED", ROOT.parent / "shared" / "data")) / "raw" / "tiny_shakespeare"
 CONTEXT = 64
@@ -36,11 +38,11 @@ SPECIAL = 3  # numbers kept for filling up, end and start
 class Plain(LanguageModel):
     """nanoGPT's block: layer norm, learned positions, GELU, one AdamW. Karpathy 2022, github.com/karpathy/nanoGPT."""
 
-    def __init__(self, shape: tuple[int, int, int], classes: int, width: int = 128, layers: int = 4) -> None:
-        super().__init__(shape, classes)
-        self.table, self.places = nn.Embedding(classes, width), nn.Embedding(self.context, width)
+    def __init__(self, context: int, vocabulary: int, width: int = 128, layers: int = 4) -> None:
+        super().__init__(context, vocabulary)
+        self.table, self.places = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
         self.blocks = nn.ModuleList(_PlainBlock(width) for _ in range(layers))
-        self.norm, self.head = nn.LayerNorm(width, bias=False), nn.Linear(width, classes, bias=False)
+        self.norm, self.head = nn.LayerNorm(width, bias=False), nn.Linear(width, vocabulary, bias=False)
         self.head.weight = self.table.weight
         for name, weight in self.named_parameters():
             if weight.ndim == 2:
@@ -48,7 +50,7 @@ class Plain(LanguageModel):
                     weight, std=0.02 / (2 * layers) ** 0.5 if name.endswith("out.weight") else 0.02
                 )
 
-    def recipe(self, pictures: int) -> Recipe:
+    def recipe(self, texts: int) -> Recipe:
         return Recipe(steps=2000, batch=12, ema=0.0)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -136,7 +138,8 @@ def validation(model: LanguageModel, text: Tensor, before: Tensor, step: int = C
 
 def taught(model: LanguageModel, rows: Tensor, starts: Tensor, seconds: float, batch: int) -> int:
     """Train for so many CPU seconds; steps done."""
-    return train(model, rows, starts, budget=seconds, clock="cpu", batch=batch, seed=1).steps
+    options = TrainingOptions(budget=seconds, clock="cpu", batch=batch, seed=1)
+    return train(model, TokenExamples(rows, starts), options).steps
 
 
 def size(model: nn.Module) -> str:
@@ -177,13 +180,12 @@ def main() -> None:
     for name in ("nanoGPT", "transformer"):
         if only and name not in only:
             continue
-        shape = (1, 1, CONTEXT)
-        with seeded(0):
+        with torch_seed(0):
             model = (
-                Plain(shape, vocabulary)
+                Plain(CONTEXT, vocabulary)
                 if name == "nanoGPT"
                 else Transformer(
-                    shape, vocabulary, hashed=6144, hashed_width=32, table_rate=0.015, rate=0.01, **neural
+                    CONTEXT, vocabulary, hashed=6144, hashed_width=32, table_rate=0.015, rate=0.01, **neural
                 )
             )
         began = time.process_time()
@@ -194,8 +196,8 @@ def main() -> None:
         if only and "blend" not in only:
             continue
         began = time.process_time()
-        with seeded(0):
-            blend = Blend((1, 1, CONTEXT), vocabulary, script=script, hashed=16384, table_rate=rate, **neural)
+        with torch_seed(0):
+            blend = Blend(CONTEXT, vocabulary, script=script, hashed=16384, table_rate=rate, **neural)
         blend.count(text)
         budget = chosen.seconds * times
         steps = taught(blend, *blend.lessons(), budget - (time.process_time() - began), 16)

@@ -29,8 +29,9 @@ from tolerate.jobs.texts.casenotes import CaseNotes
 from tolerate.jobs.texts.restaurants import Restaurants
 from tolerate.jobs.texts.support import OTHER, SupportWorkshop
 from tolerate.jobs.texts.task import TextTask
-from tolerate.models.base import seeded
+from tolerate.models.base import torch_seed
 from tolerate.models.texts.decoding import Decoding
+from tolerate.models.texts.examples import TokenExamples
 from tolerate.models.texts.kneser_ney import fit_kneser_ney
 from tolerate.models.texts.language import START, LanguageModel, log_likelihoods
 from tolerate.models.texts.lstm import LSTM
@@ -38,6 +39,7 @@ from tolerate.models.texts.t5 import T5
 from tolerate.models.texts.tokens import Tokenizer, tokens_for
 from tolerate.models.texts.transformer import Transformer
 from tolerate.models.training.loop import train
+from tolerate.models.training.plan import TrainingOptions
 from tolerate.models.writers.ngram_classifier import teach_reader
 from tolerate.models.writers.registry import writer
 from tolerate.models.writers.text_classifier import teach_encoder
@@ -101,13 +103,15 @@ def shakespeare(seconds: float, only: set[str]) -> None:
         known, unseen = (torch.tensor(tokens.encode(part)) for part in (text[:cut], text[cut:]))
         start = of is T5
         rows = windows(known, 8, start).int()
-        with seeded(0):
-            model = of((1, 1, 2 * HALF + start), len(tokens), **options)
+        with torch_seed(0):
+            model = of(2 * HALF + start, len(tokens), **options)
         starts = torch.full((len(rows),), HALF + 1 if start else 0)
         left = seconds - (time.process_time() - began)
-        trained = train(model, rows, starts, budget=left, clock="cpu", batch=batch, seed=1)
+        trained = train(
+            model, TokenExamples(rows, starts), TrainingOptions(budget=left, clock="cpu", batch=batch, seed=1)
+        )
         spent = time.process_time() - began
-        letters = cut / len(known) * trained.pictures * HALF * (1 if start else 2)
+        letters = cut / len(known) * trained.examples * HALF * (1 if start else 2)
         size = sum(weight.numel() for weight in model.parameters())
         say(
             f"{name:34} {bits(model, tokens, unseen, start):9.4f} {spent:7.1f} {trained.steps:6} "

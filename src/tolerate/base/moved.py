@@ -58,6 +58,14 @@ def _moved_attribute(module: str, name: str) -> object:
 
 # old package.module:attribute -> new, where the attribute is not in the module that MODULES names
 ATTRIBUTES: dict[str, str] = {
+    "tolerate.models.drawing:likelihood": "tolerate.models.pictures.evaluation.likelihood:likelihood",
+    "tolerate.models.model:Model": "tolerate.models.pictures.base:PictureModel",
+    "tolerate.models.model:Shape": "tolerate.models.pictures.base:Shape",
+    "tolerate.models.model:draws": "tolerate.models.pictures.base:draws",
+    "tolerate.models.model:load": "tolerate.models.storage:load",
+    "tolerate.models.model:save": "tolerate.models.storage:save",
+    "tolerate.models.model:seeded": "tolerate.models.base:torch_seed",
+    "tolerate.models.train:threaded": "tolerate.models.base:torch_threads",
     "tolerate.folder:read_json": "tolerate.base.files:read_json",
     "tolerate.folder:slug": "tolerate.base.files:slug",
     "tolerate.folder:to_json": "tolerate.base.files:to_json",

@@ -27,12 +27,14 @@ class Recipe:
 
     steps: int
     batch: int = 128
-    ema: float = 0.999  # decay of the exponential moving average of weights that is kept in the end; 0 for none
+    ema: float = (
+        0.999  # decay of the exponential moving average of weights that is kept in the end; 0 for none
+    )
 
 
 @dataclass(frozen=True)
 class TrainingFinding:
-    """A failure of a training: what was observed, and what to try. The fields are keys of checkpoints and `model.json`."""
+    """A failure of a training: what was observed, and what to try. Checkpoints and model.json store these fields."""
 
     kind: FindingKind
     saw: str
@@ -81,7 +83,13 @@ class Trainable(nn.Module, ABC):
 
     @abstractmethod
     def step(
-        self, inputs: Tensor, targets: Tensor, /, optimizers: Optimizers, rng: torch.Generator, progress: float
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        /,
+        optimizers: Optimizers,
+        rng: torch.Generator,
+        progress: float,
     ) -> Losses:
         """One update of the weights: backward and `optimizer.step()` included.
 

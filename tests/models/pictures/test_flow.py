@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from tolerate.models import build
-from tolerate.models.base import draws, generator
+from tests.support.training import train_pictures
+from tolerate.models.base import generator
+from tolerate.models.pictures.base import draws
 from tolerate.models.pictures.flow import Flow, heun
 from tolerate.models.pictures.latent_flow import FIRST, LatentFlow
-from tolerate.models.training.loop import train
+from tolerate.models.registry import build
 
 
 def spots(count: int = 200) -> tuple[Tensor, Tensor]:
@@ -48,7 +49,7 @@ def test_heun_follows_the_exact_wind_of_a_normal_to_its_deviation() -> None:
 @pytest.mark.parametrize("name", ["flow", "latent-flow"])
 def test_a_flow_ends_at_the_class_asked_for(name: str) -> None:
     images, labels = spots()
-    trained = train(build(name, (1, 4, 4), 2), images, labels, steps=250, batch=32)
+    trained = train_pictures(build(name, (1, 4, 4), 2), images, labels, steps=250, batch=32)
     wanted = torch.arange(200) % 2
     drawn = draws(trained.model, wanted, seed=1)
     left, right = drawn[..., :2].mean((1, 2, 3)), drawn[..., 2:].mean((1, 2, 3))
@@ -96,7 +97,7 @@ def test_latents_are_brought_to_standard_size() -> None:
 
 def test_more_rounds_come_nearer_to_the_path() -> None:
     images, labels = spots()
-    model = train(build("flow", (1, 4, 4), 2), images, labels, steps=100, batch=32).model
+    model = train_pictures(build("flow", (1, 4, 4), 2), images, labels, steps=100, batch=32).model
     assert isinstance(model, Flow)
     wanted, drawn = torch.arange(50) % 2, {}
     for model.rounds in (5, 20, 80):

@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tolerate.models import build
-from tolerate.models.base import draws, generator
+from tests.support.training import train_pictures
+from tolerate.models.base import generator
+from tolerate.models.pictures.base import draws
 from tolerate.models.pictures.dcgan import ConvDiscriminator
 from tolerate.models.pictures.gan import GAN, DenseDiscriminator, play, rescale
 from tolerate.models.pictures.r3gan import squared_slope
 from tolerate.models.pictures.wgan_gp import gradient_penalty
-from tolerate.models.training.loop import Trained, train
+from tolerate.models.registry import build
+from tolerate.models.training.loop import Trained
 
 NAMES = ["gan", "dcgan", "wgan-gp", "r3gan"]
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (2, 9, 13)]
@@ -184,7 +186,7 @@ def distance(drawn: Tensor, real: Tensor) -> float:
 @pytest.fixture(scope="module")
 def learned() -> dict[str, Trained]:
     images, labels = digits()
-    return {name: train(made(name), images[:700], labels[:700], steps=300, seed=1) for name in NAMES}
+    return {name: train_pictures(made(name), images[:700], labels[:700], steps=300, seed=1) for name in NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -207,8 +209,10 @@ def test_a_short_training_brings_draws_near_the_pictures(name: str, learned: dic
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_gives_the_same_model(name: str) -> None:
     images, labels = digits()
-    first, second = (train(made(name), images[:64], labels[:64], steps=9, seed=5).model for _ in range(2))
-    other = train(made(name), images[:64], labels[:64], steps=9, seed=6).model
+    first, second = (
+        train_pictures(made(name), images[:64], labels[:64], steps=9, seed=5).model for _ in range(2)
+    )
+    other = train_pictures(made(name), images[:64], labels[:64], steps=9, seed=6).model
     wanted = torch.arange(10)
     assert draws(first, wanted, seed=0).equal(draws(second, wanted, seed=0))
     assert not draws(first, wanted, seed=0).equal(draws(first, wanted, seed=1))
@@ -236,13 +240,13 @@ def test_finish_measures_batch_norms_of_the_weights_it_finds() -> None:
 def test_a_discriminator_that_wins_outright_is_found() -> None:
     images, labels = digits()
     bad = made("dcgan", rate=1e-5, contest=300.0)
-    findings = train(bad, images[:200], labels[:200], steps=200, seed=1).findings
+    findings = train_pictures(bad, images[:200], labels[:200], steps=200, seed=1).findings
     assert "discriminator-wins" in {finding.kind for finding in findings}
 
 
 def test_a_learning_rate_far_too_high_is_found() -> None:
     images, labels = digits()
-    findings = train(made("gan", rate=1e30), images[:200], labels[:200], steps=40, seed=1).findings
+    findings = train_pictures(made("gan", rate=1e30), images[:200], labels[:200], steps=40, seed=1).findings
     assert "not-finite" in {finding.kind for finding in findings}
 
 
@@ -254,5 +258,5 @@ def test_a_generator_that_draws_one_picture_is_found() -> None:
         first = model.generator.get_submodule("layers.0")
         assert isinstance(first, nn.Linear)
         first.weight[:, : model.latent] = 0.0
-    kinds = {finding.kind for finding in train(model, images, labels, steps=1, seed=1).findings}
+    kinds = {finding.kind for finding in train_pictures(model, images, labels, steps=1, seed=1).findings}
     assert "collapse" in kinds

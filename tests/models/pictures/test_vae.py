@@ -11,13 +11,15 @@ from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 from torch import Tensor
 
-from tolerate.models import build
-from tolerate.models.base import draws, generator, load
+from tests.support.training import train_pictures
+from tolerate.models.base import generator
+from tolerate.models.pictures.base import PictureModel, draws
 from tolerate.models.pictures.cvae import CVAE
 from tolerate.models.pictures.gaussians import Mixture, fit
 from tolerate.models.pictures.vae import VAE, bernoulli, gaussian_kl, reparameterise
 from tolerate.models.pictures.vae_mixture import MixtureVAE, sharpness
-from tolerate.models.training.loop import train
+from tolerate.models.registry import build
+from tolerate.models.storage import load
 
 OURS = ("vae", "cvae", "vae-mixture", "flow", "latent-flow")
 SHAPES = ((1, 8, 8), (1, 28, 28), (3, 32, 32), (2, 5, 9))
@@ -41,14 +43,16 @@ def digits() -> tuple[Tensor, Tensor, SVC]:
 def test_any_shape_trains_draws_and_is_kept(name: str, shape: tuple[int, int, int], tmp_path: Path) -> None:
     rng = generator(0)
     images, labels = torch.rand(40, *shape, generator=rng), torch.arange(40) % 4
-    trained = train(build(name, shape, 4), images, labels, steps=6, batch=8, every=2, folder=tmp_path)
+    trained = train_pictures(
+        build(name, shape, 4), images, labels, steps=6, batch=8, every=2, folder=tmp_path
+    )
     assert all(math.isfinite(value) for line in trained.history for value in line.values())
     wanted = torch.tensor([3, 0, 0, 2, 1])
     drawn = draws(trained.model, wanted, seed=1)
     assert drawn.shape == (5, *shape)
     assert float(drawn.min()) >= 0
     assert float(drawn.max()) <= 1
-    assert drawn.equal(draws(load(tmp_path), wanted, seed=1))
+    assert drawn.equal(draws(load(tmp_path, PictureModel), wanted, seed=1))
     assert not drawn.equal(draws(trained.model, wanted, seed=2))
     assert not drawn[1].equal(drawn[2])  # two zeros are not the same zero
 
@@ -123,7 +127,7 @@ def test_training_raises_the_bound_and_beats_what_a_picture_of_means_gives(
     digits: tuple[Tensor, Tensor, SVC],
 ) -> None:
     images, labels, _ = digits
-    trained = train(build("vae", (1, 8, 8), 10), images[:500], labels[:500], steps=300, batch=64)
+    trained = train_pictures(build("vae", (1, 8, 8), 10), images[:500], labels[:500], steps=300, batch=64)
     with torch.no_grad():
         reconstruction, kl = trained.model.bound(images[500:], labels[500:], generator(0))
     mean = images[:500].flatten(1).mean(0).clamp(0.01, 0.99)
@@ -137,7 +141,7 @@ def test_a_vae_draws_over_all_classes_from_its_prior() -> None:
     noise = 0.2 * torch.rand(200, 1, 4, 4, generator=generator(0))
     images = torch.cat([noise[:150], 1 - noise[150:]])
     labels = torch.cat([torch.zeros(150), torch.ones(50)]).long()
-    model = train(build("vae", (1, 4, 4), 2, latent=3), images, labels, steps=150, batch=32).model
+    model = train_pictures(build("vae", (1, 4, 4), 2, latent=3), images, labels, steps=150, batch=32).model
     taken: list[Tensor] = []
     model.decoder.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
     wanted = (torch.rand(8000, generator=generator(0)) < 0.25).long()
@@ -202,7 +206,7 @@ def test_digits_are_read_as_requested(
 ) -> None:
     """At least 98 in 100, by a reader that learned from other digits."""
     images, labels, reader = digits
-    trained = train(build(name, (1, 8, 8), 10), images, labels, steps=steps)
+    trained = train_pictures(build(name, (1, 8, 8), 10), images, labels, steps=steps)
     wanted = torch.arange(3000) % 10
     read = reader.predict(draws(trained.model, wanted, seed=1).flatten(1).numpy())
     assert (read == wanted.numpy()).mean() >= 0.98
@@ -211,6 +215,6 @@ def test_digits_are_read_as_requested(
 
 def test_fewer_pictures_fewer_gaussians(digits: tuple[Tensor, Tensor, SVC]) -> None:
     images, labels, _ = digits
-    model = train(build("vae-mixture", (1, 8, 8), 10), images[:50], labels[:50], steps=5).model
+    model = train_pictures(build("vae-mixture", (1, 8, 8), 10), images[:50], labels[:50], steps=5).model
     assert isinstance(model, MixtureVAE)
     assert (model.weights > 0).sum(1).tolist() == [1] * 10

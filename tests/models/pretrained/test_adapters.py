@@ -85,7 +85,7 @@ def test_all_of_it_learns_on_request(tmp_path: Path) -> None:
     assert trained.model.share == 1 and losses(trained)[-1] < 0.1
     found = write(tmp_path / "run", ["a blue dog", "a red house"], 1, 0, Decoding(temperature=0))
     assert [row[0].text for row in found] == ["the dog is blue", "the house is red"]
-    assert found[0][0].ended and found[0][0].mean > -0.2
+    assert found[0][0].ended and found[0][0].mean_logprob > -0.2
 
 
 def test_ranks_are_dealt_out_anew(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_killed_tuning_ends_as_an_unbroken_one_bit_for_bit(
     how: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = kept(tmp_path / "base")
-    plan: dict[str, Any] = {"steps": 30, "batch": 4, "every": 1, "keep": 0.0}
+    plan: dict[str, Any] = {"steps": 30, "batch": 4, "every": 1, "checkpoint_seconds": 0.0}
     unbroken = teach(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "a", **plan)
     real = TunedModel.step
     calls = {"n": 0}

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tests.support.training import train_texts
 from tolerate.errors import DataError, OptionError, RunError
-from tolerate.models.base import generator, load, seeded
+from tolerate.models.base import generator, torch_seed
+from tolerate.models.storage import load
 from tolerate.models.texts.blend import Blend
 from tolerate.models.texts.contexts import contexts_after, script_of
 from tolerate.models.texts.decoding import Decoding, decode, narrowed
@@ -19,7 +21,6 @@ from tolerate.models.texts.language import END, PAD, LanguageModel, log_likeliho
 from tolerate.models.texts.lstm import LSTM
 from tolerate.models.texts.tokens import Tokens, characters, learn_tokens, load_tokens
 from tolerate.models.texts.transformer import Transformer
-from tolerate.models.training.loop import train
 from tolerate.models.training.muon import Muon, orthogonal
 from tolerate.models.writers.writing import perplexity, teach_writer, write, writer_in
 
@@ -169,7 +170,7 @@ def test_the_transformer_is_transformers_llama() -> None:
     )
     torch.manual_seed(0)
     theirs = transformers.LlamaForCausalLM(config).eval()
-    ours = Transformer((1, 1, 39), 23, width=16, layers=2, heads=2, inner=48).eval()
+    ours = Transformer(39, 23, width=16, layers=2, heads=2, inner=48).eval()
     state = theirs.state_dict()
     names = {
         "query": "self_attn.q_proj",
@@ -191,16 +192,16 @@ def test_the_transformer_is_transformers_llama() -> None:
 
 
 SMALL = {
-    "transformer": lambda: Transformer((1, 1, 40), 12, width=16, layers=2, heads=2),
-    "hashed": lambda: Transformer((1, 1, 40), 12, width=16, layers=2, heads=2, hashed=64),
-    "pointer": lambda: Transformer((1, 1, 40), 12, width=16, layers=2, heads=2, hashed=64, pointer=True),
-    "lstm": lambda: LSTM((1, 1, 40), 12, width=16, layers=2),
+    "transformer": lambda: Transformer(40, 12, width=16, layers=2, heads=2),
+    "hashed": lambda: Transformer(40, 12, width=16, layers=2, heads=2, hashed=64),
+    "pointer": lambda: Transformer(40, 12, width=16, layers=2, heads=2, hashed=64, pointer=True),
+    "lstm": lambda: LSTM(40, 12, width=16, layers=2),
 }
 
 
 def small(name: str) -> LanguageModel:
     """A small model whose weights are all alive."""
-    with seeded(1):
+    with torch_seed(1):
         model: LanguageModel = SMALL[name]()
         for weight in model.parameters():
             torch.nn.init.normal_(weight, std=0.3)
@@ -255,9 +256,9 @@ def test_rows_that_do_not_fit_are_refused() -> None:
     model = SMALL["transformer"]()
     for rows, says in ((torch.zeros(3, 60), "whole numbers"), (torch.full((3, 60), 4), "too long")):
         with pytest.raises(DataError, match=says):
-            train(model, rows, torch.zeros(3), steps=1)
+            train_texts(model, rows, torch.zeros(3), steps=1)
     with pytest.raises(DataError, match="another tokenizer"):
-        train(model, torch.full((3, 9), 30), torch.zeros(3), steps=1)
+        train_texts(model, torch.full((3, 9), 30), torch.zeros(3), steps=1)
 
 
 @pytest.mark.parametrize("name", ["pointer", "blend"])
@@ -270,19 +271,17 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(tmp_path: Path, n
             raise Killed
 
     def taught(folder: Path, on_progress: object = None) -> dict[str, torch.Tensor]:
-        with seeded(5):
-            model = (
-                SMALL["pointer"]()
-                if name == "pointer"
-                else Blend((1, 1, 20), 12, width=16, layers=1, heads=2)
-            )
+        with torch_seed(5):
+            model = SMALL["pointer"]() if name == "pointer" else Blend(20, 12, width=16, layers=1, heads=2)
         tokens = torch.randint(3, 12, (800,), generator=torch.Generator().manual_seed(1)).int()
         lessons = tokens.view(40, 20), torch.zeros(40, dtype=torch.long)
         if isinstance(model, Blend):
             model.count(tokens)
             lessons = model.lessons()
-        options = {"steps": 12, "batch": 8, "keep": 0, "seed": 2, "every": 2}
-        return train(model, *lessons, folder=folder, on_progress=on_progress, **options).model.state_dict()
+        options = {"steps": 12, "batch": 8, "checkpoint_seconds": 0, "seed": 2, "every": 2}
+        return train_texts(
+            model, *lessons, folder=folder, on_progress=on_progress, **options
+        ).model.state_dict()
 
     whole = taught(tmp_path / "a")
     with pytest.raises(Killed):
@@ -310,8 +309,8 @@ def test_greedy_takes_the_likeliest_and_beams_are_never_less_likely() -> None:
 
 def test_beam_search_finds_the_best_of_all_short_texts() -> None:
     """With a beam as wide as there are texts it must find the best by mean log probability, as enumeration does."""
-    with seeded(1):
-        model = Transformer((1, 1, 12), 5, width=8, layers=1, heads=1)
+    with torch_seed(1):
+        model = Transformer(12, 5, width=8, layers=1, heads=1)
         for weight in model.parameters():
             torch.nn.init.normal_(weight, std=0.7)
     model.eval()
@@ -393,8 +392,8 @@ def test_muon_steps_alike_alone_or_with_others() -> None:
 def test_a_blend_begins_as_counts_and_learns_beyond_them(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     text = torch.tensor(np.repeat(rng.integers(3, 9, 300), 3))
-    with seeded(0):
-        blend = Blend((1, 1, 20), 9, order=4, parts=3, width=16, layers=1, heads=2)
+    with torch_seed(0):
+        blend = Blend(20, 9, order=4, parts=3, width=16, layers=1, heads=2)
     with pytest.raises(RunError, match="counted nothing"):
         blend(text[None, :10])
     blend.count(text)
@@ -406,10 +405,10 @@ def test_a_blend_begins_as_counts_and_learns_beyond_them(tmp_path: Path) -> None
     assert np.allclose(said.numpy(), wanted, atol=1e-4)
     rows, places = blend.lessons(1)
     with pytest.raises(DataError, match="not of the text"):
-        train(blend, rows, places * 0, steps=1)
-    trained = train(blend, rows, places, steps=60, batch=16, seed=0, folder=tmp_path / "b")
+        train_texts(blend, rows, places * 0, steps=1)
+    trained = train_texts(blend, rows, places, steps=60, batch=16, seed=0, folder=tmp_path / "b")
     assert trained.history[-1]["loss"] < trained.history[0]["loss"]
-    again = load(tmp_path / "b")
+    again = load(tmp_path / "b", Blend)
     with torch.no_grad():
         assert torch.allclose(again(text[None, :20]), blend.eval()(text[None, :20]), atol=1e-5)
 
@@ -418,14 +417,11 @@ def test_a_blend_of_words_and_lines_reads_on_and_comes_back_from_a_folder(tmp_pa
     text = "To be, or not to be:\nthat is the question: to be\nOr not. To be, or not to\nbe. " * 20
     signs = {sign: place for place, sign in enumerate(sorted(set(text)), 3)}
     tokens, size = torch.tensor([signs[sign] for sign in text]), len(signs) + 3
-    with seeded(0):
-        blend = Blend(
-            (1, 1, 16), size, script=script_of(signs, size), order=5, parts=4, width=16, layers=1, heads=2
-        )
+    with torch_seed(0):
+        blend = Blend(16, size, script=script_of(signs, size), order=5, parts=4, width=16, layers=1, heads=2)
     blend.count(tokens)
-    train(blend, *blend.lessons(1), steps=30, batch=16, seed=0, folder=tmp_path / "b")
-    again = load(tmp_path / "b")
-    assert isinstance(again, Blend)
+    train_texts(blend, *blend.lessons(1), steps=30, batch=16, seed=0, folder=tmp_path / "b")
+    again = load(tmp_path / "b", Blend)
     rows = tokens.unfold(0, 16, 7)[:9]
     with torch.no_grad():
         assert torch.equal(again(rows), blend(rows))

@@ -7,12 +7,13 @@ Kingma, Mohamed, Rezende and Welling 2014, "Semi-Supervised Learning with Deep G
 import torch
 from torch import Tensor
 
-from tolerate.models.base import Losses, Model, Optimizers, Recipe, Shape
+from tolerate.models.base import Losses, Optimizers, Recipe
+from tolerate.models.pictures.base import PictureModel, Shape
 from tolerate.models.pictures.layers import cosine, descend, mlp, one_hot, pixels, set_rate, units
 from tolerate.models.pictures.vae import bernoulli, centre, gaussian_kl, reparameterise
 
 
-class CVAE(Model):
+class CVAE(PictureModel):
     """A variational autoencoder whose encoder and decoder are told the class.
 
     Goes up log p(x|y) >= E_q[log p(x|y, z)] - KL(q(z|x, y) || N(0, I)) (equation 6 of Kingma et al.,

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tolerate.models.base import Recipe, Shape
+from tolerate.models.base import Recipe
+from tolerate.models.pictures.base import Shape
 from tolerate.models.pictures.gan import GAN, of_class
 from tolerate.models.pictures.layers import one_hot
 

@@ -6,13 +6,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from tolerate.models.base import Losses, Model, Optimizers, Recipe, Shape
+from tolerate.models.base import Losses, Optimizers, Recipe
+from tolerate.models.pictures.base import PictureModel, Shape
 from tolerate.models.pictures.layers import cosine, descend, one_hot, pixels, set_rate, small, waves
 
 WAVES = 16  # sine and cosine pairs that tell a network the time
 
 
-class Flow(Model):
+class Flow(PictureModel):
     """Pictures by following a learned wind from noise at time 0 to data at time 1.
 
     Training (equation 23, with the straight paths of equation 22 and no noise left at the end):

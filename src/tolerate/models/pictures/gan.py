@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tolerate.models.base import Losses, Model, Optimizers, Recipe, Shape
+from tolerate.models.base import Losses, Optimizers, Recipe
+from tolerate.models.pictures.base import PictureModel, Shape
 from tolerate.models.pictures.layers import cosine, one_hot, pixels, set_rate
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -78,7 +79,7 @@ def of_class(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.gather(1, labels[:, None])[:, 0] + logits[:, -1]).float()
 
 
-class GAN(Model):
+class GAN(PictureModel):
     """The adversarial nets of the textbooks, for any picture, on request of a class.
 
     latent: numbers of noise a picture is made from; width: of the narrower hidden layer; rate: the

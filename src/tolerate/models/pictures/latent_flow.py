@@ -7,7 +7,8 @@ two stages; Vahdat, Kreis and Kautz 2021, arXiv:2106.05931.
 import torch
 from torch import Tensor
 
-from tolerate.models.base import Losses, Model, Optimizers, Recipe, Shape
+from tolerate.models.base import Losses, Optimizers, Recipe
+from tolerate.models.pictures.base import PictureModel, Shape
 from tolerate.models.pictures.cvae import CVAE
 from tolerate.models.pictures.flow import Denoiser, heun
 from tolerate.models.pictures.layers import cosine, descend, one_hot, set_rate
@@ -17,7 +18,7 @@ FIRST = 0.7  # share of the training that the autoencoder gets; it bounds what t
 REPEATS = 2  # times and noises for each latent: the encoder's work, shared, is most of a step
 
 
-class LatentFlow(Model):
+class LatentFlow(PictureModel):
     """An autoencoder with a weak prior first, then a flow from noise to its latents, class by class.
 
     Equations 22 and 23 of Lipman et al. with x replaced by z drawn from q(z|x). In some twenty

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tolerate.models.base import Shape
+from tolerate.models.pictures.base import Shape
 from tolerate.models.pictures.dcgan import DCGAN
 from tolerate.models.pictures.layers import pixels
 

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tolerate.models.base import Losses, Model, Optimizers, Recipe, Shape
+from tolerate.models.base import Losses, Optimizers, Recipe
+from tolerate.models.pictures.base import PictureModel, Shape
 from tolerate.models.pictures.gaussians import Mixture, fit
 from tolerate.models.pictures.layers import cosine, descend, mlp, pixels, set_rate, units
 
 CANDIDATES = 8  # draws from the prior for each request and class, of which one is taken
 
 
-class VAE(Model):
+class VAE(PictureModel):
     """Pictures from latent variables with a standard normal prior; labels play no part in training.
 
     An encoder gives q(z|x) = N(mean, variance) for each picture (equation 9 of the paper), a decoder
@@ -89,6 +90,10 @@ class VAE(Model):
     def decode(self, z: Tensor) -> Tensor:
         """The mean picture of each z: [n, channels, height, width]."""
         return torch.sigmoid(self.decoder(z)).view(-1, *self.shape)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """The decoder's mean picture at the encoder's mean: [n, channels, height, width]."""
+        return self.decode(self.encode(images)[0])
 
     def finish(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> None:
         """Give each class the Gaussian of its latents."""

@@ -7,7 +7,8 @@ section 4 (ex-post density estimation); Higgins et al. 2017 for the weight beta.
 import torch
 from torch import Tensor
 
-from tolerate.models.base import Losses, Model, Optimizers, Recipe, Shape
+from tolerate.models.base import Losses, Optimizers, Recipe
+from tolerate.models.pictures.base import PictureModel, Shape
 from tolerate.models.pictures.cvae import CVAE
 from tolerate.models.pictures.gaussians import Mixture, fit
 from tolerate.models.pictures.vae import reparameterise
@@ -17,7 +18,7 @@ POINTS = 8  # latents for each number in a Gaussian's mean and covariance diagon
 SOME = 1000  # pictures that the sharpness is fitted to
 
 
-class MixtureVAE(Model):
+class MixtureVAE(PictureModel):
     """A variational autoencoder with a weak prior, and a mixture of Gaussians in the prior's place.
 
     With a small weight beta on the KL term the decoder is sharp, but the latents no longer fill

@@ -19,7 +19,7 @@ in the same time. A critic's logits have no zero between real and drawn, so no s
 import torch
 from torch import Tensor, nn
 
-from tolerate.models.base import Shape
+from tolerate.models.pictures.base import Shape
 from tolerate.models.pictures.dcgan import DCGAN
 
 

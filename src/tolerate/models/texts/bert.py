@@ -18,13 +18,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tolerate.errors import DataError, OptionError
-from tolerate.models import build
-from tolerate.models.base import Losses, Model, Optimizers, Recipe, Shape
+from tolerate.models.base import Losses, Optimizers, Recipe, Trainable
+from tolerate.models.registry import build
+from tolerate.models.texts.base import TextModel
 from tolerate.models.texts.bpe import BPE, learn_bpe
+from tolerate.models.texts.examples import TokenExamples
 from tolerate.models.texts.language import END, PAD, START
 from tolerate.models.texts.tokens import SPECIAL, UNKNOWN, Tokenizer
-from tolerate.models.training.loop import Progress, Trained, train
-from tolerate.models.training.optimizers import alike, matrix_optimizers, stepped
+from tolerate.models.training.loop import Trained, TrainingProgress, train
+from tolerate.models.training.optimizers import length_buckets, matrix_optimizers, optimizer_step
+from tolerate.models.training.plan import TrainingOptions
 
 MASK = UNKNOWN
 PATH = "tolerate.models.texts.bert:Bert"
@@ -32,19 +35,17 @@ PIECES = 3000  # of the vocabulary
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=\S)")
 
 
-class Bert(Model):
+class Bert(TextModel):
     """Learns to fill in masked pieces and to tell whether two parts belong together.
 
     One layer by default: of those tried in trainings of seconds it read questions best (benchmarks/text_models.py).
     masked: share of pieces that are to be guessed; of these 80% are masked, 10% replaced by any, 10% left.
     """
 
-    reads_tokens = True
-
     def __init__(
         self,
-        shape: Shape,
-        classes: int,
+        context: int,
+        vocabulary: int,
         *,
         width: int = 64,
         layers: int = 1,
@@ -54,29 +55,29 @@ class Bert(Model):
         table_rate: float = 0.003,
     ) -> None:
         own: dict[str, Any] = {"width": width, "layers": layers, "heads": heads, "masked": masked}
-        super().__init__(shape, classes, rate=rate, table_rate=table_rate, **own)
+        super().__init__(context, vocabulary, rate=rate, table_rate=table_rate, **own)
         if width % heads:
             raise OptionError(f"width {width} does not divide by the number of heads ({heads})")
         self.masked = masked
         self.rates = {"muon": rate, "adam": table_rate}
-        self.core = _core(classes, shape[2], width, layers, heads)
+        self.core = _core(vocabulary, context, width, layers, heads)
 
-    def recipe(self, pictures: int) -> Recipe:
+    def recipe(self, texts: int) -> Recipe:
         """Five passes over the texts, no average."""
-        return Recipe(steps=max(300, 5 * pictures // 64), batch=64, ema=0.0)
+        return Recipe(steps=max(300, 5 * texts // 64), batch=64, ema=0.0)
 
     def optimizers(self) -> Optimizers:
         """Muon for matrices, AdamW for embeddings and the rest."""
         return matrix_optimizers(self.core, self.rates)
 
     def step(
-        self, images: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
+        self, rows: Tensor, starts: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
         """One update; half of the rows get the second part of another one, and some of their pieces a mask."""
-        rows, starts, belongs = exchanged(images, labels, rng)
-        hidden, guessed = hide(rows, self.masked, self.classes, rng)
+        rows, starts, belongs = exchanged(rows, starts, rng)
+        hidden, guessed = hide(rows, self.masked, self.vocabulary, rng)
         words, parts = self.losses(hidden, rows, starts, belongs, guessed)
-        stepped(
+        optimizer_step(
             optimizers, self.rates, words + parts, min(1.0, (progress + 0.005) / 0.05, (1 - progress) / 0.7)
         )
         return {"loss": words + parts, "words": words, "parts": parts}
@@ -86,7 +87,7 @@ class Bert(Model):
     ) -> tuple[Tensor, Tensor]:
         """Nats of a masked piece given the rest, and of whether the parts belong together."""
         read, pooled, wanted = [], [], []
-        for some in alike(rows, PAD):
+        for some in length_buckets(rows, PAD):
             long = int((rows[some] != PAD).sum(1).max())
             own = rows[some, :long]
             second = (torch.arange(long, device=rows.device) >= starts[some, None]) & (own != PAD)
@@ -98,15 +99,9 @@ class Bert(Model):
             wanted.append(own[chosen])
             pooled.append(self.core.cls.seq_relationship(found.pooler_output))
         words = self.core.cls.predictions(torch.cat(read))
-        belonging = belongs[torch.cat(alike(rows, PAD))]
+        belonging = belongs[torch.cat(length_buckets(rows, PAD))]
         return F.cross_entropy(words, torch.cat(wanted)), F.cross_entropy(
             torch.cat(pooled), (~belonging).long()
-        )
-
-    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """An encoder draws nothing."""
-        raise OptionError(
-            "an encoder reads texts and makes none; fine-tune it as a classifier (models.encoder)"
         )
 
 
@@ -200,16 +195,16 @@ def pretrain(
     context: int = 64,
     seed: int = 0,
     model: dict[str, Any] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
     **plan: Any,
-) -> Trained:
+) -> Trained[Trainable]:
     """Pretrain an encoder on raw texts; kept in the folder, and continued there if it was interrupted."""
     rows, starts = rows_of(tokens, texts, context)
-    fresh = build(PATH, (1, 1, context), len(tokens), seed=seed, **(model or {}))
-    return train(fresh, rows, starts, seed=seed, folder=folder, on_progress=on_progress, **plan)
+    fresh = build(PATH, context, len(tokens), seed=seed, **(model or {}))
+    return train(fresh, TokenExamples(rows, starts), TrainingOptions(seed=seed, **plan), folder, on_progress)
 
 
-def _core(classes: int, context: int, width: int, layers: int, heads: int) -> Any:
+def _core(vocabulary: int, context: int, width: int, layers: int, heads: int) -> Any:
     """The library's model, fresh."""
     try:
         from transformers import BertConfig, BertForPreTraining
@@ -219,7 +214,7 @@ def _core(classes: int, context: int, width: int, layers: int, heads: int) -> An
         ) from None
     return BertForPreTraining(
         BertConfig(
-            vocab_size=classes,
+            vocab_size=vocabulary,
             hidden_size=width,
             num_hidden_layers=layers,
             num_attention_heads=heads,

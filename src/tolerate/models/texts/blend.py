@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tolerate.errors import DataError, OptionError, RunError
-from tolerate.models.base import Shape
 from tolerate.models.texts.contexts import KINDS, Script
 from tolerate.models.texts.language import PAD
 from tolerate.models.texts.ngram_counts import BASE, KNOWN, Counts, Floats, count_text
@@ -31,13 +30,13 @@ class Blend(Transformer):
     learns from rows of the counted text; else from rows of which a piece was counted, the rest (a prompt) not.
 
         blend.count(text)
-        train(blend, *blend.lessons(), budget=60)
+        train(blend, TokenExamples(*blend.lessons()), TrainingOptions(budget=60))
     """
 
     def __init__(
         self,
-        shape: Shape,
-        classes: int,
+        context: int,
+        vocabulary: int,
         *,
         order: int = 8,
         parts: int = 10,
@@ -45,7 +44,9 @@ class Blend(Transformer):
         running: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(shape, classes, order=order, parts=parts, script=script, running=running, **options)
+        super().__init__(
+            context, vocabulary, order=order, parts=parts, script=script, running=running, **options
+        )
         if order < BASE:
             raise OptionError(f"order {order} is too short for a blend; expected {BASE} or more")
         self.order, self.parts, self.running = order, parts, running
@@ -70,7 +71,7 @@ class Blend(Transformer):
     def count(self, text: Sequence[int] | Tensor) -> None:
         """Count the training text; it is kept with the weights, so that the counts can be made again."""
         self.text = torch.as_tensor(text, dtype=torch.int32)
-        self.counted = count_text(self.text.numpy(), self.classes, self.order, self.parts, self.script)
+        self.counted = count_text(self.text.numpy(), self.vocabulary, self.order, self.parts, self.script)
 
     @property
     def counts(self) -> Counts:

@@ -1,21 +1,19 @@
 """What a language model is: it says how likely each next token is, and learns from rows of tokens.
 
-To the training loop a text is a picture of one row whose pixels are tokens: rows [n, length] of
-whole numbers, and in place of a class where each row's answer begins (0 for running text). Tokens
+It learns from rows [n, length] of whole numbers, and from where each row's answer begins (0 for running text). Tokens
 before it are read but not learned; token 0 fills rows up and is never learned.
-
-    shape = (1, 1, context)      classes = size of the vocabulary
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tolerate.models.base import Losses, Model, Optimizers, Recipe, Shape
+from tolerate.models.base import Losses, Optimizers, Recipe
+from tolerate.models.texts.base import TextModel
 from tolerate.models.training.muon import Muon
 
 PAD = 0  # fills up rows
@@ -23,29 +21,27 @@ END = 1  # closes an answer
 START = 2  # opens one
 
 
-class LanguageModel(Model):
+class LanguageModel(TextModel):
     """A model of the next token.
 
     rate: of the Muon steps on matrices; `table_rate` of the Adam steps on everything else.
     """
 
-    reads_tokens = True
-    mean_over_processes: Callable[[float], float] | None = None  # set by `train` where there are several
-
     def __init__(
-        self, shape: Shape, classes: int, *, rate: float = 0.02, table_rate: float = 0.006, **options: Any
+        self,
+        context: int,
+        vocabulary: int,
+        *,
+        rate: float = 0.02,
+        table_rate: float = 0.006,
+        **options: object,
     ) -> None:
-        super().__init__(shape, classes, rate=rate, table_rate=table_rate, **options)
+        super().__init__(context, vocabulary, rate=rate, table_rate=table_rate, **options)
         self.rate, self.table_rate = rate, table_rate
 
-    @property
-    def context(self) -> int:
-        """How many tokens are read at once."""
-        return self.shape[2]
-
-    def recipe(self, pictures: int) -> Recipe:
+    def recipe(self, texts: int) -> Recipe:
         """Small batches, and no average: the rate ends at 0."""
-        return Recipe(steps=max(600, min(6000, 8 * pictures // 32)), batch=32, ema=0.0)
+        return Recipe(steps=max(600, min(6000, 8 * texts // 32)), batch=32, ema=0.0)
 
     @abstractmethod
     def forward(self, tokens: Tensor) -> Tensor:
@@ -91,7 +87,7 @@ class LanguageModel(Model):
         return mean.nan_to_num() * weight  # where nothing is learned there is no mean
 
     def step(
-        self, images: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
+        self, rows: Tensor, starts: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
         """One update; rates rise for the first 2% and fall to 0 over the last 60%."""
         share = min(1.0, (progress + 0.002) / 0.02, (1.0 - progress) / 0.6)
@@ -99,22 +95,11 @@ class LanguageModel(Model):
             for group in optimizer.param_groups:
                 group["lr"] = share * (self.rate if name == "muon" else self.table_rate)
             optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(images, labels)
+        loss = self.loss(rows, starts)
         loss.backward()  # type: ignore[no-untyped-call]
         for optimizer in optimizers.values():
             optimizer.step()
         return {"loss": loss}
-
-    def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """A row of tokens for each label: [n, 1, 1, context]; see `decoding` for texts and their scores."""
-        from tolerate.models.texts.decoding import Decoding, decode
-
-        prompts = [torch.tensor([START])] * len(labels)
-        found = decode(self, prompts, Decoding(limit=self.context - 1), rng)
-        rows = torch.full((len(labels), 1, 1, self.context), PAD)
-        for row, text in zip(rows, found, strict=True):
-            row[0, 0, : len(text.tokens)] = torch.tensor(text.tokens)
-        return rows
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tolerate.models.base import Optimizers, Shape
+from tolerate.models.base import Optimizers
 from tolerate.models.texts.language import PAD, LanguageModel
 
 
@@ -33,18 +33,18 @@ class LSTM(LanguageModel):
 
     def __init__(
         self,
-        shape: Shape,
-        classes: int,
+        context: int,
+        vocabulary: int,
         *,
         width: int = 256,
         layers: int = 1,
         table_rate: float = 0.004,
         **options: float,
     ) -> None:
-        super().__init__(shape, classes, width=width, layers=layers, table_rate=table_rate, **options)
-        self.table = nn.Embedding(classes, width // 2)
+        super().__init__(context, vocabulary, width=width, layers=layers, table_rate=table_rate, **options)
+        self.table = nn.Embedding(vocabulary, width // 2)
         self.cells = nn.LSTM(width // 2, width, layers, batch_first=True)
-        self.head = nn.Linear(width, classes)
+        self.head = nn.Linear(width, vocabulary)
         with torch.no_grad():  # a forget gate that begins open keeps what it read (Jozefowicz et al. 2015)
             for name, bias in self.cells.named_parameters():
                 if name.startswith("bias_ih"):

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tolerate.errors import DataError, OptionError
-from tolerate.models.base import Shape
 from tolerate.models.texts.language import END, PAD, START, LanguageModel
 
 Layer = tuple[Tensor, Tensor, Tensor, Tensor]  # keys and values: of the answer so far, of the prompt
@@ -41,8 +40,8 @@ class T5(LanguageModel):
 
     def __init__(
         self,
-        shape: Shape,
-        classes: int,
+        context: int,
+        vocabulary: int,
         *,
         width: int = 128,
         layers: int = 3,
@@ -53,11 +52,11 @@ class T5(LanguageModel):
         **options: Any,
     ) -> None:
         own: dict[str, Any] = {"width": width, "layers": layers, "heads": heads, "inner": inner}
-        super().__init__(shape, classes, pointer=pointer, rate=rate, **own, **options)
+        super().__init__(context, vocabulary, pointer=pointer, rate=rate, **own, **options)
         if width % heads:
             raise OptionError(f"width {width} does not divide by the number of heads ({heads})")
-        self.core = _core(classes, width, layers, heads, inner or 8 * ((width * 8 // 3 + 7) // 8))
-        self.head = nn.Linear(width, classes, bias=False)
+        self.core = _core(vocabulary, width, layers, heads, inner or 8 * ((width * 8 // 3 + 7) // 8))
+        self.head = nn.Linear(width, vocabulary, bias=False)
         nn.init.zeros_(self.head.weight)
         self.pointer = CrossPointer(width) if pointer else None
 
@@ -180,7 +179,7 @@ def _layers(cache: Any) -> tuple[Layer, ...]:
     return tuple((a.keys, a.values, b.keys, b.values) for a, b in zip(own, cross, strict=True))
 
 
-def _core(classes: int, width: int, layers: int, heads: int, inner: int) -> Any:
+def _core(vocabulary: int, width: int, layers: int, heads: int, inner: int) -> Any:
     """The layers of the library, fresh.
 
     T5 leaves its scores unscaled and begins with small queries in return. Steps of one size, as Muon's are, then move
@@ -193,7 +192,7 @@ def _core(classes: int, width: int, layers: int, heads: int, inner: int) -> Any:
         raise OptionError('T5\'s layers come with transformers; try: pip install "tolerate[text]"') from None
     core = T5Model(
         T5Config(
-            vocab_size=classes,
+            vocab_size=vocabulary,
             d_model=width,
             d_kv=width // heads,
             d_ff=inner,

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tolerate.errors import OptionError
-from tolerate.models.base import Shape
 from tolerate.models.texts.language import PAD, LanguageModel
 
 EPS = 1e-6
@@ -43,8 +42,8 @@ class Transformer(LanguageModel):
 
     def __init__(
         self,
-        shape: Shape,
-        classes: int,
+        context: int,
+        vocabulary: int,
         *,
         width: int = 128,
         layers: int = 4,
@@ -65,18 +64,18 @@ class Transformer(LanguageModel):
             "hashed_width": hashed_width,
             "base": base,
         }
-        super().__init__(shape, classes, pointer=pointer, **own, **options)
+        super().__init__(context, vocabulary, pointer=pointer, **own, **options)
         if width % (2 * heads):
             raise OptionError(f"width {width} does not divide by twice the number of heads ({heads})")
-        self.width, self.heads, self.hashed = width, heads, hashed
+        self.width, self.heads, self.hashed, self.base = width, heads, hashed, float(base)
         inner = inner or 8 * ((width * 8 // 3 + 7) // 8)
-        self.table = nn.Embedding(classes, width)
+        self.table = nn.Embedding(vocabulary, width)
         tables, entry = 2 if hashed else 0, hashed_width or width
         self.hashed_tables = nn.ModuleList(nn.Embedding(hashed, entry) for _ in range(tables))
         self.hashed_spread = nn.Linear(tables * entry, width, bias=False) if hashed_width and hashed else None
         self.blocks = nn.ModuleList(Block(width, heads, inner) for _ in range(layers))
         self.norm = nn.RMSNorm(width, eps=EPS)
-        self.head = nn.Linear(width, classes, bias=False)
+        self.head = nn.Linear(width, vocabulary, bias=False)
         self.pointer = Pointer(width) if pointer else None
         angles = _angles(self.context + 1, width // heads, base)
         self.register_buffer("cosine", angles.cos(), persistent=False)

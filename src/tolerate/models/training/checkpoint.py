@@ -1,48 +1,73 @@
 """What an interrupted training continues from: one safetensors file and the lines of its log."""
 
 import json
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
 
 from tolerate.base.files import write_whole
+from tolerate.base.json_types import JsonObject
 from tolerate.errors import OptionError, RunError
-from tolerate.models.base import Model, Optimizers, alone, fill, read_tensors
-from tolerate.models.training.ema import Average
+from tolerate.models.base import Optimizers, Trainable, TrainingFinding
+from tolerate.models.storage import detached_copies, fill, read_tensors
+from tolerate.models.training.ema import WeightAverage
 
 LAYOUT = "1"
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """How far a training has come."""
+
+    step: int
+    elapsed: float  # seconds
+    findings: Sequence[TrainingFinding]
+
+
+class OptimizerNumbers(TypedDict):
+    """What an optimiser's state holds beside tensors, by number of the weight, and its groups."""
+
+    state: dict[str, dict[str, object]]
+    param_groups: list[dict[str, object]]
 
 
 class Checkpoint:
     """`checkpoints/last.safetensors` of a folder: weights, averages, optimisers, step and seconds.
 
-    Written beside and renamed, so that it is whole or the one before. `about` says what it belongs
-    to; a checkpoint of another training is refused.
+    Written beside and renamed, so that it is complete or the previous one. `about` identifies the training; a
+    checkpoint of another training is refused.
     """
 
-    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, about: Mapping[str, object]) -> None:
         self.path = folder / "checkpoints" / "last.safetensors"
-        self.about = json.loads(json.dumps(about))
+        self.about: JsonObject = json.loads(json.dumps(about))
 
-    def write(self, model: Model, average: Average, optimizers: Optimizers, state: Mapping[str, Any]) -> None:
-        """Keep where the training stands."""
+    def write(
+        self, model: Trainable, average: WeightAverage, optimizers: Optimizers, state: TrainingState
+    ) -> None:
+        """Store the state of the training."""
         from safetensors.torch import save
 
         tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
         tensors |= {f"ema/{name}": tensor for name, tensor in average.weights.items()}
-        groups: dict[str, Any] = {}
         for name, optimizer in optimizers.items():
             tensors |= _optimizer_tensors(name, optimizer)
-            groups[name] = _plain(optimizer.state_dict())
-        notes = {"about": self.about, "groups": groups, **_findings_plain(state)}
-        write_whole(self.path, save(alone(tensors), {"layout": LAYOUT, "notes": json.dumps(notes)}))
+        notes = {
+            "about": self.about,
+            "groups": {name: _optimizer_numbers(optimizer) for name, optimizer in optimizers.items()},
+            "step": state.step,
+            "elapsed": state.elapsed,
+            "findings": [finding.to_json() for finding in state.findings],
+        }
+        metadata = {"layout": LAYOUT, "notes": json.dumps(notes)}
+        write_whole(self.path, save(detached_copies(tensors), metadata))
 
-    def read(self, model: Model, average: Average, optimizers: Optimizers) -> dict[str, Any] | None:
-        """Take up where the training stood; None if there is nothing to take up."""
+    def read(self, model: Trainable, average: WeightAverage, optimizers: Optimizers) -> TrainingState | None:
+        """Load the stored state into model, average and optimisers; None if there is no checkpoint."""
         if not self.path.exists():
             return None
         tensors, metadata = read_tensors(self.path)
@@ -51,11 +76,13 @@ class Checkpoint:
         for name, tensor in _under("ema/", tensors).items():
             average.weights[name].copy_(tensor)
         for name, optimizer in optimizers.items():
-            kept = _under(f"optimizer/{name}/", tensors)
-            optimizer.load_state_dict(_whole(notes["groups"][name], kept))
-        return notes
+            stored = _under(f"optimizer/{name}/", tensors)
+            optimizer.load_state_dict(_optimizer_state(notes["groups"][name], stored))
+        findings = [TrainingFinding(**finding) for finding in notes["findings"]]
+        return TrainingState(notes["step"], notes["elapsed"], findings)
 
     def _notes(self, metadata: Mapping[str, str]) -> dict[str, Any]:
+        """The JSON notes of a checkpoint; RunError if it belongs to another training or version."""
         if metadata.get("layout") != LAYOUT:
             raise RunError(
                 f"{self.path} was written by another version of tolerate; choose another folder or delete it"
@@ -68,10 +95,6 @@ class Checkpoint:
                     f"{value}; choose another folder, or delete it to start again"
                 )
         return notes
-
-
-def _findings_plain(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {**state, "findings": [finding.to_json() for finding in state["findings"]]}
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -88,8 +111,9 @@ def _optimizer_tensors(name: str, optimizer: torch.optim.Optimizer) -> dict[str,
     }
 
 
-def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+def _optimizer_numbers(optimizer: torch.optim.Optimizer) -> OptimizerNumbers:
     """The rest of an optimiser's state: groups, and numbers beside the tensors."""
+    state = optimizer.state_dict()
     numbers = {
         number: {key: value for key, value in values.items() if not isinstance(value, Tensor)}
         for number, values in state["state"].items()
@@ -97,24 +121,16 @@ def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
     return {"state": numbers, "param_groups": state["param_groups"]}
 
 
-def _whole(plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def _optimizer_state(stored: OptimizerNumbers, tensors: Mapping[str, Tensor]) -> dict[str, object]:
     """An optimiser's state again: numbers and tensors together."""
-    state: dict[int, dict[str, Any]] = {
-        int(number): dict(values) for number, values in plain["state"].items()
-    }
+    state = {int(number): dict(values) for number, values in stored["state"].items()}
     for key, tensor in tensors.items():
         number, _, name = key.partition("/")
         state[int(number)][name] = tensor
-    return {"state": state, "param_groups": plain["param_groups"]}
+    return {"state": state, "param_groups": stored["param_groups"]}
 
 
-def fingerprint(images: Tensor, labels: Tensor) -> str:
-    """A short name of the pictures a training rests on."""
-    sums = [zlib.crc32(tensor.cpu().contiguous().numpy().data) for tensor in (images, labels)]
-    return f"{len(images)} pictures {sums[0]:08x}-{sums[1]:08x}"
-
-
-class Log:
+class LossLog:
     """The losses of a training: one record a line in `metrics.jsonl`, and TensorBoard on request."""
 
     def __init__(self, folder: Path | None, board: bool = False) -> None:
@@ -126,7 +142,7 @@ class Log:
             self._open_board()
 
     def resume(self, step: int) -> None:
-        """Forget what came after the checkpoint: it will be done again."""
+        """Drop the records after the checkpoint: those steps are repeated."""
         if self.path is not None:
             lines = self.path.read_text("utf-8").splitlines() if self.path.exists() else []
             records = [json.loads(line) for line in lines]
@@ -134,7 +150,7 @@ class Log:
             write_whole(self.path, "".join(map(_row, self.history)).encode())
 
     def write(self, record: dict[str, float]) -> None:
-        """One more record."""
+        """Append a record."""
         self.history.append(record)
         if self.path is not None:
             append(self.path, _row(record))
@@ -143,7 +159,7 @@ class Log:
                 self._writer.add_scalar(name, value, record["step"])
 
     def close(self) -> None:
-        """Let TensorBoard see the last lines."""
+        """Flush the TensorBoard log."""
         if self._writer is not None:
             self._writer.close()
 
@@ -162,7 +178,7 @@ def _row(record: Mapping[str, float]) -> str:
 
 
 def append(path: Path, line: str) -> None:
-    """Add a line to a file, whole or not at all."""
+    """Append a line to a file, completely or not at all."""
     size = path.stat().st_size if path.exists() else 0
     try:
         with path.open("ab", buffering=0) as file:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-RATE = 2e9  # operations a second that one core is taken to do
+OPERATIONS_PER_SECOND = 2e9  # assumed of one core
 
 
 def core_seconds(work: Callable[[], object]) -> float:
@@ -11,7 +11,8 @@ def core_seconds(work: Callable[[], object]) -> float:
     Additions, activations and what runs outside torch are not counted.
 
     >>> import torch
-    >>> core_seconds(lambda: torch.ones(100, 200) @ torch.ones(200, 50)) == 2 * 100 * 200 * 50 / RATE
+    >>> product = core_seconds(lambda: torch.ones(100, 200) @ torch.ones(200, 50))
+    >>> product == 2 * 100 * 200 * 50 / OPERATIONS_PER_SECOND
     True
     """
     from torch.utils.flop_counter import FlopCounterMode
@@ -19,4 +20,4 @@ def core_seconds(work: Callable[[], object]) -> float:
     counter = FlopCounterMode(display=False)
     with counter:
         work()
-    return counter.get_total_flops() / RATE
+    return counter.get_total_flops() / OPERATIONS_PER_SECOND

@@ -1,22 +1,20 @@
 """Several processes that train one model: each takes its share of a batch, gradients are averaged.
 
-`torchrun --nproc_per_node 2` and `accelerate.debug_launcher` start them; accelerate finds out who is
-who. Started plainly there is one process, and nothing here costs anything.
+`torchrun --nproc_per_node 2` and `accelerate.debug_launcher` start them; accelerate finds their ranks. A single process
+pays nothing for this.
 """
 
 import os
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tolerate.base.workers import leads
 from tolerate.errors import OptionError
-from tolerate.models.base import Model
 
 
 class Processes:
-    """The processes of this training, seen from one of them."""
+    """The processes of a training: this one's rank and device, and operations over all of them."""
 
     def __init__(self, device: str = "auto") -> None:
         self.rank, self.count = 0, int(os.environ.get("WORLD_SIZE", "1"))
@@ -28,37 +26,37 @@ class Processes:
             self.rank, self.count, self.device = state.process_index, state.num_processes, state.device
 
     @property
-    def main(self) -> bool:
-        """Whether this is the one that writes files."""
+    def is_main(self) -> bool:
+        """Whether this process writes the files."""
         return self.rank == 0
 
     @property
     def bf16(self) -> bool:
-        """Whether this device computes in bfloat16 fast enough to want it: a GPU that has it."""
+        """Whether bfloat16 is worth using on this device: a GPU that supports it."""
         return self.device.type == "cuda" and torch.cuda.is_bf16_supported()
 
-    def agree(self, model: Model) -> None:
-        """Give every process the first one's weights."""
+    def broadcast_weights(self, model: nn.Module) -> None:
+        """Give every process the first one's weights and buffers."""
         if self.count > 1:
             for tensor in model.state_dict().values():
                 torch.distributed.broadcast(tensor, 0)
 
-    def share(self, optimizer: torch.optim.Optimizer) -> None:
+    def average_gradients(self, optimizer: torch.optim.Optimizer) -> None:
         """Average the gradients over the processes before each of this optimiser's steps."""
         if self.count > 1:
-            optimizer.register_step_pre_hook(self._average_gradients)
+            optimizer.register_step_pre_hook(self._before_step)
 
-    def _average_gradients(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    def _before_step(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         self._average([weight.grad for weight in weights if weight.grad is not None])
 
-    def share_buffers(self, model: Model) -> None:
-        """Average what layers have counted for themselves, such as the means of batch norm."""
+    def average_buffers(self, model: nn.Module) -> None:
+        """Average floating-point buffers, such as the running means of batch norm."""
         if self.count > 1:
             self._average([buffer for buffer in model.buffers() if buffer.is_floating_point()])
 
     def _average(self, tensors: list[Tensor]) -> None:
-        """All of them in one message."""
+        """Replace tensors by their mean over the processes, in one message."""
         if not tensors:
             return
         flat = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
@@ -67,7 +65,7 @@ class Processes:
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def largest(self, value: float) -> float:
+    def maximum(self, value: float) -> float:
         """The largest of the processes' values."""
         if self.count == 1:
             return value
@@ -87,14 +85,14 @@ class Processes:
         """The mean of the processes' values."""
         return self.mean({"": value})[""]
 
-    def wait(self) -> None:
-        """Go on when all have come here."""
+    def barrier(self) -> None:
+        """Block until every process reaches this point."""
         if self.count > 1:
             torch.distributed.barrier()
 
 
-def is_first() -> bool:
-    """Whether this process writes files: by the group where there is one, else by what torchrun says."""
+def is_main_process() -> bool:
+    """Whether this process writes the files: by its rank in the process group, else by torchrun's environment."""
     grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
     return torch.distributed.get_rank() == 0 if grouped else leads()
 

@@ -1,19 +1,17 @@
-"""The exponential moving average of a model's weights: what draws in the end."""
+"""The exponential moving average of a model's weights: the weights that a trained model keeps."""
 
 import torch
-from torch import Tensor
-
-from tolerate.models.base import Model
+from torch import Tensor, nn
 
 
-class Average:
-    """Weights averaged over the last 1 / (1 - decay) steps or so.
+class WeightAverage:
+    """Weights averaged over about the last 1 / (1 - decay) steps.
 
-    While few steps are done the decay is (1 + step) / (10 + step), so that the first weights, which
-    know nothing, are soon forgotten. A decay of 0 keeps no average.
+    In the first steps the decay is (1 + step) / (10 + step), so that the initial weights, which know nothing, soon
+    lose their influence. A decay of 0 keeps no average.
     """
 
-    def __init__(self, model: Model, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self._live: list[Tensor] = [weight for _, weight in model.named_parameters()] if decay else []
         self.weights: dict[str, Tensor] = (
@@ -22,14 +20,14 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after a step, counted from 0."""
+        """Move the average towards the weights after a step, counted from 0."""
         if self.weights:
             decay = min(self.decay, (1 + step) / (10 + step))
             torch._foreach_lerp_(list(self.weights.values()), self._live, 1 - decay)
 
     @torch.no_grad()
-    def apply(self, model: Model) -> None:
-        """Put the average in the place of the weights."""
+    def apply(self, model: nn.Module) -> None:
+        """Replace the model's weights by their average."""
         for name, weight in model.named_parameters():
             if name in self.weights:
                 weight.copy_(self.weights[name])

@@ -4,14 +4,13 @@ PyTorch has its own (`torch.optim.Muon`), which orthogonalises one matrix after 
 without bfloat16 units that is slow; this one works in float32 and takes matrices of one shape together.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
-from typing import Any
 
 import torch
 from torch import Tensor
 
-POLAR = (  # polynomials of one step after the other: Amsel et al. 2025, arXiv:2505.16932, Algorithm 1
+POLAR = (  # coefficients of the polynomials, step by step: Amsel et al. 2025, arXiv:2505.16932, Algorithm 1
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
     (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
     (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
@@ -23,9 +22,9 @@ MARGIN = 1.01  # so that rounding leaves no singular value above 1
 
 @torch.no_grad()
 def orthogonal(matrices: Tensor, steps: int = 3) -> Tensor:
-    """Matrices [n, rows, columns] with singular values brought near 1, vectors kept (Polar Express).
+    """Matrices [n, rows, columns] with singular values near 1 and their singular vectors unchanged (Polar Express).
 
-    Three steps leave them between about 0.3 and 1.9, which serves training as well as five do and costs less.
+    After three steps the values lie between about 0.3 and 1.9, which trains as well as five steps do and costs less.
 
     >>> values = torch.linalg.svdvals(orthogonal(torch.randn(2, 8, 5, generator=torch.manual_seed(0)), steps=5))
     >>> bool(((values > 0.8) & (values < 1.2)).all())
@@ -37,12 +36,11 @@ def orthogonal(matrices: Tensor, steps: int = 3) -> Tensor:
     for a, b, c in (POLAR + (POLAR[-1],) * steps)[:steps]:
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    found: Tensor = x.mT if tall else x
-    return found
+    return x.mT if tall else x
 
 
 class Muon(torch.optim.Optimizer):
-    """Steps of one size in every direction of a matrix; for weights with two dimensions only.
+    """Updates of equal size in every direction of a matrix; for weights with two dimensions only.
 
     rate: of a step; its root mean square an entry is 0.2 times the rate, as Adam's is about
     (Liu et al. 2025, arXiv:2502.16982). decay: decoupled weight decay, times the rate.
@@ -58,11 +56,11 @@ class Muon(torch.optim.Optimizer):
         """One step on all weights that have a gradient."""
         for group in self.param_groups:
             ready = sorted((w for w in group["params"] if w.grad is not None), key=lambda w: tuple(w.shape))
-            for _, same in groupby(ready, key=lambda w: tuple(w.shape)):
-                self._step_alike(list(same), group)
+            for _, weights in groupby(ready, key=lambda w: tuple(w.shape)):
+                self._step_together(list(weights), group)
 
-    def _step_alike(self, weights: list[Tensor], group: dict[str, Any]) -> None:
-        """Nesterov momentum, then the orthogonal matrix of it; equal shapes in one batch."""
+    def _step_together(self, weights: list[Tensor], group: Mapping[str, float]) -> None:
+        """Nesterov momentum made orthogonal, for weights of one shape in one batch."""
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         momenta = [self._momentum(weight) for weight in weights]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
@@ -76,5 +74,5 @@ class Muon(torch.optim.Optimizer):
         state = self.state[weight]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(weight)
-        found: Tensor = state["momentum"]
-        return found
+        momentum: Tensor = state["momentum"]
+        return momentum

@@ -1,4 +1,4 @@
-"""How weights are moved: which optimiser moves which, and one step of all of them at once."""
+"""Which optimiser trains which weights, and one step of several optimisers."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,31 +10,31 @@ from tolerate.models.training.muon import Muon
 
 
 def adam(weights: Iterable[nn.Parameter], rate: float, decay: float = 0.01) -> torch.optim.Optimizer:
-    """AdamW as the house uses it."""
+    """AdamW with the settings that encoders are trained with."""
     return torch.optim.AdamW(weights, rate, betas=(0.9, 0.99), weight_decay=decay, fused=True)
 
 
-def parted(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The matrices between layers, and all else: embeddings (and what is tied to them), norms, biases.
+def split_parameters(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The matrices between layers, and all other weights: embeddings (and what is tied to them), norms, biases.
 
-    >>> inner, others = parted(nn.Sequential(nn.Embedding(5, 2), nn.Linear(2, 2)))
-    >>> [len(each) for each in (inner, others)]
-    [1, 2]
+    >>> matrices, others = split_parameters(nn.Sequential(nn.Embedding(5, 2), nn.Linear(2, 2)))
+    >>> len(matrices), len(others)
+    (1, 2)
     """
-    tables = {id(one.weight) for one in module.modules() if isinstance(one, nn.Embedding)}
+    embeddings = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Embedding)}
     weights = list(module.parameters())
-    inner = [one for one in weights if one.ndim == 2 and id(one) not in tables]
-    chosen = {id(one) for one in inner}
-    return inner, [one for one in weights if id(one) not in chosen]
+    matrices = [weight for weight in weights if weight.ndim == 2 and id(weight) not in embeddings]
+    chosen = {id(weight) for weight in matrices}
+    return matrices, [weight for weight in weights if id(weight) not in chosen]
 
 
 def matrix_optimizers(module: nn.Module, rates: Mapping[str, float]) -> Optimizers:
     """Muon for the matrices, AdamW for the rest."""
-    inner, others = parted(module)
-    return {"muon": Muon(inner, rates["muon"]), "adam": adam(others, rates["adam"], 0.0)}
+    matrices, others = split_parameters(module)
+    return {"muon": Muon(matrices, rates["muon"]), "adam": adam(others, rates["adam"], 0.0)}
 
 
-def stepped(optimizers: Optimizers, rates: Mapping[str, float], loss: Tensor, share: float) -> None:
+def optimizer_step(optimizers: Optimizers, rates: Mapping[str, float], loss: Tensor, share: float) -> None:
     """One step of all optimisers down a loss, each at this share of its rate."""
     for name, optimizer in optimizers.items():
         for group in optimizer.param_groups:
@@ -45,11 +45,11 @@ def stepped(optimizers: Optimizers, rates: Mapping[str, float], loss: Tensor, sh
         optimizer.step()
 
 
-def alike(rows: Tensor, pad: int, least: int = 16) -> list[Tensor]:
-    """Rows in groups of like length, so that little is computed for what fills them up; `least` in a group.
+def length_buckets(rows: Tensor, pad: int, size: int = 16) -> list[Tensor]:
+    """Indices of rows in groups of similar length, at least `size` each, so that little padding is computed.
 
-    >>> [each.tolist() for each in alike(torch.tensor([[1, 1], [1, 0], [1, 1], [1, 0]]), 0, least=2)]
+    >>> [bucket.tolist() for bucket in length_buckets(torch.tensor([[1, 1], [1, 0], [1, 1], [1, 0]]), 0, size=2)]
     [[1, 3], [0, 2]]
     """
     order = (rows != pad).sum(1).argsort(stable=True)
-    return list(order.tensor_split(max(1, len(rows) // least)))
+    return list(order.tensor_split(max(1, len(rows) // size)))

@@ -25,8 +25,8 @@ from torch.nn import functional as F
 
 from tolerate.base.files import read_json, to_json, write_whole
 from tolerate.errors import DataError
-from tolerate.models.base import alone, generator, read_tensors, seeded
-from tolerate.models.training.loop import threaded
+from tolerate.models.base import generator, torch_seed, torch_threads
+from tolerate.models.storage import detached_copies, read_tensors
 from tolerate.models.writers.text_classifier import TextReader, load_text_reader
 
 Floats = NDArray[np.float64]
@@ -174,7 +174,7 @@ class Reader:
 
     def _deep(self, rows: Any) -> Floats:
         assert self.bag is not None
-        with torch.no_grad(), threaded(1):
+        with torch.no_grad(), torch_threads(1):
             logs = self.bag.eval()(self.bag.narrowed(rows)).log_softmax(-1)
             return np.asarray(logs.numpy(), dtype=np.float64)
 
@@ -198,7 +198,7 @@ class Reader:
             tensors |= {f"bag/{name}": weight for name, weight in self.bag.state_dict().items()}
         if self.trust is not None:
             tensors |= {f"trust/{name}": torch.from_numpy(each) for name, each in vars(self.trust).items()}
-        write_whole(folder / "reader.safetensors", save(alone(tensors)))
+        write_whole(folder / "reader.safetensors", save(detached_copies(tensors)))
         write_whole(folder / "reader.json", to_json({"kind": self.kind, "classes": list(self.classes)}))
 
 
@@ -350,7 +350,7 @@ def _taught_bag(
     """The network, its rate rising quickly and falling to 0; a fifth of the n-grams is left out at random."""
     batch = min(len(labels), max(16, min(128, len(labels) // 80)))  # some hundred steps at least
     seen = np.bincount(rows.indices, minlength=rows.shape[1])
-    with seeded(seed), threaded(1):
+    with torch_seed(seed), torch_threads(1):
         bag, rng = Bag(classes, np.flatnonzero(seen >= LEAST)), generator(seed)
         rows = bag.narrowed(rows)
         adam = torch.optim.AdamW(bag.parameters(), weight_decay=0.01, fused=True)
@@ -374,11 +374,14 @@ def _taught_bag(
 
 def reading_cost(reader: Reader | TextReader, texts: Sequence[str]) -> float:
     """Core-seconds to read one question, counted from the products of its n-grams: the same on every machine."""
-    from tolerate.models.training.cost import RATE
+    from tolerate.models.training.cost import OPERATIONS_PER_SECOND
 
     if isinstance(reader, TextReader):
         return reader.cost(texts)
     entries = reader.features(texts).nnz / len(texts)
     width = 0 if reader.bag is None else reader.bag.head.in_features
     linear = 2 * entries * len(reader.classes) if reader.margins is not None else 0
-    return float(linear + 2 * entries * width + 2 * width * (width + len(reader.classes))) / RATE
+    return (
+        float(linear + 2 * entries * width + 2 * width * (width + len(reader.classes)))
+        / OPERATIONS_PER_SECOND
+    )

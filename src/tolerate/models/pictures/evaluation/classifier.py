@@ -21,9 +21,10 @@ from torch.nn import functional as F
 
 from tolerate.base.files import write_whole
 from tolerate.errors import DataError, RunError
-from tolerate.models.base import Shape, alone, fill, generator, read_tensors, seeded, tupled
+from tolerate.models.base import generator, torch_seed, torch_threads
+from tolerate.models.pictures.base import Shape
 from tolerate.models.pictures.evaluation.nonsense import NONSENSE
-from tolerate.models.training.loop import threaded
+from tolerate.models.storage import detached_copies, fill, lists_to_tuples, read_tensors
 
 Images = NDArray[Any]  # [n, channels, height, width]: floats in [0, 1], or bytes
 Ints = NDArray[np.int64]
@@ -95,7 +96,7 @@ def teach(
     if len(pictures) == 0:
         raise DataError("there are no pictures to learn from; expected a few of each class")
     _, channels, height, width = pictures.shape
-    with seeded(seed), threaded(1):
+    with torch_seed(seed), torch_threads(1):
         network = Network((channels, height, width), classes + course.nonsense, course.width, course.neck)
         _steps(network, pictures, truth, classes, course, generator(seed), on_progress)
     return network.eval()
@@ -163,7 +164,7 @@ def tensor(images: Images) -> Tensor:
 @torch.no_grad()
 def each(images: Images, work: Callable[[Tensor], Tensor]) -> NDArray[np.float64]:
     """The rows that some work gives for pictures, a few hundred at a time (they stay in the cache)."""
-    with threaded(1):
+    with torch_threads(1):
         return np.concatenate([work(tensor(part)).double().numpy() for part in _parts(images)])
 
 
@@ -183,7 +184,7 @@ def save_networks(path: Path, networks: Mapping[str, Network], about: Mapping[st
     state = {
         f"{name}.{key}": value for name, net in networks.items() for key, value in net.state_dict().items()
     }
-    write_whole(path, save(alone(state), {"about": json.dumps(dict(about), sort_keys=True)}))
+    write_whole(path, save(detached_copies(state), {"about": json.dumps(dict(about), sort_keys=True)}))
 
 
 def load_networks(path: Path, shape: Shape, outputs: int, course: Course) -> dict[str, Network]:
@@ -201,7 +202,9 @@ def read_about(path: Path) -> dict[str, Any]:
     """What `save_networks` wrote beside the networks, lists as tuples."""
     _, notes = read_tensors(path)
     try:
-        about: dict[str, Any] = tupled(json.loads(notes["about"]))
+        about: dict[str, Any] = {
+            key: lists_to_tuples(value) for key, value in json.loads(notes["about"]).items()
+        }
     except (KeyError, ValueError):
         raise RunError(f"{path} holds weights but does not say of what; train again") from None
     return about
