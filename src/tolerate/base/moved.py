@@ -58,6 +58,9 @@ def _moved_attribute(module: str, name: str) -> object:
 
 # old package.module:attribute -> new, where the attribute is not in the module that MODULES names
 ATTRIBUTES: dict[str, str] = {
+    "tolerate.models.classifier:Course": "tolerate.models.pictures.evaluation.classifier:ClassifierOptions",
+    "tolerate.models.classifier:Network": "tolerate.models.pictures.evaluation.classifier:PictureClassifier",
+    "tolerate.models.classifier:teach": "tolerate.models.pictures.evaluation.classifier:train_classifier",
     "tolerate.models.drawing:likelihood": "tolerate.models.pictures.evaluation.likelihood:likelihood",
     "tolerate.models.model:Model": "tolerate.models.pictures.base:PictureModel",
     "tolerate.models.model:Shape": "tolerate.models.pictures.base:Shape",

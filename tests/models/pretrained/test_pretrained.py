@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 
 from tests.support.tiny_pretrained import config, kept, network, tokenizer, transformers
 from tolerate.errors import DataError, OptionError, RunError
-from tolerate.jobs.texts.generate import generate_texts, keep_texts, prompts_in, writes
+from tolerate.jobs.generate import WriterRequest, generate_texts, is_writer, read_prompts, write_texts
 from tolerate.llm.model_names import is_pretrained_name, parse_pretrained
 from tolerate.models.base import generator
 from tolerate.models.pretrained import hub
@@ -28,7 +29,7 @@ from tolerate.models.texts.decoding import Decoding, decode
 from tolerate.models.writers.local import Local
 from tolerate.models.writers.pretrained import keep_source, likelihoods_of, perplexity_of, write_with
 from tolerate.models.writers.writing import write, writing_cost
-from tolerate.runs.pipeline import Quiet
+from tolerate.runs.progress import SilentReporter
 
 PROMPTS = ["the cat", "on the mat sat the red cat.", "a"]
 QUICK = ("gpt2", "llama", "mistral", "bloom", "mamba", "t5", "bart")
@@ -481,18 +482,19 @@ def test_without_a_network_a_hub_name_is_explained(monkeypatch: pytest.MonkeyPat
 
 def test_generate_writes_a_table_of_texts(tmp_path: Path) -> None:
     folder = kept(tmp_path / "m", loud=3.0)
-    assert writes(str(folder)) and writes(f"hf:{folder}")
-    made = generate_texts(str(folder), ["a", "the cat"], 5, 1, Quiet(), decoding={"limit": 4})
-    assert [one.prompt for one in made] == ["a", "the cat", "a", "the cat", "a"]
-    again = generate_texts(f"hf:{folder}", ["a", "the cat"], 5, 1, Quiet(), decoding={"limit": 4})
-    assert made == again and all(one.least <= one.mean <= 0 and one.total < 0 for one in made)
-    keep_texts(made, tmp_path / "texts.jsonl")
+    assert is_writer(str(folder)) and is_writer(f"hf:{folder}")
+    request = WriterRequest(str(folder), ["a", "the cat"], 5, 1, decoding={"limit": 4})
+    rows = generate_texts(request, SilentReporter())
+    assert [row.prompt for row in rows] == ["a", "the cat", "a", "the cat", "a"]
+    assert rows == generate_texts(replace(request, model=f"hf:{folder}"), SilentReporter())
+    assert all(row.least <= row.mean <= 0 and row.total < 0 for row in rows)
+    write_texts(rows, tmp_path / "texts.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "texts.jsonl").read_text().splitlines()]
-    assert lines[0]["text"] == made[0].text and lines[0]["mean"] == pytest.approx(made[0].mean)
+    assert lines[0]["text"] == rows[0].text and lines[0]["mean"] == pytest.approx(rows[0].mean)
     (tmp_path / "p.txt").write_text("one\n\ntwo\n")
-    assert prompts_in(tmp_path / "p.txt") == ["one", "two"]
+    assert read_prompts(tmp_path / "p.txt") == ["one", "two"]
     with pytest.raises(OptionError, match="is to be tuned"):
-        generate_texts(f"hf:{folder}#lora", ["a"], 1, 0, Quiet(), decoding={})
+        generate_texts(WriterRequest(f"hf:{folder}#lora", ["a"], 1), SilentReporter())
 
 
 def test_a_local_model_is_asked_as_a_served_one_is(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ from tolerate.models.texts.transformer import Transformer
 from tolerate.models.writers.registry import parsed, writer
 from tolerate.models.writers.text_classifier import Classifier, load_text_reader, teach_encoder
 from tolerate.models.writers.writing import perplexity, teach_writer, write, writer_in
-from tolerate.runs.pipeline import Options, run
+from tolerate.runs.options import RunOptions
+from tolerate.runs.pipeline import run
 
 SPAN = "tolerate.models.texts.t5:T5"
 SMALL = {"width": 16, "layers": 1, "heads": 2}
@@ -535,13 +536,13 @@ def test_the_command_exports_what_was_trained(tmp_path: Path) -> None:
 
 def test_casenotes_by_an_encoder_decoder_with_bpe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, small in (
-        ("texts.FITTED", 20),
-        ("texts.SEEDED", 20),
-        ("texts.PAIRS", 300),
+        ("workshop.VERIFIER_REQUESTS", 20),
+        ("workshop.SEEDED_TEXTS", 20),
+        ("training_texts.MAX_PAIRS", 300),
         ("casenotes.CaseNotes.limit", 15),
     ):
-        monkeypatch.setattr(f"tolerate.jobs.{name}", small)
-    options = Options(
+        monkeypatch.setattr(f"tolerate.jobs.texts.{name}", small)
+    options = RunOptions(
         models=("t5#width=16+layers=1+tokens=bpe:300",),
         refine=("plain", "vote-of-2+repair+rules"),
         labels=60,
@@ -549,16 +550,16 @@ def test_casenotes_by_an_encoder_decoder_with_bpe(tmp_path: Path, monkeypatch: p
         steps=25,
         workers=0,
     )
-    summary = run(job("casenotes"), tmp_path / "run", options)
+    summary = run(job("casenotes"), tmp_path / "run", options).to_json()
     (model,) = summary["models"]
     assert model["family"] == "encoder-decoder" and model["steps"] == 25 and model["metrics"]["bits"] > 0
     assert (tmp_path / "run" / "DONE").exists()
-    assert run(job("casenotes"), tmp_path / "run", options) == summary
+    assert run(job("casenotes"), tmp_path / "run", options).to_json() == summary
 
 
 def test_support_by_an_encoder_pretrained_here(tmp_path: Path) -> None:
     data = published(tmp_path / "data")
-    options = Options(
+    options = RunOptions(
         data=data,
         models=("bert#width=16+layers=1", "ngrams"),
         labels=200,
@@ -566,20 +567,20 @@ def test_support_by_an_encoder_pretrained_here(tmp_path: Path) -> None:
         steps=90,
         workers=0,
     )
-    summary = run(job("support"), tmp_path / "run", options)
+    summary = run(job("support"), tmp_path / "run", options).to_json()
     bert = next(one for one in summary["models"] if one["name"].startswith("bert"))
     assert bert["metrics"]["accuracy"] > 0.5 and bert["parameters"] > 1000
 
 
 def test_support_by_an_encoder_from_elsewhere(tmp_path: Path) -> None:
     name = f"hf:{given(tmp_path / 'tiny')}"
-    options = Options(
+    options = RunOptions(
         data=published(tmp_path / "data"), models=(name,), labels=100, proof=50, steps=5, workers=0
     )
-    summary = run(job("support"), tmp_path / "run", options)
+    summary = run(job("support"), tmp_path / "run", options).to_json()
     assert summary["models"][0]["title"] == "encoder pretrained elsewhere, fine-tuned"
-    with pytest.raises(OptionError, match="no reader of intents"):
-        run(job("support"), tmp_path / "r", Options(data=tmp_path, models=("bart#width=3",)))
+    with pytest.raises(OptionError, match="no classifier of intents"):
+        run(job("support"), tmp_path / "r", RunOptions(data=tmp_path, models=("bart#width=3",)))
 
 
 # Killed and continued

@@ -8,7 +8,6 @@ import torch
 
 from tolerate.errors import DataError
 from tolerate.models.pictures.evaluation import metrics
-from tolerate.models.pictures.evaluation.features import Floating
 
 PIXELS = (3, 6, 6)
 
@@ -30,13 +29,23 @@ class Narrow(torch.nn.Module):
         return torch.tanh(images.flatten(1) @ weights)
 
 
-class Wrapped(Floating):
+class AnyInput(torch.nn.Module):
+    """Takes bytes or floats, as torchmetrics passes them."""
+
     num_features = 12
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        scaled = images.float() / 255 if images.dtype == torch.uint8 else images.float()
+        return self.module(scaled)
 
 
 def peers() -> tuple[object, np.ndarray, np.ndarray, torch.Tensor, torch.Tensor]:
     real, drawn = (torch.as_tensor(images) for images in sets())
-    module = Wrapped(Narrow())
+    module = AnyInput(Narrow())
     return module, module(real).double().numpy(), module(drawn).double().numpy(), real, drawn
 
 
@@ -162,18 +171,20 @@ def test_copies_are_found_and_others_are_not() -> None:
     """Planted copies with a little noise are named with the right original; fresh draws are rarely named."""
     rng = np.random.default_rng(6)
     trained, further, fresh = (rng.random((count, 1, 5, 5)) for count in (300, 200, 1000))
-    copies = metrics.fit_copies((metrics.flat(trained), trained), (metrics.flat(further), further))
+    copies = metrics.fit_copy_detector(
+        (metrics.flatten_pixels(trained), trained), (metrics.flatten_pixels(further), further)
+    )
     planted = np.clip(trained[:7] + rng.normal(0, 0.01, (7, 1, 5, 5)), 0, 1)
     images = np.concatenate([fresh, planted])
-    pairs = copies.pairs(metrics.flat(images), images, most=40)
+    pairs = copies.near_copies(metrics.flatten_pixels(images), images, limit=40)
     by_drawn = dict(zip(pairs.drawn.tolist(), pairs.real.tolist(), strict=True))
     assert all(by_drawn[1000 + place] == place for place in range(7))
     assert (pairs.drawn < 1000).sum() <= 30
     assert pairs.share == pytest.approx(len(pairs.drawn) / 1007)
     assert (np.diff(pairs.distances) >= 0).all() and pairs.distances.max() <= 1
-    beyond = copies.beyond(metrics.flat(images), images)
-    assert (beyond[1000:] <= 0).all() and (beyond <= 0).sum() == len(pairs.drawn)
-    assert len(copies.pairs(metrics.flat(images), images, most=3).drawn) == 3
+    margins = copies.margins(metrics.flatten_pixels(images), images)
+    assert (margins[1000:] <= 0).all() and (margins <= 0).sum() == len(pairs.drawn)
+    assert len(copies.near_copies(metrics.flatten_pixels(images), images, limit=3).drawn) == 3
 
 
 def test_sets_that_cannot_be_compared() -> None:

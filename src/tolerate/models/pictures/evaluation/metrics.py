@@ -1,4 +1,4 @@
-"""How near drawings are to real pictures, as sets: the field's metrics, in numpy.
+"""How close a set of drawings is to a set of real pictures: the field's metrics, in NumPy.
 
 Each is a function of features [n, width] of real and of drawn pictures (or of class probabilities), a
 few lines under its formula. The tests hold FID, KID and the Inception Score equal to torchmetrics',
@@ -12,10 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tolerate.base.arrays import Contents, Floats, Ints
 from tolerate.errors import DataError
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 BLOCK = 1 << 24  # distances held at a time
 
 
@@ -25,11 +24,11 @@ def frechet(real: Floats, drawn: Floats) -> float:
     |m - m'|^2 + trace(C + C' - 2 (C C')^(1/2)). Heusel et al. (2017), arXiv:1706.08500. It grows as
     the sets shrink (by about width / n), so compare only figures of equal numbers of pictures.
     """
-    _enough(real, drawn)
-    one, other = np.cov(real, rowvar=False), np.cov(drawn, rowvar=False)
+    _check_sets(real, drawn)
+    real_covariance, drawn_covariance = np.cov(real, rowvar=False), np.cov(drawn, rowvar=False)
     shift = real.mean(axis=0) - drawn.mean(axis=0)
-    roots = np.sqrt(np.maximum(np.linalg.eigvals(one @ other).real, 0)).sum()
-    return float(shift @ shift + np.trace(one) + np.trace(other) - 2 * roots)
+    roots = np.sqrt(np.maximum(np.linalg.eigvals(real_covariance @ drawn_covariance).real, 0)).sum()
+    return float(shift @ shift + np.trace(real_covariance) + np.trace(drawn_covariance) - 2 * roots)
 
 
 def kernel_distance(real: Floats, drawn: Floats) -> float:
@@ -38,16 +37,16 @@ def kernel_distance(real: Floats, drawn: Floats) -> float:
     The unbiased estimate over all pairs. Binkowski et al. (2018), arXiv:1801.01401, average it over
     random subsets, which has the same mean and more noise.
     """
-    _enough(real, drawn)
+    _check_sets(real, drawn)
     n, m = len(real), len(drawn)
     within = (_kernel_sum(real, real) - _kernel_diagonal(real)) / (n * (n - 1))
-    beside = (_kernel_sum(drawn, drawn) - _kernel_diagonal(drawn)) / (m * (m - 1))
-    return within + beside - 2 * _kernel_sum(real, drawn) / (n * m)
+    between = (_kernel_sum(drawn, drawn) - _kernel_diagonal(drawn)) / (m * (m - 1))
+    return within + between - 2 * _kernel_sum(real, drawn) / (n * m)
 
 
-def _kernel_sum(one: Floats, other: Floats) -> float:
-    width = one.shape[1]
-    return float(sum(((part @ other.T / width + 1) ** 3).sum() for part in _blocks(one, len(other))))
+def _kernel_sum(points: Floats, others: Floats) -> float:
+    width = points.shape[1]
+    return float(sum(((part @ others.T / width + 1) ** 3).sum() for part in _blocks(points, len(others))))
 
 
 def _kernel_diagonal(points: Floats) -> float:
@@ -85,11 +84,11 @@ def manifold(real: Floats, drawn: Floats, neighbours: int = 5) -> Manifold:
     Kynkaanniemi et al. (2019), arXiv:1904.06991; Naeem et al. (2020), arXiv:2002.09797. Compare only
     figures of equal numbers of pictures and neighbours.
     """
-    _enough(real, drawn, neighbours + 1)
-    reach_real, reach_drawn = _reach(real, neighbours), _reach(drawn, neighbours)
-    distances = np.sqrt(squares(real, drawn))  # [real, drawn]
-    near_real = distances <= reach_real[:, None]
-    near_drawn = distances <= reach_drawn[None]
+    _check_sets(real, drawn, neighbours + 1)
+    real_radius, drawn_radius = _radius(real, neighbours), _radius(drawn, neighbours)
+    distances = np.sqrt(squared_distances(real, drawn))  # [real, drawn]
+    near_real = distances <= real_radius[:, None]
+    near_drawn = distances <= drawn_radius[None]
     return Manifold(
         precision=float(near_real.any(axis=0).mean()),
         recall=float(near_drawn.any(axis=1).mean()),
@@ -98,30 +97,30 @@ def manifold(real: Floats, drawn: Floats, neighbours: int = 5) -> Manifold:
     )
 
 
-def _reach(points: Floats, neighbours: int) -> Floats:
+def _radius(points: Floats, neighbours: int) -> Floats:
     """Distance of each point to its k-th nearest other one."""
     parts = [
-        np.partition(squares(part, points), neighbours, axis=1)[:, neighbours]
+        np.partition(squared_distances(part, points), neighbours, axis=1)[:, neighbours]
         for part in _blocks(points, len(points))
     ]
     return np.sqrt(np.concatenate(parts))
 
 
-def squares(one: Floats, other: Floats) -> Floats:
+def squared_distances(points: Floats, others: Floats) -> Floats:
     """Squared distances between the rows of two sets: [n, m]."""
-    found = (one**2).sum(axis=1)[:, None] - 2 * one @ other.T + (other**2).sum(axis=1)
-    return np.asarray(np.maximum(found, 0))
+    squares = (points**2).sum(axis=1)[:, None] - 2 * points @ others.T + (others**2).sum(axis=1)
+    return np.asarray(np.maximum(squares, 0))
 
 
-def nearest(points: Floats, among: Floats) -> tuple[Ints, Floats]:
-    """For each point the place of the nearest among others, and the distance."""
-    place, distance = [], []
-    for part in _blocks(points, len(among)):
-        found = squares(part, among)
-        where = found.argmin(axis=1)
-        place.append(where)
-        distance.append(np.sqrt(found[np.arange(len(part)), where]))
-    return np.concatenate(place), np.concatenate(distance)
+def nearest(points: Floats, others: Floats) -> tuple[Ints, Floats]:
+    """For each point the index of the nearest among others, and the distance."""
+    indices, distances = [], []
+    for part in _blocks(points, len(others)):
+        squares = squared_distances(part, others)
+        index = squares.argmin(axis=1)
+        indices.append(index)
+        distances.append(np.sqrt(squares[np.arange(len(part)), index]))
+    return np.concatenate(indices), np.concatenate(distances)
 
 
 def auroc(low: Floats, high: Floats) -> float:
@@ -142,8 +141,8 @@ def auroc(low: Floats, high: Floats) -> float:
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Drawings that are near-copies, with the real pictures they copy: places of both, nearest first."""
+class NearCopies:
+    """Drawings that are near-copies and the real pictures they copy: indices of both, nearest first."""
 
     drawn: Ints
     real: Ints
@@ -152,12 +151,12 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Copies:
-    """Tells near-copies of training pictures: closer to one than further real pictures ever come.
+class CopyDetector:
+    """Detects near-copies of training pictures: closer to one than further real pictures ever come.
 
-    Compared are features and pixels, each in units of its threshold; a drawing is a copy if it is
-    within both. A threshold is the distance below which only `least` of further real pictures
-    lie from their nearest training picture (smallest seen, where they are few).
+    Features and pixels are compared, each in units of its threshold; a drawing is a copy if it is
+    within both. A threshold is the distance below which only a small share of further real pictures
+    lie from their nearest training picture (the smallest observed, where they are few).
     """
 
     features: Floats  # [n, width] of the training pictures
@@ -165,52 +164,53 @@ class Copies:
     feature_limit: float
     pixel_limit: float
 
-    def distances(self, features: Floats, images: NDArray[np.generic]) -> tuple[Ints, Floats]:
-        """The nearest training picture of each drawing, and how far it is: 1 and below is a copy."""
-        place, far = nearest(features, self.features)
-        apart = np.sqrt(((flat(images) - self.pixels[place]) ** 2).sum(axis=1))
-        return place, np.maximum(far / self.feature_limit, apart / self.pixel_limit)
+    def distances(self, features: Floats, images: Contents) -> tuple[Ints, Floats]:
+        """The nearest training picture of each drawing, and its distance: 1 and below is a copy."""
+        indices, feature_distances = nearest(features, self.features)
+        pixel_distances = np.sqrt(((flatten_pixels(images) - self.pixels[indices]) ** 2).sum(axis=1))
+        scaled = np.maximum(feature_distances / self.feature_limit, pixel_distances / self.pixel_limit)
+        return indices, scaled
 
-    def beyond(self, features: Floats, images: NDArray[np.generic]) -> Floats:
-        """How far each drawing is beyond being a copy; 0 and below is one."""
+    def margins(self, features: Floats, images: Contents) -> Floats:
+        """Distance of each drawing beyond the threshold of a copy; 0 and below is a copy."""
         return self.distances(features, images)[1] - 1
 
-    def pairs(self, features: Floats, images: NDArray[np.generic], most: int = 20) -> Pairs:
-        """The copies among drawings, to be counted and shown, at most so many."""
-        place, far = self.distances(features, images)
-        order = np.argsort(far, kind="stable")
-        drawn = order[far[order] <= 1]
-        shown = drawn[:most]
-        return Pairs(shown, place[shown], far[shown], len(drawn) / max(len(far), 1))
+    def near_copies(self, features: Floats, images: Contents, limit: int = 20) -> NearCopies:
+        """The copies among drawings, at most `limit` of them."""
+        indices, distances = self.distances(features, images)
+        order = np.argsort(distances, kind="stable")
+        copies = order[distances[order] <= 1]
+        shown = copies[:limit]
+        return NearCopies(shown, indices[shown], distances[shown], len(copies) / max(len(distances), 1))
 
 
-def fit_copies(
-    trained: tuple[Floats, NDArray[np.generic]],
-    further: tuple[Floats, NDArray[np.generic]],
-    least: float = 0.01,
-) -> Copies:
+def fit_copy_detector(
+    trained: tuple[Floats, Contents], further: tuple[Floats, Contents], quantile: float = 0.01
+) -> CopyDetector:
     """Set the thresholds from real pictures: (features, images) of the training and of further ones."""
     features, images = trained
-    place, far = nearest(further[0], features)
-    apart = np.sqrt(((flat(further[1]) - flat(images)[place]) ** 2).sum(axis=1))
-    limits = [max(float(np.quantile(distance, least)), 1e-12) for distance in (far, apart)]
-    return Copies(features, flat(images), limits[0], limits[1])
+    indices, feature_distances = nearest(further[0], features)
+    differences = flatten_pixels(further[1]) - flatten_pixels(images)[indices]
+    pixel_distances = np.sqrt((differences**2).sum(axis=1))
+    limits = [max(float(np.quantile(part, quantile)), 1e-12) for part in (feature_distances, pixel_distances)]
+    return CopyDetector(features, flatten_pixels(images), limits[0], limits[1])
 
 
-def flat(images: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Pictures as rows of pixels in [0, 1], whether they came as floats or as bytes."""
+def flatten_pixels(images: Contents) -> NDArray[np.float32]:
+    """Pictures as rows of pixels in [0, 1], from floats or bytes."""
     scale = 255 if images.dtype == np.uint8 else 1
     return images.reshape(len(images), -1).astype(np.float32) / np.float32(scale)
 
 
 def _blocks(points: Floats, others: int) -> Iterator[Floats]:
+    """Parts of the points whose distances to so many others are held at a time."""
     step = max(BLOCK // max(others, 1), 1)
     return (points[start : start + step] for start in range(0, len(points), step))
 
 
-def _enough(real: Floats, drawn: Floats, least: int = 2) -> None:
-    if min(len(real), len(drawn)) < least or real.shape[1:] != drawn.shape[1:]:
+def _check_sets(real: Floats, drawn: Floats, min_size: int = 2) -> None:
+    if min(len(real), len(drawn)) < min_size or real.shape[1:] != drawn.shape[1:]:
         raise DataError(
             f"features came as {real.shape} and {drawn.shape}; expected two sets of one width, "
-            f"of at least {least} pictures each"
+            f"of at least {min_size} pictures each"
         )

@@ -1,4 +1,4 @@
-"""Pictures that show none of the classes, made from some that do: what a reader must learn to refuse.
+"""Pictures that show none of the classes, made from pictures that do: a reader must learn to refuse them.
 
 Hendrycks et al. (2019), Deep Anomaly Detection with Outlier Exposure, arXiv:1812.04606: a classifier
 that has seen some nonsense refuses other kinds too. Each kind is a function of pictures
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Kind = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+NonsenseKind = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
 def mixed(images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
@@ -42,9 +42,9 @@ def quartered(images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
     """The four quarters of each picture in another order: each moves by half a side, round the edge."""
     height, width = images.shape[2] // 2, images.shape[3] // 2
     moves = [(height, 0), (0, width), (height, width)]
-    which = torch.randint(3, (len(images),), generator=rng)
+    move = torch.randint(3, (len(images),), generator=rng)
     rolled = torch.stack([images.roll(move, dims=(2, 3)) for move in moves])
-    return rolled[which, torch.arange(len(images))]
+    return rolled[move, torch.arange(len(images))]
 
 
 def halved(images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
@@ -52,28 +52,28 @@ def halved(images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
     _, _, height, width = images.shape
     rows, columns = torch.arange(height)[:, None] < height // 2, torch.arange(width)[None] < width // 2
     masks = torch.stack([mask.expand(height, width) for mask in (rows, ~rows, columns, ~columns)])
-    which = torch.randint(4, (len(images),), generator=rng)
-    return images * masks[which, None]
+    half = torch.randint(4, (len(images),), generator=rng)
+    return images * masks[half, None]
 
 
 def faint(images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-    """Pictures of which next to nothing is left."""
+    """Pictures that are almost black."""
     return images * 0.25 * torch.rand(len(images), 1, 1, 1, generator=rng)
 
 
 def noise(images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-    """Every pixel by chance."""
+    """Independent random pixels."""
     return torch.rand(images.shape, generator=rng)
 
 
 def clouds(images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-    """Chance that changes slowly over the picture."""
+    """Random brightness that changes slowly over the picture."""
     coarse = torch.randn(*images.shape[:2], 4, 4, generator=rng)
     fine = F.interpolate(coarse, images.shape[2:], mode="bilinear", align_corners=False)
     return torch.sigmoid(3 * fine)
 
 
-NONSENSE: dict[str, Kind] = {
+NONSENSE: dict[str, NonsenseKind] = {
     "mixed": mixed,
     "shuffled": shuffled,
     "overlaid": overlaid,
@@ -87,6 +87,6 @@ NONSENSE: dict[str, Kind] = {
 
 
 def _partners(labels: Tensor, rng: torch.Generator) -> Tensor:
-    """For each picture the place of one of another class; only where all are of one class, any."""
+    """For each picture the index of one of another class; of any class if all are of one."""
     chance = torch.rand(len(labels), len(labels), generator=rng)
     return (chance - 2.0 * (labels[:, None] == labels[None])).argmax(dim=1)
