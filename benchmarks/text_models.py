@@ -44,7 +44,8 @@ from tolerate.models.writers.ngram_classifier import teach_reader
 from tolerate.models.writers.registry import writer
 from tolerate.models.writers.text_classifier import teach_encoder
 from tolerate.models.writers.writing import perplexity, teach_writer, write
-from tolerate.runs.pipeline import Options, Quiet
+from tolerate.runs.options import RunOptions
+from tolerate.runs.progress import SilentReporter
 from tolerate.stats.certify.threshold import certify
 
 DATA = Path(os.environ.get("TOLERATE_SHARED", ROOT.parent / "shared" / "data")) / "raw"
@@ -67,9 +68,9 @@ def windows(tokens: Tensor, step: int, start: bool) -> Tensor:
 def bits(model: LanguageModel, tokens: Tokenizer, text: Tensor, start: bool) -> float:
     """Bits per character of the second half of each window, which tile the text."""
     rows = windows(text, HALF, start)
-    said = log_likelihoods(model, rows, batch=128)[:, -HALF:]
+    log_probabilities = log_likelihoods(model, rows, batch=128)[:, -HALF:]
     letters = sum(len(tokens.decode(row)) for row in rows[:, -HALF:].tolist())
-    return -float(said.double().sum()) / np.log(2) / letters
+    return -float(log_probabilities.double().sum()) / np.log(2) / letters
 
 
 def shakespeare(seconds: float, only: set[str]) -> None:
@@ -89,8 +90,8 @@ def shakespeare(seconds: float, only: set[str]) -> None:
     if not only or "counts" in only:
         began = time.process_time()
         tokens = tokens_for("characters", [text[:cut]])
-        known, unseen = (torch.tensor(tokens.encode(part)) for part in (text[:cut], text[cut:]))
-        counts = fit_kneser_ney(known.numpy(), len(tokens), ORDER)
+        training, unseen = (torch.tensor(tokens.encode(part)) for part in (text[:cut], text[cut:]))
+        counts = fit_kneser_ney(training.numpy(), len(tokens), ORDER)
         nats = -counts.log_likelihoods(unseen.numpy()).mean()
         say(
             f"{'counts of order 7, characters':34} {nats / np.log(2):9.4f} {time.process_time() - began:7.1f}"
@@ -100,18 +101,20 @@ def shakespeare(seconds: float, only: set[str]) -> None:
             continue
         began = time.process_time()
         tokens = tokens_for(kind, (line for line in text[:cut].splitlines(keepends=True)))
-        known, unseen = (torch.tensor(tokens.encode(part)) for part in (text[:cut], text[cut:]))
+        training, unseen = (torch.tensor(tokens.encode(part)) for part in (text[:cut], text[cut:]))
         start = of is T5
-        rows = windows(known, 8, start).int()
+        rows = windows(training, 8, start).int()
         with torch_seed(0):
             model = of(2 * HALF + start, len(tokens), **options)
         starts = torch.full((len(rows),), HALF + 1 if start else 0)
-        left = seconds - (time.process_time() - began)
+        remaining = seconds - (time.process_time() - began)
         trained = train(
-            model, TokenExamples(rows, starts), TrainingOptions(budget=left, clock="cpu", batch=batch, seed=1)
+            model,
+            TokenExamples(rows, starts),
+            TrainingOptions(budget=remaining, clock="cpu", batch=batch, seed=1),
         )
         spent = time.process_time() - began
-        letters = cut / len(known) * trained.examples * HALF * (1 if start else 2)
+        letters = cut / len(training) * trained.examples * HALF * (1 if start else 2)
         size = sum(weight.numel() for weight in model.parameters())
         say(
             f"{name:34} {bits(model, tokens, unseen, start):9.4f} {spent:7.1f} {trained.steps:6} "
@@ -133,9 +136,9 @@ def casenotes(seconds: float, only: set[str]) -> None:
 
 def records(title: str, task: TextTask, names: Sequence[str], seconds: float, only: set[str]) -> None:
     """Writers of a job after equal seconds: facts missing, wrong or invented in their plain drafts."""
-    pairs = [(one.prompt, one.answer) for one in task.pairs(20_000, 0)]
+    pairs = [(record.prompt, record.answer) for record in task.pairs(20_000, 0)]
     requests = task.requests(400, 11)
-    unseen = [(one.prompt, one.answer) for one in task.unseen(300, 4)]
+    unseen = [(record.prompt, record.answer) for record in task.unseen(300, 4)]
     say(f"{title:34} {'slot err':>9} {'right':>7} {'bits/char':>9} {'CPU s':>7} {'steps':>6} {'weights':>9}")
     for name in names:
         if only and name not in only:
@@ -156,12 +159,12 @@ def records(title: str, task: TextTask, names: Sequence[str], seconds: float, on
             spent = time.process_time() - began
             chosen: dict[str, Any] = task.decoding
             how = Decoding(limit=plan.finer * task.limit, **chosen)
-            made = write(Path(folder), [task.reads(request) for request in requests], 1, 0, how)
+            drafts = write(Path(folder), [task.reads(request) for request in requests], 1, 0, how)
             letters = perplexity(Path(folder), unseen)[1]
-        texts = [task.said(row[0].text, int(request)) for row, request in zip(made, requests, strict=True)]
-        found = [task.check(text, int(request)) for text, request in zip(texts, requests, strict=True)]
-        errors = sum(one.slot_errors for one in found) / sum(one.slots for one in found)
-        right = 1 - sum(one.wrong for one in found) / len(found)
+        texts = [task.said(row[0].text, int(request)) for row, request in zip(drafts, requests, strict=True)]
+        verdicts = [task.check(text, int(request)) for text, request in zip(texts, requests, strict=True)]
+        errors = sum(record.slot_errors for record in verdicts) / sum(record.slots for record in verdicts)
+        right = 1 - sum(record.wrong for record in verdicts) / len(verdicts)
         size = sum(weight.numel() for weight in taught.model.parameters())
         say(
             f"{name:34} {errors:9.4f} {right:7.3f} {letters:9.4f} {spent:7.1f} {taught.steps:6} {size / 1e6:7.2f} M"
@@ -172,27 +175,27 @@ def records(title: str, task: TextTask, names: Sequence[str], seconds: float, on
 
 
 def support(seconds: float, only: set[str]) -> None:
-    shop = SupportWorkshop(job("support"), Options(data=DATA), Path("."), Quiet())
+    shop = SupportWorkshop(job("support"), RunOptions(data=DATA), Path("."), SilentReporter())
     requests = shop.requests(6000, 1)
     say(f"{'help desk':34} {'accuracy':>9} {'outside':>8} {'at 2%':>7} {'CPU s':>7} {'weights':>9}")
     for name, reader, spent in readers(shop, seconds, only):
         first, trust = reader.answers(shop.desk.asked.texts)
-        said = np.array(reader.classes)[first]
-        right = said == np.array(shop.desk.asked.intents)
+        answers = np.array(reader.classes)[first]
+        right = answers == np.array(shop.desk.asked.intents)
         inside = np.arange(len(right)) < shop.desk.inside
-        over = said == OTHER
+        over = answers == OTHER
         scores = np.where(over, np.nan, trust)
-        released = certified(scores[requests], (~right)[requests])
+        released = coverage_at_2_percent(scores[requests], (~right)[requests])
         say(
             f"{name:34} {right[inside].mean():9.4f} {(~over[~inside]).mean():8.3f} {released:7.3f} {spent:7.1f} "
             f"{reader.size / 1e6:7.2f} M"
         )
 
 
-def certified(scores: Any, wrong: Any) -> float:
+def coverage_at_2_percent(scores: Any, wrong: Any) -> float:
     """The share of requests that may be released at 2%; what has no score was handed over."""
-    found = certify(losses=wrong.astype(float), scores=scores, tolerance=0.02, confidence=0.95)
-    return found.coverage
+    certificate = certify(losses=wrong.astype(float), scores=scores, tolerance=0.02, confidence=0.95)
+    return certificate.coverage
 
 
 def readers(shop: SupportWorkshop, seconds: float, only: set[str]) -> Iterator[tuple[str, Any, float]]:
@@ -210,10 +213,10 @@ def readers(shop: SupportWorkshop, seconds: float, only: set[str]) -> Iterator[t
             continue
         began = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
-            found = teach_encoder(
+            encoder = teach_encoder(
                 taught.texts, taught.intents, Path(folder), name=name, raw=raw, budget=seconds, clock="cpu"
             )
-        yield name, found, time.process_time() - began
+        yield name, encoder, time.process_time() - began
 
 
 PARTS: dict[str, Callable[[float, set[str]], None]] = {

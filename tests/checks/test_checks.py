@@ -5,11 +5,13 @@ import pytest
 from scipy.special import bdtr
 
 from tolerate.checks import CHECKS, JUDGES, Verdicts, find_check, find_judge
+from tolerate.checks.own_error import OwnError
 from tolerate.checks.pictures.ink import fit_ink
-from tolerate.checks.pictures.own_error import OwnError, own_error, own_error_of
+from tolerate.checks.pictures.own_error import count_misread, own_error_of, own_error_sentence
 from tolerate.checks.pictures.prototypes import fit_prototypes
 from tolerate.data.pictures import digits, split
 from tolerate.errors import DataError, OptionError
+from tolerate.messages.catalogue import render
 from tolerate.models.pictures.evaluation.metrics import auroc
 
 
@@ -39,24 +41,23 @@ def test_checks_that_are_not(name: str, said: str) -> None:
 
 def test_own_error_is_exact() -> None:
     """Each end of the interval leaves exactly 2.5% beyond it, by the binomial's own sum."""
-    error = OwnError(pictures=215, misread=2, none=3)
+    error = OwnError(right=215, refused=5, unrecognised=3)
     low, high = error.interval(0.95)
     assert abs(bdtr(5, 215, high) - 0.025) < 1e-9
     assert abs(1 - bdtr(4, 215, low) - 0.025) < 1e-9
     assert low < error.rate < high
-    assert OwnError(100, 0, 0).interval()[0] == 0
-    assert OwnError(3, 3, 0).interval()[1] == 1
+    assert OwnError(right=100).interval()[0] == 0
+    assert OwnError(right=3, refused=3).interval()[1] == 1
 
 
-def test_own_error_in_words_and_json() -> None:
-    error = OwnError(pictures=1000, misread=10, none=0)
-    assert "misread 10 and could not read 0: 1% wrong" in error.sentence("en")
-    assert "读错 10 张" in error.sentence("zh")
-    assert error.to_json()["rate"] == 0.01
-    with pytest.raises(OptionError, match='no words in "fr"'):
-        error.sentence("fr")
-    with pytest.raises(DataError, match="expected one of each"):
-        own_error(np.array([1]), np.array([1, 2]), ["a"])
+def test_own_error_in_words() -> None:
+    error = OwnError(right=1000, refused=10)
+    sentence = own_error_sentence(error)
+    assert "misread 10 and could not read 0: 1% wrong" in sentence
+    assert "读错 10 张" in render(sentence, "zh")
+    assert error.rate == 0.01
+    with pytest.raises(DataError, match="expected the same number"):
+        count_misread(np.array([1]), np.array([1, 2]), ["a"])
     with pytest.raises(DataError, match="no verdicts"):
         own_error_of(Verdicts(np.array([]), []), ["a"])
 
@@ -69,7 +70,11 @@ def test_ink_tells_blank_and_drowned_from_written() -> None:
     verdicts = check(further.images, further.labels)
     assert isinstance(verdicts, Verdicts) and verdicts.losses.mean() < 0.02
     error = own_error_of(verdicts, further.classes)
-    assert (error.pictures, error.misread, error.none) == (len(further), 0, verdicts.losses.sum())
+    assert (error.right, error.refused, error.unrecognised) == (
+        len(further),
+        wrong := verdicts.losses.sum(),
+        wrong,
+    )
     blank = check(np.zeros_like(further.images), further.labels)
     assert blank.losses.all() and set(blank.reads) == {"too little ink"}
     drowned = check(np.full(further.images.shape, 255, np.uint8), further.labels)

@@ -16,8 +16,10 @@ from tests.support.sitting import Asked
 from tolerate.errors import OptionError, RunError
 from tolerate.messages.certificates import certificate_text
 from tolerate.records import Certificate
-from tolerate.runs import pipeline as runs
-from tolerate.runs.pipeline import Options, Quiet, run
+from tolerate.runs.options import RunOptions
+from tolerate.runs.pipeline import run
+from tolerate.runs.plan import seed_for
+from tolerate.runs.progress import SilentReporter
 
 STEPS = (
     "run.json",
@@ -32,13 +34,13 @@ STEPS = (
     "DONE",
 )
 
-ALONE = Options(workers=0)  # everything in one process
+ALONE = RunOptions(workers=0)  # everything in one process
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("runs") / "numbers"
-    return folder, run(JOB, folder)
+    return folder, run(JOB, folder).to_json()
 
 
 def test_a_run_leaves_what_it_promised(finished: tuple[Path, dict[str, Any]]) -> None:
@@ -86,7 +88,7 @@ def test_fresh_requests_are_not_the_sample(finished: tuple[Path, dict[str, Any]]
 def test_a_finished_run_is_not_run_again(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, summary = finished
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"}
-    assert run(JOB, folder) == summary
+    assert run(JOB, folder).to_json() == summary
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"}
 
 
@@ -130,7 +132,7 @@ def test_a_run_killed_at_any_write_ends_the_same(
     assert results(tmp_path / "r") == results(finished[0])
 
 
-class Suicide(Quiet):
+class Suicide(SilentReporter):
     """Kills its own process at a stage, as `kill -9` would."""
 
     def __init__(self, stage: str) -> None:
@@ -142,7 +144,7 @@ class Suicide(Quiet):
 
 
 def _die(folder: Path, stage: str) -> None:
-    run(JOB, folder, say=Suicide(stage))
+    run(JOB, folder, reporter=Suicide(stage))
 
 
 @pytest.mark.parametrize("stage", ["fair", "certify", "report"])
@@ -160,9 +162,9 @@ def test_a_process_killed_by_the_system_continues(
 
 def test_other_options_are_refused(finished: tuple[Path, dict[str, Any]]) -> None:
     with pytest.raises(RunError, match=r"seed = 0, this command asks for 7"):
-        run(JOB, finished[0], Options(seed=7))
+        run(JOB, finished[0], RunOptions(seed=7))
     with pytest.raises(RunError, match=r"steps = None, this command asks for 5"):
-        run(JOB, finished[0], Options(steps=5))
+        run(JOB, finished[0], RunOptions(steps=5))
 
 
 def test_nothing_proven_is_a_normal_result(tmp_path: Path) -> None:
@@ -170,8 +172,8 @@ def test_nothing_proven_is_a_normal_result(tmp_path: Path) -> None:
     summary = run(
         JOB,
         tmp_path / "r",
-        Options(workers=0, models=("sloppy",), refine=("plain",), tolerance=0.01, labels=200),
-    )
+        RunOptions(workers=0, models=("sloppy",), refine=("plain",), tolerance=0.01, labels=200),
+    ).to_json()
     certificate = Certificate.loads((tmp_path / "r" / "certificate.json").read_text())
     assert not certificate.proven and certificate.coverage == 0
     assert summary["best"][-1]["zone"] == "none"
@@ -181,13 +183,13 @@ def test_nothing_proven_is_a_normal_result(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (Options(tolerance=2.0), "tolerance is 2"),
-        (Options(confidence=95.0), "confidence is 95"),
-        (Options(labels=0), "labels is 0"),
-        (Options(budget=-1.0), "budget is -1"),
+        (RunOptions(tolerance=2.0), "tolerance is 2"),
+        (RunOptions(confidence=95.0), "confidence is 95"),
+        (RunOptions(labels=0), "labels is 0"),
+        (RunOptions(budget=-1.0), "budget is -1"),
     ],
 )
-def test_options_that_mean_nothing(options: Options, said: str, tmp_path: Path) -> None:
+def test_options_that_mean_nothing(options: RunOptions, said: str, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=said):
         run(JOB, tmp_path / "r", options)
     assert not (tmp_path / "r").exists()
@@ -196,13 +198,13 @@ def test_options_that_mean_nothing(options: Options, said: str, tmp_path: Path) 
 def test_seeds_are_of_their_purpose() -> None:
     """No two purposes share their randomness, and the user's seed changes all of them."""
     purposes = [("sample",), ("fresh",), ("sample", "fair"), ("fresh", "fair"), ("sample", "sound")]
-    seeds = {runs.seed_for(seed, *purpose) for seed in (0, 1) for purpose in purposes}
+    seeds = {seed_for(seed, *purpose) for seed in (0, 1) for purpose in purposes}
     assert len(seeds) == 2 * len(purposes)
 
 
 def test_a_person_in_place_of_the_reader(tmp_path: Path) -> None:
     """The certificate rests on the person's verdicts on fresh answers, and says so."""
-    options = Options(
+    options = RunOptions(
         workers=0, review=True, reviews=200, models=("sound",), refine=("plain",), tolerance=0.1
     )
     with pytest.raises(OptionError, match="people="):

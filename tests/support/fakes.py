@@ -1,14 +1,24 @@
 """A fake kind of job, small and fast: items are numbers, right if they are what was asked for."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tolerate.base.arrays import Contents, Floats, Ints
 from tolerate.checks import Verdicts
+from tolerate.modality import Display, Modality, Pictures, data_uri
 from tolerate.records import Job, Prices
-from tolerate.runs.pipeline import Candidates, Options, Say
+from tolerate.report.preparation import (
+    CheckErrorReport,
+    CheckReport,
+    DataReport,
+    JudgeReport,
+    PreparationReport,
+)
+from tolerate.report.results import ModelReport
+from tolerate.runs.progress import ProgressReporter
+from tolerate.runs.workshop import Candidates, Workshop
 
 WRONG = {"sloppy": 0.3, "fair": 0.04, "sound": 0.002}  # share of wrong items by model
 PIXEL = bytes.fromhex(
@@ -30,88 +40,53 @@ JOB = Job(
     needs_data=False,
     example="tolerate run numbers",
 )
+SENTENCE = {"en": "read by a perfect reader", "zh": "由完美的读图器判定"}
 
 
-class Numbers:
+class Numbers(Workshop):
     """The workshop of numbers: a model is an error rate, its judge sees most errors."""
 
-    def __init__(self, job: Job, options: Options, folder: Path, say: Say) -> None:
-        self.seed = options.seed
+    @property
+    def modality(self) -> Modality:
+        return replace(
+            Pictures, save=lambda number: PIXEL, show=lambda number, marks: Display(data_uri(PIXEL))
+        )
 
-    def about(self) -> dict[str, Any]:
-        sentence = {"en": "read by a perfect reader", "zh": "由完美的读图器判定"}
-        return {
-            "data": {
-                "name": "numbers",
-                "total": 10,
-                "sha256": "0" * 64,
-                "classes": list("0123456789"),
-                "split": [],
-            },
-            "reader": {
-                "name": "equality",
-                "trained_on": 0,
-                "tested_on": 10,
-                "wrong": 0,
-                "rejected": 0,
-                "rate": 0.0,
-                "low": 0.0,
-                "high": 0.3,
-                "by": "reader",
-                "sentence": sentence["en"],
-            },
-            "judge": {"name": "a glance", "trained_on": 0, "auroc": 0.9},
-            "assumptions": [sentence],
-            "limits": [sentence],
-        }
+    def prepare(self) -> PreparationReport:
+        judge = JudgeReport("a glance", 0, 0.9)
+        return PreparationReport(self.data_report(), self.check_report(), judge, (SENTENCE,), (SENTENCE,))
 
-    def requests(self, n: int, seed: int) -> NDArray[np.int64]:
+    def data_report(self) -> DataReport:
+        return DataReport("numbers", 10, "0" * 64, tuple("0123456789"))
+
+    def check_report(self) -> CheckReport:
+        error = CheckErrorReport(tested_on=10, wrong=0, rate=0.0, low=0.0, high=0.3)
+        return CheckReport("equality", by="reader", sentence=SENTENCE["en"], error=error)
+
+    def requests(self, n: int, seed: int) -> Ints:
         return np.random.default_rng(seed).integers(0, 10, n)
 
-    def asked(self, request: int) -> str:
+    def request_text(self, request: int) -> str:
         return str(request)
 
-    def train(self, model: str, folder: Path, say: Say) -> dict[str, Any]:
-        say.progress(0.5, "thinking")
-        return {
-            "name": model,
-            "title": model,
-            "paper": "",
-            "family": "fake",
-            "parameters": 1,
-            "steps": 1,
-            "seconds": 0.1,
-            "draws_per_second": 1e6,
-            "curve": {"loss": [[0, 1.0], [1, 0.5]]},
-            "findings": [],
-        }
+    def train(self, model: str, folder: Path, reporter: ProgressReporter) -> ModelReport:
+        reporter.progress(0.5, "thinking")
+        figures = {"parameters": 1, "steps": 1, "seconds": 0.1, "draws_per_second": 1e6}
+        return ModelReport(model, model, family="fake", figures=figures, curve={"loss": ((0, 1.0), (1, 0.5))})
 
-    def make(
-        self, model: str, folder: Path, requests: NDArray[np.int64], candidates: int, seed: int
-    ) -> Candidates:
+    def generate(self, model: str, folder: Path, requests: Ints, candidates: int, seed: int) -> Candidates:
         rng = np.random.default_rng(seed)
         wrong = rng.random((len(requests), candidates)) < WRONG[model]
         contents = (requests[:, None] + wrong) % 10
         scores = rng.random(wrong.shape) - np.where(wrong, 0.8, 0.0) * (rng.random(wrong.shape) < 0.9)
         return Candidates(contents, scores, np.ones(wrong.shape))
 
-    def check(self, contents: NDArray[Any], requests: NDArray[np.int64]) -> Verdicts:
-        return Verdicts((contents != requests).astype(float), [str(number) for number in contents])
-
-    def measure(
-        self, model: str, contents: NDArray[Any], requests: NDArray[np.int64], verdicts: Verdicts
-    ) -> dict[str, Any]:
-        return {"as_requested": float(1 - verdicts.losses.mean())}
-
     def compute_seconds(self, model: str, folder: Path, candidates: int) -> float:
         return 0.01 * candidates * (1 + list(WRONG).index(model))
 
-    def choose(self, refine: str, candidates: Candidates) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        index = candidates.scores[:, : self.candidates(refine)].argmax(axis=1)
+    def choose(self, refine: str, candidates: Candidates) -> tuple[Ints, Floats]:
+        index = candidates.scores[:, : self.candidate_count(refine)].argmax(axis=1)
         return index, candidates.scores[np.arange(len(index)), index]
 
-    def candidates(self, refine: str) -> int:
-        return 4 if refine == "best-of-4" else 1
-
-    def picture(self, content: NDArray[Any]) -> bytes:
-        return PIXEL
+    def check(self, contents: Contents, requests: Ints) -> Verdicts:
+        return Verdicts((contents != requests).astype(float), [str(number) for number in contents])

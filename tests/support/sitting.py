@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tolerate.runs.audit_session import Judged, Question
+from tolerate.runs.people import PeopleVerdicts, Question
 from tolerate.service.local import Sitters, ask_at_desk
 
 
@@ -152,7 +152,7 @@ class Asked:
     def __init__(self, wrong: Callable[[Sitter, int], bool]) -> None:
         self.wrong, self.seen = wrong, 0
 
-    def __call__(self, questions: Sequence[Question], folder: Path) -> Judged:
+    def __call__(self, questions: Sequence[Question], folder: Path) -> PeopleVerdicts:
         return ask_at_desk(questions, folder, Sitters(ready=self._ready))
 
     def _ready(self, line: str) -> None:

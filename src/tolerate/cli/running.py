@@ -103,14 +103,16 @@ def run(
     folder it does nothing.
     """
     from tolerate.jobs import job as find
+    from tolerate.jobs.texts.options import TextOptions
     from tolerate.models.pretrained.embedders import checked_embedder
-    from tolerate.runs.pipeline import Options, settle
-    from tolerate.runs.pipeline import run as work
+    from tolerate.runs.options import RunOptions
+    from tolerate.runs.pipeline import run as run_job
+    from tolerate.runs.plan import plan_run
     from tolerate.service.local import ask_at_desk
 
     lang = speak(lang)
     chosen = find(job)
-    options = Options(
+    options = RunOptions(
         data=data,
         models=names(models),
         refine=names(refine),
@@ -124,23 +126,19 @@ def run(
         lang=lang,
         review=review,
         reviews=reviews,
-        judge=judge,
-        rubric=rubric,
-        scores=names(scores),
-        embed=checked_embedder(embed),
-        dedupe=dedupe,
+        modality=TextOptions(judge, rubric, names(scores), checked_embedder(embed), dedupe),
     )
-    settled = settle(chosen, options)
+    plan = plan_run(chosen, options)
     folder = out or Path("runs") / chosen.name
     if fresh:
         from tolerate.base.folder import RunFolder
 
         RunFolder(folder).clear()
-    with Console(len(settled.models) + 3, folder / "log.txt", quiet=as_json) as console:
+    with Console(len(plan.models) + 3, folder / "log.txt", quiet=as_json) as console:
         desk = partial(ask_at_desk, sitters=sitters(reviewers, guide, lang, console.call, each, port))
-        summary = work(chosen, folder, options, console, "tolerate " + shlex.join(sys.argv[1:]), desk)
+        summary = run_job(chosen, folder, options, console, "tolerate " + shlex.join(sys.argv[1:]), desk)
     if as_json:
-        print(json.dumps(summary["best"], indent=1))
+        print(json.dumps([point.to_json() for point in summary.best], indent=1))
         return
     from tolerate.report.terminal import closing_line, print_map
 

@@ -1,14 +1,18 @@
 """A run's steps as commands of their own: train, generate, check, report."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tolerate.cli.certifying import columns_of, losses_of, text_of
 from tolerate.cli.options import Json, Lang, duration, speak
 from tolerate.cli.progress import Console
+
+if TYPE_CHECKING:
+    from tolerate.jobs.generate import TextRow
 
 
 def train(
@@ -35,27 +39,29 @@ def train(
     """Train one generator; the same command continues a training that was stopped."""
     from tolerate.base.workers import leads
     from tolerate.jobs import job as find
-    from tolerate.runs.pipeline import Options
+    from tolerate.runs.options import RunOptions
     from tolerate.runs.steps import train_model
 
     folder = out or Path(model.replace(":", "."))
-    options = Options(data=data, budget=budget, steps=steps, seed=seed, device=device, board=board)
+    options = RunOptions(data=data, budget=budget, steps=steps, seed=seed, device=device, board=board)
     with Console(1, quiet=as_json or not leads()) as console:
-        about = train_model(find(job), model, options, folder, console)
+        trained = train_model(find(job), model, options, folder, console)
     if not leads():
         return
     if as_json:
-        print(json.dumps(about, indent=1, ensure_ascii=False))
+        print(json.dumps(trained.to_json(), indent=1, ensure_ascii=False))
         return
+    report, figures = trained.report, trained.report.figures
     print(
-        f"{about['title']}: {about['steps']} steps in {about['seconds']:.1f} s, {about['parameters']:,} parameters"
+        f"{report.title}: {figures['steps']} steps in {figures['seconds']:.1f} s, {figures['parameters']:,} parameters"
     )
-    for finding in about["findings"]:
-        print(f"! {finding['what']}\n  try: {finding['try']}")
-    if "learning" in about and about["learning"] < about["parameters"]:
-        print(f"{about['learning']:,} of them learned: {about['learning'] / about['parameters']:.2%}")
+    for finding in report.findings:
+        print(f"! {finding.what}\n  try: {finding.advice}")
+    learning, parameters = figures.get("learning"), figures["parameters"]
+    if learning is not None and parameters is not None and learning < parameters:
+        print(f"{learning:,} of them learned: {learning / parameters:.2%}")
     print(
-        f"next: tolerate generate {folder} --count 100 --out {'drawings' if about['classes'] else 'texts.csv'}"
+        f"next: tolerate generate {folder} --count 100 --out {'drawings' if trained.classes else 'texts.csv'}"
     )
 
 
@@ -94,36 +100,35 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Let a generator make items: pictures, or texts with the log-probabilities of their tokens."""
-    from tolerate.jobs.texts import generate as generating
-    from tolerate.runs import steps
+    from tolerate.jobs import generate as texts
+    from tolerate.jobs.pictures.generate import generate_pictures
 
-    if generating.writes(model):
-        given = [*(prompt or []), *(generating.prompts_in(prompts) if prompts else [])]
-        how = generating.decoding(decode)
+    if texts.is_writer(model):
+        all_prompts = [*(prompt or []), *(texts.read_prompts(prompts) if prompts else [])]
+        decoding = texts.parse_decoding(decode)
+        request = texts.WriterRequest(model, all_prompts, count, seed, system, data, decoding)
         with Console(1, quiet=as_json) as console:
-            texts = generating.generate_texts(
-                model, given, count, seed, console, system=system, data=data, decoding=how
-            )
-        _show_texts(texts, out, as_json)
+            rows = texts.generate_texts(request, console)
+        _print_texts(rows, out, as_json)
         return
     out = out or Path("drawings")
     with Console(1) as console:
-        made = steps.generate(Path(model), ask, count, out, seed, console)
-    print(f"{made} items in {out}\nnext: tolerate check {out} --out labels.csv")
+        drawn = generate_pictures(Path(model), ask, count, out, seed, console)
+    print(f"{drawn} items in {out}\nnext: tolerate check {out} --out labels.csv")
 
 
-def _show_texts(texts: Any, out: Path | None, as_json: bool) -> None:
-    """Into a table, or onto the screen."""
-    from tolerate.jobs.texts.generate import keep_texts
+def _print_texts(rows: "Sequence[TextRow]", out: Path | None, as_json: bool) -> None:
+    """Write texts to a table, or print them."""
+    from tolerate.jobs.generate import write_texts
 
     if out is not None:
-        keep_texts(texts, out)
-        print(f"{len(texts)} texts in {out}")
+        write_texts(rows, out)
+        print(f"{len(rows)} texts in {out}")
     elif as_json:
-        print("\n".join(json.dumps(one.to_json(), ensure_ascii=False) for one in texts))
+        print("\n".join(json.dumps(row.to_json(), ensure_ascii=False) for row in rows))
     else:
-        for one in texts:
-            print(f"{one.mean:8.3f} {one.least:8.3f}  {one.text}")
+        for row in rows:
+            print(f"{row.mean:8.3f} {row.least:8.3f}  {row.text}")
 
 
 def check(
@@ -135,11 +140,11 @@ def check(
 ) -> None:
     """Check items by the job's reader, score them by its judge, and write a labelled table."""
     from tolerate.jobs import job as find
-    from tolerate.runs.pipeline import Options
+    from tolerate.runs.options import RunOptions
     from tolerate.runs.steps import check_items
 
     with Console(2) as console:
-        done = check_items(find(job), items, Options(data=data, seed=seed), out, console)
+        done = check_items(find(job), items, RunOptions(data=data, seed=seed), out, console)
     print(f"{done.items} items, {done.wrong} wrong ({done.wrong / done.items:.1%}): {done.path}")
     print(f"next: tolerate certify {done.path} --score score --tolerance 5%")
 

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from tolerate.data import tables
 from tolerate.errors import DataError, RunError, hint
 from tolerate.messages.catalogue import render
 from tolerate.messages.terminal import terminal_text
+from tolerate.runs.people import Question
 from tolerate.stats.audit.audit import Audit
 from tolerate.store import media
 
@@ -28,30 +28,6 @@ Tell = Callable[[str], None]
 Turn = Literal["first", "second", "swap", "done"]
 ASKED = ("asked", "prompt", "question", "request", "instruction")  # columns that say what an item answers
 BYTES = "(bytes; --page shows them)"
-
-
-@dataclass(frozen=True)
-class Question:
-    """One item as a person at the desk sees it: what was asked for, the text that came, and a picture, sound or film.
-
-    media: its bytes. file: or its name, below the folder of the batch.
-    """
-
-    asked: str = ""
-    text: str = ""
-    media: bytes = field(default=b"", repr=False)
-    file: str = ""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What people at the desk said of some items: the loss of each, and who they are, in words for a certificate."""
-
-    losses: list[float]
-    by: str
-
-
-People = Callable[[Sequence[Question], Path], Judged]  # ask people; what they say is kept in the folder named
 
 
 class Batch:
@@ -64,7 +40,7 @@ class Batch:
         known = [name for name in tables.columns_of(path) if name not in self.binary]
         self.texts = tables.read_texts(path, known)
         self._bytes: dict[str, Callable[[int], bytes]] = {}
-        self.size = len(next(iter(self.texts.values()))) if known else tables.rows_of(path)
+        self.size = len(next(iter(self.texts.values()))) if known else tables.row_count(path)
         self.texts |= {name: [BYTES] * self.size for name in self.binary}
         self.scores = None if score is None else tables.read_numbers(path, score)
         self.audit = self._continued(options) or Audit(items=self.size, scores=self.scores, **options)

@@ -1,183 +1,177 @@
-"""The summary of a run: everything its report shows, as plain JSON values."""
+"""The summary of a run: everything that its report shows."""
 
-import base64
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tolerate import __version__
-from tolerate.messages.certificates import brief, say_certificate
-from tolerate.records import Certificate, Job
+from tolerate.base.arrays import Ints
+from tolerate.messages.catalogue import in_both
+from tolerate.messages.certificates import certificate_line, certificate_text
+from tolerate.records import Certificate
+from tolerate.report.json_reading import LocalizedText
+from tolerate.report.preparation import JobReport, PreparationReport
+from tolerate.report.results import ModelReport, ProofPoint, StrategyResult
+from tolerate.report.summary import CertificateReport, CopyCard, DecidedItems, ItemCard, RunSummary, Sheets
+from tolerate.runs.answers import FreshAnswers, ModelSample
+from tolerate.runs.plan import RunPlan
+from tolerate.runs.workshop import Workshop
+from tolerate.version import __version__
 
-if TYPE_CHECKING:
-    from tolerate.base.folder import RunFolder
-    from tolerate.runs.pipeline import Options, Workshop
-
-SHEET = 24  # items on a sheet
-PARTS = ("numpy", "scipy", "pyarrow", "torch", "scikit-learn", "transformers", "tokenizers", "peft")
-Row = Mapping[str, Any]
-Arrays = Mapping[str, NDArray[Any]]
+MAX_CARDS = 24  # of a sheet
+PACKAGES = ("numpy", "scipy", "pyarrow", "torch", "scikit-learn", "transformers", "tokenizers", "peft")
 
 
-def summarise(
-    job: Job,
-    options: "Options",
-    workshop: "Workshop",
-    folder: "RunFolder",
-    command: str,
-    about: Row,
-    models: Sequence[tuple[Row, Arrays]],
-    strategies: Sequence[Row],
-    best: Sequence[Row],
-    certificate: Certificate,
-    proofs: Sequence[Row | None],
-    fresh: Mapping[str, Arrays],
-    seconds: float,
-) -> dict[str, Any]:
-    """All that the page needs; `fresh` holds the fresh answers of each strategy that releases."""
-    family = {model["name"]: model["family"] for model, _ in models}
-    return {
-        "lang": options.lang,
-        "job": {**job.to_json(), "currency": job.prices.unit},
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": __version__,
-        "seed": options.seed,
-        "seconds": round(seconds, 1),
-        "versions": versions(),
-        "options": {"labels": job.labels, "proof": job.proof, "models": job.models, "refine": job.refine},
-        "command": command,
-        **{key: about[key] for key in ("data", "reader", "judge", "assumptions", "limits") if key in about},
-        "anomaly": next(
-            (model["metrics"] for model, _ in models if "auroc_shuffled" in model["metrics"]), None
-        ),
-        "models": [model for model, _ in models],
-        "strategies": [{**one, "family": family[one["model"]]} for one in strategies],
-        "best": [{**row, "proof": proof} for row, proof in zip(best, proofs, strict=True)],
-        "certificate": {
-            "sentence": {lang: say_certificate(certificate, lang) for lang in ("en", "zh")},
-            "brief": {lang: brief(certificate, lang) for lang in ("en", "zh")},
-            "json": certificate.to_json(),
+@dataclass(frozen=True)
+class RunResult:
+    """What a run found out.
+
+    models: each with its answers to the sample. fresh: the fresh answers of each strategy that releases, by its name.
+    """
+
+    preparation: PreparationReport
+    models: Sequence[tuple[ModelReport, ModelSample]]
+    strategies: Sequence[StrategyResult]
+    points: Sequence[ProofPoint]
+    certificate: Certificate
+    fresh: Mapping[str, FreshAnswers]
+    seconds: float
+
+
+def summarise(plan: RunPlan, workshop: Workshop, command: str, result: RunResult) -> RunSummary:
+    """Everything that the page of a run shows."""
+    certificate, models = result.certificate, [model for model, _ in result.models]
+    family = {model.name: model.family for model in models}
+    return RunSummary(
+        lang=plan.options.lang,
+        job=JobReport.from_json({**plan.job_json(), "currency": plan.job.prices.unit}),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        seed=plan.options.seed,
+        seconds=round(result.seconds, 1),
+        versions=versions(),
+        options={
+            "labels": plan.labels,
+            "proof": plan.proof,
+            "models": plan.models,
+            "refine": plan.refine,
         },
-        "sheets": sheets(workshop, job, best, fresh, models),
-    }
+        command=command,
+        preparation=result.preparation,
+        anomaly=next(
+            (m.metrics for m in models if m.metrics and "auroc_shuffled" in m.metrics.figures), None
+        ),
+        models=tuple(models),
+        strategies=tuple(replace(row, family=family[row.model]) for row in result.strategies),
+        best=tuple(result.points),
+        certificate=CertificateReport(
+            {lang: certificate_text(certificate, lang) for lang in ("en", "zh")},
+            {lang: certificate_line(certificate, lang) for lang in ("en", "zh")},
+            certificate.to_json(),
+        ),
+        sheets=sheets(plan, workshop, result),
+    )
 
 
 def versions() -> dict[str, str]:
-    """The versions that made the result."""
-    found = {"python": platform.python_version(), "tolerate": __version__}
-    for name in PARTS:
+    """The versions of Python and of the packages that a run rests on."""
+    installed = {"python": platform.python_version(), "tolerate": __version__}
+    for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
-def sheets(
-    workshop: "Workshop",
-    job: Job,
-    best: Sequence[Row],
-    fresh: Mapping[str, Arrays],
-    models: Sequence[tuple[Row, Arrays]],
-) -> dict[str, Any]:
-    """Fresh items as they were decided: released, held, released and wrong; and the nearest to copies.
+def sheets(plan: RunPlan, workshop: Workshop, result: RunResult) -> Sheets:
+    """Fresh items as they were decided: released, held, released and wrong; and the items nearest to copies.
 
-    Released and held are of the job's own tolerance where it releases anything, else of the
-    strictest that does; wrong ones come from every tolerance, the strictest first, since a good
-    promise leaves few of them.
+    Released and held are of the run's own tolerance where it releases anything, else of the strictest that does;
+    wrong ones come from every tolerance, the strictest first, since a good promise leaves few of them.
     """
-    rows = [row for row in best if row["zone"] != "none"]
-    if not rows:
-        return {"copies": copies(workshop, models)}
-    own = [row for row in rows if row["tolerance"] == job.tolerance] or rows[-1:]
-    out, held = _parted(own[0], fresh)
-    return {
-        "released": _cards(workshop, own[0], fresh, out[:SHEET]),
-        "held": _cards(workshop, own[0], fresh, held[:SHEET]),
-        "wrong": _wrong(workshop, rows, fresh),
-        "copies": copies(workshop, models),
-    }
+    points = [point for point in result.points if point.zone != "none"]
+    copies = copy_cards(workshop, result.models)
+    if not points:
+        return Sheets(copies=copies)
+    point = next((point for point in points if point.tolerance == plan.tolerance), points[-1])
+    fresh = result.fresh[point.strategy]
+    released, held = _decided(point, fresh)
+    return Sheets(
+        DecidedItems(
+            released=_cards(workshop, point.strategy, fresh, released[:MAX_CARDS]),
+            held=_cards(workshop, point.strategy, fresh, held[:MAX_CARDS]),
+            wrong=_wrong_cards(workshop, points, result.fresh),
+        ),
+        copies,
+    )
 
 
-def _parted(row: Row, fresh: Mapping[str, Arrays]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    out = released(row["scope"], row["threshold"], fresh[row["strategy"]]["scores"])
-    return np.flatnonzero(out), np.flatnonzero(~out)
+def _decided(point: ProofPoint, fresh: FreshAnswers) -> tuple[Ints, Ints]:
+    """The rows that are released and those that are held."""
+    mask = fresh.released(point.scope, point.threshold)
+    return np.flatnonzero(mask), np.flatnonzero(~mask)
 
 
-def released(scope: str, threshold: float | None, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which answers a rule releases, for many scores at once; where there is no answer, nothing."""
-    if scope == "above" and threshold is not None:
-        return np.asarray(scores >= threshold)
-    return ~np.isnan(scores) if scope == "all" else np.zeros(len(scores), dtype=bool)
-
-
-def _wrong(workshop: "Workshop", rows: Sequence[Row], fresh: Mapping[str, Arrays]) -> list[dict[str, Any]]:
-    """Released and wrong, each once, the strictest tolerance first."""
-    cards: list[dict[str, Any]] = []
-    seen: set[tuple[str, int]] = set()
-    for row in reversed(rows):
-        out, _ = _parted(row, fresh)
-        wrong = [
-            at
-            for at in out[fresh[row["strategy"]]["losses"][out] > 0]
-            if (row["strategy"], int(at)) not in seen
+def _wrong_cards(
+    workshop: Workshop, points: Sequence[ProofPoint], fresh: Mapping[str, FreshAnswers]
+) -> tuple[ItemCard, ...]:
+    """Items that are released and wrong, each once, the strictest tolerance first."""
+    cards: list[ItemCard] = []
+    shown: set[tuple[str, int]] = set()
+    for point in reversed(points):
+        answers = fresh[point.strategy]
+        released, _ = _decided(point, answers)
+        rows = [
+            row for row in released[answers.losses[released] > 0] if (point.strategy, int(row)) not in shown
         ]
-        seen |= {(row["strategy"], int(at)) for at in wrong}
-        cards += [{**card, "tolerance": row["tolerance"]} for card in _cards(workshop, row, fresh, wrong)]
-        if len(cards) >= SHEET:
+        shown |= {(point.strategy, int(row)) for row in rows}
+        cards += [
+            replace(card, tolerance=point.tolerance)
+            for card in _cards(workshop, point.strategy, answers, rows)
+        ]
+        if len(cards) >= MAX_CARDS:
             break
-    return cards[:SHEET]
+    return tuple(cards[:MAX_CARDS])
 
 
 def _cards(
-    workshop: "Workshop", row: Row, fresh: Mapping[str, Arrays], which: Sequence[int] | NDArray[np.int64]
-) -> list[dict[str, Any]]:
-    """Items with what was asked, what was read, and the judge's score."""
-    arrays = fresh[row["strategy"]]
-    return [
-        {
-            **shown(workshop, arrays["contents"][at], int(arrays["requests"][at])),
-            "asked": workshop.asked(int(arrays["requests"][at])),
-            "read": read_by(workshop, str(arrays["reads"][at])),
-            "score": None if np.isnan(arrays["scores"][at]) else float(arrays["scores"][at]),
-            "strategy": row["strategy"],
-        }
-        for at in which
-    ]
+    workshop: Workshop, strategy: str, fresh: FreshAnswers, rows: Sequence[int] | Ints
+) -> tuple[ItemCard, ...]:
+    return tuple(_card(workshop, strategy, fresh, int(row)) for row in rows)
 
 
-def read_by(workshop: "Workshop", read: str) -> Any:
-    """What the check saw; in both languages where a workshop knows how to say it."""
-    words = getattr(workshop, "words", None)
-    return words(read) if words is not None and read else read
+def _card(workshop: Workshop, strategy: str, fresh: FreshAnswers, row: int) -> ItemCard:
+    """One item with its request, what the check read, and the judge's score."""
+    request, read, score = int(fresh.requests[row]), fresh.reads[row], float(fresh.scores[row])
+    content = fresh.contents[row]
+    return ItemCard(
+        display=workshop.show(content, request),
+        asked=workshop.request_text(request),
+        read=_in_both(read),
+        score=None if np.isnan(score) else score,
+        strategy=strategy,
+    )
 
 
-def shown(workshop: "Workshop", content: Any, request: int) -> dict[str, Any]:
-    """One item as a page shows it: a picture, or the pieces of a text, each with whether it is a wrong part."""
-    pieces = getattr(workshop, "text", None)
-    if pieces is not None:
-        return {"pieces": [list(piece) for piece in pieces(content, request)]}
-    return {"png": uri(workshop.picture(content))}
+def _in_both(read: str) -> LocalizedText:
+    """What a check read, by language where its Chinese is known."""
+    texts = in_both(read)
+    return read if texts.en == texts.zh else texts._asdict()
 
 
-def copies(workshop: "Workshop", models: Sequence[tuple[Row, Arrays]]) -> list[dict[str, Any]]:
-    """Drawings nearest to a real one they were trained on, beside it; the nearest first."""
+def copy_cards(workshop: Workshop, models: Sequence[tuple[ModelReport, ModelSample]]) -> tuple[CopyCard, ...]:
+    """The items nearest to a training example, beside that example; the nearest first."""
     pairs = [
-        (
-            pair["distance"],
-            {"png": uri(workshop.picture(arrays["shown"][pair["item"]])), **pair, "model": model["name"]},
-        )
-        for model, arrays in models
-        for pair in model["metrics"].get("nearest", ())
+        (example, model.name, sample)
+        for model, sample in models
+        for example in (model.metrics.nearest if model.metrics else ())
     ]
-    return [card for _, card in sorted(pairs, key=lambda pair: pair[0])[: SHEET // 2]]
-
-
-def uri(png: bytes) -> str:
-    """A picture that a page carries in itself."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+    pairs.sort(key=lambda pair: np.inf if pair[0].distance is None else pair[0].distance)
+    return tuple(
+        CopyCard(workshop.show(sample.shown[example.item], int(sample.requests[example.item])), example, name)
+        for example, name, sample in pairs[: MAX_CARDS // 2]
+    )

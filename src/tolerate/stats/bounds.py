@@ -53,6 +53,19 @@ def binomial_upper(errors: ArrayLike, n: ArrayLike, confidence: ArrayLike) -> Fl
     return np.where(inside, upper, 1.0)
 
 
+def binomial_interval(errors: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of the error rates that this many errors among n labels do not rule out; (0, 1) where n is 0.
+
+    Each end is missed with probability (1 - confidence) / 2 at most, for independent 0/1 losses.
+    Clopper & Pearson (1934).
+
+    >>> [round(bound, 4) for bound in binomial_interval(3, 200)]
+    [0.0031, 0.0432]
+    """
+    side = (1 + confidence) / 2
+    return 1 - float(binomial_upper(n - errors, n, side)), float(binomial_upper(errors, n, side))
+
+
 def clopper_pearson(losses: Floats, confidence: float) -> float:
     """Upper bound on the mean of 0/1 losses: the exact binomial one.
 

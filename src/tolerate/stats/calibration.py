@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate.errors import DataError
-from tolerate.stats.bounds import binomial_upper
+from tolerate.stats.bounds import binomial_interval
 
 Floats = NDArray[np.float64]
 BINS = 10
@@ -99,8 +99,7 @@ def equal_mass(scores: Floats, bins: int) -> list[NDArray[np.int64]]:
 
 def _bin(scores: Floats, right: NDArray[np.bool_]) -> Bin:
     n, good = len(scores), int(right.sum())
-    low = max(0.0, 1 - float(binomial_upper(n - good, n, 0.975)))
-    return Bin(n, float(scores.mean()), good / n, low, float(binomial_upper(good, n, 0.975)))
+    return Bin(n, float(scores.mean()), good / n, *binomial_interval(good, n))
 
 
 def _variance(each: Bin) -> float:

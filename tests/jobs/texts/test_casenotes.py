@@ -7,7 +7,8 @@ import pytest
 
 from tolerate.jobs import job
 from tolerate.jobs.texts.casenotes import CaseNotes, Finding, Record, compare, note, read_note
-from tolerate.runs.pipeline import Options, run
+from tolerate.runs.options import RunOptions
+from tolerate.runs.pipeline import run
 
 RECORD = Record(
     (
@@ -57,13 +58,15 @@ def test_the_wrong_part_is_marked() -> None:
 
 
 def test_the_check_finds_seeded_faults_and_passes_right_notes(task: CaseNotes) -> None:
-    verdicts = [(one.wrong, task.check(one.text, one.request).wrong) for one in task.seeded(400, 3)]
+    verdicts = [(one.wrong, task.check(one.text, one.request).wrong) for one in task.seeded_texts(400, 3)]
     assert len(verdicts) == 800 and all(truth == said for truth, said in verdicts)
 
 
 def test_a_blind_check_would_be_caught(task: CaseNotes) -> None:
     """A check that compares numbers alone misses many of the same faults: the seeded ones tell."""
-    missed = [one for one in task.seeded(400, 3) if one.wrong and task.rule(one.text, one.request)]
+    missed = [
+        one for one in task.seeded_texts(400, 3) if one.wrong and task.passes_rule(one.text, one.request)
+    ]
     assert len(missed) > 40  # swapped numbers and wrong levels
 
 
@@ -102,20 +105,21 @@ def test_meaning_forgets_the_order() -> None:
 
 def test_the_steps_one_by_one_say_what_they_cannot_do(tmp_path: Path) -> None:
     from tolerate.errors import OptionError
-    from tolerate.runs.pipeline import Quiet
-    from tolerate.runs.steps import generate, train_model
+    from tolerate.jobs.pictures.generate import generate_pictures
+    from tolerate.runs.progress import SilentReporter
+    from tolerate.runs.steps import train_model
 
-    options = Options(refine=("plain",), models=("lstm",), steps=3)
-    about = train_model(job("casenotes"), "lstm", options, tmp_path / "m", Quiet())
-    assert about["steps"] == 3
+    options = RunOptions(refine=("plain",), models=("lstm",), steps=3)
+    trained = train_model(job("casenotes"), "lstm", options, tmp_path / "m", SilentReporter())
+    assert trained.report.figures["steps"] == 3
     with pytest.raises(OptionError, match="writer of texts"):
-        generate(tmp_path / "m", None, 3, tmp_path / "out", 0, Quiet())
+        generate_pictures(tmp_path / "m", None, 3, tmp_path / "out", 0, SilentReporter())
     with pytest.raises(OptionError, match="no writer is called"):
-        run(job("casenotes"), tmp_path / "r", Options(models=("vae",)))
+        run(job("casenotes"), tmp_path / "r", RunOptions(models=("vae",)))
 
 
 def test_a_small_run_ends_in_a_certificate_and_a_report(tmp_path: Path) -> None:
-    options = Options(
+    options = RunOptions(
         models=("transformer",),
         refine=("plain", "vote-of-2+repair+rules"),
         labels=120,
@@ -123,11 +127,11 @@ def test_a_small_run_ends_in_a_certificate_and_a_report(tmp_path: Path) -> None:
         steps=40,
         workers=0,
     )
-    summary = run(job("casenotes"), tmp_path / "run", options)
+    summary = run(job("casenotes"), tmp_path / "run", options).to_json()
     assert (tmp_path / "run" / "DONE").exists()
     page = (tmp_path / "run" / "report.html").read_text("utf-8")
     assert "made-text" in page or not summary["sheets"].get("released")
     assert summary["reader"]["tested_on"] == 2000 and summary["reader"]["wrong"] == 0
     metrics = summary["models"][0]["metrics"]
     assert metrics["bits"] > 0 and 0 < metrics["bits_kn"] < 2
-    assert run(job("casenotes"), tmp_path / "run", options) == summary
+    assert run(job("casenotes"), tmp_path / "run", options).to_json() == summary

@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from tests.support.sitting import Asked, Sitter
 from tolerate.checks.texts.labels import label_in
 from tolerate.data import tables
 from tolerate.jobs import job
-from tolerate.jobs.texts.headlines import invented, judged
-from tolerate.runs.pipeline import Options, run
+from tolerate.jobs.texts.headlines import invented_spans, parse_judgement
+from tolerate.jobs.texts.options import TextOptions
+from tolerate.runs.options import RunOptions
+from tolerate.runs.pipeline import run
 
 CITIES = ("Bonn", "Oslo", "Lima", "Rome")
 
@@ -56,14 +59,16 @@ def shorten(prompt: str, seed: int) -> str:
     return f"{number} chairs sold in {city}"
 
 
-def options(data: Path, fake: Fake, **more: Any) -> Options:
+def options(data: Path, fake: Fake, **more: Any) -> RunOptions:
     chosen = {"labels": 300, "proof": 100, "models": (fake.name(),), "workers": 0, "tolerance": 0.1}
-    return Options(data=data, **{**chosen, **more})
+    return RunOptions(data=data, **{**chosen, **more})
 
 
 def test_labels_by_people_are_certified(tmp_path: Path) -> None:
     with serving(sort) as fake:
-        summary = run(job("headlines"), tmp_path / "run", options(texts(tmp_path, 400, labels=True), fake))
+        summary = run(
+            job("headlines"), tmp_path / "run", options(texts(tmp_path, 400, labels=True), fake)
+        ).to_json()
     at = summary["job"]["tolerances"].index(0.1)
     assert summary["best"][at]["coverage"] == 1 and summary["best"][at]["proof"]["risk"] <= 0.1
     assert "people, in the table's column label" in summary["reader"]["sentence"]
@@ -87,8 +92,8 @@ def test_a_person_judges_headlines_and_corrects_the_judge(tmp_path: Path) -> Non
             refine=("plain",),
             tolerance=0.2,
         )
-        asked = Options(**{**vars(asked), "judge": fake.name("parallel=2")})
-        summary = run(job("headlines"), tmp_path / "run", asked, people=person)
+        asked = replace(asked, modality=TextOptions(judge=fake.name("parallel=2")))
+        summary = run(job("headlines"), tmp_path / "run", asked, people=person).to_json()
     certificate = summary["certificate"]["json"]
     assert person.seen == 250 and certificate["labels"] == 250 and certificate["scope"] == "all"
     said = certificate["losses_by"]
@@ -130,7 +135,11 @@ def test_tables_that_cannot_be_used_are_named(tmp_path: Path, name: str, data: b
 
 def test_other_jobs_take_no_judge(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="takes no --judge"):
-        run(job("digits"), tmp_path / "run", Options(judge="openai:m@http://127.0.0.1:9/v1"))
+        run(
+            job("digits"),
+            tmp_path / "run",
+            RunOptions(modality=TextOptions(judge="openai:m@http://127.0.0.1:9/v1")),
+        )
 
 
 @pytest.mark.parametrize(
@@ -170,7 +179,7 @@ def test_labels_are_read(said: str, label: str | None) -> None:
     ],
 )
 def test_the_rule_sees_numbers_and_names_that_a_text_lacks(headline: str, strange: list[str]) -> None:
-    found = invented(headline, "Yesterday Ann sold 12 pens in town; sells more today.")
+    found = invented_spans(headline, "Yesterday Ann sold 12 pens in town; sells more today.")
     assert [headline[start:end] for start, end in found] == strange
 
 
@@ -185,4 +194,4 @@ def test_the_rule_sees_numbers_and_names_that_a_text_lacks(headline: str, strang
     ],
 )
 def test_a_judge_is_read_strictly(said: str, wrong: bool) -> None:
-    assert judged(said, ()).wrong is wrong
+    assert parse_judgement(said, ()).wrong is wrong

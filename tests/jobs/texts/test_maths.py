@@ -14,7 +14,8 @@ from tests.support.fake_openai import Fake, serving, status
 from tolerate.cli import main
 from tolerate.jobs import job
 from tolerate.jobs.texts.maths import Maths
-from tolerate.runs.pipeline import Options, run
+from tolerate.runs.options import RunOptions
+from tolerate.runs.pipeline import run
 
 
 def problems(folder: Path, n: int) -> Path:
@@ -46,9 +47,9 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOLERATE_CACHE", str(tmp_path / "memory"))
 
 
-def maths(data: Path, fake: Fake, **more: Any) -> Options:
+def maths(data: Path, fake: Fake, **more: Any) -> RunOptions:
     chosen = {"labels": 400, "proof": 200, "models": (fake.name("in=1+out=2"),), "workers": 0}
-    return Options(data=data, **{**chosen, **more})
+    return RunOptions(data=data, **{**chosen, **more})
 
 
 def test_it_runs_from_the_command_line_to_the_report(
@@ -163,5 +164,5 @@ def test_the_command_line_says_what_is_wrong_with_a_model(
 @pytest.mark.shared
 def test_real_problems_are_read(shared: Path) -> None:
     task = Maths(shared / "raw" / "gsm8k_train" / "test.jsonl.gz", {"sample": 1000, "fresh": 319}, 0)
-    seeded = list(task.seeded(500, 1))
+    seeded = list(task.seeded_texts(500, 1))
     assert len(seeded) == 1000 and all(task.check(one.text, one.request).wrong == one.wrong for one in seeded)

@@ -9,7 +9,8 @@ from tolerate.checks.texts.english import English, listed
 from tolerate.errors import DataError, OptionError
 from tolerate.jobs import job
 from tolerate.jobs.texts.plays import COPY, Plays, broken_form, read_play
-from tolerate.runs.pipeline import Options, run
+from tolerate.runs.options import RunOptions
+from tolerate.runs.pipeline import run
 
 pytest.importorskip("symspellpy")
 DEBIAN = Path("/usr/share/dict/american-english-huge")  # Debian's wamerican-huge, where it is installed
@@ -112,7 +113,7 @@ def test_a_small_run(shared: Path, tmp_path: Path) -> None:
     """On the last quarter of the play, so that it takes seconds."""
     whole = (shared / "raw" / "tiny_shakespeare" / "input.txt").read_text("utf-8")
     (tmp_path / "input.txt").write_text(whole[-len(whole) // 4 :], "utf-8")
-    options = Options(
+    options = RunOptions(
         data=tmp_path,
         models=("counts",),
         refine=("plain", "best-of-2+rules+no-copies"),
@@ -120,7 +121,7 @@ def test_a_small_run(shared: Path, tmp_path: Path) -> None:
         proof=60,
         workers=0,
     )
-    summary = run(job("plays"), tmp_path / "run", options)
+    summary = run(job("plays"), tmp_path / "run", options).to_json()
     figures = summary["models"][0]["metrics"]
     assert 1.5 < figures["bits"] < 3.5 and figures["longest_copy"] > 5 and 0.2 < figures["as_requested"] < 0.9
     assert summary["strategies"][0]["calibration"]["bins"]

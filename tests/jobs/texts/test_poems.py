@@ -10,7 +10,8 @@ from tolerate.errors import DataError
 from tolerate.jobs import job
 from tolerate.jobs.texts.poems import RHYMES, Poems, judged, read_poems
 from tolerate.refine.texts.copied import Copied
-from tolerate.runs.pipeline import Options, run
+from tolerate.runs.options import RunOptions
+from tolerate.runs.pipeline import run
 
 pytest.importorskip("pypinyin")
 GOOD = "床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。"
@@ -91,7 +92,10 @@ def test_halves_of_longer_poems_are_learned_from_and_songs_are_not(tmp_path: Pat
     assert {poem.title for poem in found.poems} == {"夜"}
     task = Poems(tmp_path / "p.jsonl")
     request = int(task.requests(1, 0)[0])
-    assert task.reads(request) == task.reads(request) and task.reads(request).split()[1] in RHYMES
+    assert (
+        task.model_input(request) == task.model_input(request)
+        and task.model_input(request).split()[1] in RHYMES
+    )
 
 
 def test_real_poems_and_a_small_run(shared: Path, tmp_path: Path) -> None:
@@ -102,7 +106,7 @@ def test_real_poems_and_a_small_run(shared: Path, tmp_path: Path) -> None:
     assert found.missed == 0 and found.refused / found.right < 0.25
     mine, asked = (set(task.parts[name].tolist()) for name in ("generator", "asked"))
     assert not mine & asked
-    options = Options(
+    options = RunOptions(
         data=data,
         models=("transformer",),
         refine=("plain", "best-of-2+no-copies"),
@@ -111,5 +115,5 @@ def test_real_poems_and_a_small_run(shared: Path, tmp_path: Path) -> None:
         steps=25,
         workers=0,
     )
-    summary = run(job("poems"), tmp_path / "run", options)
+    summary = run(job("poems"), tmp_path / "run", options).to_json()
     assert summary["models"][0]["metrics"]["bits"] > 0 and (tmp_path / "run" / "report.html").exists()

@@ -15,7 +15,9 @@ from tolerate.errors import OptionError
 from tolerate.jobs import job
 from tolerate.llm.model_names import parse_pretrained
 from tolerate.models.writers.pretrained import teach
-from tolerate.runs.pipeline import Options, run, settle
+from tolerate.runs.options import RunOptions
+from tolerate.runs.pipeline import run
+from tolerate.runs.plan import plan_run
 
 pytest.importorskip("peft")
 THINGS = ("cat", "dog", "house", "mat")
@@ -33,10 +35,12 @@ def reviews(n: int, seed: int) -> list[tuple[str, str]]:
 
 def test_a_tuned_model_sorts_a_users_texts(tmp_path: Path) -> None:
     base = kept(tmp_path / "base", loud=3.0)
-    teach(parse_pretrained(f"hf:{base}#full+rate=0.01"), reviews(60, 1), tmp_path / "tuned", steps=100, batch=16)
+    teach(
+        parse_pretrained(f"hf:{base}#full+rate=0.01"), reviews(60, 1), tmp_path / "tuned", steps=100, batch=16
+    )
     with (tmp_path / "texts.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *reviews(400, 2)])
-    options = Options(
+    options = RunOptions(
         data=tmp_path / "texts.csv",
         models=(f"hf:{tmp_path / 'tuned'}", f"hf:{base}#tokens=4"),
         refine=("plain", "vote-of-3+rules"),
@@ -45,7 +49,7 @@ def test_a_tuned_model_sorts_a_users_texts(tmp_path: Path) -> None:
         tolerance=0.1,
         workers=0,
     )
-    summary = run(job("headlines"), tmp_path / "run", options)
+    summary = run(job("headlines"), tmp_path / "run", options).to_json()
     tuned, plain = (one for one in summary["strategies"] if one["refine"] == "plain")
     assert tuned["risk"] < 0.05 and plain["risk"] > 0.4  # the untuned one has no idea
     assert tuned["compute_seconds"] > 0
@@ -59,7 +63,7 @@ def test_a_tuned_model_sorts_a_users_texts(tmp_path: Path) -> None:
 def test_maths_asks_a_local_model(tmp_path: Path) -> None:
     rows = [{"question": f"the cat sat on {n} mat", "answer": str(n)} for n in range(40)]
     (tmp_path / "problems.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    options = Options(
+    options = RunOptions(
         data=tmp_path / "problems.jsonl",
         models=(f"hf:{kept(tmp_path / 'm', loud=3.0, chat=True)}#tokens=6",),
         refine=("plain",),
@@ -67,22 +71,26 @@ def test_maths_asks_a_local_model(tmp_path: Path) -> None:
         proof=10,
         workers=0,
     )
-    summary = run(job("maths"), tmp_path / "run", options)
+    summary = run(job("maths"), tmp_path / "run", options).to_json()
     assert summary["strategies"][0]["risk"] > 0.5 and summary["best"][0]["zone"] == "none"
 
 
 def test_case_notes_tune_and_ask_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, fewer in (("PAIRS", 300), ("SEEDED", 50), ("FEW", 10)):
-        monkeypatch.setattr(f"tolerate.jobs.texts.workshop.{name}", fewer)
+    for name, fewer in (
+        ("training_texts.MAX_PAIRS", 300),
+        ("workshop.SEEDED_TEXTS", 50),
+        ("workshop.EXPENSIVE_VERIFIER_REQUESTS", 10),
+    ):
+        monkeypatch.setattr(f"tolerate.jobs.texts.{name}", fewer)
     base = kept(tmp_path / "base", max_position_embeddings=2000)
-    options = Options(
+    options = RunOptions(
         models=(f"hf:{base}#lora+steps=4+batch=2+tokens=8", f"hf:{base}#tokens=2"),
         refine=("plain",),
         labels=8,
         proof=2,
         workers=0,
     )
-    summary = run(job("casenotes"), tmp_path / "run", options)
+    summary = run(job("casenotes"), tmp_path / "run", options).to_json()
     tuned, asked = summary["models"]
     assert tuned["learning"] < 0.3 * tuned["parameters"] and tuned["metrics"]["perplexity"] > 1
     assert tuned["title"] == "base, tuned by LoRA" and "arXiv:2106.09685" in tuned["paper"]
@@ -104,7 +112,7 @@ def _command(*words: str) -> str:
 def test_jobs_that_train_nothing_tune_nothing(tmp_path: Path) -> None:
     base = kept(tmp_path / "base")
     (tmp_path / "problems.jsonl").write_text('{"question": "a", "answer": "1"}\n' * 9)
-    options = Options(data=tmp_path / "problems.jsonl", models=(f"hf:{base}#lora",))
+    options = RunOptions(data=tmp_path / "problems.jsonl", models=(f"hf:{base}#lora",))
     with pytest.raises(OptionError, match="trains none"):
         run(job("maths"), tmp_path / "run", options)
 
@@ -112,4 +120,4 @@ def test_jobs_that_train_nothing_tune_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["hf:./nowhere", "own:nowhere", "hf:gpt2#rnak=3"])
 def test_a_wrong_name_is_refused_before_anything_is_written(name: str) -> None:
     with pytest.raises(OptionError):
-        settle(job("casenotes"), Options(models=(name,)))
+        plan_run(job("casenotes"), RunOptions(models=(name,)))

@@ -10,7 +10,8 @@ import pytest
 from tests.support.fake_openai import serving
 from tolerate.jobs import job
 from tolerate.jobs.texts.casenotes import Finding, Record, note
-from tolerate.runs.pipeline import Options, run
+from tolerate.runs.options import RunOptions
+from tolerate.runs.pipeline import run
 
 
 def scribe(prompt: str, seed: int) -> str:
@@ -29,7 +30,7 @@ def test_it_takes_the_place_of_a_trained_writer(
 ) -> None:
     monkeypatch.setenv("TOLERATE_CACHE", str(tmp_path / "memory"))
     with serving(scribe, logprobs=logprobs) as fake:
-        options = Options(
+        options = RunOptions(
             models=(fake.name("in=1+out=1"),),
             refine=("plain", "vote-of-4+rules"),
             labels=150,
@@ -37,7 +38,7 @@ def test_it_takes_the_place_of_a_trained_writer(
             tolerance=0.05,
             workers=0,
         )
-        summary = run(job("casenotes"), tmp_path / "run", options)
+        summary = run(job("casenotes"), tmp_path / "run", options).to_json()
     told = fake.bodies[0]["messages"][0]
     assert told["role"] == "system" and told["content"].count("Output: ") == 6
     plain, vote = summary["strategies"]

@@ -18,7 +18,8 @@ from tolerate.jobs.texts.restaurants import (
     read_records,
     stated,
 )
-from tolerate.runs.pipeline import Options, run
+from tolerate.runs.options import RunOptions
+from tolerate.runs.pipeline import run
 
 from .e2e_second_reading import FAULTY, PASSED, REFUSED, RIGHT
 
@@ -134,7 +135,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
 
 
 def test_a_small_run_on_real_records(data: Path, tmp_path: Path) -> None:
-    options = Options(
+    options = RunOptions(
         data=data,
         models=("transformer",),
         refine=("plain", "vote-of-2+repair+rules"),
@@ -143,7 +144,7 @@ def test_a_small_run_on_real_records(data: Path, tmp_path: Path) -> None:
         steps=40,
         workers=0,
     )
-    summary = run(job("restaurants"), tmp_path / "run", options)
+    summary = run(job("restaurants"), tmp_path / "run", options).to_json()
     metrics = summary["models"][0]["metrics"]
     assert 0 < metrics["slot_errors"] < 3 and metrics["bleu"] >= 0 and metrics["bits_kn"] > 0
     assert (tmp_path / "run" / "report.html").exists()

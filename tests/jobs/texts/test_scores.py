@@ -12,13 +12,16 @@ from tests.support.fake_openai import Fake, serving, text
 from tolerate.errors import DataError, OptionError, RunError
 from tolerate.jobs import job
 from tolerate.jobs.texts.casenotes import CaseNotes
+from tolerate.jobs.texts.options import TextOptions
 from tolerate.jobs.texts.restaurants import Restaurants
 from tolerate.llm.client import ServedModel
 from tolerate.llm.completion import Completion
 from tolerate.llm.judge import RubricJudge, score_of
 from tolerate.models.pretrained.embedders import checked_embedder, embedder, letters
 from tolerate.refine.texts.refining import TextPool, parse_text, scored_by
-from tolerate.runs.pipeline import Options, run, settle
+from tolerate.runs.options import RunOptions
+from tolerate.runs.pipeline import run
+from tolerate.runs.plan import plan_run
 
 # Ranking by a score
 
@@ -73,18 +76,21 @@ def test_what_means_nothing_is_refused(name: str, says: str) -> None:
 
 
 def test_scores_multiply_the_ways_to_refine(tmp_path: Path) -> None:
-    found = settle(job("casenotes"), Options(scores=("own", "votes"), refine=("plain", "vote-of-4"))).refine
+    found = plan_run(
+        job("casenotes"),
+        RunOptions(modality=TextOptions(scores=("own", "votes")), refine=("plain", "vote-of-4")),
+    ).refine
     assert found == ("plain", "vote-of-4", "vote-of-4+by-votes")
     with pytest.raises(OptionError, match="no score"):
         scored_by("plain", "sole")
-    with pytest.raises(OptionError, match="writes no texts"):
-        settle(job("digits"), Options(scores=("mean",)))
+    with pytest.raises(OptionError, match="takes no --scores"):
+        plan_run(job("digits"), RunOptions(modality=TextOptions(scores=("mean",))))
     with pytest.raises(OptionError, match="no --dedupe"):
-        settle(job("support"), Options(dedupe=True, data=Path("x")))
+        plan_run(job("support"), RunOptions(modality=TextOptions(dedupe=True), data=Path("x")))
     with pytest.raises(OptionError, match="own,alike"):
-        run(job("casenotes"), tmp_path / "run", Options(embed="letters"))
+        run(job("casenotes"), tmp_path / "run", RunOptions(modality=TextOptions(embed="letters")))
     with pytest.raises(OptionError, match="may be a score"):
-        settle(job("casenotes"), Options(judge="openai:m@http://127.0.0.1:1/v1"))
+        plan_run(job("casenotes"), RunOptions(modality=TextOptions(judge="openai:m@http://127.0.0.1:1/v1")))
 
 
 def test_masked_texts_are_a_block_of_their_own() -> None:
@@ -167,20 +173,20 @@ def test_a_run_ranked_by_a_judge_by_votes_and_by_likeness(
     rubric = tmp_path / "rubric.txt"
     rubric.write_text("The impression is the record's.")
     with serving(oracle) as fake:
-        options = Options(
+        options = RunOptions(
             models=(fake.name(),),
             refine=("plain", "vote-of-3"),
-            scores=("mean", "votes", "alike", "judge"),
-            judge=fake.name("in=1+out=1"),
-            rubric=rubric,
+            modality=TextOptions(
+                scores=("mean", "votes", "alike", "judge"), judge=fake.name("in=1+out=1"), rubric=rubric
+            ),
             labels=150,
             proof=40,
             tolerance=0.05,
             workers=0,
         )
-        monkeypatch.setattr("tolerate.jobs.texts.scores.LEARNED", 300)
-        monkeypatch.setattr("tolerate.jobs.texts.workshop.SEEDED", 100)
-        summary = run(job("casenotes"), tmp_path / "run", options)
+        monkeypatch.setattr("tolerate.jobs.texts.scores.MAX_EMBEDDING_TEXTS", 300)
+        monkeypatch.setattr("tolerate.jobs.texts.workshop.SEEDED_TEXTS", 100)
+        summary = run(job("casenotes"), tmp_path / "run", options).to_json()
     found = {one["refine"]: one for one in summary["strategies"]}
     assert list(found) == [
         *("plain+by-mean", "plain+by-judge", "vote-of-3+by-mean", "vote-of-3+by-votes"),
@@ -205,10 +211,14 @@ def test_rubrics_that_cannot_be_used(tmp_path: Path) -> None:
             run(
                 job("casenotes"),
                 tmp_path / "run",
-                Options(rubric=tmp_path / "r.txt", judge="openai:m@http://127.0.0.1:1/v1", scores=("judge",)),
+                RunOptions(
+                    modality=TextOptions(
+                        rubric=tmp_path / "r.txt", judge="openai:m@http://127.0.0.1:1/v1", scores=("judge",)
+                    )
+                ),
             )
     with pytest.raises(OptionError, match="--judge"):
-        run(job("casenotes"), tmp_path / "other", Options(scores=("judge",)))
+        run(job("casenotes"), tmp_path / "other", RunOptions(modality=TextOptions(scores=("judge",))))
 
 
 # Embeddings
@@ -286,35 +296,38 @@ def test_an_embedder_that_means_nothing(name: str) -> None:
 def test_what_a_record_recovers() -> None:
     task = CaseNotes()
     request = int(task.requests(1, 0)[0])
-    record = task.reads(request)
+    record = task.model_input(request)
     parts = record.split("; ")
-    assert task.recovered(record, request) == 1 and task.recovered("; ".join(parts[::-1]), request) == 1
-    assert task.recovered("; ".join(parts[1:]), request) == pytest.approx(3 / 4)
-    assert task.recovered("; ".join([*parts, "mood 3 high"]), request) == pytest.approx(4 / 5)
-    assert task.recovered("", request) == 0
+    assert (
+        task.record_overlap(record, request) == 1
+        and task.record_overlap("; ".join(parts[::-1]), request) == 1
+    )
+    assert task.record_overlap("; ".join(parts[1:]), request) == pytest.approx(3 / 4)
+    assert task.record_overlap("; ".join([*parts, "mood 3 high"]), request) == pytest.approx(4 / 5)
+    assert task.record_overlap("", request) == 0
 
 
 def test_names_are_taken_out_before_the_way_back(shared: Path) -> None:
     task = Restaurants(shared / "raw" / "e2e_nlg")
     request = int(task.requests(1, 0)[0])
-    assert "XNAME" in task.unsaid(task.slots(request)["name"] + " is a pub.", request)
+    assert "XNAME" in task.model_text(task.slots(request)["name"] + " is a pub.", request)
 
 
 def test_a_run_by_round_trip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A way back that learned next to nothing still works through the whole path; its cost is counted."""
     monkeypatch.setenv("TOLERATE_CACHE", str(tmp_path / "memory"))
-    monkeypatch.setattr("tolerate.jobs.texts.scores.PAIRS", 60)
+    monkeypatch.setattr("tolerate.jobs.texts.scores.MAX_PAIRS", 60)
     with serving(scribe) as fake:
-        options = Options(
+        options = RunOptions(
             models=(fake.name(),),
             refine=("plain",),
-            scores=("own", "round-trip"),
+            modality=TextOptions(scores=("own", "round-trip")),
             labels=24,
             proof=8,
             steps=3,
             workers=0,
         )
-        summary = run(job("casenotes"), tmp_path / "run", options)
+        summary = run(job("casenotes"), tmp_path / "run", options).to_json()
     own, back = summary["strategies"]
     assert back["refine"] == "plain+by-round-trip" and back["compute_seconds"] > own["compute_seconds"]
     assert (tmp_path / "run" / "back" / "model.safetensors").exists()

@@ -9,15 +9,16 @@ import pytest
 
 from tolerate.errors import DataError, OptionError
 from tolerate.jobs import job
-from tolerate.jobs.texts.support import OTHER, read_desk
+from tolerate.jobs.texts.support_data import HAND_OVER, read_support_data
 from tolerate.models.writers.ngram_classifier import Features, load_reader, reading_cost, teach_reader
-from tolerate.runs.pipeline import Options, run
+from tolerate.runs.options import RunOptions
+from tolerate.runs.pipeline import run
 
 TOPICS = {
     "card": "my card has not come in the mail",
     "transfer": "the transfer to my friend is pending",
     "pin": "i forgot my pin number code",
-    OTHER: "what is the weather like in paris today",
+    HAND_OVER: "what is the weather like in paris today",
 }
 
 
@@ -37,8 +38,8 @@ def published(folder: Path) -> Path:
     strange: list[str] = []
     for part, n, seed in (("train", 400, 0), ("test", 300, 1)):
         rows = [(text, name) for text, name in zip(*questions(n, seed), strict=True)]
-        strange += [text for text, name in rows if name == OTHER]
-        lines = [f"{text},{name}" for text, name in rows if name != OTHER]
+        strange += [text for text, name in rows if name == HAND_OVER]
+        lines = [f"{text},{name}" for text, name in rows if name != HAND_OVER]
         (folder / "banking77" / f"{part}.csv").write_text("\n".join(["text,category", *lines]))
     third = len(strange) // 3
     parts = {
@@ -74,8 +75,8 @@ def test_features_know_words_and_spelling() -> None:
 
 def test_a_run_hands_over_and_counts_what_it_answers(tmp_path: Path) -> None:
     data = published(tmp_path / "data")
-    options = Options(data=data, models=("ngrams",), labels=400, proof=200, workers=0)
-    summary = run(job("support"), tmp_path / "run", options)
+    options = RunOptions(data=data, models=("ngrams",), labels=400, proof=200, workers=0)
+    summary = run(job("support"), tmp_path / "run", options).to_json()
     metrics = summary["models"][0]["metrics"]
     assert metrics["accuracy"] > 0.7 and 0 <= metrics["outside_answered"] <= 1
     risks = [row["proof"]["risk"] for row in summary["best"] if row["proof"] and row["proof"]["released"]]
@@ -85,33 +86,36 @@ def test_a_run_hands_over_and_counts_what_it_answers(tmp_path: Path) -> None:
 
 def test_answering_what_is_out_of_scope_is_wrong_and_handing_over_is_none(tmp_path: Path) -> None:
     from tolerate.jobs.texts.support import SupportWorkshop
-    from tolerate.runs.pipeline import Candidates, Quiet
+    from tolerate.runs.plan import plan_run
+    from tolerate.runs.progress import SilentReporter
+    from tolerate.runs.workshop import Candidates
 
     data = published(tmp_path)
-    shop = SupportWorkshop(job("support"), Options(data=data), tmp_path, Quiet())
-    outside = shop.desk.inside
-    assert shop.check(np.array(["card"]), np.array([outside])).losses.tolist() == [1.0]
-    made = Candidates(np.array([[OTHER], ["card"]]), np.array([[0.9], [0.8]]), np.ones((2, 1)))
-    index, scores = shop.choose("plain", made)
+    plan = plan_run(job("support"), RunOptions(data=data))
+    workshop = SupportWorkshop(plan, tmp_path, SilentReporter())
+    outside = workshop.data.in_scope
+    assert workshop.check(np.array(["card"]), np.array([outside])).losses.tolist() == [1.0]
+    made = Candidates(np.array([[HAND_OVER], ["card"]]), np.array([[0.9], [0.8]]), np.ones((2, 1)))
+    index, scores = workshop.choose("plain", made)
     assert index.tolist() == [-1, 0] and np.isnan(scores[0]) and scores[1] == 0.8
-    asked = shop.requests(4000, 1)
-    assert abs((asked >= outside).mean() - 0.1) < 0.03
+    requests = workshop.requests(4000, 1)
+    assert abs((requests >= outside).mean() - 0.1) < 0.03
 
 
 def test_bad_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected a folder with banking77/train\.csv"):
-        read_desk(tmp_path)
+        read_support_data(tmp_path)
     published(tmp_path / "a")
     (tmp_path / "a" / "clinc150" / "data_full.json.gz").write_bytes(gzip.compress(b"{}"))
     with pytest.raises(DataError, match="lacks oos_test"):
-        read_desk(tmp_path / "a")
-    with pytest.raises(OptionError, match="no reader of intents"):
-        run(job("support"), tmp_path / "r", Options(data=tmp_path, models=("vae",)))
+        read_support_data(tmp_path / "a")
+    with pytest.raises(OptionError, match="no classifier of intents"):
+        run(job("support"), tmp_path / "r", RunOptions(data=tmp_path, models=("vae",)))
     with pytest.raises(DataError, match="two or more"):
         teach_reader("linear", ["a"], ["b"])
 
 
 def test_the_published_questions_are_read(shared: Path) -> None:
-    desk = read_desk(shared / "raw")
-    assert desk.inside == 3080 and len(desk.asked) == 4080 and len(set(desk.taught.intents)) == 78
-    assert not set(desk.asked.texts[desk.inside :]) & set(desk.taught.texts)
+    data = read_support_data(shared / "raw")
+    assert data.in_scope == 3080 and len(data.asked) == 4080 and len(set(data.training.intents)) == 78
+    assert not set(data.asked.texts[data.in_scope :]) & set(data.training.texts)

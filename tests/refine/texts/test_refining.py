@@ -6,9 +6,9 @@ import pytest
 from tolerate.base.files import slug
 from tolerate.checks.texts.metrics import bleu, chrf, distinct
 from tolerate.errors import DataError, OptionError
-from tolerate.jobs.texts.task import normal
+from tolerate.jobs.texts.task import normalize
 from tolerate.jobs.texts.verifier import Verifier, fit_verifier
-from tolerate.jobs.texts.workshop import marked
+from tolerate.modality import split_at_marks
 from tolerate.refine.texts.refining import TextPool, parse_text
 
 
@@ -116,9 +116,9 @@ def test_bleu_and_chrf_are_sacrebleus() -> None:
 
 def test_small_things() -> None:
     assert (
-        marked("", []) == []
-        and marked("ab", []) == [("ab", False)]
-        and marked("ab", [(0, 9)]) == [("ab", True)]
+        split_at_marks("", []) == ()
+        and split_at_marks("ab", []) == (("ab", False),)
+        and split_at_marks("ab", [(0, 9)]) == (("ab", True),)
     )
-    assert normal("A\n b") == "a b"
+    assert normalize("A\n b") == "a b"
     assert slug("a/b") != slug("a:b") and "/" not in slug("../x")

@@ -18,7 +18,7 @@ from tolerate.checks import Check, Judge, Verdicts, find_check, find_judge
 from tolerate.checks.own_error import OwnError
 from tolerate.checks.pictures.own_error import own_error_of, own_error_sentence
 from tolerate.data import pictures as pictures_data
-from tolerate.data.pictures import Pictures
+from tolerate.data.pictures import LabelledPictures
 from tolerate.errors import DataError
 from tolerate.messages.catalogue import message
 from tolerate.messages.pictures import ASSUMPTIONS, LIMITS, USES
@@ -110,7 +110,7 @@ class PictureWorkshop(Workshop):
             model_path(name)
 
     @cached_property
-    def pictures(self) -> Pictures:
+    def pictures(self) -> LabelledPictures:
         """The real pictures."""
         return self._read_data()
 
@@ -119,7 +119,7 @@ class PictureWorkshop(Workshop):
         """The indices of the real pictures for each purpose."""
         return pictures_data.split(self.pictures, seed=self.plan.options.seed)
 
-    def part(self, purpose: str) -> Pictures:
+    def part(self, purpose: str) -> LabelledPictures:
         """The real pictures of one purpose."""
         return self.pictures.part(self.parts[purpose])
 

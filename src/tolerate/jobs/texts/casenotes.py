@@ -16,16 +16,21 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tolerate.base.arrays import Ints
 from tolerate.errors import OptionError
-from tolerate.jobs.texts.task import Checked, Pair, Seeded, TextTask, span_of
+from tolerate.jobs.texts.options import SCORE_OPTIONS
+from tolerate.jobs.texts.task import Pair, SeededText, TextTask, TextVerdict, span_of
+from tolerate.jobs.texts.workshop import TextWorkshop
 from tolerate.messages.catalogue import joined, message
 from tolerate.records import Job, Prices
+from tolerate.runs.plan import RunPlan
+from tolerate.runs.progress import ProgressReporter
 
-Ints = NDArray[np.int64]
 LEVELS = ("low", "normal", "high", "very high")
 TYPES = ("benign", "malignant")
 ASKED = 3  # findings of a note
@@ -34,7 +39,7 @@ SHIFT = 1 << 31  # a request is patient * SHIFT + a seed that picks its findings
 JOB = Job(
     name="casenotes",
     title={"en": "Write a case note from a record", "zh": "根据病历数据写病情记录"},
-    workshop="tolerate.jobs.texts.workshop:casenotes",
+    workshop="tolerate.jobs.texts.casenotes:open_casenotes",
     tolerance=0.005,
     confidence=0.95,
     tolerances=(0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001),
@@ -42,15 +47,20 @@ JOB = Job(
     refine=("plain", "best-of-4", "vote-of-4+rules", "vote-of-4+repair+rules"),
     labels=4000,  # the check labels for nothing; .5% of four strategies takes at least 900 without a fault
     proof=2000,
-    # Dollars for a million notes: a core at 4 cents an hour; a nurse who checks a note in a minute at 40 dollars.
-    prices=Prices(compute=1e6 * 0.04 / 3600, review=1e6 * 60 * 40 / 3600, unit="$/million"),
+    prices=Prices.per_million(review_seconds=60, dollars_an_hour=40),
     check="facts",
     judge="verifier",
     needs_data=False,
     steps={"transformer": 1500, "lstm": 600},
     example="tolerate run casenotes",
-    kind="texts",
+    modality="texts",
+    options=SCORE_OPTIONS,
 )
+
+
+def open_casenotes(plan: RunPlan, folder: Path, reporter: ProgressReporter) -> TextWorkshop:
+    """The workshop of case notes."""
+    return TextWorkshop(plan, folder, reporter, lambda: CaseNotes(plan.options.seed))
 
 
 @dataclass(frozen=True)
@@ -199,7 +209,7 @@ class CaseNotes(TextTask):
         rng = np.random.default_rng(int(request) % 2**32)
         return [note(self.record(request), rng) for _ in range(4)]
 
-    def check(self, text: str, request: int) -> Checked:
+    def check(self, text: str, request: int) -> TextVerdict:
         """Wrong if a stated finding is not in the record, or one of the record is not stated."""
         return compare(self.record(request), text)
 
@@ -208,7 +218,7 @@ class CaseNotes(TextTask):
         found, types, _ = read_note(text)
         return "|".join(sorted(f"{one.name}={one.value},{one.level}" for one in found) + types)
 
-    def rule(self, text: str, request: int) -> bool:
+    def passes_rule(self, text: str, request: int) -> bool:
         """A cheap filter: the note has the record's numbers, names and impression, each once; it does not see
         which belongs to which."""
         record = self.record(request)
@@ -255,14 +265,14 @@ class CaseNotes(TextTask):
         closing = [] if types else [f"Impression: {record.impression}."]
         return " ".join([*kept, *added, *closing])
 
-    def seeded(self, n: int, seed: int) -> Iterator[Seeded]:
+    def seeded_texts(self, n: int, seed: int) -> Iterator[SeededText]:
         """Notes with a known verdict: right ones by the grammar, and the same with one fault put in."""
         rng = np.random.default_rng(seed)
         for request in self.requests(n, seed):
             record = self.record(request)
             text = note(record, rng)
-            yield Seeded(text, int(request), wrong=False)
-            yield Seeded(_spoiled(text, record, rng), int(request), wrong=True)
+            yield SeededText(text, int(request), wrong=False)
+            yield SeededText(_spoiled(text, record, rng), int(request), wrong=True)
 
 
 # The grammar of notes
@@ -383,7 +393,7 @@ def read_note(text: str) -> tuple[list[Finding], list[str], list[str]]:
     return findings, types, strange
 
 
-def compare(record: Record, text: str) -> Checked:
+def compare(record: Record, text: str) -> TextVerdict:
     """A note against its record: what is invented, missing or unreadable makes it wrong."""
     found, types, strange = read_note(text)
     wanted = list(record.findings)
@@ -401,7 +411,7 @@ def compare(record: Record, text: str) -> Checked:
     if types and types != [record.impression]:
         marks += [span for kind in types if kind != record.impression for span in span_of(text, kind)]
     slots = len(invented) + len(missing) + (types != [record.impression])
-    return Checked(
+    return TextVerdict(
         bool(faults), joined(faults) or message("read.as_record"), tuple(marks), slots, len(wanted) + 1
     )
 

@@ -7,27 +7,32 @@ the certificate rests on them, and says how often the judge was wrong.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tolerate.base.arrays import Contents, Ints
 from tolerate.checks.texts.labels import label_in
+from tolerate.checks.texts.own_error import own_error_sentence
 from tolerate.data import tables
 from tolerate.errors import DataError, OptionError, hint
-from tolerate.jobs.texts.remote_workshop import ServedWorkshop, TableTask, table_in, wanted_rows
-from tolerate.jobs.texts.task import Checked, Seeded, Span, normal
-from tolerate.llm.client import ServedModel
+from tolerate.jobs.texts.options import SCORE_OPTIONS
+from tolerate.jobs.texts.remote_workshop import PromptedWorkshop, TableTask, rows_by_purpose, table_in
+from tolerate.jobs.texts.scores import at_temperature_zero
+from tolerate.jobs.texts.task import SeededText, TextVerdict, normalize
+from tolerate.jobs.texts.workshop import SEEDED_TEXTS
 from tolerate.llm.endpoint_names import parse_endpoint
 from tolerate.messages.catalogue import message
+from tolerate.modality import Span
 from tolerate.records import Job, Prices
-from tolerate.runs.pipeline import Options, Say
+from tolerate.report.preparation import CheckReport
+from tolerate.runs.plan import RunPlan
+from tolerate.runs.progress import ProgressReporter
 
-Ints = NDArray[np.int64]
-MOST = 50  # labels; more of them are probably no labels
-LONGEST = 30  # words of a headline
+MAX_LABELS = 50  # a table with more has probably something else in that column
+MAX_WORDS = 30  # of a headline
 
 JOB = Job(
     name="headlines",
@@ -40,46 +45,46 @@ JOB = Job(
     refine=("plain", "vote-of-5+rules"),
     labels=1000,
     proof=500,
-    # Dollars for a million texts: a core at 4 cents an hour; a person who reads one in a minute at 40 dollars.
-    prices=Prices(compute=1e6 * 0.04 / 3600, review=1e6 * 60 * 40 / 3600, unit="$/million"),
+    prices=Prices.per_million(review_seconds=60, dollars_an_hour=40),
     check="people",
     judge="agreement",
     example="tolerate run headlines --data texts.csv --models openai:MODEL@URL",
-    kind="texts",
+    modality="texts",
+    options=(*SCORE_OPTIONS, "judge"),
 )
 
 
-def open_headlines(job: Job, options: Options, folder: Path, say: Say) -> "Headlines":
-    """The workshop of a table: by its columns it is one of labels or one of summaries."""
-    assert options.data is not None
-    table, wanted = table_in(options.data), wanted_rows(job, options)
-    known = tables.columns_of(table)
-    if "text" not in known:
-        raise DataError(f'{table} has no column "text". {hint("text", known)}')
-    if "label" in known:
-        return Headlines(job, options, folder, say, lambda: Sorted(table, wanted, options.seed))
-    if not options.review:
+def open_headlines(plan: RunPlan, folder: Path, reporter: ProgressReporter) -> PromptedWorkshop:
+    """The workshop of a table: by its columns one of labels or one of summaries."""
+    table, rows, seed = table_in(plan.data), rows_by_purpose(plan), plan.options.seed
+    columns = tables.columns_of(table)
+    if "text" not in columns:
+        raise DataError(f'{table} has no column "text". {hint("text", columns)}')
+    if "label" in columns:
+        return LabelWorkshop(plan, folder, reporter, lambda: LabelTask(table, rows, seed))
+    if not plan.options.review:
         raise OptionError(
             f'{table} has no column "label", so nobody says what is wrong; add --review to judge the headlines at '
             "a page (a judge, --judge openai:MODEL@URL, may help), or a column with the right labels"
         )
-    return Headlines(job, options, folder, say, lambda: Summaries(table, wanted, options.seed))
+    return SummaryWorkshop(plan, folder, reporter, lambda: SummaryTask(table, rows, seed))
 
 
-class Sorted(TableTask):
+class LabelTask(TableTask):
     """Texts with the labels that people gave them."""
 
     limit = 16
 
-    def __init__(self, table: Path, wanted: dict[str, int], seed: int) -> None:
-        super().__init__(table, ("text", "label"), wanted, seed)
+    def __init__(self, table: Path, rows: Mapping[str, int], seed: int) -> None:
+        super().__init__(table, ("text", "label"), rows, seed)
         self.keys = [label.strip() for label in self.columns["label"]]
         used = np.concatenate(list(self.parts.values()))
         self.labels = sorted({self.keys[row] for row in used})
-        if not 2 <= len(self.labels) <= MOST:
-            some = ", ".join(self.labels[:3])
+        if not 2 <= len(self.labels) <= MAX_LABELS:
+            first = ", ".join(self.labels[:3])
             raise DataError(
-                f'{table} has {len(self.labels)} different labels in column "label" ({some} ...); expected 2 to {MOST}'
+                f'{table} has {len(self.labels)} different labels in column "label" ({first} ...); expected 2 to '
+                f"{MAX_LABELS}"
             )
         self.system = (
             "Choose the label that fits the user's text. Answer with one of these and nothing else: "
@@ -90,37 +95,34 @@ class Sorted(TableTask):
         """The text."""
         return self.columns["text"][request]
 
-    def check(self, text: str, request: int) -> Checked:
+    def check(self, text: str, request: int) -> TextVerdict:
         """Wrong if it is not the label that people gave."""
-        found, key = label_in(text, self.labels), self.keys[request]
-        read = found or message("read.no_label")
-        wrong = found != key
-        return Checked(
-            wrong,
-            message("read.label_by_people", label=read, key=key) if wrong else read,
-            ((0, len(text)),) if wrong else (),
-        )
+        label, key = label_in(text, self.labels), self.keys[request]
+        read = label or message("read.no_label")
+        if label == key:
+            return TextVerdict(False, read)
+        return TextVerdict(True, message("read.label_by_people", label=read, key=key), ((0, len(text)),))
 
     def meaning(self, text: str) -> str:
         """The label."""
         return label_in(text, self.labels) or ""
 
-    def rule(self, text: str, request: int) -> bool:
-        """It names one label."""
+    def passes_rule(self, text: str, request: int) -> bool:
+        """Whether it names one label."""
         return label_in(text, self.labels) is not None
 
-    def seeded(self, n: int, seed: int) -> Iterator[Seeded]:
-        """Labels written in many ways, right ones and others."""
+    def seeded_texts(self, n: int, seed: int) -> Iterator[SeededText]:
+        """Labels written in many forms, right ones and others."""
         rng = np.random.default_rng(seed)
-        ways = ("{}", "{}.", "**{}**", "Label: {}", "The text is {}.", '"{}"', "{}\n")
+        forms = ("{}", "{}.", "**{}**", "Label: {}", "The text is {}.", '"{}"', "{}\n")
         for row in rng.choice(self.parts["sample"], n):
-            key, way = self.keys[row], ways[rng.integers(len(ways))]
+            key, form = self.keys[row], forms[rng.integers(len(forms))]
             others = [label for label in self.labels if label != key]
-            yield Seeded(way.format(key), int(row), wrong=False)
-            yield Seeded(way.format(others[rng.integers(len(others))]), int(row), wrong=True)
+            yield SeededText(form.format(key), int(row), wrong=False)
+            yield SeededText(form.format(others[rng.integers(len(others))]), int(row), wrong=True)
 
 
-class Summaries(TableTask):
+class SummaryTask(TableTask):
     """Texts without labels: a headline for each, which a person will judge."""
 
     limit = 80
@@ -129,123 +131,119 @@ class Summaries(TableTask):
         "not say."
     )
 
-    def __init__(self, table: Path, wanted: dict[str, int], seed: int) -> None:
-        super().__init__(table, ("text",), wanted, seed)
+    def __init__(self, table: Path, rows: Mapping[str, int], seed: int) -> None:
+        super().__init__(table, ("text",), rows, seed)
 
     def prompt(self, request: int) -> str:
         """The text."""
         return self.columns["text"][request]
 
-    def check(self, text: str, request: int) -> Checked:
-        """The rule: a number or a name that the text does not have is taken as invented; so is nothing at all."""
+    def check(self, text: str, request: int) -> TextVerdict:
+        """The rule: a number or a name that the text does not have counts as invented; an empty headline is wrong."""
         if not text.strip():
-            return Checked(True, message("read.nothing"))
-        strange = invented(text, self.prompt(request))
-        names = ", ".join(text[start:end] for start, end in strange)
-        long = len(text.split()) > LONGEST
-        if strange:
-            read = message("read.not_in_text", names=names)
-        else:
-            read = message("read.too_long", words=LONGEST) if long else message("read.nothing_strange")
-        return Checked(bool(strange) or long, read, strange)
+            return TextVerdict(True, message("read.nothing"))
+        invented = invented_spans(text, self.prompt(request))
+        if invented:
+            names = ", ".join(text[start:end] for start, end in invented)
+            return TextVerdict(True, message("read.not_in_text", names=names), invented)
+        if len(text.split()) > MAX_WORDS:
+            return TextVerdict(True, message("read.too_long", words=MAX_WORDS))
+        return TextVerdict(False, message("read.nothing_strange"))
 
     def meaning(self, text: str) -> str:
         """Its words, without marks."""
-        return re.sub(r"\W+", " ", normal(text)).strip()
+        return re.sub(r"\W+", " ", normalize(text)).strip()
 
-    def rule(self, text: str, request: int) -> bool:
-        """What the rule of the check lets pass."""
+    def passes_rule(self, text: str, request: int) -> bool:
+        """Whether the rule of the check lets it pass."""
         return not self.check(text, request).wrong
 
 
-def invented(headline: str, text: str) -> tuple[Span, ...]:
+def invented_spans(headline: str, text: str) -> tuple[Span, ...]:
     """Numbers and names in a headline that its text does not have. A first word may be large without being a name.
 
-    >>> said = "Bank lends 9 million to Berlin"
-    >>> [said[start:end] for start, end in invented(said, "The bank lends 8 million to a city.")]
+    >>> headline = "Bank lends 9 million to Berlin"
+    >>> [headline[start:end] for start, end in invented_spans(headline, "The bank lends 8 million to a city.")]
     ['9', 'Berlin']
     """
-    known = text.casefold()
-    strange = []
-    for found in re.finditer(r"\d[\d.,]*\d|\d|[^\W\d_][\w'’-]+", headline):
-        word = found.group()
-        first = not headline[: found.start()].strip(" \"'“‘*#")
-        if word[0].isdigit():
-            bad = re.search(rf"(?<![\d.,]){re.escape(word)}(?![\d]|[.,]\d)", text) is None
-        else:
-            bad = (
-                word[0].isupper()
-                and not first
-                and word.casefold().removesuffix("'s").removesuffix("’s") not in known
-            )
-        if bad:
-            strange.append(found.span())
-    titled = [word[0].isupper() for word in headline.split() if word[0].isalpha()]
-    if titled and sum(titled) > 0.8 * len(titled):  # Every Word Is Large: then large letters say nothing
-        strange = [(start, end) for start, end in strange if headline[start].isdigit()]
-    return tuple(strange)
+    lower = text.casefold()
+    spans = [
+        match.span()
+        for match in re.finditer(r"\d[\d.,]*\d|\d|[^\W\d_][\w'’-]+", headline)
+        if _is_invented(match, headline, text, lower)
+    ]
+    capitals = [word[0].isupper() for word in headline.split() if word[0].isalpha()]
+    if capitals and sum(capitals) > 0.8 * len(capitals):  # in title case, capitals mark no names
+        spans = [(start, end) for start, end in spans if headline[start].isdigit()]
+    return tuple(spans)
 
 
-class Headlines(ServedWorkshop):
-    """Labels by people, or headlines that a judge looks at first and a person has the last word on."""
+def _is_invented(match: re.Match[str], headline: str, text: str, lower: str) -> bool:
+    """Whether a number or a capitalized word of a headline is not in the text."""
+    word = match.group()
+    if word[0].isdigit():
+        return re.search(rf"(?<![\d.,]){re.escape(word)}(?![\d]|[.,]\d)", text) is None
+    is_first = not headline[: match.start()].strip(" \"'“‘*#")
+    stem = word.casefold().removesuffix("'s").removesuffix("’s")
+    return word[0].isupper() and not is_first and stem not in lower
 
-    @property
-    def judge(self) -> str:
-        """The model that judges headlines; none where people gave labels."""
-        return self.options.judge if isinstance(self.task, Summaries) else ""
 
-    def _about_check(self) -> dict[str, Any]:
-        """Who says what is wrong."""
-        about = super()._about_check()
-        if isinstance(self.task, Sorted):
-            told = about["sentence"].removeprefix("the check people, by rule. ")
-            return {
-                **about,
-                "by": "people",
-                "sentence": f"people, in the table's column label; how answers are read: {told}",
-            }
-        name = f"judge {parse_endpoint(self.judge).model}" if self.judge else "rule of numbers and names"
-        sentence = f"the {name}, which only chooses; a person judges what is certified"
-        return {**about, "name": name, "by": "judge" if self.judge else "rule", "sentence": sentence}
+class LabelWorkshop(PromptedWorkshop):
+    """Labels, held against those that people gave."""
 
-    def checked(self, contents: Any, requests: Ints) -> list[Checked]:
-        """The judge's verdicts where there is one, with the rule's marks; else the rule's or the labels'."""
-        by_rule = super().checked(contents, requests)
-        if not self.judge:
+    def check_report(self) -> CheckReport:
+        """The people who gave the labels, and the error of reading the answers."""
+        error = self.task.own_error(SEEDED_TEXTS, self.plan.options.seed + 1)
+        sentence = message("check.column", error=own_error_sentence(error))
+        return replace(super().check_report(), by="people", sentence=sentence)
+
+
+class SummaryWorkshop(PromptedWorkshop):
+    """Headlines that a judge or a rule looks at first; people decide on those that are certified."""
+
+    def check_report(self) -> CheckReport:
+        """The judge or the rule that chooses among strategies."""
+        report, judge = super().check_report(), self.options.judge
+        if not judge:
+            return replace(report, name="rule of numbers and names", sentence=message("check.rule_chooses"))
+        model = parse_endpoint(judge).model
+        sentence = message("check.judge_chooses", model=model)
+        return replace(report, name=f"judge {model}", by="judge", sentence=sentence)
+
+    def verdicts(self, contents: Contents, requests: Ints) -> list[TextVerdict]:
+        """The judge's verdicts, with the rule's marks; without a judge the rule's."""
+        by_rule = super().verdicts(contents, requests)
+        if not self.options.judge:
             return by_rule
-        asked = [
-            RUBRIC.format(text=self.task.prompt(int(r)), headline=c)
-            for c, r in zip(contents, requests, strict=True)
+        questions = [
+            JUDGE_QUESTION.format(text=self.task.prompt(int(request)), headline=headline)
+            for headline, request in zip(contents, requests, strict=True)
         ]
-        said = [row[0].text for row in self._asker.write(asked, system=JUDGE)]
-        return [judged(one, rule.marks) for one, rule in zip(said, by_rule, strict=True)]
-
-    @property
-    def _asker(self) -> ServedModel:
-        cold = (
-            self.judge
-            if "temperature=" in self.judge
-            else self.judge + ("+" if "#" in self.judge else "#") + "temperature=0"
-        )
-        return self.asked_models.served(cold)
+        model = self.prompted.served(at_temperature_zero(self.options.judge))
+        answers = [row[0].text for row in model.write(questions, system=JUDGE_SYSTEM)]
+        return [
+            parse_judgement(answer, verdict.marks) for answer, verdict in zip(answers, by_rule, strict=True)
+        ]
 
 
-JUDGE = (
+JUDGE_SYSTEM = (
     "You check headlines. A headline is WRONG if it says anything that its text does not say, or misses what the text "
     "is about. Give your reason in one sentence, then on a line of its own FINE or WRONG."
 )
-RUBRIC = "Text:\n{text}\n\nHeadline:\n{headline}"
+JUDGE_QUESTION = "Text:\n{text}\n\nHeadline:\n{headline}"
 
 
-def judged(said: str, marks: tuple[Span, ...]) -> Checked:
+def parse_judgement(answer: str, marks: tuple[Span, ...]) -> TextVerdict:
     """A judge's answer as a verdict; one that cannot be read counts as wrong.
 
-    >>> judged("It names a city that the text lacks.\\nWRONG", ()).wrong, judged("All there.\\nFINE", ()).read
-    (True, 'judge: All there.')
+    >>> parse_judgement("It names a city that the text lacks.\\nWRONG", ()).wrong
+    True
+    >>> parse_judgement("All there.\\nFINE", ()).read
+    'judge: All there.'
     """
-    found = re.findall(r"\b(FINE|WRONG)\b", said)
-    reason = said.strip().splitlines()[0][:200] if said.strip() else ""
-    if not found:
-        return Checked(True, message("read.no_verdict", reason=reason), marks)
-    wrong = found[-1] == "WRONG"
-    return Checked(wrong, message("read.judge", reason=reason), marks if wrong else ())
+    decisions = re.findall(r"\b(FINE|WRONG)\b", answer)
+    reason = answer.strip().splitlines()[0][:200] if answer.strip() else ""
+    if not decisions:
+        return TextVerdict(True, message("read.no_verdict", reason=reason), marks)
+    wrong = decisions[-1] == "WRONG"
+    return TextVerdict(wrong, message("read.judge", reason=reason), marks if wrong else ())

@@ -5,18 +5,20 @@ as in GSM8K (Cobbe et al. 2021, arXiv:2110.14168), or the number alone. Wrong is
 that knows "$9.00" is 9.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from tolerate.checks.texts.maths import final_number, grade, statement
 from tolerate.errors import DataError
-from tolerate.jobs.texts.remote_workshop import ServedWorkshop, TableTask, table_in, wanted_rows
-from tolerate.jobs.texts.task import Checked, Seeded
+from tolerate.jobs.texts.options import SCORE_OPTIONS
+from tolerate.jobs.texts.remote_workshop import PromptedWorkshop, TableTask, rows_by_purpose, table_in
+from tolerate.jobs.texts.task import SeededText, TextVerdict
 from tolerate.messages.catalogue import message
 from tolerate.records import Job, Prices
-from tolerate.runs.pipeline import Options, Say
+from tolerate.runs.plan import RunPlan
+from tolerate.runs.progress import ProgressReporter
 
 JOB = Job(
     name="maths",
@@ -29,21 +31,20 @@ JOB = Job(
     refine=("plain", "vote-of-5+rules"),
     labels=1000,
     proof=500,
-    # Dollars for a million problems: a core at 4 cents an hour; a person who solves one in a minute at 40 dollars.
-    prices=Prices(compute=1e6 * 0.04 / 3600, review=1e6 * 60 * 40 / 3600, unit="$/million"),
+    prices=Prices.per_million(review_seconds=60, dollars_an_hour=40),
     check="final number",
     judge="agreement",
     example="tolerate run maths --data problems.jsonl --models openai:MODEL@URL",
-    kind="texts",
+    modality="texts",
+    options=SCORE_OPTIONS,
 )
 
 
-def open_maths(job: Job, options: Options, folder: Path, say: Say) -> ServedWorkshop:
+def open_maths(plan: RunPlan, folder: Path, reporter: ProgressReporter) -> PromptedWorkshop:
     """The workshop of problems."""
-    assert options.data is not None
-    table = table_in(options.data, preferred=("test",))
-    return ServedWorkshop(
-        job, options, folder, say, lambda: Maths(table, wanted_rows(job, options), options.seed)
+    table = table_in(plan.data, preferred=("test",))
+    return PromptedWorkshop(
+        plan, folder, reporter, lambda: Maths(table, rows_by_purpose(plan), plan.options.seed)
     )
 
 
@@ -52,8 +53,8 @@ class Maths(TableTask):
 
     system = "Solve the problem step by step. End with a line that has only #### and the final number, such as: #### 9"
 
-    def __init__(self, table: Path, wanted: dict[str, int], seed: int) -> None:
-        super().__init__(table, ("question", "answer"), wanted, seed)
+    def __init__(self, table: Path, rows: Mapping[str, int], seed: int) -> None:
+        super().__init__(table, ("question", "answer"), rows, seed)
         self.keys = [_key(answer) for answer in self.columns["answer"]]
         for row in np.concatenate(list(self.parts.values())):
             if final_number(f"#### {self.keys[row]}") is None:
@@ -66,44 +67,45 @@ class Maths(TableTask):
         """The problem."""
         return self.columns["question"][request]
 
-    def check(self, text: str, request: int) -> Checked:
+    def check(self, text: str, request: int) -> TextVerdict:
         """Wrong if the final number is another one than the key's, or there is no single one."""
-        found = grade(text, self.keys[request], self.columns["question"][request])
-        at = text.rfind(found.shown) if found.shown and not found.right else -1
-        marks = ((at, at + len(found.shown)),) if at >= 0 else ()
-        read = found.read if found.right else message("read.key", answer=found.read, key=self.keys[request])
-        return Checked(not found.right, read, marks)
+        graded = grade(text, self.keys[request], self.columns["question"][request])
+        if graded.right:
+            return TextVerdict(False, graded.read)
+        start = text.rfind(graded.shown) if graded.shown else -1
+        marks = ((start, start + len(graded.shown)),) if start >= 0 else ()
+        return TextVerdict(True, message("read.key", answer=graded.read, key=self.keys[request]), marks)
 
     def meaning(self, text: str) -> str:
         """The final number."""
         return str(final_number(text) or "")
 
-    def rule(self, text: str, request: int) -> bool:
-        """An answer without a single number cannot be right."""
+    def passes_rule(self, text: str, request: int) -> bool:
+        """Whether there is a single number; without one an answer cannot be right."""
         return final_number(text) is not None
 
-    def seeded(self, n: int, seed: int) -> Iterator[Seeded]:
-        """Keys written in many ways, which are right, and other numbers written so, which are wrong."""
+    def seeded_texts(self, n: int, seed: int) -> Iterator[SeededText]:
+        """Keys written in many forms, which are right, and other numbers written so, which are wrong."""
         rng = np.random.default_rng(seed)
         rows = self.parts["sample"]
-        for at in range(n):
-            row = int(rows[at % len(rows)])
+        for index in range(n):
+            row = int(rows[index % len(rows)])
             key = final_number(f"#### {self.keys[row]}")
             if key is None or key.time or key.percent or key.whole.denominator != 1:
                 continue
-            number, way = int(key.whole), WAYS[rng.integers(len(WAYS))]
+            number, form = int(key.whole), ANSWER_FORMS[rng.integers(len(ANSWER_FORMS))]
             other = number + int(rng.choice([-100, -10, -1, 1, 10, 100]))
-            yield Seeded(way.format(n=number), row, wrong=False)
-            yield Seeded(way.format(n=other), row, wrong=True)
+            yield SeededText(form.format(n=number), row, wrong=False)
+            yield SeededText(form.format(n=other), row, wrong=True)
 
 
 def _key(answer: str) -> str:
-    """What a worked answer, or a bare one, ends in."""
-    said = statement(answer)
-    return (said if said is not None else answer).strip()
+    """The end of a worked answer, or a bare one."""
+    final = statement(answer)
+    return (final if final is not None else answer).strip()
 
 
-WAYS = (
+ANSWER_FORMS = (
     "#### {n}",
     "#### ${n}.00",
     "He needs 3 of 7 boxes. The answer is {n:,}.",

@@ -12,16 +12,19 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tolerate.base.arrays import Ints
 from tolerate.checks.texts.english import English, words_of
 from tolerate.errors import DataError
-from tolerate.jobs.texts.task import Checked, Pair, Seeded, TextTask
+from tolerate.jobs.texts.options import SCORE_OPTIONS
+from tolerate.jobs.texts.task import Pair, SeededText, TextTask, TextVerdict
+from tolerate.jobs.texts.workshop import TextWorkshop
 from tolerate.messages.catalogue import joined, message
 from tolerate.records import Job, Prices
 from tolerate.refine.texts.copied import Copied
+from tolerate.runs.plan import RunPlan
+from tolerate.runs.progress import ProgressReporter
 
-Ints = NDArray[np.int64]
 CUTS = {"generator": 0.85, "judge": 0.9, "asked": 1.0}  # where each part ends, as a share of the text
 GIVEN = 80  # characters of the lines before, at most
 LONGEST = 75  # characters of a line, at most
@@ -32,7 +35,7 @@ SPEAKER = re.compile(r"[A-Z][\w' ]*:")
 JOB = Job(
     name="plays",
     title={"en": "Write the next line of a play", "zh": "续写剧本的下一行"},
-    workshop="tolerate.jobs.texts.workshop:plays",
+    workshop="tolerate.jobs.texts.plays:open_plays",
     tolerance=0.3,
     confidence=0.95,
     tolerances=(0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02),
@@ -40,14 +43,19 @@ JOB = Job(
     refine=("plain", "best-of-8", "best-of-8+no-copies", "best-of-8+rules+no-copies"),
     labels=1000,
     proof=600,
-    # Dollars for a million lines: a core at 4 cents an hour; an editor who reads one in ten seconds at 18 dollars.
-    prices=Prices(compute=1e6 * 0.04 / 3600, review=1e6 * 10 * 18 / 3600, unit="$/million"),
+    prices=Prices.per_million(review_seconds=10, dollars_an_hour=18),
     check="dictionary",
     judge="verifier",
     example="tolerate run plays --data FOLDER",
     steps={"transformer": 1200, "lstm": 1000, "blend": 600},
-    kind="texts",
+    modality="texts",
+    options=SCORE_OPTIONS,
 )
+
+
+def open_plays(plan: RunPlan, folder: Path, reporter: ProgressReporter) -> TextWorkshop:
+    """The workshop of lines of a play."""
+    return TextWorkshop(plan, folder, reporter, lambda: Plays(plan.data, plan.options.seed))
 
 
 def read_play(path: Path) -> tuple[str, str]:
@@ -96,10 +104,10 @@ class Plays(TextTask):
     name = "tiny Shakespeare"
     limit = LONGEST + 5
     decoding = {"temperature": 0.8, "top_p": 0.95}  # noqa: RUF012
-    characters = True
-    whole = True
+    reads_characters = True
+    learns_prompts = True
     rubric = "The line is good English of Shakespeare's time, follows from the lines before it, and is no quotation."
-    designs = {  # noqa: RUF012
+    model_options = {  # noqa: RUF012
         "transformer": {"width": 64, "layers": 2, "heads": 2, "hashed": 2048, "table_rate": 0.015},
     }
     assumptions = (
@@ -166,7 +174,7 @@ class Plays(TextTask):
         """Every spoken line of the writers' part, after those before it."""
         return [Pair(self.prompt(at), self.lines[at]) for at in self.parts["generator"].tolist()]
 
-    def unseen(self, n: int, seed: int) -> list[Pair]:
+    def held_out_pairs(self, n: int, seed: int) -> list[Pair]:
         """Lines of the asked part."""
         return [Pair(self.prompt(at), self.lines[at]) for at in self.requests(n, seed).tolist()]
 
@@ -192,18 +200,18 @@ class Plays(TextTask):
         """The lines that were learned, without what does not matter."""
         return frozenset(flat(line) for line in self.learned)
 
-    def check(self, text: str, request: int) -> Checked:
+    def check(self, text: str, request: int) -> TextVerdict:
         """English words, a whole line, and not copied."""
         broken = broken_form(text, self.cast)
         if broken:
-            return Checked(True, broken, ((0, len(text)),))
+            return TextVerdict(True, broken, ((0, len(text)),))
         strange = self.english.strange(text, self.prompt(request))
         copied = self.copy_in(text)
         words = ", ".join(text[start:end] for start, end in strange)
         faults = [message("read.not_english", words=words)] if strange else []
         faults += [message("read.learned", text=text[copied[0] : copied[1]])] if copied else []
         marks = [*strange, *([copied] if copied else [])]
-        return Checked(bool(faults), joined(faults) or message("read.english"), tuple(marks))
+        return TextVerdict(bool(faults), joined(faults) or message("read.english"), tuple(marks))
 
     def copy_in(self, text: str) -> tuple[int, int] | None:
         """The part of a line that was learned by heart, if there is one."""
@@ -211,7 +219,7 @@ class Plays(TextTask):
             return 0, len(text)
         return self.copied.stretch(text.lower(), COPY)
 
-    def rule(self, text: str, request: int) -> bool:
+    def passes_rule(self, text: str, request: int) -> bool:
         """It is a line, says no word three times in a row, and has a vowel in every word; no dictionary is asked."""
         words = [word.lower() for _, _, word in words_of(text)]
         again = any(one == two == three for one, two, three in zip(words, words[1:], words[2:], strict=False))
@@ -225,7 +233,7 @@ class Plays(TextTask):
         """0 where the line, or a long stretch of it, was learned by heart; 1 else."""
         return 0.0 if self.copy_in(text) else 1.0
 
-    def seeded(self, n: int, seed: int) -> Iterator[Seeded]:
+    def seeded_texts(self, n: int, seed: int) -> Iterator[SeededText]:
         """Real lines that no writer saw, and lines with one fault: a made-up word put in, or one learned by heart.
 
         The words are spelled by counts of three letters, as a weak writer's are; those of the check's own lists are
@@ -235,10 +243,10 @@ class Plays(TextTask):
         spelling = spell(self.learned)
         asked, lines = self.parts["asked"], [line for line in self.learned if len(line) >= COPY]
         for at in rng.choice(asked, min(n, len(asked)), replace=False).tolist():
-            yield Seeded(self.lines[at], at, wrong=False)
+            yield SeededText(self.lines[at], at, wrong=False)
             strange = rng.random() < 0.8
             made = _spoiled(self.lines[at], self.english, spelling, rng) if strange else _one_of(lines, rng)
-            yield Seeded(made, at, wrong=True)
+            yield SeededText(made, at, wrong=True)
 
 
 def flat(text: str) -> str:

@@ -21,16 +21,20 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tolerate.base.arrays import Ints
+from tolerate.checks.own_error import OwnError
 from tolerate.checks.texts.rhyme import groups_of, rhymes
 from tolerate.errors import DataError
-from tolerate.jobs.texts.task import Checked, OwnError, Pair, TextTask
+from tolerate.jobs.texts.options import SCORE_OPTIONS
+from tolerate.jobs.texts.task import Pair, TextTask, TextVerdict
+from tolerate.jobs.texts.workshop import TextWorkshop
 from tolerate.messages.catalogue import joined, message
 from tolerate.records import Job, Prices
 from tolerate.refine.texts.copied import Copied
+from tolerate.runs.plan import RunPlan
+from tolerate.runs.progress import ProgressReporter
 
-Ints = NDArray[np.int64]
 FORMS = {5: "五言", 7: "七言"}
 PARTS = {"generator": 0.8, "judge": 0.05, "asked": 0.15}
 SIGN = r"[\u3400-\u9fff]"
@@ -41,7 +45,7 @@ FREE = "無"  # where a learned poem's ends do not rhyme today
 JOB = Job(
     name="poems",
     title={"en": "Write a Chinese quatrain to a title", "zh": "按题写绝句"},
-    workshop="tolerate.jobs.texts.workshop:poems",
+    workshop="tolerate.jobs.texts.poems:open_poems",
     tolerance=0.2,
     confidence=0.95,
     tolerances=(0.5, 0.3, 0.2, 0.1, 0.05, 0.02),
@@ -49,14 +53,19 @@ JOB = Job(
     refine=("plain", "best-of-8", "best-of-8+no-copies", "best-of-8+rules+no-copies"),
     labels=800,
     proof=500,
-    # Dollars for a million poems: a core at 4 cents an hour; an editor who reads one in half a minute at 18 dollars.
-    prices=Prices(compute=1e6 * 0.04 / 3600, review=1e6 * 30 * 18 / 3600, unit="$/million"),
+    prices=Prices.per_million(review_seconds=30, dollars_an_hour=18),
     check="form",
     judge="verifier",
     example="tolerate run poems --data FILE",
     steps={"transformer": 1500, "lstm": 800},
-    kind="texts",
+    modality="texts",
+    options=SCORE_OPTIONS,
 )
+
+
+def open_poems(plan: RunPlan, folder: Path, reporter: ProgressReporter) -> TextWorkshop:
+    """The workshop of quatrains."""
+    return TextWorkshop(plan, folder, reporter, lambda: Poems(plan.data, plan.options.seed))
 
 
 @dataclass(frozen=True)
@@ -133,7 +142,9 @@ class Poems(TextTask):
     name = "Chinese quatrains"
     limit = 40
     decoding = {"temperature": 0.8, "min_p": 0.03}  # noqa: RUF012
-    designs = {"transformer": {"width": 96, "layers": 2, "heads": 3, "hashed": 8192, "table_rate": 0.015}}  # noqa: RUF012
+    model_options = {  # noqa: RUF012
+        "transformer": {"width": 96, "layers": 2, "heads": 3, "hashed": 8192, "table_rate": 0.015},
+    }
     assumptions = (
         {
             "en": "The population is titles and forms of the poems kept for asking, each as likely as the other.",
@@ -198,13 +209,13 @@ class Poems(TextTask):
         poem = self.poems[int(request)]
         return f"{FORMS[poem.length]} {poem.title}"
 
-    def reads(self, request: int) -> str:
+    def model_input(self, request: int) -> str:
         """The form, a rhyme drawn by lot (always the same for a request), and the title."""
         poem = self.poems[int(request)]
         chosen = np.random.default_rng(int(request)).integers(len(self.rhymes))
         return _asked(poem, self.rhymes[chosen])
 
-    def mould(self, request: int) -> str:
+    def template(self, request: int) -> str:
         """Four lines of the length that is asked for, with their signs."""
         line = self.poems[int(request)].length * "\0"
         return f"{line}，{line}。{line}，{line}。"
@@ -214,7 +225,7 @@ class Poems(TextTask):
         order = np.random.default_rng(seed).permutation(len(self.learned))
         return [Pair(_asked(one, one.rhyme), str(one)) for one in (self.learned[at] for at in order[:n])]
 
-    def unseen(self, n: int, seed: int) -> list[Pair]:
+    def held_out_pairs(self, n: int, seed: int) -> list[Pair]:
         """Poems of the asked part, with their own rhymes."""
         some = [self.poems[at] for at in self.parts["asked"][:n].tolist()]
         return [Pair(_asked(poem, poem.rhyme), str(poem)) for poem in some]
@@ -224,11 +235,11 @@ class Poems(TextTask):
         """The lines that the writers learned."""
         return Copied(line for poem in self.learned for line in poem.lines)
 
-    def check(self, text: str, request: int) -> Checked:
+    def check(self, text: str, request: int) -> TextVerdict:
         """Form, rhyme, and no line that was learned."""
         return judged(text, self.poems[int(request)].length, self.copied)
 
-    def rule(self, text: str, request: int) -> bool:
+    def passes_rule(self, text: str, request: int) -> bool:
         """Form and rhyme alone; copying is looked at by `no-copies`."""
         return not judged(text, self.poems[int(request)].length, None).wrong
 
@@ -275,7 +286,7 @@ def _spoiled(poem: Poem, others: tuple[Poem, ...], rng: np.random.Generator) -> 
             yield text[:-2] + other + "。"
 
 
-def judged(text: str, length: int, copied: Copied | None) -> Checked:
+def judged(text: str, length: int, copied: Copied | None) -> TextVerdict:
     """A poem's form: four lines of this length with their signs, the second and fourth rhyming; and no copied line.
 
     >>> judged("床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。", 5, None).read
@@ -284,7 +295,7 @@ def judged(text: str, length: int, copied: Copied | None) -> Checked:
     line = f"({SIGN}{{{length}}})"
     found = re.fullmatch(f"{line}，{line}。{line}，{line}。", text.strip())
     if found is None:
-        return Checked(True, message("read.not_four_lines", length=length), ((0, len(text)),))
+        return TextVerdict(True, message("read.not_four_lines", length=length), ((0, len(text)),))
     lines, faults, marks = found.groups(), [], []
     if not rhymes(lines[1][-1], lines[3][-1]):
         faults.append(message("read.no_rhyme", first=lines[1][-1], second=lines[3][-1]))
@@ -295,4 +306,4 @@ def judged(text: str, length: int, copied: Copied | None) -> Checked:
         if copied is not None and copied.length(each) >= length:
             faults.append(message("read.line_learned", line=place))
             marks.append(found.span(place))
-    return Checked(bool(faults), joined(faults) or message("read.in_form"), tuple(marks))
+    return TextVerdict(bool(faults), joined(faults) or message("read.in_form"), tuple(marks))

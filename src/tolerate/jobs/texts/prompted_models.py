@@ -33,7 +33,10 @@ def is_prompted(name: str) -> bool:
 
 @dataclass(frozen=True)
 class TokensPerRequest:
-    """Tokens read for a prompt and written for a candidate, on average; together: all candidates come for one prompt."""
+    """Average tokens read for a prompt and written for a candidate.
+
+    together: whether all candidates come for one prompt.
+    """
 
     read: float
     written: float
@@ -44,9 +47,9 @@ class TokensPerRequest:
         """The average over the candidates [requests][k] of some requests."""
         completions = [completion for row in rows for completion in row]
         return cls(
-            read=sum(completion.read for completion in completions) / len(completions),
-            written=sum(completion.written for completion in completions) / len(completions),
-            together=k > 1 and all(row[0].together == k for row in rows),
+            read=sum(completion.prompt_tokens for completion in completions) / len(completions),
+            written=sum(completion.completion_tokens for completion in completions) / len(completions),
+            together=k > 1 and all(row[0].choice_count == k for row in rows),
         )
 
 
@@ -96,7 +99,9 @@ class PromptedModels:
             return local_report(model, prompted, time.monotonic() - start)
         self.reporter.progress(0.1, f"prompting {prompted.endpoint.host}")
         completions = prompted.write([prompt], k, seed, system=system)[0]
-        missing = sorted(prompted.refused_fields) + (["logprobs"] if np.isnan(completions[0].mean) else [])
+        missing = sorted(prompted.refused_fields) + (
+            ["logprobs"] if np.isnan(completions[0].mean_logprob) else []
+        )
         return ModelReport(
             name=model,
             title=f"{prompted.endpoint.model} at {prompted.endpoint.host}",

@@ -1,58 +1,60 @@
-"""The workshop of jobs whose writer is a model behind a server: it is asked, not trained; the rest is as for all texts.
+"""The workshop of jobs whose model is prompted, not trained; the rest is as for all texts.
 
 Requests are the rows of the user's table, each used once: a sample for the certificates, other rows for the proof,
 others again for a person. The score is the share of candidates that agree (self-consistency, Wang et al. 2023,
 arXiv:2203.11171), ties broken by the model's own confidence where the server gives log-probabilities.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tolerate.base.arrays import Contents, Floats, Ints
 from tolerate.checks import Verdicts
 from tolerate.data import tables
 from tolerate.errors import DataError, OptionError
-from tolerate.jobs.texts.prompted_models import is_asked
+from tolerate.jobs.texts.drafting import PROMPTED_COST_REQUESTS, Drafts
+from tolerate.jobs.texts.figures import repetition
+from tolerate.jobs.texts.pools import TextCandidates
+from tolerate.jobs.texts.prompted_models import is_prompted
 from tolerate.jobs.texts.task import Pair, TextTask
-from tolerate.jobs.texts.workshop import TYPICAL, Drafts, TextCandidates, TextWorkshop, repetition
+from tolerate.jobs.texts.workshop import TextWorkshop
 from tolerate.llm.endpoint_names import EXPECTED
-from tolerate.llm.model_names import EXPECTED as PRETRAINED
+from tolerate.llm.model_names import EXPECTED as EXPECTED_PRETRAINED
 from tolerate.messages.remote import ASSUMPTIONS, USES
 from tolerate.messages.texts import LIMITS
-from tolerate.records import Job
-from tolerate.refine.texts.refining import TextPool
-from tolerate.runs.pipeline import Options, Say, seed_for
+from tolerate.report.preparation import DataPart, DataReport, JudgeReport, PreparationReport
+from tolerate.report.results import ModelMetrics, ModelReport
+from tolerate.runs.plan import RunPlan, seed_for
+from tolerate.runs.progress import ProgressReporter
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-FEWEST = 4  # rows of a table from which a run makes sense
+MIN_ROWS = 4  # of a table from which a run makes sense
+PURPOSES = ("sample", "fresh", "review")
 
 
 class TableTask(TextTask):
     """A task whose requests are the rows of a user's table, each used once."""
 
     limit = 512
-    system = ""  # what the model is told before each request
 
-    def __init__(self, table: Path, columns: Sequence[str], wanted: dict[str, int], seed: int) -> None:
-        """columns: those that must be there. wanted: how many rows each purpose asks for."""
+    def __init__(self, table: Path, columns: Sequence[str], rows: Mapping[str, int], seed: int) -> None:
+        """columns: those that the table must have. rows: how many each purpose asks for."""
         self.table = table
         self.columns = tables.read_texts(table, columns)
         self.name = table.name
-        self.parts = parted(self._usable(), wanted, seed)
+        self.parts = split_rows(self._usable(), rows, seed)
 
     def _usable(self) -> Ints:
-        """The rows in which no wanted cell is empty."""
+        """The rows in which no cell is empty."""
         filled = [np.array([bool(cell.strip()) for cell in column]) for column in self.columns.values()]
         usable = np.flatnonzero(np.logical_and.reduce(filled))
-        if len(usable) < FEWEST:
+        if len(usable) < MIN_ROWS:
             raise DataError(
                 f"{self.table} has {len(usable)} rows with something in each of the columns "
-                f"{', '.join(self.columns)}; expected at least {FEWEST}, and hundreds to prove anything"
+                f"{', '.join(self.columns)}; expected at least {MIN_ROWS}, and hundreds to prove anything"
             )
         return usable
 
@@ -67,7 +69,7 @@ class TableTask(TextTask):
         return {name: len(part) for name, part in self.parts.items() if len(part)}
 
     def requests(self, n: int, seed: int, part: str = "sample") -> Ints:
-        """The first n rows of a part, which is in an order drawn by lot; fewer if it has fewer."""
+        """The first n rows of a part, which is in random order; fewer if it has fewer."""
         return self.parts[part][:n]
 
     def pairs(self, n: int, seed: int) -> list[Pair]:
@@ -75,22 +77,23 @@ class TableTask(TextTask):
         return []
 
 
-def parted(rows: Ints, wanted: dict[str, int], seed: int) -> dict[str, Ints]:
-    """Rows shared out by lot, as many to each purpose as it wants, or in proportion where there are too few.
+def split_rows(rows: Ints, sizes: Mapping[str, int], seed: int) -> dict[str, Ints]:
+    """Rows divided at random, as many to each purpose as it asks for, or in proportion where there are too few.
 
-    >>> {name: len(part) for name, part in parted(np.arange(10), {"sample": 30, "fresh": 10}, 0).items()}
+    >>> {name: len(part) for name, part in split_rows(np.arange(10), {"sample": 30, "fresh": 10}, 0).items()}
     {'sample': 7, 'fresh': 3}
     """
     order = np.random.default_rng(seed).permutation(rows)
-    total = sum(wanted.values())
+    total = sum(sizes.values())
     shrink = min(1.0, len(rows) / total) if total else 0.0
-    ends = np.floor(np.cumsum(list(wanted.values())) * shrink + 1e-9).astype(int)
-    return dict(zip(wanted, np.split(order, ends)[: len(wanted)], strict=True))
+    ends = np.floor(np.cumsum(list(sizes.values())) * shrink + 1e-9).astype(int)
+    return dict(zip(sizes, np.split(order, ends)[: len(sizes)], strict=True))
 
 
-def wanted_rows(job: Job, options: Options) -> dict[str, int]:
-    """How many rows each purpose asks for."""
-    return {"sample": job.labels, "fresh": job.proof, "review": options.reviews if options.review else 0}
+def rows_by_purpose(plan: RunPlan) -> dict[str, int]:
+    """How many rows each purpose of a run asks for."""
+    reviews = plan.options.reviews if plan.options.review else 0
+    return dict(zip(PURPOSES, (plan.labels, plan.proof, reviews), strict=True))
 
 
 def table_in(path: Path, preferred: Sequence[str] = ()) -> Path:
@@ -101,109 +104,116 @@ def table_in(path: Path, preferred: Sequence[str] = ()) -> Path:
         )
     if path.is_file():
         return path
-    found = sorted(one for one in path.iterdir() if one.name.lower().endswith(tables.FORMATS))
-    chosen = [one for one in found if one.name.split(".")[0] in preferred] or found
-    if len(chosen) != 1:
-        listed = ", ".join(one.name for one in found[:5]) or "none"
-        raise DataError(f"{path} holds {len(found)} tables ({listed}); name one of them as --data")
-    return chosen[0]
+    files = sorted(file for file in path.iterdir() if file.name.lower().endswith(tables.FORMATS))
+    candidates = [file for file in files if file.name.split(".")[0] in preferred] or files
+    if len(candidates) != 1:
+        listed = ", ".join(file.name for file in files[:5]) or "none"
+        raise DataError(f"{path} holds {len(files)} tables ({listed}); name one of them as --data")
+    return candidates[0]
 
 
-class ServedWorkshop(TextWorkshop):
-    """Asks models behind servers, refines and checks what they answer."""
+@dataclass(frozen=True)
+class AgreementJudge:
+    """Scores drafts by the model's own confidence, or by votes with ties broken by it."""
 
-    task: Any
+    candidates: int
+
+    def alone(self, means: Floats, least: Floats) -> Floats:
+        """The typical probability of a token; 0 where the server gave none."""
+        return np.exp(np.nan_to_num(means, nan=-np.inf))
+
+    def voted(self, means: Floats, least: Floats, share: Floats) -> Floats:
+        """The share of candidates that agree, plus less than half a vote."""
+        return share + self.alone(means, least) / (2 * self.candidates)
+
+
+class PromptedWorkshop(TextWorkshop):
+    """Prompts models, refines and checks what they answer."""
 
     def __init__(
-        self, job: Job, options: Options, folder: Path, say: Say, task: Callable[[], TableTask]
+        self,
+        plan: RunPlan,
+        folder: Path,
+        reporter: ProgressReporter,
+        open_task: Callable[[], TableTask],
     ) -> None:
-        for name in job.models:
-            if not is_asked(name):
+        for name in plan.models:
+            if not is_prompted(name):
                 raise OptionError(
-                    f"the job {job.name} asks a model behind a server or a pretrained one and trains none, so not "
-                    f'"{name}"; expected {EXPECTED}, or {PRETRAINED}'
+                    f"the job {plan.job.name} asks a model behind a server or a pretrained one and trains none, so "
+                    f'not "{name}"; expected {EXPECTED}, or {EXPECTED_PRETRAINED}'
                 )
-        super().__init__(job, options, folder, say, task)
+        super().__init__(plan, folder, reporter, open_task)
 
-    # What the report tells
+    # Reports
 
-    def about(self) -> dict[str, Any]:
-        """Data, split, check and judge, as the report tells of them."""
-        found = super().about()
-        judge = {"name": self.job.judge, "trained_on": 0}
-        return {
-            **found,
-            "judge": judge,
-            "assumptions": [*ASSUMPTIONS, *self.task.assumptions],
-            "limits": LIMITS,
-        }
+    def prepare(self) -> PreparationReport:
+        """Data, split, check and judge."""
+        self.reporter.stage("prepare")
+        return PreparationReport(
+            self.data_report(),
+            self.check_report(),
+            JudgeReport(self.plan.job.judge, 0),
+            (*ASSUMPTIONS, *self.task.assumptions),
+            tuple(LIMITS),
+        )
 
-    def about_data(self) -> dict[str, Any]:
-        """The table and which of its rows are for what."""
+    def data_report(self) -> DataReport:
+        """The table and how many of its rows serve each purpose."""
         sizes = self.task.sizes
-        split = [{"name": name, "n": n, "use": USES[name]} for name, n in sizes.items()]
-        about = {"name": self.task.name, "total": sum(sizes.values()), "classes": []}
-        return {**about, "sha256": self.task.sha256, "split": split}
+        split = tuple(DataPart(name, n, USES[name]) for name, n in sizes.items())
+        return DataReport(self.task.name, sum(sizes.values()), self.task.sha256, split=split)
 
     def requests(self, n: int, seed: int) -> Ints:
-        """Rows for the purpose that a seed was made for, so that no row serves two."""
-        parts = {seed_for(self.options.seed, name): name for name in ("sample", "fresh", "review")}
-        rows: Ints = self.task.requests(n, seed, parts.get(seed, "sample"))
-        return rows
+        """Rows for the purpose that a seed is of, so that no row serves two."""
+        purposes = {seed_for(self.plan.options.seed, name): name for name in PURPOSES}
+        return self.task.requests(n, seed, purposes.get(seed, "sample"))
 
-    # The writer
+    # The model
 
-    def train(self, model: str, folder: Path, say: Say) -> dict[str, Any]:
-        """Nothing is trained: the model is asked once, to see that it is there and what it understands."""
-        first = self.task.prompt(int(self.task.requests(1, 0)[0]))
-        return self.asked_models.introduce(model, first, self._most, self._candidate_seed, self.task.system)
+    def train(self, model: str, folder: Path, reporter: ProgressReporter) -> ModelReport:
+        """Prompt the model once, to see that it is there; nothing is trained."""
+        prompt = self.task.prompt(int(self.task.requests(1, 0, "sample")[0]))
+        return self.prompted.introduce(
+            model, prompt, self.max_candidates, self._candidate_seed, self.task.system
+        )
 
     @property
     def _candidate_seed(self) -> int:
         """The seed of candidates: one for all requests, so that no answer is paid for twice."""
-        return seed_for(self.options.seed, "candidates") % 2**20
+        return seed_for(self.plan.options.seed, "candidates") % 2**20
 
-    @property
-    def _typical(self) -> tuple[list[str], str]:
-        """Some prompts and what a model is told before them."""
-        rows = self.task.requests(TYPICAL, 0)
-        return [self.task.prompt(int(row)) for row in rows], self.task.system
+    def compute_seconds(self, model: str, folder: Path, candidates: int) -> float:
+        """The price of one request's candidates, as the seconds of a core that cost as much."""
+        rows = self.task.requests(PROMPTED_COST_REQUESTS, 0, "sample")
+        prompts = [self.task.prompt(int(row)) for row in rows]
+        return self.prompted.seconds(model, folder, candidates, prompts, self.task.system)
 
-    def _written(self, model: str, folder: Path, requests: Ints, k: int, seed: int) -> Drafts:
-        """k drafts for each request, as the model behind the server answers."""
+    def draft(self, model: str, folder: Path, requests: Ints, k: int, seed: int) -> Drafts:
+        """k answers to each request; log-probabilities are NaN where the server gives none."""
         prompts = [self.task.prompt(int(request)) for request in requests]
-        found = self.asked_models.write(model, folder, prompts, k, self._candidate_seed, self.task.system)
+        rows = self.prompted.write(model, folder, prompts, k, self._candidate_seed, self.task.system)
         shape = (len(requests), k)
         return Drafts(
-            np.array([[one.text for one in row] for row in found], dtype=np.str_).reshape(shape),
-            np.array([[one.mean_logprob for one in row] for row in found], dtype=np.float64).reshape(shape),
-            np.array([[one.min_logprob for one in row] for row in found], dtype=np.float64).reshape(shape),
+            np.array([[answer.text for answer in row] for row in rows], dtype=np.str_).reshape(shape),
+            np.array([[answer.mean_logprob for answer in row] for row in rows], dtype=np.float64).reshape(
+                shape
+            ),
+            np.array([[answer.min_logprob for answer in row] for row in rows], dtype=np.float64).reshape(
+                shape
+            ),
         )
 
-    def make(self, model: str, folder: Path, requests: Ints, candidates: int, seed: int) -> TextCandidates:
-        """Candidates for each request, mended ones behind the others, with what refining needs to know."""
-        drafts = self._written(model, folder, requests, candidates, seed)
-        texts = self._forms(drafts.texts, requests)
-        blocks = texts.shape[1] // max(candidates, 1)
-        sure = np.exp(
-            np.nan_to_num(np.tile(drafts.means, blocks), nan=-np.inf)
-        )  # 0 where there is no confidence
-        rows = np.arange(len(requests))
-        pool = TextPool(
-            self._meanings(texts),
-            sure,
-            self._fit(texts, requests),
-            self._far_from_copies(texts),
-            lambda index, share: share + sure[rows, index] / (2 * candidates),  # less than half a vote
-            self.scores.own(texts, np.tile(drafts.means, blocks), np.tile(drafts.least, blocks), requests),
-            self.scores.agreeing(texts),
-            blocks,
-        )
-        return TextCandidates(texts, sure, pool.copies, pool)
+    def generate(
+        self, model: str, folder: Path, requests: Ints, candidates: int, seed: int
+    ) -> TextCandidates:
+        """Candidates for each request, repaired ones behind the others, with what the refinings need to know."""
+        drafts = self.draft(model, folder, requests, candidates, seed)
+        return self.pools.build(drafts, requests, AgreementJudge(candidates))
 
     # Figures
 
-    def measure(self, model: str, contents: Any, requests: Ints, verdicts: Verdicts) -> dict[str, Any]:
+    def measure(self, model: str, contents: Contents, requests: Ints, verdicts: Verdicts) -> ModelMetrics:
         """Quality of plain texts."""
         texts = [str(text) for text in contents]
-        return {"as_requested": float(1 - verdicts.losses.mean()), **repetition(texts)}
+        return ModelMetrics({"as_requested": float(1 - verdicts.losses.mean()), **repetition(texts)})

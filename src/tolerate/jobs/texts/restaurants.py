@@ -24,14 +24,18 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tolerate.base.arrays import Ints
+from tolerate.checks.own_error import OwnError
 from tolerate.errors import DataError
-from tolerate.jobs.texts.task import Checked, OwnError, Pair, TextTask, span_of
+from tolerate.jobs.texts.options import SCORE_OPTIONS
+from tolerate.jobs.texts.task import Pair, TextTask, TextVerdict, span_of
+from tolerate.jobs.texts.workshop import TextWorkshop
 from tolerate.messages.catalogue import joined, message
 from tolerate.records import Job, Prices
+from tolerate.runs.plan import RunPlan
+from tolerate.runs.progress import ProgressReporter
 
-Ints = NDArray[np.int64]
 Slots = dict[str, str]
 PARTS = {"generator": 0.62, "judge": 0.1, "asked": 0.28}
 NAME, NEAR = "XNAME", "XNEAR"
@@ -40,7 +44,7 @@ KNOWN = 3  # texts of the crowd that a word must be in
 JOB = Job(
     name="restaurants",
     title={"en": "Write about a restaurant from its record", "zh": "根据餐馆资料写推荐文字"},
-    workshop="tolerate.jobs.texts.workshop:restaurants",
+    workshop="tolerate.jobs.texts.restaurants:open_restaurants",
     tolerance=0.05,
     confidence=0.95,
     tolerances=(0.2, 0.1, 0.05, 0.02, 0.01, 0.005),
@@ -48,14 +52,20 @@ JOB = Job(
     refine=("plain", "best-of-4", "vote-of-4+rules", "vote-of-4+repair+rules"),
     labels=2000,
     proof=1500,
-    # Dollars for a million texts: a core at 4 cents an hour; a person who checks one in half a minute at 18 dollars.
-    prices=Prices(compute=1e6 * 0.04 / 3600, review=1e6 * 30 * 18 / 3600, unit="$/million"),
+    prices=Prices.per_million(review_seconds=30, dollars_an_hour=18),
     check="slots",
     judge="verifier",
     steps={"transformer": 1500, "lstm": 1000},
     example="tolerate run restaurants --data FOLDER",
-    kind="texts",
+    modality="texts",
+    options=SCORE_OPTIONS,
 )
+
+
+def open_restaurants(plan: RunPlan, folder: Path, reporter: ProgressReporter) -> TextWorkshop:
+    """The workshop of texts about restaurants."""
+    return TextWorkshop(plan, folder, reporter, lambda: Restaurants(plan.data, plan.options.seed))
+
 
 # What says a value of a slot. Names are taken out first, so that "Express by Holiday Inn" says nothing of food.
 _RATE = (
@@ -347,24 +357,24 @@ class Restaurants(TextTask):
         """The record, as people read it."""
         return ", ".join(f"{slot} {value}" for slot, value in self.slots(request).items())
 
-    def reads(self, request: int) -> str:
+    def model_input(self, request: int) -> str:
         """The record as the writers read it: names left open, slots in one order."""
         slots = self.slots(request)
         said = [f"{slot} {slots[slot]}" for slot in PATTERNS if slot in slots]
         return "; ".join([*said, "near"] if "near" in slots else said)
 
-    def said(self, text: str, request: int) -> str:
+    def shown_text(self, text: str, request: int) -> str:
         """What a writer wrote, with the names put in."""
         return closed(text, self.slots(request))
 
-    def unsaid(self, text: str, request: int) -> str:
+    def model_text(self, text: str, request: int) -> str:
         """A text with the names taken out."""
         return opened(text, self.slots(request))
 
     def pairs(self, n: int, seed: int) -> list[Pair]:
         """The crowd's texts of the writers' records that pass the check."""
         found = [
-            Pair(self.reads(record), opened(text, self.slots(record)))
+            Pair(self.model_input(record), opened(text, self.slots(record)))
             for record in self.parts["generator"].tolist()
             for text in self.records.texts[record]
             if not self.check(text, record).wrong
@@ -375,17 +385,17 @@ class Restaurants(TextTask):
         """The crowd's texts of a record."""
         return list(self.records.texts[int(request)])
 
-    def unseen(self, n: int, seed: int) -> list[Pair]:
+    def held_out_pairs(self, n: int, seed: int) -> list[Pair]:
         """Texts of the asked records that pass the check, as the writers would write them."""
         pairs = [
-            Pair(self.reads(request), opened(text, self.slots(request)))
+            Pair(self.model_input(request), opened(text, self.slots(request)))
             for request in dict.fromkeys(self.requests(n, seed).tolist())
             for text in self.records.texts[request][:2]
             if not self.check(text, request).wrong
         ]
         return pairs[:n]
 
-    def check(self, text: str, request: int) -> Checked:
+    def check(self, text: str, request: int) -> TextVerdict:
         """Wrong if a slot is missing, wrong or invented, or a word is none that the crowd knows."""
         slots = self.slots(request)
         found = compare(slots, text)
@@ -419,7 +429,7 @@ class Restaurants(TextTask):
         """What a text states, whatever its words."""
         return "|".join(f"{slot}={'/'.join(sorted(values))}" for slot, values in sorted(stated(text).items()))
 
-    def rule(self, text: str, request: int) -> bool:
+    def passes_rule(self, text: str, request: int) -> bool:
         """A cheap filter: it is whole, of known words, names the place and its neighbour, has a telltale word of each
         slot, and none of what is not in the record. It is no check: denials and who is meant, it does not read.
         """
@@ -531,7 +541,7 @@ def _usual(slot: str, value: str, slots: Mapping[str, str]) -> bool:
     return COARSE.get((slot, slots.get(slot, ""))) == value
 
 
-def compare(slots: Slots, text: str) -> Checked:
+def compare(slots: Slots, text: str) -> TextVerdict:
     """A text against its record: slots missing, wrong or invented.
 
     >>> compare({"name": "Aromi", "area": "riverside"}, "Aromi is a cheap place.").read
@@ -551,7 +561,7 @@ def compare(slots: Slots, text: str) -> Checked:
     faults += [message("read.lacks", fact=f"{slot} {slots[slot]}") for slot in lacking(slots, text)]
     if NEAR in said and "near" not in slots:
         faults.append(message("read.neighbour"))
-    return Checked(
+    return TextVerdict(
         bool(faults), joined(faults) or message("read.as_record"), tuple(marks), len(faults), len(slots)
     )
 

@@ -162,7 +162,7 @@ class TextScores:
         if refining.by == "round-trip":
             return scored * 2 * self._reverse_seconds()
         if refining.by == "judge":
-            return scored * self._judge_seconds()
+            return self._judge_seconds(scored)
         return 0.0
 
     def _reverse_seconds(self) -> float:
@@ -172,12 +172,14 @@ class TextScores:
         pairs = self._task().pairs(64, self.plan.options.seed)[:32]
         return writing_cost(self._reverse_folder, [pair.answer for pair in pairs], self.drafter.decoding)
 
-    def _judge_seconds(self) -> float:
-        """The judge's price of one text, as the seconds of a core that cost as much."""
+    def _judge_seconds(self, texts: int) -> float:
+        """The judge's price of some texts, as the seconds of a core that cost as much."""
         model = self.drafter.prompted.served(at_temperature_zero(self.options.judge))
         endpoint, usage = model.endpoint, model.usage
-        dollars = (usage.read * endpoint.price_in + usage.written * endpoint.price_out) / 1e6
-        return float(dollars / max(usage.requests, 1) / DOLLARS_A_CORE_SECOND)
+        dollars = (
+            usage.prompt_tokens * endpoint.price_in + usage.completion_tokens * endpoint.price_out
+        ) / 1e6
+        return float(texts * dollars / max(usage.requests, 1) / DOLLARS_A_CORE_SECOND)
 
 
 def at_temperature_zero(name: str) -> str:

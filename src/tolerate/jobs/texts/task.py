@@ -2,15 +2,15 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Span = tuple[int, int]  # from, to: characters of a text
+from tolerate.base.arrays import Ints
+from tolerate.checks.own_error import OwnError
+from tolerate.modality import Span
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Checked:
+class TextVerdict:
     """What a check says of one text."""
 
     wrong: bool
@@ -33,7 +33,7 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Seeded:
+class SeededText:
     """A text whose verdict is known, to measure the check by."""
 
     text: str
@@ -41,53 +41,23 @@ class Seeded:
     wrong: bool
 
 
-@dataclass(frozen=True)
-class OwnError:
-    """How a check did on texts whose verdict is known."""
-
-    faulty: int  # texts with a fault put in
-    missed: int  # of those, how many it let pass
-    right: int
-    refused: int  # of the right ones, how many it called wrong
-
-    @property
-    def tested(self) -> int:
-        """Texts of both kinds."""
-        return self.faulty + self.right
-
-    @property
-    def wrong(self) -> int:
-        """Verdicts that were wrong."""
-        return self.missed + self.refused
-
-    def sentence(self) -> str:
-        """The figures in words.
-
-        >>> OwnError(faulty=10, missed=1, right=0, refused=0).sentence()
-        'of 10 texts with a fault put in it missed 1; how often it refuses right ones was not measured'
-        """
-        if not self.tested:
-            return "its own error was not measured"
-        right = f"of {self.right:,} right ones it refused {self.refused}"
-        unknown = "how often it refuses right ones was not measured"
-        found = f"of {self.faulty:,} texts with a fault put in it missed {self.missed}"
-        return f"{found}; {right if self.right else unknown}"
-
-
 class TextTask(ABC):
     """One job's data and check. A request is a whole number that this task understands."""
 
     name: str  # of the data
     limit: int  # tokens of an answer, at most
-    decoding: ClassVar[dict[str, float]] = {"temperature": 0.6}  # how candidates are sampled
-    rubric: str = ""  # what a judge goes by, where the user gives no rubric
+    decoding: ClassVar[Mapping[str, float]] = {"temperature": 0.6}  # how candidates are sampled
+    rubric: str = ""  # the criteria of a judge, where the user gives no rubric
+    system: str = ""  # the system prompt of a model behind a server; empty where it is shown examples
     has_record: bool = (
-        False  # whether `reads` is a record of parts joined by "; ", which a text can be turned back into
+        False  # whether model_input is a record of parts joined by "; ", which a text can be turned into
     )
-    characters: bool = False  # whether the writers read single characters, in place of pieces
-    whole: bool = False  # whether they learn to write the prompts too: running text
-    designs: ClassVar[dict[str, dict[str, Any]]] = {}  # options of writers that are better for this job
-    assumptions: Sequence[dict[str, str]] = ()  # of this job beside the usual ones, in English and Chinese
+    reads_characters: bool = False  # whether the writers read single characters, in place of pieces
+    learns_prompts: bool = False  # whether the writers learn to write the prompts too: running text
+    model_options: ClassVar[
+        Mapping[str, Mapping[str, object]]
+    ] = {}  # of writers, by name, that suit this job better
+    assumptions: Sequence[Mapping[str, str]] = ()  # of this job beside the usual ones, in English and Chinese
 
     @property
     @abstractmethod
@@ -96,7 +66,7 @@ class TextTask(ABC):
 
     @property
     @abstractmethod
-    def sizes(self) -> dict[str, int]:
+    def sizes(self) -> Mapping[str, int]:
         """How many records serve which purpose: generator, judge, asked."""
 
     @abstractmethod
@@ -105,90 +75,120 @@ class TextTask(ABC):
 
     @abstractmethod
     def prompt(self, request: int) -> str:
-        """What the model reads; people see it too."""
+        """The request as people see it; a prompted model reads it too."""
 
-    def reads(self, request: int) -> str:
-        """What the writers read, where it is not what people see."""
+    def model_input(self, request: int) -> str:
+        """The request as the writers read it, where that is not what people see."""
         return self.prompt(request)
 
-    def said(self, text: str, request: int) -> str:
+    def shown_text(self, text: str, request: int) -> str:
         """What a writer wrote, as people see it."""
         return text
 
-    def mould(self, request: int) -> str:
+    def model_text(self, text: str, request: int) -> str:
+        """A text as a writer would have written it: `shown_text` undone."""
+        return text
+
+    def template(self, request: int) -> str:
         """The text that writers trained here must follow, NUL standing for any letter; empty where they are free."""
         return ""
 
-    def unsaid(self, text: str, request: int) -> str:
-        """A text as a writer would have written it: `said` undone."""
-        return text
-
-    def recovered(self, record: str, request: int) -> float:
+    def record_overlap(self, record: str, request: int) -> float:
         """How much of a request's record another record has: parts of both over parts of either."""
-        wanted, found = set(self.reads(request).split("; ")), set(record.strip().split("; "))
-        return len(wanted & found) / len(wanted | found)
+        expected, actual = set(self.model_input(request).split("; ")), set(record.strip().split("; "))
+        return len(expected & actual) / len(expected | actual)
 
     @abstractmethod
     def pairs(self, n: int, seed: int) -> list[Pair]:
         """Texts to learn from, of the generator's part: n of them, or all there are."""
 
     @abstractmethod
-    def check(self, text: str, request: int) -> Checked:
-        """Is the text what was asked for?"""
+    def check(self, text: str, request: int) -> TextVerdict:
+        """Whether the text is what was asked for."""
 
     def meaning(self, text: str) -> str:
         """What two texts must share to agree: here the words, whatever case and spacing."""
-        return normal(text)
+        return normalize(text)
 
-    def rule(self, text: str, request: int) -> bool:
-        """A cheap filter by rule, weaker than the check: may this text go on?"""
+    def passes_rule(self, text: str, request: int) -> bool:
+        """Whether a cheap filter, weaker than the check, lets a text pass."""
         return bool(text.strip())
 
     def repair(self, text: str, request: int) -> str:
-        """A text with what can be mended by rule mended."""
+        """A text with what can be repaired by rule repaired."""
         return text
 
     def references(self, request: int) -> list[str]:
         """Good answers to a request, for BLEU; none where there are none."""
         return []
 
-    def unseen(self, n: int, seed: int) -> list[Pair]:
+    def held_out_pairs(self, n: int, seed: int) -> list[Pair]:
         """Prompts of the asked part with a good answer, for perplexity; none where there are none."""
         requests = self.requests(n, seed)
         return [
-            Pair(self.prompt(request), goods[0])
+            Pair(self.prompt(request), references[0])
             for request in requests
-            if (goods := self.references(request))
+            if (references := self.references(request))
         ]
 
     def beyond_copies(self, text: str) -> float | None:
-        """How far a text is from repeating a training text: 0 and below is a copy. None for the usual measure: the
-        share of the text beyond its longest stretch that a training text has too.
+        """How far a text is from repeating a training text: 0 and below is a copy.
+
+        None for the usual measure: the share of the text beyond its longest stretch that a training text has too.
         """
         return None
 
-    def seeded(self, n: int, seed: int) -> Iterable[Seeded]:
+    def seeded_texts(self, n: int, seed: int) -> Iterable[SeededText]:
         """Texts whose verdict is known, right and wrong ones; none where there are none."""
         return ()
 
     def own_error(self, n: int, seed: int) -> OwnError:
         """The check's own error on texts whose verdict is known, n of each kind."""
-        known = [(one.wrong, self.check(one.text, one.request).wrong) for one in self.seeded(n, seed)]
-        faulty = [said for wrong, said in known if wrong]
-        right = [said for wrong, said in known if not wrong]
+        verdicts = [
+            (seeded.wrong, self.check(seeded.text, seeded.request).wrong)
+            for seeded in self.seeded_texts(n, seed)
+        ]
+        faulty = [refused for wrong, refused in verdicts if wrong]
+        right = [refused for wrong, refused in verdicts if not wrong]
         return OwnError(len(faulty), len(faulty) - sum(faulty), len(right), sum(right))
 
 
-def normal(text: str) -> str:
+def split_shares(n: int, shares: Mapping[str, float], seed: int) -> dict[str, Ints]:
+    """The indices 0 to n - 1 divided at random by purpose, in these shares.
+
+    >>> {name: len(part) for name, part in split_shares(10, {"generator": 0.7, "asked": 0.3}, 0).items()}
+    {'generator': 7, 'asked': 3}
+    """
+    order = np.random.default_rng(seed).permutation(n)
+    cuts = np.cumsum([round(share * n) for share in list(shares.values())[:-1]])
+    return dict(zip(shares, np.split(order, cuts), strict=True))
+
+
+class DividedTask(TextTask):
+    """A task whose records are divided by purpose once, so that a request is the index of a record."""
+
+    parts: Mapping[str, Ints]  # indices by purpose; set by the subclass
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many records serve which purpose."""
+        return {name: len(part) for name, part in self.parts.items()}
+
+    def requests(self, n: int, seed: int, part: str = "asked") -> Ints:
+        """n records of a part, drawn independently."""
+        return np.random.default_rng(seed).choice(self.parts[part], n)
+
+
+def normalize(text: str) -> str:
     """A text without what does not matter to agreement.
 
-    >>> normal("  The Cat\\n sat. ")
+    >>> normalize("  The Cat\\n sat. ")
     'the cat sat.'
     """
     return re.sub(r"\s+", " ", text).strip().casefold()
 
 
 def span_of(text: str, part: str) -> list[Span]:
-    """Where a part first stands in a text, if it does."""
-    at = text.find(part) if part else -1
-    return [(at, at + len(part))] if at >= 0 else []
+    """The first span of a part in a text, if it is there."""
+    start = text.find(part) if part else -1
+    return [(start, start + len(part))] if start >= 0 else []

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tolerate.runs.audit_session import Batch, Judged, Question
+from tolerate.runs.audit_session import Batch
+from tolerate.runs.people import PeopleVerdicts, Question
 
 SECOND = "second"  # the seat of the second person, where only one name is given
 
@@ -51,7 +52,9 @@ def desk_of(state: Path) -> Path:
     return state.with_suffix(".db") if state.suffix == ".json" else state.with_name(f"{state.name}.desk.db")
 
 
-def ask_at_desk(questions: Sequence[Question], folder: Path, sitters: Sitters | None = None) -> Judged:
+def ask_at_desk(
+    questions: Sequence[Question], folder: Path, sitters: Sitters | None = None
+) -> PeopleVerdicts:
     """Ask people about each item; their verdicts are kept in the folder, in `review.db`."""
     from tolerate.service.local.host import sit
     from tolerate.service.local.questions import QuestionsWork

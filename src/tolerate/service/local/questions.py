@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tolerate.errors import OptionError, RunError
 from tolerate.messages.catalogue import message
 from tolerate.messages.terminal import terminal_text
-from tolerate.runs.audit_session import Judged, Question
+from tolerate.runs.people import PeopleVerdicts, Question
 from tolerate.service.config import JobSettings
 from tolerate.service.local import Sitters
 from tolerate.service.local.work import Progress, item_of
@@ -33,7 +33,7 @@ class QuestionsWork:
             )
         self.questions, self.each = questions, sitters.each
         self.job = JobSettings(JOB, (), reviewers=sitters.each, guide=sitters.guide)
-        self.judged = Judged([], "")
+        self.judged = PeopleVerdicts([], "")
         self.progress = Progress()
 
     def begin(self, db: Database, at: float) -> None:
@@ -69,7 +69,7 @@ class QuestionsWork:
         """The losses in the order of the questions; nothing waits any more, and every verdict is final."""
         found = {ticket: float(loss) for ticket, loss in db.all("SELECT ticket, loss FROM items")}
         losses = [found[_ticket(place)] for place in range(len(self.questions))]
-        self.judged = Judged(losses, self._by(db))
+        self.judged = PeopleVerdicts(losses, self._by(db))
 
     def _by(self, db: Database) -> str:
         """Who judged, in words for a certificate."""

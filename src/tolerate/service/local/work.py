@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from tolerate.runs.audit_session import Question
+from tolerate.runs.people import Question
 from tolerate.service.config import JobSettings
 from tolerate.store import Database, media, queue
 

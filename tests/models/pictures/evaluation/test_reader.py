@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tolerate.checks.pictures.own_error import count_misread, own_error_of
-from tolerate.data.pictures import Pictures, digits, split
+from tolerate.data.pictures import LabelledPictures, digits, split
 from tolerate.errors import DataError, RunError
 from tolerate.models.pictures.evaluation.anomaly import anomaly_auroc
 from tolerate.models.pictures.evaluation.classifier import (
@@ -26,36 +26,36 @@ SHORT = ClassifierOptions(width=4, steps=30)
 
 
 @pytest.fixture(scope="module")
-def pictures() -> Pictures:
+def pictures() -> LabelledPictures:
     return digits()
 
 
 @pytest.fixture(scope="module")
-def rest(pictures: Pictures) -> Pictures:
+def rest(pictures: LabelledPictures) -> LabelledPictures:
     """The digits that did not teach the reader; enough to measure it better than one part alone."""
     reader = split(pictures)["reader"]
     return pictures.part(np.setdiff1d(np.arange(len(pictures)), reader))
 
 
 @pytest.fixture(scope="module")
-def reader(pictures: Pictures) -> PictureReader:
+def reader(pictures: LabelledPictures) -> PictureReader:
     real = pictures.part(split(pictures)["reader"])
     return fit_reader(real.images, real.labels, real.classes, seed=0)
 
 
 @pytest.fixture(scope="module")
-def judge(pictures: Pictures) -> NetworkJudge:
+def judge(pictures: LabelledPictures) -> NetworkJudge:
     real = pictures.part(split(pictures)["judge"])
     return fit_judge(real.images, real.labels, real.classes, seed=0)
 
 
 @pytest.fixture(scope="module")
-def features(pictures: Pictures) -> NetworkFeatures:
+def features(pictures: LabelledPictures) -> NetworkFeatures:
     real = pictures.part(split(pictures)["features"])
     return fit_features(real.images, real.labels, real.classes, seed=0)
 
 
-def nonsense(pictures: Pictures, kind: str) -> np.ndarray:
+def nonsense(pictures: LabelledPictures, kind: str) -> np.ndarray:
     rng = torch.Generator().manual_seed(3)
     images: np.ndarray = NONSENSE[kind](
         to_float_tensor(pictures.images), torch.as_tensor(pictures.labels), rng
@@ -63,7 +63,7 @@ def nonsense(pictures: Pictures, kind: str) -> np.ndarray:
     return images
 
 
-def test_the_reader_reads_real_digits(reader: PictureReader, rest: Pictures) -> None:
+def test_the_reader_reads_real_digits(reader: PictureReader, rest: LabelledPictures) -> None:
     error = count_misread(reader.read(rest.images).labels, rest.labels, rest.classes)
     assert (error.refused - error.unrecognised) / error.tested < 0.01
     assert error.rate < 0.025
@@ -85,20 +85,22 @@ def test_the_reader_reads_real_digits(reader: PictureReader, rest: Pictures) -> 
         ("spliced", 0.3),
     ],
 )
-def test_the_reader_refuses_nonsense(reader: PictureReader, rest: Pictures, kind: str, least: float) -> None:
+def test_the_reader_refuses_nonsense(
+    reader: PictureReader, rest: LabelledPictures, kind: str, least: float
+) -> None:
     """What is no digit is read as none; two digits in one picture often still look like one of them."""
     reading = reader.read(nonsense(rest, kind))
     assert (reading.labels == len(rest.classes)).mean() > least
     assert set(np.unique(reading.names())) <= {*rest.classes, "none"}
 
 
-def test_asking_for_another_digit_is_wrong(reader: PictureReader, rest: Pictures) -> None:
+def test_asking_for_another_digit_is_wrong(reader: PictureReader, rest: LabelledPictures) -> None:
     verdicts = reader(rest.images, (rest.labels + 3) % 10)
     assert verdicts.losses.mean() > 0.99
     assert verdicts.reads[0] in {*rest.classes, "none"}
 
 
-def test_bytes_read_as_floats_do(reader: PictureReader, rest: Pictures) -> None:
+def test_bytes_read_as_floats_do(reader: PictureReader, rest: LabelledPictures) -> None:
     as_bytes = np.round(rest.images * 255).astype(np.uint8)
     assert np.array_equal(reader.read(as_bytes).labels, reader.read(as_bytes / 255).labels)
     one_by_one = np.concatenate([reader.read(rest.images[i : i + 1]).labels for i in range(20)])
@@ -106,7 +108,7 @@ def test_bytes_read_as_floats_do(reader: PictureReader, rest: Pictures) -> None:
 
 
 def test_the_judge_ranks_what_the_reader_will_say(
-    judge: NetworkJudge, reader: PictureReader, rest: Pictures
+    judge: NetworkJudge, reader: PictureReader, rest: LabelledPictures
 ) -> None:
     """Real digits, digits asked to be others, and nonsense: the score foretells the reader's verdict."""
     images = np.concatenate([rest.images, *(nonsense(rest, kind)[:150] for kind in NONSENSE)])
@@ -116,7 +118,7 @@ def test_the_judge_ranks_what_the_reader_will_say(
     assert auroc(scores[losses == 1], scores[losses == 0]) > 0.95
 
 
-def test_the_same_seed_teaches_the_same(pictures: Pictures) -> None:
+def test_the_same_seed_teaches_the_same(pictures: LabelledPictures) -> None:
     real = pictures.part(split(pictures)["judge"])
     state = torch.random.get_rng_state()
     one, same, other = (
@@ -128,7 +130,11 @@ def test_the_same_seed_teaches_the_same(pictures: Pictures) -> None:
 
 
 def test_what_is_saved_reads_alike(
-    reader: PictureReader, judge: NetworkJudge, features: NetworkFeatures, rest: Pictures, tmp_path: Path
+    reader: PictureReader,
+    judge: NetworkJudge,
+    features: NetworkFeatures,
+    rest: LabelledPictures,
+    tmp_path: Path,
 ) -> None:
     reader.save(tmp_path / "reader.safetensors")
     judge.save(tmp_path / "judge.safetensors")
@@ -181,7 +187,7 @@ def test_nonsense_is_made_of_other_classes() -> None:
     assert torch.equal(moved.flatten(1).sort().values, images.flatten(1).sort().values)
 
 
-def test_features_tell_digits_apart(features: NetworkFeatures, rest: Pictures) -> None:
+def test_features_tell_digits_apart(features: NetworkFeatures, rest: LabelledPictures) -> None:
     assert (features.probabilities(rest.images).argmax(axis=1) == rest.labels).mean() > 0.9
     assert features(rest.images).shape == (len(rest), 32)
 
@@ -199,7 +205,7 @@ class Blur:
         return (self.mean + code @ self.parts).view_as(images)
 
 
-def test_what_cannot_be_drawn_again_is_strange(pictures: Pictures, rest: Pictures) -> None:
+def test_what_cannot_be_drawn_again_is_strange(pictures: LabelledPictures, rest: LabelledPictures) -> None:
     model = Blur(pictures.part(split(pictures)["reader"]).images)
     assert anomaly_auroc(model, rest.images, nonsense(rest, "shuffled")) > 0.97
     assert abs(anomaly_auroc(model, rest.images[::2], rest.images[1::2]) - 0.5) < 0.05

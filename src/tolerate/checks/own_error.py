@@ -1,0 +1,43 @@
+"""How often a check itself is wrong, measured on items whose verdict is known."""
+
+from dataclasses import dataclass
+
+from tolerate.stats.bounds import binomial_interval
+
+
+@dataclass(frozen=True)
+class OwnError:
+    """What a check said of items whose verdict is known.
+
+    faulty: items with a fault; missed: how many of those it let pass. right: items without a fault; refused: how many
+    of those it called wrong; unrecognised: how many of the refused it could not read as anything.
+    """
+
+    faulty: int = 0
+    missed: int = 0
+    right: int = 0
+    refused: int = 0
+    unrecognised: int = 0
+
+    @property
+    def tested(self) -> int:
+        """Items of both kinds."""
+        return self.faulty + self.right
+
+    @property
+    def wrong(self) -> int:
+        """Verdicts that were wrong."""
+        return self.missed + self.refused
+
+    @property
+    def rate(self) -> float:
+        """Share of wrong verdicts."""
+        return self.wrong / self.tested
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Interval of the rate for such items, both ends exact. Clopper & Pearson (1934).
+
+        >>> OwnError(right=100, refused=5).interval()
+        (0.0164..., 0.1128...)
+        """
+        return binomial_interval(self.wrong, self.tested, confidence)

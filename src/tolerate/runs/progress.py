@@ -1,0 +1,42 @@
+"""Where the progress of a run is reported."""
+
+from typing import Protocol
+
+from tolerate.base.workers import Tell
+
+
+class ProgressReporter(Protocol):
+    """Takes the progress of a run."""
+
+    def stage(self, name: str) -> None:
+        """A new stage begins."""
+
+    def progress(self, share: float, text: str) -> None:
+        """This share of the stage is done, 0 to 1."""
+
+    def note(self, text: str) -> None:
+        """Something worth reading later."""
+
+
+class SilentReporter:
+    """Reports nothing."""
+
+    def stage(self, name: str) -> None:
+        """Ignore it."""
+
+    def progress(self, share: float, text: str) -> None:
+        """Ignore it."""
+
+    def note(self, text: str) -> None:
+        """Ignore it."""
+
+
+class TrainingReporter(SilentReporter):
+    """Reports the progress of one training from a worker process."""
+
+    def __init__(self, model: str, tell: Tell) -> None:
+        self.model, self.tell = model, tell
+
+    def progress(self, share: float, text: str) -> None:
+        """Send it on with the model's name, since others may train at the same time."""
+        self.tell(share, f"training {self.model}: {text}")
