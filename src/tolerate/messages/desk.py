@@ -2,14 +2,6 @@
 
 from tolerate.messages import watch as watch_words
 
-REASONS = {  # of the gateway, as they stand in the ledger -> Chinese
-    "no certificate stands": "当前没有有效证书",
-    "the certificate no longer stands": "证书已不再有效",
-    "below the threshold": "分数低于阈值",
-    "the system prompt is not the certified one": "系统提示与认证时不同",
-    **watch_words.REASONS,
-}
-
 WORDS: dict[str, tuple[str, str]] = {
     "desk": ("Review desk", "审查台"),
     "skip to": ("Skip to the content", "跳到正文"),

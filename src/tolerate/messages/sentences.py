@@ -261,6 +261,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{tier} failed: the next certificate speaks only of what that tier judged and passed on",
         "{tier} 失败：下一张证书只涉及该层级判定后转来的内容",
     ),
+    "held.policy": ("policy: {pattern}", "按规定须由人审查：{pattern}"),
     "held.slice": ("its slice is held", "所属切片已被拦下"),
     "held.degraded": (
         "degraded: such scores come more often than certified",
@@ -269,15 +270,15 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "held.ended_state": ("it was held by a state that ended meanwhile", "拦下它的状态其间已结束"),
     # why a promise of the service changed
     "alarm.risk": (
-        "withdrawn at label {labels:,}: mean loss {seen:.2%} since label {since:,}, promised at most "
+        "withdrawn at label {labels:,}: mean loss {seen:percent} since label {since:,}, promised at most "
         "{tolerance:at_most} (evidence {evidence:,.0f} to 1)",
-        "第 {labels:,} 次审查时撤销：自第 {since:,} 次起平均损失 {seen:.2%}，承诺不超过 {tolerance:at_most}"
+        "第 {labels:,} 次审查时撤销：自第 {since:,} 次起平均损失 {seen:percent}，承诺不超过 {tolerance:at_most}"
         "（反对证据 {evidence:,.0f} 比 1）",
     ),
     "alarm.slice_risk": (
-        "withdrawn at label {labels:,} in {slice}: mean loss {seen:.2%} since label {since:,}, promised at most "
+        "withdrawn at label {labels:,} in {slice}: mean loss {seen:percent} since label {since:,}, promised at most "
         "{tolerance:at_most} (evidence {evidence:,.0f} to 1)",
-        "第 {labels:,} 次审查时切片 {slice} 报警：自第 {since:,} 次起平均损失 {seen:.2%}，承诺不超过 "
+        "第 {labels:,} 次审查时切片 {slice} 报警：自第 {since:,} 次起平均损失 {seen:percent}，承诺不超过 "
         "{tolerance:at_most}（反对证据 {evidence:,.0f} 比 1）",
     ),
     "alarm.not_promised": (
@@ -285,9 +286,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "证书并未单独承诺该切片",
     ),
     "alarm.degraded": (
-        "scores no longer look like the certified ones: the distributions differ by {gap:.0%} after {items:,} scores "
+        "scores no longer look like the certified ones: the distributions differ by {gap:percent} after {items:,} scores "
         "(evidence {evidence:,.0f} to 1)",
-        "分数与认证时不同：{items:,} 个分数之后，分布相差 {gap:.0%}（证据 {evidence:,.0f} 比 1）",
+        "分数与认证时不同：{items:,} 个分数之后，分布相差 {gap:percent}（证据 {evidence:,.0f} 比 1）",
     ),
     "void.other": (
         "another {parts} than the certificate holds for",

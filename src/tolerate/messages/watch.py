@@ -1,31 +1,31 @@
-"""What the watch's page says beside the words of the whole desk, in English and Chinese."""
+"""What the page of a watch says beside the texts of the whole desk, in English and Chinese."""
 
-from typing import Any
+from collections.abc import Mapping
 
-REASONS = {  # of the gateway, as they stand in the ledger -> Chinese
-    "its slice is held": "所属切片已被拦下",
-    "degraded: such scores come more often than certified": "降级：此类分数比认证时更频繁",
-    "it was held by a state that ended meanwhile": "拦下它的状态其间已结束",
-}
+from tolerate.records import Message
 
-SAID = {  # alarms from their figures; in English they stand in the ledger as they are told
-    "risk": "第 {labels:,} 次审查时{where}：自第 {since:,} 次起平均损失 {seen:.2%}，承诺不超过 {tolerance:.2%}"
-    "（反对证据 {evidence:,.0f} 比 1）",
-    "degraded": "分数与认证时不同：{items:,} 个分数之后，分布相差 {gap:.0%}（证据 {evidence:,.0f} 比 1）",
+FIGURES = {  # key of an alarm's sentence -> the figures that its row holds
+    "alarm.risk": ("labels", "seen", "since", "tolerance", "evidence"),
+    "alarm.slice_risk": ("labels", "seen", "since", "tolerance", "evidence", "slice"),
+    "alarm.degraded": ("gap", "items", "evidence"),
 }
 
 
-def said(alarm: dict[str, Any]) -> str:
-    """An alarm in Chinese, as far as its figures are known.
+def alarm_sentence(alarm: Mapping[str, object]) -> str:
+    """The sentence of an alarm; rows of older versions hold no key, but the figures that their sentences need.
 
-    >>> said({"kind": "degraded", "why": "...", "items": 80, "gap": 0.3, "evidence": 25.0})
-    '分数与认证时不同：80 个分数之后，分布相差 30%（证据 25 比 1）'
+    >>> alarm_sentence({"kind": "degraded", "why": "...", "items": 80, "gap": 0.3, "evidence": 25.0}).key
+    'alarm.degraded'
     """
-    where = f"切片 {alarm['slice']} 报警" if alarm.get("slice") else "撤销"
-    try:
-        return SAID[alarm["kind"]].format(where=where, **alarm)
-    except KeyError:
-        return str(alarm.get("why", ""))
+    text = alarm.get("why", "")
+    if isinstance(text, Message):
+        return text
+    key = "alarm.slice_risk" if alarm.get("slice") else f"alarm.{alarm.get('kind')}"
+    names = FIGURES.get(key, ())
+    if not names or not all(isinstance(alarm.get(name), int | float | str) for name in names):
+        return str(text)
+    record = {"key": key, "params": {name: alarm[name] for name in names}}
+    return Message.from_json(str(text), record)
 
 
 WORDS: dict[str, tuple[str, str]] = {

@@ -276,5 +276,5 @@ class TestWatch:
     def test_alarms_read_well(self) -> None:
         alarm = Alarm(labels=1200, evidence=25.3, since=800, seen=0.045, tolerance=0.02)
         assert str(alarm) == (
-            "withdrawn at label 1,200: mean loss 4.50% since label 800, promised at most 2.00% (evidence 25 to 1)"
+            "withdrawn at label 1,200: mean loss 4.5% since label 800, promised at most 2% (evidence 25 to 1)"
         )

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tolerate.errors import DataError, OptionError, hint
-from tolerate.records import Certificate
+from tolerate.messages.catalogue import message
+from tolerate.records import Certificate, Message
 
 Floats = NDArray[np.float64]
 
@@ -47,12 +48,22 @@ class Alarm:
     tolerance: float
     slice: str = ""
 
+    @property
+    def sentence(self) -> Message:
+        """What happened, as it is stored and shown."""
+        figures = {
+            "labels": self.labels,
+            "seen": self.seen,
+            "since": self.since,
+            "tolerance": self.tolerance,
+            "evidence": self.evidence,
+        }
+        if self.slice:
+            return message("alarm.slice_risk", slice=self.slice, **figures)
+        return message("alarm.risk", **figures)
+
     def __str__(self) -> str:
-        where = f" in {self.slice}" if self.slice else ""
-        return (
-            f"withdrawn at label {self.labels:,}{where}: mean loss {self.seen:.2%} since label {self.since:,}, "
-            f"promised at most {self.tolerance:.2%} (evidence {self.evidence:,.0f} to 1)"
-        )
+        return str(self.sentence)
 
 
 def time_left(labels: Floats, tolerance: float) -> Floats:
@@ -217,7 +228,7 @@ class Watch:
     >>> watch = Watch(tolerance=0.02, confidence=0.95)
     >>> watch.update_many([0.0, 0.0, 0.0, 1.0] * 25)
     >>> print(watch.alarm)
-    withdrawn at label 28: mean loss 28.00% since label 4, promised at most 2.00% (evidence 21 to 1)
+    withdrawn at label 28: mean loss 28% since label 4, promised at most 2% (evidence 21 to 1)
     """
 
     def __init__(
