@@ -9,14 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
+from tolerate.messages.catalogue import message
 from tolerate.store.database import Database
-from tolerate.store.ledger import append
+from tolerate.store.ledger import append, restore_messages, with_messages
 
 Band = tuple[float | None, float | None]  # scores above the first, up to and with the second; None is no end
 
-HELD_SLICE = "its slice is held"
-HELD_BAND = "degraded: such scores come more often than certified"
-OVER = "it was held by a state that ended meanwhile"
+HELD_SLICE = message("held.slice")
+HELD_BAND = message("held.degraded")
+OVER = message("held.ended_state")
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,20 @@ class Tightening:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         bands = [list(band) for band in self.bands]
-        return {
-            "slice": self.slice,
-            "bands": bands,
-            "missing": self.missing,
-            "share": self.share,
-            "why": self.why,
-        }
+        return with_messages(
+            {
+                "slice": self.slice,
+                "bands": bands,
+                "missing": self.missing,
+                "share": self.share,
+                "why": self.why,
+            }
+        )
 
     @classmethod
     def from_json(cls, record: dict[str, Any], at: float = 0.0) -> Self:
         """What `to_json` wrote."""
+        record = restore_messages(record)
         bands = tuple((low, high) for low, high in record["bands"])
         return cls(record["slice"], bands, record["missing"], record["share"], record["why"], at)
 

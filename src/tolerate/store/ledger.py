@@ -12,6 +12,9 @@ A row's body is JSON with `seq`, `at` (seconds since 1970), `kind` and what happ
     verdict       job, ticket, slot, reviewer, loss, label, undo
     settled       job, ticket, loss, outcome (released, refused)
     key, user, job, alarm, started, stopped, labels: what their fields say
+
+`reason` and `why` are English. Where they are sentences of the catalogue, `messages` holds their keys and parameters
+by the name of the field; rows of older versions have none.
 """
 
 import hashlib
@@ -19,6 +22,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from tolerate.records import Message
 from tolerate.store.database import Database
 
 START = b"\0" * 32
@@ -43,10 +47,32 @@ def head(db: Database) -> tuple[int, bytes]:
 def append(db: Database, kind: str, at: float, **what: Any) -> int:
     """Add one row, inside the writer; its number."""
     seq, before = head(db)
-    entry = {"seq": seq + 1, "at": round(at, 6), "kind": kind, **what}
+    entry = with_messages({"seq": seq + 1, "at": round(at, 6), "kind": kind, **what})
     body = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     db.run("INSERT INTO ledger VALUES (?, ?, ?)", seq + 1, body, chain(before, body))
     return seq + 1
+
+
+def with_messages(record: Entry) -> Entry:
+    """A record with the keys and parameters of its sentences beside their English text.
+
+    >>> from tolerate.messages.catalogue import message
+    >>> with_messages({"reason": message("held.slice")})["messages"]
+    {'reason': {'key': 'held.slice', 'params': {}}}
+    """
+    messages = {name: value.to_json() for name, value in record.items() if isinstance(value, Message)}
+    return {**record, "messages": messages} if messages else record
+
+
+def restore_messages(record: Entry) -> Entry:
+    """A record that `with_messages` wrote, its sentences with their keys again."""
+    messages = record.get("messages")
+    if not isinstance(messages, dict):
+        return record
+    sentences = {
+        name: Message.from_json(str(record[name]), messages[name]) for name in messages if name in record
+    }
+    return {**record, **sentences}
 
 
 def rows(db: Database, after: int = 0, batch: int = 5000) -> Iterator[tuple[int, bytes, bytes]]:

@@ -5,10 +5,11 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tolerate.messages.catalogue import message
 from tolerate.records import Certificate
 from tolerate.store import degraded as tightened
 from tolerate.store.database import Database, Row
-from tolerate.store.ledger import append
+from tolerate.store.ledger import append, restore_messages, with_messages
 from tolerate.store.schema import meta, set_meta
 
 COLUMNS = "id, job, tier, status, body, bound, made_by, at, ended, ended_by, why"
@@ -46,7 +47,7 @@ def install(
 ) -> str:
     """Put a certificate in force, in place of the one before; its id."""
     id = certificate_id(certificate)
-    withdraw(db, job, tier, by, "another certificate took its place", at, status="replaced")
+    withdraw(db, job, tier, by, message("withdrawn.replaced"), at, status="replaced")
     tightened.forget(db, job, tier)
     db.run("DELETE FROM drifts WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
     db.run(
@@ -109,7 +110,7 @@ def withdraw(
             status,
             at,
             by,
-            why,
+            str(why),
             each.id,
             job,
             each.tier,
@@ -232,6 +233,7 @@ def load_drift(db: Database, id: str, job: str, tier: str) -> dict[str, Any] | N
 
 def alarm(db: Database, job: str, kind: str, at: float, body: dict[str, Any]) -> None:
     """Keep an alarm, in its table and in the ledger."""
+    body = with_messages(body)
     db.run("INSERT INTO alarms (job, kind, at, body) VALUES (?, ?, ?, ?)", job, kind, at, json.dumps(body))
     append(db, "alarm", at, job=job, alarm=kind, body=body)
 
@@ -239,7 +241,7 @@ def alarm(db: Database, job: str, kind: str, at: float, body: dict[str, Any]) ->
 def alarms(db: Database, job: str, limit: int = 50) -> list[dict[str, Any]]:
     """A job's alarms, newest first."""
     found = db.all("SELECT kind, at, body FROM alarms WHERE job = ? ORDER BY id DESC LIMIT ?", job, limit)
-    return [{"kind": kind, "at": at, **json.loads(body)} for kind, at, body in found]
+    return [{"kind": kind, "at": at, **restore_messages(json.loads(body))} for kind, at, body in found]
 
 
 def add_wait(db: Database, job: str, minute: int, waiting: int, oldest: float) -> None:

@@ -8,10 +8,11 @@ final the item is settled: the reviewers agree, or one more person decides.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from tolerate.errors import DataError
+from tolerate.records import Message
 from tolerate.store import media
 from tolerate.store.database import Database, marks
 from tolerate.store.ledger import append
@@ -54,6 +55,12 @@ class Item:
     cost: float = 0.0
     reviewers: int = 1
     truth: float | None = None
+    reason_message: str | None = None  # JSON: key and parameters of `reason`; None of older versions
+
+    @property
+    def reason_sentence(self) -> str:
+        """Why it was held, as a sentence that can be said in both languages."""
+        return Message.from_json(self.reason, json.loads(self.reason_message or "null"))
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ _PLACES = {field.name: place for place, field in enumerate(fields(Item))}
 def keep(db: Database, item: Item, priority: int = 0) -> None:
     """Put an item into the queue, with a slot for each reviewer it needs. Twice is once."""
     names = ", ".join(_PLACES)
+    if isinstance(item.reason, Message):
+        item = replace(item, reason=str(item.reason), reason_message=json.dumps(item.reason.to_json()))
     added = db.run(
         f"INSERT INTO items ({names}) VALUES ({marks(_PLACES)}) ON CONFLICT (ticket) DO NOTHING",
         *(getattr(item, name) for name in _PLACES),

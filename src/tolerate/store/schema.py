@@ -47,7 +47,7 @@ TABLES = (
         drawn INTEGER NOT NULL, prompt TEXT NOT NULL, content TEXT NOT NULL, media TEXT NOT NULL, answer TEXT NOT NULL,
         cost DOUBLE PRECISION NOT NULL, reviewers INTEGER NOT NULL,
         truth DOUBLE PRECISION, due DOUBLE PRECISION, last_by TEXT, loss DOUBLE PRECISION, settled DOUBLE PRECISION,
-        wiped DOUBLE PRECISION)""",
+        wiped DOUBLE PRECISION, reason_message TEXT)""",
     "CREATE INDEX IF NOT EXISTS items_drawn ON items (job, certificate, at) WHERE drawn = 1",
     "CREATE INDEX IF NOT EXISTS items_at ON items (at) WHERE wiped IS NULL",
     "CREATE INDEX IF NOT EXISTS items_due ON items (due) WHERE due IS NOT NULL",
@@ -110,6 +110,7 @@ def prepare(db: Database) -> None:
     """Make what is missing; refuse a database of another layout."""
     for statement in TABLES:
         db.run(statement.format(blob=db.blob, serial=db.serial))
+    _add_column(db, "items", "reason_message", "TEXT")
     for statement in APPEND_ONLY["postgres" if isinstance(db, Postgres) else "sqlite"]:
         db.run(statement)
     db.run("INSERT INTO meta VALUES ('layout', ?) ON CONFLICT (name) DO NOTHING", str(LAYOUT))
@@ -118,6 +119,14 @@ def prepare(db: Database) -> None:
         raise DataError(
             f"this database has layout {found}, this version reads {LAYOUT}; use the version that wrote it"
         )
+
+
+def _add_column(db: Database, table: str, column: str, kind: str) -> None:
+    """A nullable column that tables of older versions lack; those versions go on working beside it."""
+    if isinstance(db, Postgres):
+        db.run(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} {kind}")
+    elif not any(row[1] == column for row in db.all(f"PRAGMA table_info({table})")):
+        db.run(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
 
 def meta(db: Database, name: str) -> str | None:

@@ -19,14 +19,16 @@ import orjson
 from filelock import FileLock, Timeout
 
 from tolerate.errors import RunError
+from tolerate.messages.catalogue import message
 from tolerate.store import degraded as tightened
 from tolerate.store.database import Database, Postgres, connect
-from tolerate.store.ledger import Entry, head
+from tolerate.store.ledger import Entry, head, with_messages
 from tolerate.store.schema import prepare
 
 T = TypeVar("T")
 Also = Callable[[Database, Entry], None]
 LARGEST_GROUP = 512
+CERTIFICATE_ENDED = message("held.certificate_ended")
 LOCK = 741_174  # of PostgreSQL, so that one service writes a schema
 LINGERS = 3.0  # seconds for which the session of a service that ended may still hold its lock
 
@@ -167,13 +169,13 @@ class Writer:
         if entry.get("decision") == "release":
             standing = self.standing.get((entry["job"], entry["tier"]))
             if standing is None or standing != entry["certificate"]:
-                entry = {**entry, "decision": "review", "reason": "the certificate no longer stands"}
+                entry = {**entry, "decision": "review", "reason": CERTIFICATE_ENDED}
             elif self.tight and (why := self._narrowed(entry)):
                 entry = {**entry, "decision": "review", "reason": why}
         elif entry.get("reason") in (tightened.HELD_BAND, tightened.HELD_SLICE):
             entry = {**entry, "reason": self._narrowed(entry) or tightened.OVER}
         self._seq += 1
-        entry = {"seq": self._seq, "at": round(self.clock(), 6), **entry}
+        entry = with_messages({"seq": self._seq, "at": round(self.clock(), 6), **entry})
         body = orjson.dumps(entry)
         self._hash = hashlib.sha256(self._hash + body).digest()
         self._rows.append((self._seq, body, self._hash))
