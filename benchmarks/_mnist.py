@@ -33,8 +33,8 @@ class Mnist:
 
 def mnist(data: Path) -> Mnist:
     """MNIST as published, both parts."""
-    kept, test = idx(data, parts=("train",)), idx(data, parts=("t10k",))
-    arrays = (kept.images, kept.labels, test.images, test.labels)
+    train, test = idx(data, parts=("train",)), idx(data, parts=("t10k",))
+    arrays = (train.images, train.labels, test.images, test.labels)
     images, labels, test_images, test_labels = (torch.tensor(array) for array in arrays)
     return Mnist(images.float(), labels.long(), test_images.float(), test_labels.long())
 

@@ -17,16 +17,16 @@ HOME = ROOT / ".bench"
 PATIENCE = 900  # seconds for an installation
 
 
-def use(*wanted: str) -> bool:
+def use(*requirements: str) -> bool:
     """Make packages importable, installing them if need be; False (and a line) if that cannot be done."""
-    here = _site()
-    for name in wanted:
-        done = HOME / f".{name.replace('==', '-')}"
-        if not done.exists() and not _installed(name):
+    site_packages = _site()
+    for name in requirements:
+        marker = HOME / f".{name.replace('==', '-')}"
+        if not marker.exists() and not install(name):
             return False
-        done.touch()
-    if str(here) not in sys.path:
-        site.addsitedir(str(here))  # after our own packages, which come first
+        marker.touch()
+    if str(site_packages) not in sys.path:
+        site.addsitedir(str(site_packages))  # after our own packages, which come first
     return True
 
 
@@ -41,10 +41,10 @@ def _packages() -> Path:
     return HOME / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
 
 
-def _installed(name: str) -> bool:
+def install(name: str) -> bool:
     pip = [str(HOME / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             [*pip, "-c", str(ROOT / "constraints.txt"), name],
             capture_output=True,
             text=True,
@@ -53,7 +53,7 @@ def _installed(name: str) -> bool:
     except subprocess.TimeoutExpired:
         print(f"({name} could not be installed in {PATIENCE} seconds; its lines are left out)", flush=True)
         return False
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        print(f"({name} could not be installed: {said}; its lines are left out)", flush=True)
-    return done.returncode == 0
+    if result.returncode:
+        reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+        print(f"({name} could not be installed: {reason}; its lines are left out)", flush=True)
+    return result.returncode == 0

@@ -38,7 +38,7 @@ def world(costs: Array, risks: Array, tolerance: float) -> World:
 
 
 def smooth(rng: np.random.Generator, tolerance: float) -> World:
-    """Cost falls as risk^-1.5, with a scatter of a half; risks .5% to 40%, evenly in logarithms."""
+    """Cost falls as risk^-1.5, with a scatter of a half; risks 0.5% to 40%, evenly in logarithms."""
     risks = np.exp(rng.uniform(np.log(0.005), np.log(0.4), MANY))
     costs = (tolerance / risks) ** 1.5 * np.exp(0.5 * rng.standard_normal(MANY))
     return world(costs, risks, tolerance)
@@ -58,7 +58,7 @@ def near_ties(rng: np.random.Generator, tolerance: float) -> World:
 
 
 def two_crowds(rng: np.random.Generator, tolerance: float) -> World:
-    """Sixty cheap ones far too bad (15% to 50%), forty dear ones fine (.2% to 3%): a gap between."""
+    """Sixty cheap ones far too bad (15% to 50%), forty dear ones fine (0.2% to 3%): a gap between."""
     risks = np.concatenate([rng.uniform(0.15, 0.5, 60), rng.uniform(0.002, 0.03, 40)])
     costs = np.concatenate([rng.uniform(0.1, 1, 60), rng.uniform(1, 8, 40)])
     return world(costs, risks, tolerance)

@@ -38,8 +38,8 @@ BODY = json.dumps(
 class Wire(asyncio.Protocol):
     """Messages of HTTP with a content-length, or in chunks; `got` sees the status and the body of each."""
 
-    def __init__(self, got: Callable[["Wire", int, bytes], None]) -> None:
-        self._got, self._rest = got, b""
+    def __init__(self, on_message: Callable[["Wire", int, bytes], None]) -> None:
+        self._on_message, self._rest = on_message, b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
@@ -48,22 +48,22 @@ class Wire(asyncio.Protocol):
         self._rest += data
         while (end := self._rest.find(b"\r\n\r\n")) >= 0:
             head = self._rest[:end].lower()
-            at = head.find(b"content-length:")
-            if at >= 0:
-                size = int(head[at + 15 :].split(b"\r\n", 1)[0])
-                whole = end + 4 + size
+            position = head.find(b"content-length:")
+            if position >= 0:
+                size = int(head[position + 15 :].split(b"\r\n", 1)[0])
+                length = end + 4 + size
             elif b"transfer-encoding: chunked" in head:
                 last = self._rest.find(b"0\r\n\r\n", end)
                 if last < 0:
                     return
-                whole = last + 5
+                length = last + 5
             else:
-                whole = end + 4
-            if len(self._rest) < whole:
+                length = end + 4
+            if len(self._rest) < length:
                 return
-            body, self._rest = self._rest[end + 4 : whole], self._rest[whole:]
+            body, self._rest = self._rest[end + 4 : length], self._rest[length:]
             status = int(head[9:12]) if head.startswith(b"http/") else 0
-            self._got(self, status, body)
+            self._on_message(self, status, body)
 
 
 def _answer(wire: Wire, status: int, body: bytes) -> None:
@@ -88,8 +88,8 @@ def request(path: str, key: str) -> bytes:
     return head.encode() + BODY
 
 
-async def closed(
-    port: int, message: bytes, connections: int, seconds: float, most: int = 10**9
+async def closed_loop(
+    port: int, message: bytes, connections: int, seconds: float, max_requests: int = 10**9
 ) -> list[float]:
     """Each connection asks again as soon as it is answered; the latencies in seconds."""
     took: list[float] = []
@@ -101,12 +101,12 @@ async def closed(
         began[wire] = time.perf_counter()
         wire.transport.write(message)
 
-    def got(wire: Wire, status: int, body: bytes) -> None:
+    def on_answer(wire: Wire, status: int, body: bytes) -> None:
         nonlocal open_
         now = time.perf_counter()
         assert status == 200, (status, body[:300])
         took.append(now - began[wire])
-        if now < end and len(took) < most:
+        if now < end and len(took) < max_requests:
             ask(wire)
             return
         wire.transport.close()
@@ -116,27 +116,27 @@ async def closed(
 
     loop = asyncio.get_running_loop()
     for _ in range(connections):
-        _, wire = await loop.create_connection(lambda: Wire(got), "127.0.0.1", port)
+        _, wire = await loop.create_connection(lambda: Wire(on_answer), "127.0.0.1", port)
         ask(wire)
     await asyncio.wait_for(idle.wait(), seconds + 120)
     return took
 
 
-async def opened(port: int, message: bytes, rate: float, seconds: float) -> list[float]:
+async def open_loop(port: int, message: bytes, rate: float, seconds: float) -> list[float]:
     """Requests start by the clock, whatever becomes of those before; latencies count from when they should start."""
     took: list[float] = []
     due: dict[Wire, float] = {}
-    count, done = int(rate * seconds), asyncio.Event()
+    count, finished = int(rate * seconds), asyncio.Event()
 
-    def got(wire: Wire, status: int, body: bytes) -> None:
+    def on_answer(wire: Wire, status: int, body: bytes) -> None:
         assert status == 200, (status, body[:300])
         took.append(time.perf_counter() - due[wire])
         idle.append(wire)
         if len(took) == count:
-            done.set()
+            finished.set()
 
     loop = asyncio.get_running_loop()
-    idle = [(await loop.create_connection(lambda: Wire(got), "127.0.0.1", port))[1] for _ in range(64)]
+    idle = [(await loop.create_connection(lambda: Wire(on_answer), "127.0.0.1", port))[1] for _ in range(64)]
     lines = list(idle)
     began = time.perf_counter() + 0.05
     for number in range(count):
@@ -144,12 +144,12 @@ async def opened(port: int, message: bytes, rate: float, seconds: float) -> list
         while (pause := start - time.perf_counter()) > 0:
             await asyncio.sleep(pause)
         if not idle:
-            idle.append((await loop.create_connection(lambda: Wire(got), "127.0.0.1", port))[1])
+            idle.append((await loop.create_connection(lambda: Wire(on_answer), "127.0.0.1", port))[1])
             lines.append(idle[-1])
         wire = idle.pop()
         due[wire] = start
         wire.transport.write(message)
-    await asyncio.wait_for(done.wait(), 60)
+    await asyncio.wait_for(finished.wait(), 60)
     for wire in lines:
         wire.transport.close()
     return took

@@ -35,7 +35,7 @@ def labels(audit: JudgedAudit | Audit, losses: np.ndarray) -> int:
 
 
 def audits(runs: int) -> None:
-    print(f"{'labels, batch certified as it is':36s}{'.5% wrong':>24s}{'1% wrong':>24s}")
+    print(f"{'labels, batch certified as it is':36s}{'0.5% wrong':>24s}{'1% wrong':>24s}")
     for name, (caught, alarms) in JUDGES.items():
         cells = []
         for rate in (0.005, 0.01):
@@ -81,17 +81,17 @@ def false_certificates(runs: int) -> None:
 
 
 def bounds(runs: int) -> None:
-    print("\nupper bound on a graded mean loss (true .10), 95%, by number of labels")
+    print("\nupper bound on a graded mean loss (true 0.10), 95%, by number of labels")
     for n in (100, 400, 1600):
         alone, helped, useless, broken = [], [], [], 0
         for seed in range(runs):
             rng = np.random.default_rng(seed)
             losses = np.clip(rng.beta(0.5, 4.5, 20_000), 0, 1)
             guess, noise = np.clip(losses + rng.normal(0, 0.05, 20_000), 0, 1), rng.random(20_000)
-            some = rng.integers(0, 20_000, n)
-            alone.append(assisted_upper(losses[some], np.full(n, 0.5), 0.5, 0.95))
-            helped.append(assisted_upper(losses[some], guess[some], float(guess.mean()), 0.95))
-            useless.append(assisted_upper(losses[some], noise[some], float(noise.mean()), 0.95))
+            rows = rng.integers(0, 20_000, n)
+            alone.append(assisted_upper(losses[rows], np.full(n, 0.5), 0.5, 0.95))
+            helped.append(assisted_upper(losses[rows], guess[rows], float(guess.mean()), 0.95))
+            useless.append(assisted_upper(losses[rows], noise[rows], float(noise.mean()), 0.95))
             broken += helped[-1] < losses.mean()
         cells = [f"{np.mean(x):.4f}" for x in (alone, helped, useless)]
         print(

@@ -81,10 +81,10 @@ def prior_posterior_ratio(losses: np.ndarray) -> int:
 def stops(make: Callable[[], EProcess]) -> Callable[[np.ndarray], int]:
     def labels(losses: np.ndarray) -> int:
         process = make()
-        state, enough = process.start(), threshold(CONFIDENCE)
+        state, log_threshold = process.start(), threshold(CONFIDENCE)
         for t, loss in enumerate(losses, start=1):
             state = process.step(state, float(loss))
-            if process.log_wealth(state) >= enough:
+            if process.log_wealth(state) >= log_threshold:
                 return t
         return ITEMS
 
@@ -105,7 +105,7 @@ def bargain(losses: np.ndarray) -> int:
 
 
 PEERS = {
-    "ALPHA, shrink-truncate (.995, d 100)": stops(lambda: alpha_shrink(TOLERANCE, ITEMS, hoped=0.005)),
+    "ALPHA, shrink-truncate (0.995, d 100)": stops(lambda: alpha_shrink(TOLERANCE, ITEMS, hoped=0.005)),
     "hypergeometric mixture {10..150}": stops(
         lambda: hypergeometric_mixture(TOLERANCE, ITEMS, hoped=(10, 25, 50, 75, 100, 125, 150))
     ),
@@ -143,19 +143,19 @@ def plans() -> None:
     cells, errors, started = [], [], time.process_time()
     for rate in RATES:
         plan = power_plan(ITEMS, ALLOWED, CONFIDENCE, round(rate * ITEMS), 0.9)
-        seen = forecast(plan, round(rate * ITEMS))
-        cells.append(f"{seen.mean:.1f} ({seen.p90})")
+        forecasted = forecast(plan, round(rate * ITEMS))
+        cells.append(f"{forecasted.mean:.1f} ({forecasted.p90})")
         errors.append(false_certificate(plan))
-    line("give up, power .9 at that rate (ours)", cells)
+    line("give up, power 0.9 at that rate (ours)", cells)
     ready = time.process_time() - started
     print(f"{'':46s}  exact: at most {max(errors):.5f}; three plans ready in {ready:.2f} CPU s")
-    line("fixed sample, power .9", [str(fixed_sample(round(rate * ITEMS))) for rate in RATES])
+    line("fixed sample, power 0.9", [str(fixed_sample(round(rate * ITEMS))) for rate in RATES])
     twin = peeking()
     line(
         "peeking at the fixed p-value: INVALID",
         [f"{forecast(twin, round(r * ITEMS)).mean:.0f}" for r in RATES],
     )
-    print(f"{'':46s}  false certificates {false_certificate(twin):.3f} (promised .05)")
+    print(f"{'':46s}  false certificates {false_certificate(twin):.3f} (promised 0.05)")
 
 
 def _beyond(mended: Plan) -> str:

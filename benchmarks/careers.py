@@ -28,55 +28,57 @@ SHARED = (
 )
 
 
-def recall(found: relate.Candidates, score: np.ndarray, listed: dict[int, list[int]], origin: int) -> float:
-    top = found.places[origin][np.argsort(-score[origin], kind="stable")[:10]]
+def recall(
+    candidates: relate.Candidates, score: np.ndarray, listed: dict[int, list[int]], origin: int
+) -> float:
+    top = candidates.places[origin][np.argsort(-score[origin], kind="stable")[:10]]
     return len(set(top.tolist()) & set(listed[origin])) / len(listed[origin])
 
 
-def related(it: Gathered) -> Iterator[Row]:
+def related(occupations: Gathered) -> Iterator[Row]:
     """Recall@10 of the ten primary ones, 5-fold by origin."""
-    lists = relate.lists_of(it)
+    lists = relate.lists_of(occupations)
     origins = np.array(sorted(lists))
     fold = np.random.default_rng(0).permutation(len(origins)) % 5
     for name, titles, linked, beat in (
-        ("with titles", True, False, ".594; asked above .63"),
-        ("without titles", False, False, ".534; asked above .56"),
+        ("with titles", True, False, "0.594; asked above 0.63"),
+        ("without titles", False, False, "0.534; asked above 0.56"),
         ("with titles and the other origins' lists", True, True, "-"),
     ):
-        plain = relate.candidates(relate.similarities(it, titles), relate.usable(it))
-        got = np.zeros(len(origins))
+        plain = relate.candidates(relate.similarities(occupations, titles), relate.usable(occupations))
+        recalls = np.zeros(len(origins))
         for k in range(5):
             train = {i: lists[i] for i in origins[fold != k]}
-            found = (
+            candidates = (
                 relate.with_lists(plain, train, plain.mean) if linked and plain.mean is not None else plain
             )
-            score = relate.learn(found, train)(found)
-            for place in np.flatnonzero(fold == k):
-                got[place] = recall(found, score, lists, int(origins[place]))
-        half = 1.96 * got.std(ddof=1) / len(got) ** 0.5
+            score = relate.learn(candidates, train)(candidates)
+            for index in np.flatnonzero(fold == k):
+                recalls[index] = recall(candidates, score, lists, int(origins[index]))
+        half = 1.96 * recalls.std(ddof=1) / len(recalls) ** 0.5
         yield (
             f"related occupations, recall@10 {name}",
-            f"{got.mean():.3f} ({got.mean() - half:.3f} to {got.mean() + half:.3f})",
+            f"{recalls.mean():.3f} ({recalls.mean() - half:.3f} to {recalls.mean() + half:.3f})",
             beat,
         )
 
 
-def moved(it: Gathered) -> Iterator[Row]:
+def flow_figures(occupations: Gathered) -> Iterator[Row]:
     """22 groups: fitted to 2019-21, judged on 2022, mean rank correlation within an origin."""
     rows = read(SHARED / "cps_flows_2019_2022.csv.gz")
     past, outside = flows.counted(rows, ("2019", "2020", "2021"))
     then, _ = flows.counted(rows, ("2022",))
     notes: list[str] = []
-    table = relate.similarities(it)
-    figures = _paid(_occupations(it, table, notes), read(SHARED / "bls_pay_outlook.csv"), notes)
-    x, y = flows.features(it, table, figures, past, outside), flows.targets(past)
+    table = relate.similarities(occupations)
+    figures = _paid(_occupations(occupations, table, notes), read(SHARED / "bls_pay_outlook.csv"), notes)
+    x, y = flows.features(occupations, table, figures, past, outside), flows.targets(past)
     off = ~np.eye(flows.N, dtype=bool)
     size = np.tile(np.log(np.diag(past)), (flows.N, 1))[off]
-    yield "22-group flows: size only", f"{flows.within(size, then):.3f}", ".704"
+    yield "22-group flows: size only", f"{flows.within(size, then):.3f}", "0.704"
     yield (
         "22-group flows: fitted 2019-21, judged on 2022",
         f"{flows.within(flows.fit(x, y, x), then):.3f}",
-        ".877; asked above .89",
+        "0.877; asked above 0.89",
     )
     yield "  the origin left out of the fit", f"{flows.within(flows.left_out(x, y, 'origin'), then):.3f}", "-"
     yield (
@@ -84,7 +86,7 @@ def moved(it: Gathered) -> Iterator[Row]:
         f"{flows.within(flows.left_out(x, y, 'destination'), then):.3f}",
         "-",
     )
-    yield "  past flows themselves", f"{flows.within(past[off], then):.3f}", ".946 (another split)"
+    yield "  past flows themselves", f"{flows.within(past[off], then):.3f}", "0.946 (another split)"
 
 
 def auc(score: np.ndarray, happened: np.ndarray) -> float:
@@ -94,7 +96,7 @@ def auc(score: np.ndarray, happened: np.ndarray) -> float:
     return float((ranks[happened].sum() - n * (n + 1) / 2) / (n * (~happened).sum()))
 
 
-def agency(it: Gathered) -> Iterator[Row]:
+def agency(occupations: Gathered) -> Iterator[Row]:
     """Three classes of the human agency scale, grouped by occupation; five splits into ten folds."""
     from scipy.spatial.distance import cdist
 
@@ -103,41 +105,45 @@ def agency(it: Gathered) -> Iterator[Row]:
     published = tasks.Published(
         experts, read(folder / "gpts_are_gpts_tasks.tsv.gz"), read(folder / "working_with_ai_iwa_metrics.csv")
     )
-    seen = tasks.means(experts)
-    by_title = dict(zip(it.titles, it.codes, strict=True))
-    every = [
-        (n, one["text"], by_title[one["occupation"]])
-        for n, one in seen.items()
-        if one["occupation"] in by_title
+    means = tasks.means(experts)
+    by_title = dict(zip(occupations.titles, occupations.codes, strict=True))
+    rows = [
+        (n, record["text"], by_title[record["occupation"]])
+        for n, record in means.items()
+        if record["occupation"] in by_title
     ]
-    truth = np.array([seen[n]["agency"] for n, _, _ in every])
-    groups = np.array([seen[n]["occupation"] for n, _, _ in every])
-    kernel = tasks.agency_kernel(it, published, every, np.arange(len(every)))
-    answers = relate.standard(np.array([[seen[n][a] for a in tasks.ANSWERS] for n, _, _ in every]))
+    truth = np.array([means[n]["agency"] for n, _, _ in rows])
+    groups = np.array([means[n]["occupation"] for n, _, _ in rows])
+    kernel = tasks.agency_kernel(occupations, published, rows, np.arange(len(rows)))
+    answers = relate.standard(np.array([[means[n][a] for a in tasks.ANSWERS] for n, _, _ in rows]))
     with_answers = (
         kernel + 2 * np.exp(-0.3 * cdist(answers, answers, "sqeuclidean") / 4) + answers @ answers.T / 4
     )
-    at = {n: k for k, (n, _, _) in enumerate(every)}
+    row_of = {n: k for k, (n, _, _) in enumerate(rows)}
     single = [
-        (at[r["Task ID"]], float(r["Human Agency Scale Rating"])) for r in experts if r["Task ID"] in at
+        (row_of[r["Task ID"]], float(r["Human Agency Scale Rating"]))
+        for r in experts
+        if r["Task ID"] in row_of
     ]
-    place, rating = np.array([k for k, _ in single]), tasks.classes(np.array([v for _, v in single]))
-    mates = [(a, b) for a in range(len(place)) for b in np.flatnonzero(place == place[a]) if a != b]
+    rated_rows, rating = np.array([k for k, _ in single]), tasks.classes(np.array([v for _, v in single]))
+    mates = [
+        (a, b) for a in range(len(rated_rows)) for b in np.flatnonzero(rated_rows == rated_rows[a]) if a != b
+    ]
     pair = tasks.kappa(rating[[a for a, _ in mates]], rating[[b for _, b in mates]])
-    yield "human agency: one expert against another, kappa", f"{pair:.3f}", ".45"
+    yield "human agency: one expert against another, kappa", f"{pair:.3f}", "0.45"
     for name, k, noise, beat in (
-        ("public figures and text's length", kernel, 2.0, ".27; asked above .33"),
-        ("and four answers (the same experts')", with_answers, 3.0, "asked above .42"),
+        ("public figures and text's length", kernel, 2.0, "0.27; asked above 0.33"),
+        ("and four answers (the same experts')", with_answers, 3.0, "asked above 0.42"),
     ):
         kappas, alone, keeps = [], [], []
         for seed in range(5):
-            out, cls = _classed(k, truth, groups, noise, seed)
+            estimates, cls = _classed(k, truth, groups, noise, seed)
             kappas.append(tasks.kappa(cls, tasks.classes(truth)))
-            alone.append(tasks.kappa(cls[place], rating))
-            keeps.append(auc(out, truth >= tasks.KEEP))
+            alone.append(tasks.kappa(cls[rated_rows], rating))
+            keeps.append(auc(estimates, truth >= tasks.KEEP))
         yield f"human agency, {name}: kappa to the experts' mean", f"{np.mean(kappas):.3f}", beat
         yield "  kappa to single experts", f"{np.mean(alone):.3f}", "-"
-        yield '  "keep human", AUC', f"{np.mean(keeps):.3f}", ".64; asked above .70"
+        yield '  "keep human", AUC', f"{np.mean(keeps):.3f}", "0.64; asked above 0.70"
 
 
 def _classed(
@@ -146,44 +152,48 @@ def _classed(
     """Scores left out of the fit, and classes by cuts that the training rows alone set."""
     kinds, group = np.unique(groups, return_inverse=True)
     fold = np.random.default_rng(seed).permutation(len(kinds))[group] % 10
-    out, cls = np.zeros(len(truth)), np.zeros(len(truth), int)
+    estimates, cls = np.zeros(len(truth)), np.zeros(len(truth), int)
     for k in range(10):
         inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         within = kernel[np.ix_(inside, inside)]
-        out[outside] = tasks.smooth(within, truth[inside], kernel[np.ix_(outside, inside)], noise)
+        estimates[outside] = tasks.smooth(within, truth[inside], kernel[np.ix_(outside, inside)], noise)
         scores = np.zeros(len(inside))
         for j in range(5):
             a, b = np.flatnonzero(fold[inside] % 5 != j), np.flatnonzero(fold[inside] % 5 == j)
             scores[b] = tasks.smooth(within[np.ix_(a, a)], truth[inside][a], within[np.ix_(b, a)], noise)
-        cls[outside] = tasks.split(scores, tasks.classes(truth[inside]), out[outside])
-    return out, cls
+        cls[outside] = tasks.split(scores, tasks.classes(truth[inside]), estimates[outside])
+    return estimates, cls
 
 
-def severity(it: Gathered) -> Iterator[Row]:
+def severity(occupations: Gathered) -> Iterator[Row]:
     """Consequence of error left out in ten folds by six-digit code, the weights found in every fold anew."""
-    values = it.blocks["context"].of("severity")
-    groups = np.array([code[:7] for code in it.codes])
-    kernel = estimate.kernels(it, relate.similarities(it), ("exactness",))
+    values = occupations.blocks["context"].of("severity")
+    groups = np.array([code[:7] for code in occupations.codes])
+    kernel = estimate.kernels(occupations, relate.similarities(occupations), ("exactness",))
     guess, spread = estimate.left_out(kernel, values, groups)
     errors = np.abs(guess - values[np.isfinite(values)])
     ratio, rng, covered = errors / spread, np.random.default_rng(0), []
     for _ in range(200):  # the stretch is found on one half and judged on the other
         order = rng.permutation(len(ratio))
-        one, other = order[: len(order) // 2], order[len(order) // 2 :]
-        covered.append((ratio[other] <= estimate.margin(ratio[one], 0.9)).mean())
-    yield "missing consequence of error: mean error", f"{errors.mean():.3f}", ".30 to .38; asked at most .33"
+        calibration, other = order[: len(order) // 2], order[len(order) // 2 :]
+        covered.append((ratio[other] <= estimate.margin(ratio[calibration], 0.9)).mean())
+    yield (
+        "missing consequence of error: mean error",
+        f"{errors.mean():.3f}",
+        "0.30 to 0.38; asked at most 0.33",
+    )
     yield "  90% intervals cover", f"{np.mean(covered):.1%}", "asked 88% to 92%"
 
 
 def people(count: int) -> Iterator[Row]:
-    found = simulate.simulate(count)
-    shares = ", ".join(f"{name} {n / found.tasks:.0%}" for name, n in found.counts.items())
+    result = simulate.simulate(count)
+    shares = ", ".join(f"{name} {n / result.tasks:.0%}" for name, n in result.counts.items())
     yield (
         f"{count:,} simulated people: released tasks that exceed",
-        f"{found.exceed} of {found.counts['released']} ({found.wrong:.1%})",
+        f"{result.exceed} of {result.counts['released']} ({result.wrong:.1%})",
         "asked at most 5%",
     )
-    yield "  choices", shares, f"truly releasable: {found.could / found.tasks:.0%}"
+    yield "  choices", shares, f"truly releasable: {result.could / result.tasks:.0%}"
     naive = simulate.simulate(count, choice=simulate.naive)
     yield (
         "  the same from point estimates (broken twin)",
@@ -209,8 +219,8 @@ def paths() -> Iterator[Row]:
 
 def speed() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
-        there = Path(folder) / "atlas"
-        given = [
+        atlas = Path(folder) / "atlas"
+        sources = [
             "--from",
             SHARED / "db_29_3_text.zip",
             "--exposure",
@@ -220,14 +230,14 @@ def speed() -> Iterator[Row]:
         ]
         yield (
             "import of a full release, CPU s",
-            f"{_seconds('data', *given, '--atlas', there):.1f}",
+            f"{_seconds('data', *sources, '--atlas', atlas):.1f}",
             "asked 20",
         )
         me, page = Path(folder) / "me.toml", Path(folder) / "career.html"
-        _seconds("plan", "translator", "--write", me, "--atlas", there)
+        _seconds("plan", "translator", "--write", me, "--atlas", atlas)
         yield (
             "a plan from me.toml, CPU s",
-            f"{_seconds('plan', '--me', me, '--out', page, '--atlas', there):.2f}",
+            f"{_seconds('plan', '--me', me, '--out', page, '--atlas', atlas):.2f}",
             "asked 2",
         )
         yield "  its report, kB", f"{page.stat().st_size / 1000:.0f}", "asked at most 300"
@@ -246,25 +256,25 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--people", type=int, default=1000)
     options.add_argument("--only", default="")
-    asked = options.parse_args()
+    arguments = options.parse_args()
     if not SHARED.is_dir():
         print(f"no folder {SHARED}; set TOLERATE_SHARED")
         return
-    it = gather(Release(SHARED / "db_29_3_text.zip"))
+    occupations = gather(Release(SHARED / "db_29_3_text.zip"))
     parts: dict[str, Callable[[], Iterator[Row]]] = {
-        "related": lambda: related(it),
-        "flows": lambda: moved(it),
-        "agency": lambda: agency(it),
-        "severity": lambda: severity(it),
-        "people": lambda: people(asked.people),
+        "related": lambda: related(occupations),
+        "flows": lambda: flow_figures(occupations),
+        "agency": lambda: agency(occupations),
+        "severity": lambda: severity(occupations),
+        "people": lambda: people(arguments.people),
         "paths": paths,
         "speed": speed,
     }
     print(f"{'what':62} {'here':>28}   to beat")
-    for name in asked.only.split(",") if asked.only else parts:
+    for name in arguments.only.split(",") if arguments.only else parts:
         began = time.process_time()
-        for what, here, beat in parts[name]():
-            print(f"{what:62} {here:>28}   {beat}", flush=True)
+        for figure, value, beat in parts[name]():
+            print(f"{figure:62} {value:>28}   {beat}", flush=True)
         print(f"{'':62} {'':>28}   ({name}: {time.process_time() - began:.0f} CPU s)", flush=True)
 
 

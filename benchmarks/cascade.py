@@ -41,17 +41,17 @@ def load(path: Path, score: str, models: tuple[str, str]) -> Way:
         for row in csv.DictReader(file):
             value = float(row[score]) if row[score] else np.nan
             answers.setdefault(row["group_id"], {}).setdefault(row["model"], (float(row["error"]), value))
-    both = [found for found in answers.values() if all(model in found for model in models)]
-    losses, scores = (np.array([[found[m][i] for m in models] for found in both]) for i in (0, 1))
-    n = len(both)
+    answered = [by_model for by_model in answers.values() if all(model in by_model for model in models)]
+    losses, scores = (np.array([[by_model[m][i] for m in models] for by_model in answered]) for i in (0, 1))
+    n = len(answered)
     scores = np.where(np.isnan(scores), -np.inf, scores)
     return Way("", scores, losses, np.arange(n), np.ones(n), np.array(COSTS), True)
 
 
-def ours(whole: Way, rows: Array, tolerance: float, seed: int, chain: bool = True) -> Rule | None:
-    part = whole.part(rows)
+def ours(population: Way, rows: Array, tolerance: float, seed: int, chain: bool = True) -> Rule | None:
+    part = population.part(rows)
     names = ("cheap", "dear")
-    found = compare(
+    cheapest = compare(
         losses=dict(zip(names, part.losses.T, strict=True)),
         scores=dict(zip(names, part.scores.T, strict=True)),
         costs=dict(zip(names, COSTS, strict=True)),
@@ -61,30 +61,30 @@ def ours(whole: Way, rows: Array, tolerance: float, seed: int, chain: bool = Tru
         review=REVIEW,
         seed=seed,
     )[0]
-    answer = found.certificate
+    answer = cheapest.certificate
     if not answer.proven:
         return None
     if isinstance(answer, Cascade):
-        known = {"all": EVERYTHING, "skipped": SKIP}
-        return tuple(known.get(tier.rule, tier.threshold) for tier in answer.tiers)  # type: ignore[misc]
-    own = EVERYTHING if answer.threshold is None else answer.threshold
-    return (own, SKIP) if found.name == "cheap" else (SKIP, own)
+        special = {"all": EVERYTHING, "skipped": SKIP}
+        return tuple(special.get(tier.rule, tier.threshold) for tier in answer.tiers)  # type: ignore[misc]
+    threshold = EVERYTHING if answer.threshold is None else answer.threshold
+    return (threshold, SKIP) if cheapest.name == "cheap" else (SKIP, threshold)
 
 
-def alone(whole: Way, rows: Array, tolerance: float, seed: int) -> Rule | None:
-    return ours(whole, rows, tolerance, seed, chain=False)
+def single_model(population: Way, rows: Array, tolerance: float, seed: int) -> Rule | None:
+    return ours(population, rows, tolerance, seed, chain=False)
 
 
 def over_grid(passes: Callable[[Array, float, int], bool]) -> Callable[[Way, Array, float, int], Rule | None]:
     """The cheapest cascade of the grid that passes."""
 
-    def method(whole: Way, rows: Array, tolerance: float, seed: int) -> Rule | None:
-        rules, part = grid(whole, 12), whole.part(rows)
+    def method(population: Way, rows: Array, tolerance: float, seed: int) -> Rule | None:
+        rules, part = grid(population, 12), population.part(rows)
         best, chosen = REVIEW, None
         for rule in rules:
-            done = outcomes(part, rule)
-            cost = cost_of(part, rule, done.tier, REVIEW)
-            if cost < best and len(done.losses) and passes(done.losses, tolerance, len(rules)):
+            outcome = outcomes(part, rule)
+            cost = cost_of(part, rule, outcome.tier, REVIEW)
+            if cost < best and len(outcome.losses) and passes(outcome.losses, tolerance, len(rules)):
                 best, chosen = cost, rule
         return chosen
 
@@ -101,7 +101,7 @@ def lotus(losses: Array, tolerance: float, rules: int) -> bool:
 
 
 METHODS = {
-    "best single model, threshold (ours)": alone,
+    "best single model, threshold (ours)": single_model,
     "cascade, Bonferroni over a grid": over_grid(bonferroni),
     "cascade (ours)": ours,
     "cascade, LOTUS's bound (invalid)": over_grid(lotus),
@@ -111,21 +111,23 @@ METHODS = {
 def table(folder: Path, runs: int, items: int, sets: list[str]) -> None:
     for name in sets:
         score, cheap, dear, tolerances = SETS[name]
-        whole = load(folder / "labelled" / f"{name}.csv.gz", score, (cheap, dear))
-        wrong = whole.losses.mean(axis=0)
-        print(f"\n{name}: {len(whole):,} items; {cheap} {wrong[0]:.3f} wrong, {dear} {wrong[1]:.3f}")
+        population = load(folder / "labelled" / f"{name}.csv.gz", score, (cheap, dear))
+        wrong = population.losses.mean(axis=0)
+        print(f"\n{name}: {len(population):,} items; {cheap} {wrong[0]:.3f} wrong, {dear} {wrong[1]:.3f}")
         for tolerance in tolerances:
             for method, find in METHODS.items():
                 costs, broken = [], 0
                 for run in range(runs):
-                    rows = np.random.default_rng([run, items]).integers(0, len(whole), min(items, len(whole)))
-                    rule = find(whole, rows, tolerance, run)
+                    rows = np.random.default_rng([run, items]).integers(
+                        0, len(population), min(items, len(population))
+                    )
+                    rule = find(population, rows, tolerance, run)
                     if rule is None:
                         costs.append(REVIEW)
                         continue
-                    done = outcomes(whole, rule)
-                    costs.append(cost_of(whole, rule, done.tier, REVIEW))
-                    broken += bool(len(done.losses) and done.losses.mean() > tolerance)
+                    outcome = outcomes(population, rule)
+                    costs.append(cost_of(population, rule, outcome.tier, REVIEW))
+                    broken += bool(len(outcome.losses) and outcome.losses.mean() > tolerance)
                 error = np.std(costs) / np.sqrt(runs)
                 mean = f"cost {np.mean(costs):6.2f} +- {error:4.2f}"
                 print(f"  {tolerance:4.2f}  {method:38} {mean}  broken {broken / runs:.3f}", flush=True)

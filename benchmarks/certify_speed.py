@@ -40,35 +40,35 @@ def cases(rows: int) -> Iterator[Case]:
     rng = np.random.default_rng(0)
     scores = rng.random(rows)
     wrong = rng.random(rows) > scores**0.25
-    one = {"wrong": wrong.astype(float)}
-    yield "float64 scores, float64 losses", scores, one
+    single = {"wrong": wrong.astype(float)}
+    yield "float64 scores, float64 losses", scores, single
     yield "float64 scores, bool losses", scores, {"wrong": wrong}
     yield "float64 scores, int64 losses", scores, {"wrong": wrong.astype(np.int64)}
-    yield "two losses", scores, {**one, "harmful": (wrong & (rng.random(rows) < 0.05)).astype(float)}
-    yield "10% of the scores missing", np.where(rng.random(rows) < 0.1, np.nan, scores), one
-    yield "ties: three decimals", np.round(scores, 3), one
-    yield "both signs (log odds)", np.log(scores / (1 - scores)), one
-    yield "float32 scores", scores.astype(np.float32), one
-    yield "all scores within 1e-6 of 1", 1 - (1 - scores) * 1e-6, one
+    yield "two losses", scores, {**single, "harmful": (wrong & (rng.random(rows) < 0.05)).astype(float)}
+    yield "10% of the scores missing", np.where(rng.random(rows) < 0.1, np.nan, scores), single
+    yield "ties: three decimals", np.round(scores, 3), single
+    yield "both signs (log odds)", np.log(scores / (1 - scores)), single
+    yield "float32 scores", scores.astype(np.float32), single
+    yield "all scores within 1e-6 of 1", 1 - (1 - scores) * 1e-6, single
 
 
 def ratios(case: Case, rounds: int) -> tuple[float, float, float]:
     """Median seconds of the sort, and median ratios of a first and of a further call."""
     _, scores, losses = case
     tolerance = {name: TOLERANCE[name] for name in losses} if len(losses) > 1 else 0.05
-    given = losses if len(losses) > 1 else losses["wrong"]
+    columns = losses if len(losses) > 1 else losses["wrong"]
 
     def ours() -> object:
-        return certify(losses=given, scores=scores, tolerance=tolerance, confidence=0.9)
+        return certify(losses=columns, scores=scores, tolerance=tolerance, confidence=0.9)
 
-    sorts, first, again = [], [], []
+    sorts, first, repeated = [], [], []
     for _ in range(rounds):
         sorts.append(cpu(lambda: np.sort(scores)))
         _start_without_history.cache_clear()
         sizes.cache_clear()
         first.append(cpu(ours) / sorts[-1])
-        again.append(cpu(ours) / sorts[-1])
-    return statistics.median(sorts), statistics.median(first), statistics.median(again)
+        repeated.append(cpu(ours) / sorts[-1])
+    return statistics.median(sorts), statistics.median(first), statistics.median(repeated)
 
 
 def measure_memory(rows: int) -> None:
@@ -84,8 +84,10 @@ def measure_memory(rows: int) -> None:
 
 def resident(line: str) -> int:
     """Bytes of this process in memory, now (VmRSS) or at the most (VmHWM)."""
-    told = next(text for text in Path("/proc/self/status").read_text().splitlines() if text.startswith(line))
-    return int(told.split()[1]) * 1024
+    status = next(
+        text for text in Path("/proc/self/status").read_text().splitlines() if text.startswith(line)
+    )
+    return int(status.split()[1]) * 1024
 
 
 def memory(rows: int) -> str:
@@ -103,14 +105,14 @@ def command_line(rows: int = 600) -> tuple[float, float]:
         lines = [f"{s},{int(w)}" for s, w in zip(scores, rng.random(rows) > scores**0.25, strict=True)]
         path.write_text("score,loss\n" + "\n".join(lines) + "\n")
         command = [sys.executable, "-m", "tolerate", "certify", str(path), "--score", "score", "-t", "5%"]
-        told = []
+        times = []
         for _ in range(5):
             wall, spent = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
             subprocess.run(command, capture_output=True)
             now = resource.getrusage(resource.RUSAGE_CHILDREN)
             used = now.ru_utime + now.ru_stime - spent.ru_utime - spent.ru_stime
-            told.append((used, time.perf_counter() - wall))
-    return statistics.median(t[0] for t in told), statistics.median(t[1] for t in told)
+            times.append((used, time.perf_counter() - wall))
+    return statistics.median(t[0] for t in times), statistics.median(t[1] for t in times)
 
 
 def main() -> None:
@@ -118,16 +120,16 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=10_000_000)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument(MEASURE, action="store_true", help=argparse.SUPPRESS)
-    asked = options.parse_args()
-    if asked.measure_memory:
-        measure_memory(asked.rows)
+    arguments = options.parse_args()
+    if arguments.measure_memory:
+        measure_memory(arguments.rows)
         return
-    print(f"{asked.rows:,} rows; CPU seconds of np.sort, and of certify as multiples of it\n")
+    print(f"{arguments.rows:,} rows; CPU seconds of np.sort, and of certify as multiples of it\n")
     print(f"{'':32} {'np.sort':>8} {'first':>6} {'again':>6}")
-    for case in cases(asked.rows):
-        sort, first, again = ratios(case, asked.rounds)
-        print(f"{case[0]:32} {sort:7.3f}s {first:6.2f} {again:6.2f}", flush=True)
-    print(f"\nmemory, columns included: {memory(asked.rows)} times the columns")
+    for case in cases(arguments.rows):
+        sort, first, repeated = ratios(case, arguments.rounds)
+        print(f"{case[0]:32} {sort:7.3f}s {first:6.2f} {repeated:6.2f}", flush=True)
+    print(f"\nmemory, columns included: {memory(arguments.rows)} times the columns")
     used, wall = command_line()
     print(f"tolerate certify on 600 rows: {used:.2f} CPU s, {wall:.2f} s on the clock, start to end")
 

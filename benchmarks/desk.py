@@ -3,7 +3,7 @@
     python -m benchmarks.desk [--items 1000000] [--reviewers 32] [--seconds 10] [--pause 0.1]
 
 A decision is the form's POST, its durable verdict, and the page of the next item. `--pause` is a reviewer's time for
-an item, so that 32 reviewers ask for 250 decisions a second at .128 s. CPU is the service's, user and system.
+an item, so that 32 reviewers ask for 250 decisions a second at 0.128 s. CPU is the service's, user and system.
 """
 
 import argparse
@@ -76,9 +76,9 @@ class Browser:
         while time.perf_counter() < end:
             await asyncio.sleep(pause)
             form = {
-                n: found[1]
+                n: match[1]
                 for n in ("csrf", "slot", "nonce")
-                if (found := re.search(f'name="{n}" value="([^"]+)"', page))
+                if (match := re.search(f'name="{n}" value="([^"]+)"', page))
             }
             began = time.perf_counter()
             await self.ask("POST", "verdict", {**form, "grade": "f"})
@@ -109,10 +109,10 @@ async def run(options: argparse.Namespace, folder: Path) -> None:
     waits: list[float] = []
     try:
         assert server.stdout is not None
-        said = (await server.stdout.readline()).decode()
-        found = re.search(r":(\d+)/v1", said)
-        assert found, said
-        browsers = [Browser(int(found[1]), f"r{n}") for n in range(options.reviewers)]
+        first_line = (await server.stdout.readline()).decode()
+        match = re.search(r":(\d+)/v1", first_line)
+        assert match, first_line
+        browsers = [Browser(int(match[1]), f"r{n}") for n in range(options.reviewers)]
         for browser in browsers:
             await browser.open()
         spent, began = cpu(server.pid), time.perf_counter()
@@ -122,11 +122,11 @@ async def run(options: argparse.Namespace, folder: Path) -> None:
         server.send_signal(signal.SIGTERM)
         await server.wait()
     waits.sort()
-    half, most = waits[len(waits) // 2], waits[int(0.95 * len(waits))]
+    median, p95 = waits[len(waits) // 2], waits[int(0.95 * len(waits))]
     print(
         f"{options.items:,} items, {options.reviewers} reviewers: {len(waits) / wall:.0f} decisions/s seen, "
         f"{1e6 * spent / len(waits):,.0f} us of CPU each ({len(waits) / spent:.0f} a core-second); "
-        f"key to next item {1e3 * half:.0f} ms p50, {1e3 * most:.0f} ms p95"
+        f"key to next item {1e3 * median:.0f} ms p50, {1e3 * p95:.0f} ms p95"
     )
 
 

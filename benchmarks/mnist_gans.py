@@ -42,8 +42,8 @@ def dense(widths: list[int]) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def up(into: int, out: int) -> list[nn.Module]:
-    return [nn.BatchNorm2d(into), nn.ReLU(), nn.ConvTranspose2d(into, out, 4, stride=2, padding=1)]
+def up(into: int, channels: int) -> list[nn.Module]:
+    return [nn.BatchNorm2d(into), nn.ReLU(), nn.ConvTranspose2d(into, channels, 4, stride=2, padding=1)]
 
 
 class PlainGenerator(nn.Module):
@@ -104,7 +104,7 @@ TEXTBOOK = {
 }
 
 
-class Plain(PictureModel):
+class TextbookModel(PictureModel):
     """A textbook model: alternate steps, losses as published."""
 
     def __init__(self, shape: Shape, classes: int, *, name: str) -> None:
@@ -179,7 +179,7 @@ class Reader(nn.Module):
         return logits
 
 
-def taught(images: Tensor, labels: Tensor, passes: int = 2) -> Reader:
+def train_reader(images: Tensor, labels: Tensor, passes: int = 2) -> Reader:
     """A reader after a few passes over the training pictures; the same every time."""
     torch.manual_seed(0)
     reader, batch = Reader(), 128
@@ -187,16 +187,16 @@ def taught(images: Tensor, labels: Tensor, passes: int = 2) -> Reader:
     steps = passes * (len(images) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     order = torch.cat([torch.randperm(len(images)) for _ in range(passes)])
-    for some in order[: steps * batch].split(batch):
+    for rows in order[: steps * batch].split(batch):
         optimizer.zero_grad()
-        F.cross_entropy(reader(images[some]), labels[some]).backward()
+        F.cross_entropy(reader(images[rows]), labels[rows]).backward()
         optimizer.step()
         schedule.step()
     return reader.eval()
 
 
 @torch.no_grad()
-def looked_at(reader: Reader, images: Tensor) -> tuple[np.ndarray, Tensor]:
+def read_pictures(reader: Reader, images: Tensor) -> tuple[np.ndarray, Tensor]:
     """Features [n, 84] and class probabilities [n, 10]."""
     features = torch.cat([reader.features(part) for part in images.split(1000)])
     return features.double().numpy(), reader.last(features).softmax(1)
@@ -217,7 +217,7 @@ def inception_score(p: Tensor) -> float:
 
 
 @dataclass(frozen=True)
-class Line:
+class TrainingResult:
     """What one training came to."""
 
     rate: float
@@ -230,30 +230,30 @@ class Bench:
     """Real pictures, the reader, and what it sees in the test pictures."""
 
     def __init__(self, data: Path) -> None:
-        kept, test = idx(data, parts=("train",)), idx(data, parts=("t10k",))
-        self.images, self.labels = torch.as_tensor(kept.images), torch.as_tensor(kept.labels)
-        self.wanted = torch.as_tensor(test.labels)
-        self.reader = taught(self.images, self.labels)
-        self.real, seen = looked_at(self.reader, torch.as_tensor(test.images))
-        self.floor = frechet(looked_at(self.reader, self.images[: len(self.wanted)])[0], self.real)
-        self.accuracy = float((seen.argmax(1) == self.wanted).float().mean())
+        train_part, test = idx(data, parts=("train",)), idx(data, parts=("t10k",))
+        self.images, self.labels = torch.as_tensor(train_part.images), torch.as_tensor(train_part.labels)
+        self.test_labels = torch.as_tensor(test.labels)
+        self.reader = train_reader(self.images, self.labels)
+        self.real, probabilities = read_pictures(self.reader, torch.as_tensor(test.images))
+        self.floor = frechet(read_pictures(self.reader, self.images[: len(self.test_labels)])[0], self.real)
+        self.accuracy = float((probabilities.argmax(1) == self.test_labels).float().mean())
 
-    def run(self, model: PictureModel, seconds: float, seed: int) -> Line:
+    def run(self, model: PictureModel, seconds: float, seed: int) -> TrainingResult:
         options = TrainingOptions(budget=seconds, clock="cpu", seed=seed, device="cpu")
         trained = train(model, PictureExamples(self.images, self.labels), options)
-        features, seen = looked_at(self.reader, draws(model, self.wanted, seed=seed))
-        read = float((seen.argmax(1) == self.wanted).float().mean())
+        features, probabilities = read_pictures(self.reader, draws(model, self.test_labels, seed=seed))
+        read = float((probabilities.argmax(1) == self.test_labels).float().mean())
         fid = frechet(features, self.real)
-        return Line(trained.examples / trained.elapsed, fid, inception_score(seen), read)
+        return TrainingResult(trained.examples / trained.elapsed, fid, inception_score(probabilities), read)
 
 
 def plain(name: str, seed: int) -> PictureModel:
     torch.manual_seed(seed)
-    return Plain((1, 28, 28), 10, name=name)
+    return TextbookModel((1, 28, 28), 10, name=name)
 
 
-def mean(lines: list[Line]) -> Line:
-    return Line(*np.mean([[one.rate, one.fid, one.score, one.read] for one in lines], axis=0))
+def mean(lines: list[TrainingResult]) -> TrainingResult:
+    return TrainingResult(*np.mean([[line.rate, line.fid, line.score, line.read] for line in lines], axis=0))
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks._mnist import SHAPE, Mnist, Stopwatch, begin, mnist, options, say
-from benchmarks.mnist_gans import frechet, inception_score, looked_at, taught
+from benchmarks.mnist_gans import frechet, inception_score, read_pictures, train_reader
 from tolerate.models.pictures.base import draws
 from tolerate.models.pictures.examples import PictureExamples
 from tolerate.models.registry import build
@@ -31,10 +31,10 @@ class Judge:
     """Real test pictures as a network sees them, and how near they lie to the training pictures."""
 
     def __init__(self, data: Mnist) -> None:
-        self.data, self.reader = data, taught(data.images, data.labels)
-        self.real, seen = looked_at(self.reader, data.test_images)
-        self.accuracy = float((seen.argmax(1) == data.test_labels).float().mean())
-        self.floor = frechet(looked_at(self.reader, data.images[:10_000])[0], self.real)
+        self.data, self.reader = data, train_reader(data.images, data.labels)
+        self.real, probabilities = read_pictures(self.reader, data.test_images)
+        self.accuracy = float((probabilities.argmax(1) == data.test_labels).float().mean())
+        self.floor = frechet(read_pictures(self.reader, data.images[:10_000])[0], self.real)
         self.near = float(np.quantile(self.distances(data.test_images[:LOOKED]), 0.01))
 
     def distances(self, images: Tensor) -> np.ndarray:
@@ -45,10 +45,10 @@ class Judge:
 
     def weigh(self, drawn: Tensor) -> tuple[float, float, float, float]:
         """FID, Inception Score, share read as asked, share of near-copies."""
-        features, seen = looked_at(self.reader, drawn)
-        read = float((seen.argmax(1) == self.data.test_labels).float().mean())
+        features, probabilities = read_pictures(self.reader, drawn)
+        read = float((probabilities.argmax(1) == self.data.test_labels).float().mean())
         copies = float((self.distances(drawn[:LOOKED]) < self.near).mean())
-        return frechet(features, self.real), inception_score(seen), read, copies
+        return frechet(features, self.real), inception_score(probabilities), read, copies
 
 
 def measure(name: str, data: Mnist, judge: Judge, seconds: float, seed: int) -> tuple[float, ...]:
@@ -77,9 +77,9 @@ def main() -> None:
         rows = [measure(name, data, judge, chosen.seconds, seed) for seed in range(chosen.seeds)]
         fid, score, read, copies, trained = np.mean(rows, axis=0)
         plain = fid if plain is None else plain
-        each = " ".join(f"{row[0]:.2f}" for row in rows)
+        values = " ".join(f"{row[0]:.2f}" for row in rows)
         cells = f"{score:6.2f} {read:7.1%} {copies:6.1%} {trained:7.1f}s {plain / fid:8.1f}"
-        say(f"{name:14} {fid:8.2f} ({each:24}) {cells}")
+        say(f"{name:14} {fid:8.2f} ({values:24}) {cells}")
 
 
 if __name__ == "__main__":

@@ -179,9 +179,9 @@ def pythae(data: Mnist, seconds: float, seed: int) -> tuple[float, float]:
 
 def peers(path: Path | None) -> dict[str, Any]:
     """The peers that are here, each as a function of data, seconds and seed."""
-    found: dict[str, Any] = {}
+    methods: dict[str, Any] = {}
     if path is not None and path.is_file():
-        found["pytorch/examples"] = lambda *rest: examples(path, *rest)
+        methods["pytorch/examples"] = lambda *rest: examples(path, *rest)
     else:
         say(
             "pytorch/examples is absent; get it: git clone https://github.com/pytorch/examples, then --examples"
@@ -189,17 +189,17 @@ def peers(path: Path | None) -> dict[str, Any]:
     try:
         import pythae as _  # noqa: F401
 
-        found["pythae"] = pythae
+        methods["pythae"] = pythae
     except ImportError:
         say("pythae is absent; get it: pip install pythae")
-    return found
+    return methods
 
 
 def main() -> None:
     parser = options(__doc__)
-    here = os.environ.get("PYTORCH_EXAMPLES_VAE")
+    row = os.environ.get("PYTORCH_EXAMPLES_VAE")
     parser.add_argument(
-        "--examples", type=Path, default=here and Path(here), help="pytorch/examples' vae/main.py"
+        "--examples", type=Path, default=row and Path(row), help="pytorch/examples' vae/main.py"
     )
     chosen = begin(parser)
     data = mnist(chosen.data)

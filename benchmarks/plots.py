@@ -36,12 +36,19 @@ Curve = Sequence[tuple[float, float]]
 
 
 def draw(
-    name: str, title: str, across: str, up: str, x: Axis, y: Axis, curves: Mapping[str, Curve], **more: object
+    name: str,
+    title: str,
+    across: str,
+    up: str,
+    x: Axis,
+    y: Axis,
+    curves: Mapping[str, Curve],
+    **extra_marks: object,
 ) -> None:
     """One plot with named curves and, where given, a dashed line of what is promised."""
     left, top, right, bottom = FRAME
     places = [a for a, _ in max(curves.values(), key=len)]
-    share_x, share_y = bool(more.get("share_x")), bool(more.get("share_y"))
+    share_x, share_y = bool(extra_marks.get("share_x")), bool(extra_marks.get("share_y"))
     marks = [
         svg.text(left, 22, title, class_="title"),
         svg.axis_x(x, top, bottom, [(v, f"{100 * v:g}%" if share_x else f"{v:,.0f}") for v in places]),
@@ -49,7 +56,7 @@ def draw(
         svg.text(right, bottom + 40, across, text_anchor="end"),
         svg.text(left - 50, top - 6, up),
     ]
-    promised = more.get("promised")
+    promised = extra_marks.get("promised")
     if isinstance(promised, float):
         marks.append(svg.path([[(left, y.pixel(promised)), (right, y.pixel(promised))]], class_="promise"))
     ends = [(x.pixel(curve[-1][0]), y.pixel(curve[-1][1])) for curve in curves.values()]
@@ -75,9 +82,9 @@ def spread(heights: Sequence[float], apart: float = 17) -> list[float]:
     """
     order = np.argsort(heights)
     moved, last = list(heights), -np.inf
-    for place in order:
-        moved[place] = max(heights[place], last + apart)
-        last = moved[place]
+    for index in order:
+        moved[index] = max(heights[index], last + apart)
+        last = moved[index]
     return moved
 
 
@@ -96,10 +103,10 @@ def audit() -> None:
         Axis(100, 5000, FRAME[3], FRAME[1], log=True),
         {
             "never gives up": [(r, forecast(robust, k).mean) for r, k in zip(rates, wrong, strict=True)],
-            "a fixed sample, power .9": [
+            "a fixed sample, power 0.9": [
                 (r, float(fixed_sample(k))) for r, k in zip(rates, wrong, strict=True) if r <= 0.0125
             ],
-            "gives up, power .9": [
+            "gives up, power 0.9": [
                 (r, forecast(plan, k).mean) for r, k, plan in zip(rates, wrong, early, strict=True)
             ],
         },
@@ -110,7 +117,7 @@ def audit() -> None:
 def threshold(runs: int) -> None:
     """Share released by number of labels, with the limit."""
     curves: dict[str, Curve] = {}
-    for name, told in (("B", "4% wrong"), ("C", "overconfident top"), ("A", "20% wrong")):
+    for name, label in (("B", "4% wrong"), ("C", "overconfident top"), ("A", "20% wrong")):
         curve = []
         for n in (200, 400, 800, 1600, 3200):
             rng = np.random.default_rng(n)
@@ -120,7 +127,7 @@ def threshold(runs: int) -> None:
                 losses = (rng.random(n) < POPULATIONS[name](u)).astype(float)
                 shares.append(released(ours(losses, u)))
             curve.append((float(n), float(np.mean(shares))))
-        curves[f"{name}: {told}"] = curve
+        curves[f"{name}: {label}"] = curve
     draw(
         "threshold",
         "Share released at a tolerance of 5%, 90% sure",
@@ -177,10 +184,10 @@ def watch(runs: int) -> None:
             for seed in range(runs):
                 rng = np.random.default_rng(seed)
                 losses = (rng.random(LENGTH) < np.where(np.arange(LENGTH) < 2000, 0.01, rate)).astype(float)
-                one = Watch(tolerance=TOLERANCE, **kind)  # type: ignore[arg-type]
-                one.update_many(losses)
-                at = one.alarm.labels if one.alarm else LENGTH
-                delays += [at - 2000] if at > 2000 else []
+                watching = Watch(tolerance=TOLERANCE, **kind)  # type: ignore[arg-type]
+                watching.update_many(losses)
+                alarm = watching.alarm.labels if watching.alarm else LENGTH
+                delays += [alarm - 2000] if alarm > 2000 else []
             curve.append((rate, float(np.mean(delays))))
         curves[name] = curve
     draw(
@@ -201,13 +208,13 @@ def main() -> None:
     )
     options.add_argument("--runs", type=int, default=60)
     options.add_argument("--only", default="audit,threshold,assisted,watch")
-    asked = options.parse_args()
-    for name in asked.only.split(","):
+    arguments = options.parse_args()
+    for name in arguments.only.split(","):
         {
             "audit": audit,
-            "threshold": lambda: threshold(asked.runs),
-            "assisted": lambda: assisted(20 * asked.runs),
-            "watch": lambda: watch(asked.runs),
+            "threshold": lambda: threshold(arguments.runs),
+            "assisted": lambda: assisted(20 * arguments.runs),
+            "watch": lambda: watch(arguments.runs),
         }[name]()
         print(FOLDER / f"{name}.svg", flush=True)
 

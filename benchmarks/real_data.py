@@ -4,7 +4,7 @@
 
 Each set is the population. A sample is drawn from it by whole clusters (questions, documents, calls), with
 replacement, at most 1,000 of them; a promise is broken when the risk of what the threshold releases from the whole
-set is above the tolerance. Four tolerances a set: .3, .6, .97 and 1.15 times the risk of the whole, so that
+set is above the tolerance. Four tolerances a set: 0.3, 0.6, 0.97 and 1.15 times the risk of the whole, so that
 strict, ordinary, hopeless-looking and easy promises all occur. Confidence 95%.
 
 MAPIE 1.6 is installed and run live (`_peers.py`): its default (Bonferroni-Holm over 100 thresholds), and its fixed
@@ -84,10 +84,10 @@ class Labelled:
     def truth(self, edge: float) -> tuple[float, float]:
         """Share of the set above an edge, and its risk."""
         if edge == -np.inf or self.scores is None:
-            out = np.full(len(self.losses), edge < np.inf)
+            mask = np.full(len(self.losses), edge < np.inf)
         else:
-            out = self.scores > edge
-        return float(out.mean()), float(self.losses[out].mean()) if out.any() else 0.0
+            mask = self.scores > edge
+        return float(mask.mean()), float(self.losses[mask].mean()) if mask.any() else 0.0
 
 
 def folder() -> Path:
@@ -109,14 +109,14 @@ def load(name: str) -> Labelled:
     return _sorted(name, np.array([float(row["error"]) for row in rows]), scores, clusters)
 
 
-def _tagging(most: int = 40_000) -> Labelled:
-    """Tags that a network proposes (probability above .2), wrong if not in the picture; a picture is a cluster."""
+def _tagging(max_rows: int = 40_000) -> Labelled:
+    """Tags that a network proposes (probability above 0.2), wrong if not in the picture; a picture is a cluster."""
     with np.load(folder() / "tagging_coco_tresnet.npz") as data:
         columns = {key: data[key] for key in data}
     sigmoid = next(v for k, v in columns.items() if v.ndim == 2 and np.issubdtype(v.dtype, np.floating))
     labels = next(v for k, v in columns.items() if v.ndim == 2 and v is not sigmoid)
     picture, tag = np.nonzero(sigmoid > 0.2)
-    picture, tag = picture[:most], tag[:most]
+    picture, tag = picture[:max_rows], tag[:max_rows]
     return _sorted(
         "tagging_coco",
         1.0 - (labels[picture, tag] > 0),
@@ -131,9 +131,9 @@ def _sorted(name: str, losses: Array, scores: Array | None, clusters: Array) -> 
     starts = np.searchsorted(codes[order], np.arange(codes.max() + 2))
     ranks = None
     if scores is not None:
-        known = np.sort(scores[~np.isnan(scores)])
+        names = np.sort(scores[~np.isnan(scores)])
         ranks = np.where(
-            np.isnan(scores), 0.0, np.searchsorted(known, scores, side="right") / (len(known) + 1)
+            np.isnan(scores), 0.0, np.searchsorted(names, scores, side="right") / (len(names) + 1)
         )
         ranks = ranks[order]
     return Labelled(name, losses[order], ranks, codes[order], starts)
@@ -144,9 +144,9 @@ def _sorted(name: str, losses: Array, scores: Array | None, clusters: Array) -> 
 Method = Callable[[Array, Array | None, Array, float], float]
 
 
-def _ours(given: Sample, tolerance: float) -> float:
-    found = find(given, {"loss": tolerance}, DELTA)
-    return {"all": -np.inf, "nothing": np.inf}.get(found.scope, np.inf if found.edge is None else found.edge)
+def _ours(sample: Sample, tolerance: float) -> float:
+    rule = find(sample, {"loss": tolerance}, DELTA)
+    return {"all": -np.inf, "nothing": np.inf}.get(rule.scope, np.inf if rule.edge is None else rule.edge)
 
 
 def by_cluster(losses: Array, scores: Array | None, clusters: Array, tolerance: float) -> float:
@@ -197,14 +197,14 @@ def sgr(losses: Array, scores: Array | None, clusters: Array, tolerance: float) 
 def one_a_cluster(method: Method) -> Method:
     """A method on one row a cluster, with the cluster's size as its weight forgotten: right where sizes are equal."""
 
-    def alone(losses: Array, scores: Array | None, clusters: Array, tolerance: float) -> float:
+    def one_row_method(losses: Array, scores: Array | None, clusters: Array, tolerance: float) -> float:
         rng = np.random.default_rng(len(losses))
         mixed = rng.permutation(len(losses))
         _, first = np.unique(clusters[mixed], return_index=True)
         rows = np.sort(mixed[first])
         return method(losses[rows], None if scores is None else scores[rows], np.arange(len(rows)), tolerance)
 
-    return alone
+    return one_row_method
 
 
 def mapie(fwer: str, thresholds: Array, delta: float = DELTA) -> Method:
@@ -254,7 +254,7 @@ def peers() -> dict[str, Method]:
 
 
 @dataclass(frozen=True)
-class Line:
+class MethodResult:
     """What a method did over the resamples of a set at a tolerance."""
 
     broken: int
@@ -267,7 +267,7 @@ class Line:
         return float(binom.sf(self.broken - 1, self.runs, DELTA))
 
 
-def measure(data: Labelled, method: Method, tolerance: float, runs: int) -> Line:
+def measure(data: Labelled, method: Method, tolerance: float, runs: int) -> MethodResult:
     """Certify `runs` resamples; the same ones for every method."""
     broken, shares = 0, []
     for run in range(runs):
@@ -276,7 +276,7 @@ def measure(data: Labelled, method: Method, tolerance: float, runs: int) -> Line
         share, risk = data.truth(method(data.losses[rows], scores, fresh, tolerance))
         broken += risk > tolerance + 1e-12
         shares.append(share)
-    return Line(int(broken), runs, float(np.mean(shares)))
+    return MethodResult(int(broken), runs, float(np.mean(shares)))
 
 
 def tolerances(data: Labelled) -> list[float]:
@@ -291,42 +291,47 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=200)
     options.add_argument("--peer-runs", type=int, default=60)
     options.add_argument("--sets", default=",".join(SCORES))
-    asked = options.parse_args()
+    arguments = options.parse_args()
     if not folder().is_dir():
         print(f"no folder {folder()}; set TOLERATE_SHARED")
         return
-    theirs = peers()
-    methods = {**OURS, **ROWS, **theirs}
-    totals: dict[str, list[Line]] = {name: [] for name in methods}
-    for name in asked.sets.split(","):
+    peer_methods = peers()
+    methods = {**OURS, **ROWS, **peer_methods}
+    totals: dict[str, list[MethodResult]] = {name: [] for name in methods}
+    for name in arguments.sets.split(","):
         data = load(name)
         sizes = np.diff(data.starts)
         print(
             f"\n{name}: {len(data.losses):,} rows, {data.units:,} clusters of {sizes.min()} to {sizes.max()}, "
             f"risk {data.losses.mean():.3f}{'' if data.scores is not None else ', no score'}"
         )
-        wanted = tolerances(data)
-        print(f"{'broken +- (p) / released':36}" + "".join(f"{t:>25.3g}" for t in wanted))
+        tolerances_tried = tolerances(data)
+        print(f"{'broken +- (p) / released':36}" + "".join(f"{t:>25.3g}" for t in tolerances_tried))
         for method in methods:
             lines = [
-                measure(data, methods[method], t, asked.peer_runs if method in theirs else asked.runs)
-                for t in wanted
+                measure(
+                    data,
+                    methods[method],
+                    t,
+                    arguments.peer_runs if method in peer_methods else arguments.runs,
+                )
+                for t in tolerances_tried
             ]
             totals[method] += lines
             print(f"{method:36}" + "".join(f"{cell(line):>25}" for line in lines), flush=True)
     summary(totals)
 
 
-def cell(line: Line) -> str:
+def cell(line: MethodResult) -> str:
     share = line.broken / line.runs
     noise = np.sqrt(share * (1 - share) / line.runs)
     return f"{share:.3f}+-{noise:.3f} ({line.p:.1g}) / {line.released:.3f}"
 
 
-def summary(totals: dict[str, list[Line]]) -> None:
+def summary(totals: dict[str, list[MethodResult]]) -> None:
     """Over all sets and tolerances: promises kept, the worst, and the mean share released."""
     print(
-        f"\n{'all sets and tolerances':36}{'cells':>8}{'broken (p < .001)':>20}{'worst':>9}{'released':>11}"
+        f"\n{'all sets and tolerances':36}{'cells':>8}{'broken (p < 0.001)':>20}{'worst':>9}{'released':>11}"
     )
     for name, lines in totals.items():
         bad = sum(line.p < 0.001 for line in lines)

@@ -36,41 +36,42 @@ def write(folder: Path, rows: int, parts: int) -> None:
     }
     tables.write(folder / "whole.parquet", columns)
     (folder / "parts").mkdir()
-    for k, at in enumerate(np.array_split(np.arange(rows), parts)):
+    for k, rows_of_part in enumerate(np.array_split(np.arange(rows), parts)):
         tables.write(
-            folder / "parts" / f"{k:04}.parquet", {name: column[at] for name, column in columns.items()}
+            folder / "parts" / f"{k:04}.parquet",
+            {name: column[rows_of_part] for name, column in columns.items()},
         )
 
 
-def certified(folder: Path, way: str) -> str:
+def certify_by(folder: Path, method: str) -> str:
     """The certificate by one way, without its date and the hash of its files."""
-    if way == WAYS[0]:
-        made = tol.certify(tables.read(folder / "whole.parquet", **ROLES), tolerance=0.05)
+    if method == WAYS[0]:
+        certificate = tol.certify(tables.read(folder / "whole.parquet", **ROLES), tolerance=0.05)
     else:
-        workers = 1 if "1 worker" in way else 2
-        with tol.parts(folder / "parts", **ROLES, workers=workers, ray="Ray" in way) as source:
-            made = tol.certify(source, tolerance=0.05)
-    return replace(made, made="", data_sha256=None).dumps()
+        workers = 1 if "1 worker" in method else 2
+        with tol.parts(folder / "parts", **ROLES, workers=workers, ray="Ray" in method) as source:
+            certificate = tol.certify(source, tolerance=0.05)
+    return replace(certificate, made="", data_sha256=None).dumps()
 
 
-def measured(folder: Path, way: str) -> tuple[float, float, float, str]:
+def measure(folder: Path, method: str) -> tuple[float, float, float, str]:
     """Seconds on the clock, CPU seconds, peak memory in MB, and the certificate."""
-    command = [sys.executable, "-m", "benchmarks.scale", "--folder", str(folder), "--way", way]
+    command = [sys.executable, "-m", "benchmarks.scale", "--folder", str(folder), "--way", method]
     start = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    figures, _, certificate = done.stdout.partition("\n")
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        raise SystemExit(result.stderr)
+    figures, _, certificate = result.stdout.partition("\n")
     used, peak = map(float, figures.split())
     return time.perf_counter() - start, used, peak, certificate
 
 
-def told(folder: Path, way: str) -> None:
+def report(folder: Path, method: str) -> None:
     """In the process of one way: print what it used, then the certificate."""
-    certificate = certified(folder, way)
-    all_used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    used = sum(one.ru_utime + one.ru_stime for one in all_used)
-    print(used, max(one.ru_maxrss for one in all_used) / 1024)
+    certificate = certify_by(folder, method)
+    all_used = [resource.getrusage(scope) for scope in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    used = sum(usage.ru_utime + usage.ru_stime for usage in all_used)
+    print(used, max(usage.ru_maxrss for usage in all_used) / 1024)
     print(certificate)
 
 
@@ -80,21 +81,21 @@ def main() -> None:
     options.add_argument("--parts", type=int, default=10)
     options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options.add_argument("--way", help=argparse.SUPPRESS)
-    asked = options.parse_args()
-    if asked.way:
-        told(asked.folder, asked.way)
+    arguments = options.parse_args()
+    if arguments.way:
+        report(arguments.folder, arguments.way)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write(folder, asked.rows, asked.parts)
-        print(f"{asked.rows:,} rows with three slices; {asked.parts} parts\n")
+        write(folder, arguments.rows, arguments.parts)
+        print(f"{arguments.rows:,} rows with three slices; {arguments.parts} parts\n")
         print(f"{'':26} {'clock':>7} {'CPU':>7} {'peak':>8}  certificate")
         expected = ""
-        for way in WAYS if find_spec("ray") else WAYS[:-1]:
-            clock, used, peak, certificate = measured(folder, way)
+        for method in WAYS if find_spec("ray") else WAYS[:-1]:
+            clock, used, peak, certificate = measure(folder, method)
             expected = expected or certificate
             verdict = "the same" if certificate == expected else "ANOTHER ONE"
-            print(f"{way:26} {clock:6.1f}s {used:6.1f}s {peak:6.0f}MB  {verdict}", flush=True)
+            print(f"{method:26} {clock:6.1f}s {used:6.1f}s {peak:6.0f}MB  {verdict}", flush=True)
 
 
 if __name__ == "__main__":

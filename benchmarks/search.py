@@ -30,36 +30,36 @@ def tolerate(losses: Array, scores: Array, budget: int, seed: int) -> tuple[Arra
     while audit.open:
         item = audit.next()
         audit.record(item, losses[item])
-    found = audit.certificate
-    if found.threshold is None:
-        return np.full(len(losses), found.proven), audit.labels
-    return scores >= found.threshold, audit.labels
+    certificate = audit.certificate
+    if certificate.threshold is None:
+        return np.full(len(losses), certificate.proven), audit.labels
+    return scores >= certificate.threshold, audit.labels
 
 
 def bargain(losses: Array, scores: Array, budget: int, seed: int) -> tuple[Array, int]:
     """BARGAIN's precision query: parts of 5%, 10%, ... each tested by betting until it is sure."""
     items, ranked = len(losses), np.argsort(-scores, kind="stable")
-    place = np.empty(items, int)
-    place[ranked] = np.arange(items)
+    rank = np.empty(items, int)
+    rank[ranked] = np.arange(items)
     drawn = np.random.default_rng(seed).permutation(items)
-    known = np.zeros(items, bool)
-    out = np.zeros(items, bool)
+    labelled = np.zeros(items, bool)
+    released_items = np.zeros(items, bool)
     for size in (np.arange(1, THRESHOLDS + 1) * items) // THRESHOLDS:
-        order = drawn[place[drawn] < size]
+        order = drawn[rank[drawn] < size]
         fine = 1 - losses[order]
         sure = betting_crossings(fine, 1 - TOLERANCE, size)
         for t in range(LOOK, size + LOOK, LOOK):
-            fresh = order[:t][~known[order[:t]]]
-            if known.sum() + len(fresh) >= budget:
-                known[fresh[: max(0, budget - int(known.sum()))]] = True
-                return out, int(known.sum())
-            known[fresh] = True
+            fresh = order[:t][~labelled[order[:t]]]
+            if labelled.sum() + len(fresh) >= budget:
+                labelled[fresh[: max(0, budget - int(labelled.sum()))]] = True
+                return released_items, int(labelled.sum())
+            labelled[fresh] = True
             if t >= size or sure[min(t, size) - 1]:
                 break
         if fine[:t].mean() < 1 - TOLERANCE:
             break
-        out[ranked[:size]] = True
-    return out, int(known.sum())
+        released_items[ranked[:size]] = True
+    return released_items, int(labelled.sum())
 
 
 def betting_crossings(fine: Array, target: float, size: int) -> Array:
@@ -70,9 +70,9 @@ def betting_crossings(fine: Array, target: float, size: int) -> Array:
     squares = np.concatenate([[0.0], np.cumsum(fine**2)[:-1]])
     variance = (0.25 + np.maximum(0, squares - 2 * mean * before + mean**2 * (i - 1))) / i
     bet = np.sqrt(2 * math.log(2 / DELTA) / (i * np.log(i + 1) * variance))
-    left = np.clip((size * target - before) / (size - i + 1), 1e-9, 1 - 1e-9)
-    above = np.cumsum(np.log1p(np.minimum(bet, 0.75 / left) * (fine - left)))
-    below = np.cumsum(np.log1p(-np.minimum(bet, 0.75 / (1 - left)) * (fine - left)))
+    remaining_mean = np.clip((size * target - before) / (size - i + 1), 1e-9, 1 - 1e-9)
+    above = np.cumsum(np.log1p(np.minimum(bet, 0.75 / remaining_mean) * (fine - remaining_mean)))
+    below = np.cumsum(np.log1p(-np.minimum(bet, 0.75 / (1 - remaining_mean)) * (fine - remaining_mean)))
     won = np.maximum.accumulate(np.maximum(above, below)) >= math.log(1 / DELTA)
     return np.asarray(won)
 
@@ -86,9 +86,9 @@ def reference(losses: Array, scores: Array, budget: int, seed: int) -> tuple[Arr
         wrong = losses[rng.permutation(ranked[:size])[:n]].sum()
         if hypergeom.cdf(wrong, size, math.floor(TOLERANCE * size) + 1, n) <= DELTA:
             best = size
-    out = np.zeros(items, bool)
-    out[ranked[:best]] = True
-    return out, budget
+    released_items = np.zeros(items, bool)
+    released_items[ranked[:best]] = True
+    return released_items, budget
 
 
 def main() -> None:
@@ -96,17 +96,21 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=100)
     options.add_argument("--items", type=int, default=10_000)
     options.add_argument("--budget", type=int, default=1_000)
-    given = options.parse_args()
-    print(f"{given.items:,} items, {given.budget:,} labels, {given.runs} batches")
+    arguments = options.parse_args()
+    print(f"{arguments.items:,} items, {arguments.budget:,} labels, {arguments.runs} batches")
     print(f"{'':34}" + "".join(f"{name + ': share':>12} {'labels':>7} {'broken':>7}" for name in POPULATIONS))
     for name, method in (("BARGAIN", bargain), ("tolerate", tolerate), ("reference, no promise", reference)):
-        print(f"{name:34}" + "".join(_cell(method, population, given) for population in POPULATIONS.values()))
-    shares = "".join(
-        f"{np.mean([_uniform(p, given.budget, seed) for seed in range(given.runs)]):12.3f} {given.budget:7,} {'':7}"
-        for p in POPULATIONS.values()
-    )
+        print(
+            f"{name:34}"
+            + "".join(_cell(method, population, arguments) for population in POPULATIONS.values())
+        )
+    uniform = [
+        np.mean([_uniform(population, arguments.budget, seed) for seed in range(arguments.runs)])
+        for population in POPULATIONS.values()
+    ]
+    shares = "".join(f"{share:12.3f} {arguments.budget:7,} {'':7}" for share in uniform)
     print(f"{'certify, labels drawn uniformly':34}" + shares)
-    print("standard error of a share: at most .02; seconds a label of ours: " + f"{_seconds(given):.5f}")
+    print("standard error of a share: at most 0.02; seconds a label of ours: " + f"{_seconds(arguments):.5f}")
 
 
 def _batch(population, items: int, seed: int) -> tuple[Array, Array]:
@@ -115,15 +119,15 @@ def _batch(population, items: int, seed: int) -> tuple[Array, Array]:
     return (rng.random(items) < population(scores)).astype(float), scores
 
 
-def _cell(method, population, given) -> str:
+def _cell(method, population, arguments) -> str:
     shares, labels, broken = [], [], 0
-    for seed in range(given.runs):
-        losses, scores = _batch(population, given.items, seed)
-        out, used = method(losses, scores, given.budget, seed)
-        shares.append(out.mean())
+    for seed in range(arguments.runs):
+        losses, scores = _batch(population, arguments.items, seed)
+        released_items, used = method(losses, scores, arguments.budget, seed)
+        shares.append(released_items.mean())
         labels.append(used)
-        broken += bool(out.any() and losses[out].mean() > TOLERANCE)
-    return f"{np.mean(shares):12.3f} {np.mean(labels):7,.0f} {broken / given.runs:7.3f}"
+        broken += bool(released_items.any() and losses[released_items].mean() > TOLERANCE)
+    return f"{np.mean(shares):12.3f} {np.mean(labels):7,.0f} {broken / arguments.runs:7.3f}"
 
 
 def _uniform(population, budget: int, seed: int) -> float:
@@ -131,11 +135,11 @@ def _uniform(population, budget: int, seed: int) -> float:
     return released(ours(losses, scores))
 
 
-def _seconds(given) -> float:
-    losses, scores = _batch(POPULATIONS["A"], given.items, 0)
-    tolerate(losses, scores, given.budget, 0)
+def _seconds(arguments) -> float:
+    losses, scores = _batch(POPULATIONS["A"], arguments.items, 0)
+    tolerate(losses, scores, arguments.budget, 0)
     start = time.process_time()
-    _, used = tolerate(losses, scores, given.budget, 1)
+    _, used = tolerate(losses, scores, arguments.budget, 1)
     return (time.process_time() - start) / used
 
 

@@ -70,7 +70,7 @@ class Gateway:
 
 def _family(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in children for each in _family(int(child)))]
+    return [pid, *(descendant for child in children for descendant in _family(int(child)))]
 
 
 def _cpu(pid: int) -> float:
@@ -99,10 +99,10 @@ def _first(core: int, real: bool = False) -> None:
 def _running(
     command: list[str], core: int, folder: Path, real: bool = False, **env: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    given = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", **env}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", **env}
     with (folder / f"{Path(command[0]).name}-{uuid.uuid4().hex[:4]}.log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=folder if "litellm" in command[0] else ROOT, env=given, stdout=log, stderr=log,
+            command, cwd=folder if "litellm" in command[0] else ROOT, env=environment, stdout=log, stderr=log,
             preexec_fn=lambda: _first(core, real),
         )  # fmt: skip
     process.log = Path(log.name)  # type: ignore[attr-defined]
@@ -139,11 +139,13 @@ def upstream(folder: Path, real: bool = False) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def ours(folder: Path, upstream: int, kept: Path | None = None, real: bool = False) -> Iterator[Gateway]:
+def ours(
+    folder: Path, upstream: int, database_folder: Path | None = None, real: bool = False
+) -> Iterator[Gateway]:
     """`tolerate serve` as a user starts it."""
     port = _free_port()
     (folder / "certificate.json").write_text(json.dumps(CERTIFICATE))
-    database = (kept or folder) / f"{uuid.uuid4().hex}.db"
+    database = (database_folder or folder) / f"{uuid.uuid4().hex}.db"
     command = [sys.executable, "-m", "tolerate", "serve", "--job", "fake", "--judge", "given"]
     command += ["--certificate", str(folder / "certificate.json"), "--database", str(database)]
     command += ["--upstream", f"http://127.0.0.1:{upstream}/v1", "--port", str(port), "--share", "0.05"]
@@ -197,18 +199,18 @@ def litellm(folder: Path, upstream: int) -> Iterator[Gateway]:
 def measure(gateway: Gateway, connections: int, seconds: float) -> None:
     """One closed loop."""
     cpu, began = gateway.seconds(), time.perf_counter()
-    took = asyncio.run(_traffic.closed(gateway.port, gateway.message, connections, seconds))
+    took = asyncio.run(_traffic.closed_loop(gateway.port, gateway.message, connections, seconds))
     gateway.rate.setdefault(connections, []).append(len(took) / (time.perf_counter() - began))
     gateway.cpu.setdefault(connections, []).append((gateway.seconds() - cpu) / len(took))
     gateway.latencies.setdefault(connections, []).extend(took)
 
 
-def together(parts: list[list[float]]) -> list[float]:
+def concatenate(parts: list[list[float]]) -> list[float]:
     """All of them in one list."""
-    return [each for part in parts for each in part]
+    return [value for part in parts for value in part]
 
 
-def at(values: list[float], share: float) -> float:
+def quantile(values: list[float], share: float) -> float:
     """A quantile."""
     return sorted(values)[min(int(share * len(values)), len(values) - 1)]
 
@@ -232,13 +234,13 @@ def side_by_side(folder: Path, up: int, rounds: int, seconds: float, peer: bool)
             cpu = {c: statistics.median(g.cpu[c]) for c in (1, 16)}
             print(
                 f"| {g.name} | {1e6 * cpu[1]:,.0f} | {1e6 * cpu[16]:,.0f} | {1 / cpu[16]:,.0f} | "
-                f"{statistics.median(g.rate[16]):,.0f} | {1e3 * at(g.latencies[1], 0.5):.2f}/"
-                f"{1e3 * at(g.latencies[1], 0.99):.2f} | {g.resident():.0f} | {g.ready:.2f} ({g.ready_cpu:.2f}) |"
+                f"{statistics.median(g.rate[16]):,.0f} | {1e3 * quantile(g.latencies[1], 0.5):.2f}/"
+                f"{1e3 * quantile(g.latencies[1], 0.99):.2f} | {g.resident():.0f} | {g.ready:.2f} ({g.ready_cpu:.2f}) |"
             )
         if peer:
             ratios = [b / a for a, b in zip(all_[0].cpu[16], all_[1].cpu[16], strict=True)]
             print(f"\nRatio of requests a core-second, ours to LiteLLM, by round: "
-                  f"{', '.join(f'{each:.1f}' for each in ratios)} (target: at least 40)")  # fmt: skip
+                  f"{', '.join(f'{ratio:.1f}' for ratio in ratios)} (target: at least 40)")  # fmt: skip
 
 
 def disk(folder: Path, times: int = 300) -> list[float]:
@@ -264,55 +266,59 @@ def open_loop(folder: Path, rate: float, seconds: float, rounds: int) -> None:
     """
     memory = Path(tempfile.mkdtemp(prefix="tolerate-bench-", dir="/dev/shm"))
     plain = _traffic.request("/v1/chat/completions", "x")
-    found: dict[str, list[list[float]]] = {
+    latencies: dict[str, list[list[float]]] = {
         "direct": [],
         "gateway, database in memory": [],
         "gateway, on the disk": [],
     }
-    names, probes = list(found), []
+    names, probes = list(latencies), []
     try:
         with contextlib.ExitStack() as stack:
             up = stack.enter_context(upstream(folder, real=True))
-            fast = stack.enter_context(ours(folder, up, kept=memory, real=True))
+            fast = stack.enter_context(ours(folder, up, database_folder=memory, real=True))
             slow = stack.enter_context(ours(folder, up, real=True))
             _first(1, real=True)
             for gateway in (fast, slow):
-                asyncio.run(_traffic.opened(gateway.port, gateway.message, rate, 2.0))
+                asyncio.run(_traffic.open_loop(gateway.port, gateway.message, rate, 2.0))
             os.sync()  # what other programs wrote before would hold our first commits up
             for _ in range(rounds):
-                ways = [(up, plain), (fast.port, fast.message), (slow.port, slow.message)]
-                for name, (port, message) in zip(names, ways, strict=True):
-                    found[name].append(asyncio.run(_traffic.opened(port, message, rate, seconds)))
+                targets = [(up, plain), (fast.port, fast.message), (slow.port, slow.message)]
+                for name, (port, message) in zip(names, targets, strict=True):
+                    latencies[name].append(asyncio.run(_traffic.open_loop(port, message, rate, seconds)))
                 probes.append(disk(folder))
     finally:
         _first(1)
         shutil.rmtree(memory, ignore_errors=True)
+    confirmations = concatenate(probes)
     print(
         f"\nOpen loop, {rate:g} requests/s, {rounds} rounds of {seconds:g} s (load of the machine "
         f"{os.getloadavg()[0]:.1f} on {len(CORES)} cores; this disk confirms 8 KiB in "
-        f"{1e3 * at(together(probes), 0.5):.2f} ms p50, {1e3 * at(together(probes), 0.99):.2f} ms p99):\n"
+        f"{1e3 * quantile(confirmations, 0.5):.2f} ms p50, {1e3 * quantile(confirmations, 0.99):.2f} ms p99):\n"
     )
     print("| ms | p50, all rounds | p99 | p50, best round | p99 | added p50, best | added p99, best |")
     print("|---|---|---|---|---|---|---|")
-    best = {name: [min(at(each, q) for each in some) for q in (0.5, 0.99)] for name, some in found.items()}
-    for name, some in found.items():
-        every = [at(together(some), q) for q in (0.5, 0.99)]
+    best = {
+        name: [min(quantile(values, q) for values in rounds_of) for q in (0.5, 0.99)]
+        for name, rounds_of in latencies.items()
+    }
+    for name, rounds_of in latencies.items():
+        overall = [quantile(concatenate(rounds_of), q) for q in (0.5, 0.99)]
         added = [b - a for a, b in zip(best["direct"], best[name], strict=True)]
-        print(f"| {name} | " + " | ".join(f"{1e3 * x:.2f}" for x in [*every, *best[name], *added]) + " |")
+        print(f"| {name} | " + " | ".join(f"{1e3 * x:.2f}" for x in [*overall, *best[name], *added]) + " |")
     print(
-        "\nTargets: added p50 .8 ms, p99 3 ms. A durable row waits for the disk: no gateway can add less than it."
+        "\nTargets: added p50 0.8 ms, p99 3 ms. A durable row waits for the disk: no gateway can add less than it."
     )
 
 
 def memory(folder: Path, up: int, count: int) -> None:
     """Resident memory after a start, after 20,000 requests and after as many again as asked."""
     with ours(folder, up) as gateway:
-        seen = [gateway.resident()]
+        sizes = [gateway.resident()]
         for number in (20_000, count):
-            asyncio.run(_traffic.closed(gateway.port, gateway.message, 16, 600, number))
-            seen.append(gateway.resident())
-    print(f"\nMemory: {seen[0]:.1f} MiB at the start, {seen[1]:.1f} after 20,000 requests, {seen[2]:.1f} after "
-          f"{count:,} more: {seen[2] - seen[1]:+.2f} MiB (targets: at most 80, growing by less than 1)")  # fmt: skip
+            asyncio.run(_traffic.closed_loop(gateway.port, gateway.message, 16, 600, number))
+            sizes.append(gateway.resident())
+    print(f"\nMemory: {sizes[0]:.1f} MiB at the start, {sizes[1]:.1f} after 20,000 requests, {sizes[2]:.1f} after "
+          f"{count:,} more: {sizes[2] - sizes[1]:+.2f} MiB (targets: at most 80, growing by less than 1)")  # fmt: skip
 
 
 # The queue
@@ -344,34 +350,35 @@ def queue(folder: Path, items: int, reviewers: int, seconds: float) -> None:
         writer.submit(fill, start, min(50_000, items - start)).result()
     waits: list[float] = []
 
-    async def review(who: str, end: float) -> int:
-        done, task = 0, await writer.do(lambda db: lease_next(db, who, time.time()))
+    async def review(reviewer: str, end: float) -> int:
+        count, task = 0, await writer.do(lambda db: lease_next(db, reviewer, time.time()))
         while time.perf_counter() < end and task is not None:
             began, slot = time.perf_counter(), task.slot
 
-            def press(db: object, slot: int = slot, nonce: str = f"{who}{done}") -> object:
-                give_verdict(db, slot, who, 0.0, time.time(), nonce=nonce)  # type: ignore[arg-type]
-                return lease_next(db, who, time.time())  # type: ignore[arg-type]
+            def press(db: object, slot: int = slot, nonce: str = f"{reviewer}{count}") -> object:
+                give_verdict(db, slot, reviewer, 0.0, time.time(), nonce=nonce)  # type: ignore[arg-type]
+                return lease_next(db, reviewer, time.time())  # type: ignore[arg-type]
 
             task = await writer.do(press)
             waits.append(time.perf_counter() - began)
-            done += 1
-        return done
+            count += 1
+        return count
 
     async def everyone() -> list[int]:
         end = time.perf_counter() + seconds
         return await asyncio.gather(*(review(f"r{n}", end) for n in range(reviewers)))
 
     cpu, began = time.process_time(), time.perf_counter()
-    done = sum(asyncio.run(everyone()))
+    total = sum(asyncio.run(everyone()))
     wall, spent = time.perf_counter() - began, time.process_time() - cpu
-    kept = writer.submit(lambda db: db.one("SELECT count(*), count(DISTINCT slot) FROM verdicts")).result()
+    stored = writer.submit(lambda db: db.one("SELECT count(*), count(DISTINCT slot) FROM verdicts")).result()
     writer.close()
-    assert kept == (done, done), (kept, done)
+    assert stored == (total, total), (stored, total)
     print(
-        f"\nQueue of {items:,} items, {reviewers} reviewers at the store: {done / wall:,.0f} decisions/s seen "
-        f"(target 250), {1e6 * spent / done:,.0f} us of CPU each ({done / spent:,.0f} a core-second), key to next "
-        f"item p50 {1e3 * at(waits, 0.5):.0f} ms, p95 {1e3 * at(waits, 0.95):.0f} ms; none doubled, none lost"
+        f"\nQueue of {items:,} items, {reviewers} reviewers at the store: {total / wall:,.0f} decisions/s seen "
+        f"(target 250), {1e6 * spent / total:,.0f} us of CPU each ({total / spent:,.0f} a core-second), "
+        f"key to next item p50 {1e3 * quantile(waits, 0.5):.0f} ms, p95 {1e3 * quantile(waits, 0.95):.0f} ms; "
+        "none doubled, none lost"
     )
 
 
@@ -385,19 +392,19 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--without-peer", action="store_true")
     parser.add_argument("--only", default="gateway,open,memory,queue")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="tolerate-bench-"))
     _first(1)
     try:
         with upstream(folder) as up:
-            if "gateway" in given.only:
-                side_by_side(folder, up, given.rounds, given.seconds, not given.without_peer)
-            if "open" in given.only:
-                open_loop(folder, 500, given.seconds, given.rounds)
-            if "memory" in given.only:
-                memory(folder, up, given.requests)
-        if "queue" in given.only:
-            queue(folder, given.items, 32, given.seconds)
+            if "gateway" in arguments.only:
+                side_by_side(folder, up, arguments.rounds, arguments.seconds, not arguments.without_peer)
+            if "open" in arguments.only:
+                open_loop(folder, 500, arguments.seconds, arguments.rounds)
+            if "memory" in arguments.only:
+                memory(folder, up, arguments.requests)
+        if "queue" in arguments.only:
+            queue(folder, arguments.items, 32, arguments.seconds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

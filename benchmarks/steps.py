@@ -13,14 +13,14 @@ from tolerate.stats.audit.audit import Audit
 from tolerate.stats.monitor.watch import Watch
 
 
-def each(work: Callable[[], int], runs: int = 5) -> float:
+def microseconds(work: Callable[[], int], runs: int = 5) -> float:
     """Microseconds a step, of some work that says how many steps it took."""
-    told = []
+    times = []
     for _ in range(runs):
         start = time.process_time()
         steps = work()
-        told.append((time.process_time() - start) / steps * 1e6)
-    return statistics.median(told)
+        times.append((time.process_time() - start) / steps * 1e6)
+    return statistics.median(times)
 
 
 def audited(graded: bool) -> Callable[[], int]:
@@ -38,9 +38,9 @@ def audited(graded: bool) -> Callable[[], int]:
 
 def stepping(graded: bool) -> float:
     """Microseconds a label, without the opening of the audit."""
-    opening = each(lambda: len([Audit(items=10_000, tolerance=0.02, seed=1, graded=graded)]))
+    opening = microseconds(lambda: len([Audit(items=10_000, tolerance=0.02, seed=1, graded=graded)]))
     labels = audited(graded)()
-    return each(audited(graded)) - opening / labels
+    return microseconds(audited(graded)) - opening / labels
 
 
 def main() -> None:
@@ -58,8 +58,10 @@ def main() -> None:
 
     print(f"a label of an audit, 0/1 losses: {stepping(False) / 1000:.4f} ms (wanted: at most 2 ms)")
     print(f"a label of an audit, graded:     {stepping(True) / 1000:.4f} ms (wanted: at most 2 ms)")
-    print(f"an update of a watch, alone:     {each(one_by_one):.1f} microseconds (wanted: at most 20)")
-    print(f"an update of a watch, in arrays: {each(at_once):.2f} microseconds (wanted: at most 10)")
+    print(
+        f"an update of a watch, alone:     {microseconds(one_by_one):.1f} microseconds (wanted: at most 20)"
+    )
+    print(f"an update of a watch, in arrays: {microseconds(at_once):.2f} microseconds (wanted: at most 10)")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ BUDGETS = (5_000, 10_000, 20_000, 50_000)
 def race(rng: np.random.Generator, w: World, budget: int, tolerance: float, delta: float) -> Outcome:
     """Ours, fed in errands."""
     names = {str(arm): float(cost) for arm, cost in enumerate(w.costs)}
-    ours = Race(
+    contest = Race(
         names,
         labels=budget,
         tolerance=tolerance,
@@ -31,11 +31,11 @@ def race(rng: np.random.Generator, w: World, budget: int, tolerance: float, delt
         review=PERSON,
         seed=int(rng.integers(1 << 31)),
     )
-    while ours.open:
-        name, due = ours.errand
-        ours.tell((rng.random(due) < w.risks[int(name)]).astype(float))
-    best = ours.best
-    return Outcome(None if best is None else int(best.name), ours.used)
+    while contest.open:
+        name, due = contest.errand
+        contest.tell((rng.random(due) < w.risks[int(name)]).astype(float))
+    best = contest.best
+    return Outcome(None if best is None else int(best.name), contest.used)
 
 
 METHODS = {**PEERS, "race (ours)": race}
@@ -95,7 +95,7 @@ def picture(curves: dict[str, list[float]], budgets: list[int]) -> str:
     spans = np.log(budgets[0]), np.log(budgets[-1])
     high = np.log(PERSON)
 
-    def at(budget: float, value: float) -> str:
+    def position(budget: float, value: float) -> str:
         x = left + (right - left) * (np.log(budget) - spans[0]) / (spans[1] - spans[0])
         return f"{x:.1f},{bottom - (bottom - top) * np.log(value) / high:.1f}"
 
@@ -104,15 +104,17 @@ def picture(curves: dict[str, list[float]], budgets: list[int]) -> str:
         '<rect width="560" height="260" fill="#fff"/>',
     ]
     for value in (1, 2, 5, 10, 20):
-        y = at(budgets[0], value).split(",")[1]
+        y = position(budgets[0], value).split(",")[1]
         parts.append(
             f'<path d="M{left} {y}H{right}" stroke="#ddd"/><text x="20" y="{y}" dy="4">{value}</text>'
         )
     for budget in budgets:
-        x = at(budget, 1).split(",")[0]
+        x = position(budget, 1).split(",")[0]
         parts.append(f'<text x="{x}" y="236" text-anchor="middle">{budget // 1000}k</text>')
     for name, colour in DRAWN.items():
-        points = " ".join(at(budget, value) for budget, value in zip(budgets, curves[name], strict=True))
+        points = " ".join(
+            position(budget, value) for budget, value in zip(budgets, curves[name], strict=True)
+        )
         x, y = points.split(" ")[-1].split(",")
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts.append(f'<text x="{float(x) + 6:.0f}" y="{y}" dy="4" fill="{colour}">{name}</text>')

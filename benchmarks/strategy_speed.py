@@ -16,9 +16,9 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def timed(name: str, **asked) -> None:
+def timed(name: str, **columns) -> None:
     before, start = peak(), time.process_time()
-    rows = compare(tolerance=0.05, review=100.0, **asked)
+    rows = compare(tolerance=0.05, review=100.0, **columns)
     best = rows[0]
     print(
         f"{name:44} {time.process_time() - start:6.2f} s  peak {peak():6.0f} MB (before {before:.0f})"
@@ -44,12 +44,12 @@ def main() -> None:
     timed(f"{k} strategies with thresholds, {items:,} items", losses=losses, scores=scores, costs=costs)
     two = {"losses": losses.ravel(), "scores": scores.ravel()}
     half = len(two["losses"]) // 2
-    both = {role: {"cheap": column[:half], "dear": column[half:]} for role, column in two.items()}
+    tiers = {role: {"cheap": column[:half], "dear": column[half:]} for role, column in two.items()}
     timed(
         f"a cascade of two tiers, {half:,} items",
         costs={"cheap": 1, "dear": 20},
         cascades=[("cheap", "dear")],
-        **both,
+        **tiers,
     )
 
 

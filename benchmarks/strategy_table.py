@@ -74,20 +74,21 @@ def main() -> None:
     options.add_argument("--items", type=int, default=500)
     options.add_argument("--correlation", type=float, default=0.5)
     options.add_argument("--populations", nargs="*", default=list(POPULATIONS))
-    asked = options.parse_args()
-    for name in asked.populations:
+    arguments = options.parse_args()
+    for name in arguments.populations:
         for method, choose in METHODS.items():
             costs, broken, start = [], 0, time.process_time()
-            for run in range(asked.runs):
-                rng = np.random.default_rng([run, asked.items])
+            for run in range(arguments.runs):
+                rng = np.random.default_rng([run, arguments.items])
                 w = POPULATIONS[name](rng, TOLERANCE)
-                chosen = choose(draw(rng, w, asked.items, asked.correlation), w, run)
+                chosen = choose(draw(rng, w, arguments.items, arguments.correlation), w, run)
                 costs.append(PERSON if chosen is None else min(PERSON, float(w.costs[chosen])))
                 broken += chosen is not None and bool(w.risks[chosen] > TOLERANCE)
-            spent = (time.process_time() - start) / asked.runs
-            mean = f"{np.mean(costs):6.2f} +- {np.std(costs) / np.sqrt(asked.runs):4.2f}"
+            spent = (time.process_time() - start) / arguments.runs
+            mean = f"{np.mean(costs):6.2f} +- {np.std(costs) / np.sqrt(arguments.runs):4.2f}"
             print(
-                f"{name:12} {method:16} {mean}  broken {broken / asked.runs:.3f}  {spent:.3f} s", flush=True
+                f"{name:12} {method:16} {mean}  broken {broken / arguments.runs:.3f}  {spent:.3f} s",
+                flush=True,
             )
 
 

@@ -115,7 +115,7 @@ class _PlainBlock(nn.Module):
 def corpus(path: Path) -> tuple[Tensor, Tensor, int, Script]:
     """Training and validation text as numbers, the size of the vocabulary, and which numbers are letters."""
     text = path.read_text("utf-8")
-    signs = {sign: place for place, sign in enumerate(sorted(set(text)), SPECIAL)}
+    signs = {sign: number for number, sign in enumerate(sorted(set(text)), SPECIAL)}
     numbers = torch.tensor([signs[sign] for sign in text])
     cut = int(0.9 * len(numbers))
     size = len(signs) + SPECIAL
@@ -126,17 +126,17 @@ def corpus(path: Path) -> tuple[Tensor, Tensor, int, Script]:
 def validation(model: LanguageModel, text: Tensor, before: Tensor, step: int = CONTEXT // 2) -> float:
     """Nats a character: windows of the context, each at least half full."""
     model.eval()
-    whole = torch.cat([before[-(CONTEXT // 2) :], text])
-    firsts = [*range(0, len(whole) - CONTEXT, step)]
+    characters = torch.cat([before[-(CONTEXT // 2) :], text])
+    firsts = [*range(0, len(characters) - CONTEXT, step)]
     total = count = 0.0
-    for at in range(0, len(firsts), 128):
-        rows = torch.stack([whole[first : first + CONTEXT + 1] for first in firsts[at : at + 128]])
-        said = model(rows[:, :-1]).log_softmax(-1).gather(2, rows[:, 1:, None])[:, -step:, 0]
-        total, count = total - float(said.sum()), count + said.numel()
+    for start in range(0, len(firsts), 128):
+        rows = torch.stack([characters[first : first + CONTEXT + 1] for first in firsts[start : start + 128]])
+        log_probabilities = model(rows[:, :-1]).log_softmax(-1).gather(2, rows[:, 1:, None])[:, -step:, 0]
+        total, count = total - float(log_probabilities.sum()), count + log_probabilities.numel()
     return total / count
 
 
-def taught(model: LanguageModel, rows: Tensor, starts: Tensor, seconds: float, batch: int) -> int:
+def train_model(model: LanguageModel, rows: Tensor, starts: Tensor, seconds: float, batch: int) -> int:
     """Train for so many CPU seconds; steps done."""
     options = TrainingOptions(budget=seconds, clock="cpu", batch=batch, seed=1)
     return train(model, TokenExamples(rows, starts), options).steps
@@ -164,10 +164,10 @@ def main() -> None:
     rows = text.int().unfold(0, CONTEXT + 1, 8)
     starts = torch.zeros(len(rows), dtype=torch.long)
     only = set(filter(None, chosen.only.split(",")))
-    found: dict[str, float] = {}
+    results: dict[str, float] = {}
 
     def line(name: str, nats: float, spent: float, about: str) -> None:
-        found[name] = nats
+        results[name] = nats
         say(f"{name:28} {nats:8.4f} {spent:8.1f}   {about}")
 
     say(f"{'model':28} {'nats':>8} {'CPU s':>8}   about")
@@ -189,7 +189,7 @@ def main() -> None:
                 )
             )
         began = time.process_time()
-        steps = taught(model, rows, starts, chosen.seconds, 12 if name == "nanoGPT" else 16)
+        steps = train_model(model, rows, starts, chosen.seconds, 12 if name == "nanoGPT" else 16)
         spent = time.process_time() - began
         line(name, validation(model, unseen, text), spent, f"{steps} steps, {size(model)}")
     for times, rate in ((1.08, 0.006), (2, 0.003)) if chosen.long else ((1.08, 0.006),):
@@ -200,13 +200,13 @@ def main() -> None:
             blend = Blend(CONTEXT, vocabulary, script=script, hashed=16384, table_rate=rate, **neural)
         blend.count(text)
         budget = chosen.seconds * times
-        steps = taught(blend, *blend.lessons(), budget - (time.process_time() - began), 16)
+        steps = train_model(blend, *blend.lessons(), budget - (time.process_time() - began), 16)
         spent = time.process_time() - began
         about = f"{steps} steps, {size(blend)}"
         line(f"blend, {spent:.0f} s", validation(blend, unseen, text), spent, about)
-    if "nanoGPT" in found:
-        for name, nats in found.items():
-            say(f"{name:28} {nats - found['nanoGPT']:+.3f} nats against nanoGPT's configuration")
+    if "nanoGPT" in results:
+        for name, nats in results.items():
+            say(f"{name:28} {nats - results['nanoGPT']:+.3f} nats against nanoGPT's configuration")
 
 
 if __name__ == "__main__":

@@ -27,14 +27,14 @@ ROUNDS = 3
 
 def seconds(*works: Callable[[], object]) -> list[float]:
     """The least CPU seconds of each over a few rounds, in turn, after one to warm up."""
-    found: list[list[float]] = [[] for _ in works]
+    rounds: list[list[float]] = [[] for _ in works]
     for turn in range(ROUNDS + 1):
-        for times, work in zip(found, works, strict=True):
+        for times, work in zip(rounds, works, strict=True):
             began = time.process_time()
             work()
             if turn:
                 times.append(time.process_time() - began)
-    return [min(times) for times in found]
+    return [min(times) for times in rounds]
 
 
 def llama(width: int) -> Any:
@@ -56,8 +56,8 @@ def llama(width: int) -> Any:
 
 def some_prompts(copies: int = 1) -> torch.Tensor:
     """Prompts of one length, each so many times in a row."""
-    found = torch.randint(3, VOCABULARY, (PROMPTS // copies, LENGTH), generator=generator(1))
-    return found.repeat_interleave(copies, 0)
+    prompts = torch.randint(3, VOCABULARY, (PROMPTS // copies, LENGTH), generator=generator(1))
+    return prompts.repeat_interleave(copies, 0)
 
 
 def plain_loop(model: Any, prompts: torch.Tensor) -> Callable[[], object]:
@@ -66,11 +66,11 @@ def plain_loop(model: Any, prompts: torch.Tensor) -> Callable[[], object]:
     @torch.no_grad()
     def work() -> object:
         rng = generator(0)
-        said = model(prompts, use_cache=True)
+        output = model(prompts, use_cache=True)
         for _ in range(NEW):
-            chosen = torch.multinomial(said.logits[:, -1].softmax(-1), 1, generator=rng)
-            said = model(chosen, past_key_values=said.past_key_values, use_cache=True)
-        return said
+            chosen = torch.multinomial(output.logits[:, -1].softmax(-1), 1, generator=rng)
+            output = model(chosen, past_key_values=output.past_key_values, use_cache=True)
+        return output
 
     return work
 
@@ -78,11 +78,11 @@ def plain_loop(model: Any, prompts: torch.Tensor) -> Callable[[], object]:
 def own_generate(model: Any, prompts: torch.Tensor) -> Callable[[], object]:
     """transformers' own loop."""
     real = torch.ones_like(prompts)
-    more = {"max_new_tokens": NEW, "min_new_tokens": NEW, "do_sample": True, "top_k": 0, "pad_token_id": 0}
-    return lambda: model.generate(input_ids=prompts, attention_mask=real, **more)
+    options = {"max_new_tokens": NEW, "min_new_tokens": NEW, "do_sample": True, "top_k": 0, "pad_token_id": 0}
+    return lambda: model.generate(input_ids=prompts, attention_mask=real, **options)
 
 
-def by_name(model: Any, prompts: torch.Tensor, folder: Path) -> Callable[[], object]:
+def through_name(model: Any, prompts: torch.Tensor, folder: Path) -> Callable[[], object]:
     """The same network as `hf:FOLDER`, through our decoding."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
@@ -90,12 +90,14 @@ def by_name(model: Any, prompts: torch.Tensor, folder: Path) -> Callable[[], obj
     from tolerate.llm.model_names import parse_pretrained
     from tolerate.models.pretrained.pretrained import Pretrained
 
-    words = Tokenizer(models.WordLevel({f"w{at}": at for at in range(VOCABULARY)}, unk_token="w0"))
+    words = Tokenizer(
+        models.WordLevel({f"w{number}": number for number in range(VOCABULARY)}, unk_token="w0")
+    )
     model.save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=words, eos_token="w1").save_pretrained(folder)
     opened = Pretrained.of(parse_pretrained(f"hf:{folder}"))
-    asked = list(prompts)
-    return lambda: decode(opened, asked, Decoding(limit=NEW, end=-1), generator(0))
+    rows = list(prompts)
+    return lambda: decode(opened, rows, Decoding(limit=NEW, end=-1), generator(0))
 
 
 def ours() -> Callable[[], object]:
@@ -116,11 +118,13 @@ def refining() -> tuple[float, float]:
     drafts = [[note(task.record(int(request)), rng) for _ in range(4)] for request in requests]
 
     def work() -> object:
-        mended = [[task.repair(one, r) for one in row] for row, r in zip(drafts, requests, strict=True)]
-        both = [row + more for row, more in zip(drafts, mended, strict=True)]
-        fit = np.array([[task.rule(one, r) for one in row] for row, r in zip(both, requests, strict=True)])
-        said = np.array([task.meaning(one) for row in both for one in row])
-        meanings = np.unique(said, return_inverse=True)[1].reshape(fit.shape)
+        mended = [[task.repair(draft, r) for draft in row] for row, r in zip(drafts, requests, strict=True)]
+        candidates = [row + repaired for row, repaired in zip(drafts, mended, strict=True)]
+        fit = np.array(
+            [[task.rule(draft, r) for draft in row] for row, r in zip(candidates, requests, strict=True)]
+        )
+        meanings_of = np.array([task.meaning(draft) for row in candidates for draft in row])
+        meanings = np.unique(meanings_of, return_inverse=True)[1].reshape(fit.shape)
         pool = TextPool(meanings, rng.random(fit.shape), fit, np.ones(fit.shape), lambda index, share: share)
         return parse_text("vote-of-4+repair+rules").choose(pool)
 
@@ -133,20 +137,20 @@ def refining() -> tuple[float, float]:
 def main() -> None:
     torch.set_num_threads(1)
     tokens = PROMPTS * NEW
-    with TemporaryDirectory() as place:
+    with TemporaryDirectory() as folder:
         small, large = llama(128), llama(512)
         prompts, fives = some_prompts(), some_prompts(4)
         plain, generated, mine, named = seconds(
             plain_loop(small, prompts),
             own_generate(small, prompts),
             ours(),
-            by_name(small, prompts, Path(place) / "small"),
+            through_name(small, prompts, Path(folder) / "small"),
         )
         plain_wide, named_wide = seconds(
-            plain_loop(large, prompts), by_name(large, prompts, Path(place) / "large")
+            plain_loop(large, prompts), through_name(large, prompts, Path(folder) / "large")
         )
         plain_four, named_four = seconds(
-            plain_loop(large, fives), by_name(large, fives, Path(place) / "four")
+            plain_loop(large, fives), through_name(large, fives, Path(folder) / "four")
         )
     rows = [
         ("plain transformers loop", plain, plain),

@@ -10,7 +10,7 @@ written anew from their papers. Real sets, by cluster: `benchmarks.real_data`.
 The limit: to release a share s one must refute "the risk above is more than the tolerance"; against the true curve no
 test does that more often than the likelihood ratio against the closest curve of which the risk is the tolerance
 (Neyman and Pearson). The mean share released is at most the sum of these powers over all shares. Powers are simulated:
-the limit has an error of about .01 of its own.
+the limit has an error of about 0.01 of its own.
 """
 
 import argparse
@@ -74,12 +74,10 @@ def limit(population: Callable[[Array], Array], n: int, draws: int = 2000) -> fl
 
 def ours(losses: Array, scores: Array, history: History | None = None) -> float:
     """`certify`."""
-    found = find(
+    rule = find(
         Sample({"loss": losses}, scores, None, None, None), {"loss": TOLERANCE}, DELTA, history=history
     )
-    return {"all": -np.inf, "nothing": np.inf}.get(
-        found.scope, found.edge if found.edge is not None else np.inf
-    )
+    return {"all": -np.inf, "nothing": np.inf}.get(rule.scope, rule.edge if rule.edge is not None else np.inf)
 
 
 def _prefixes(losses: Array, scores: Array, shares: Array) -> tuple[Array, Array, Array]:
@@ -133,18 +131,18 @@ METHODS: dict[str, Method] = {
 }
 
 
-def live() -> dict[str, Method]:
+def peer_methods() -> dict[str, Method]:
     """MAPIE's controllers: its default, and a fixed sequence over an expert's grid from the top 20%."""
     if not use("mapie==1.6.0"):
         return {}
 
-    def told(fwer: str, thresholds: Array) -> Method:
+    def controller(fwer: str, thresholds: Array) -> Method:
         method = mapie(fwer, thresholds, DELTA)
         return lambda losses, scores: method(losses, scores, np.empty(0), TOLERANCE)
 
     return {
-        "MAPIE 1.6, default": told("bonferroni_holm", np.linspace(0, 0.99, 100)),
-        "MAPIE 1.6, fixed sequence from 20%": told("fixed_sequence", np.linspace(0.8, 0, 81)),
+        "MAPIE 1.6, default": controller("bonferroni_holm", np.linspace(0, 0.99, 100)),
+        "MAPIE 1.6, fixed sequence from 20%": controller("fixed_sequence", np.linspace(0.8, 0, 81)),
     }
 
 
@@ -154,7 +152,7 @@ def released(edge: float) -> float:
 
 def table(runs: int, names: str) -> None:
     print(f"{'mean share released':38}" + "".join(f"{f'{p} {n}':>9}" for n in SIZES for p in names))
-    for name, method in {**live(), **METHODS}.items():
+    for name, method in {**peer_methods(), **METHODS}.items():
         row = line(runs, names, lambda losses, scores, _, m=method: m(losses, scores))
         print(f"{name:38}{row}", flush=True)
     print(f"{'tolerate, 1,000 historic labels':38}" + line(runs, names, ours))
@@ -165,7 +163,7 @@ def table(runs: int, names: str) -> None:
 
 
 def line(runs: int, names: str, method: Callable[[Array, Array, History], float]) -> str:
-    """Mean share released in each cell, with a ! where the promise broke too often (p < .001, exact)."""
+    """Mean share released in each cell, with a ! where the promise broke too often (p < 0.001, exact)."""
     cells = []
     for n in SIZES:
         for name in names:

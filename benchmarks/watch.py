@@ -40,7 +40,7 @@ def detector(losses: np.ndarray) -> int:
     return watch.alarm.labels if watch.alarm else LENGTH
 
 
-def stakes() -> np.ndarray:
+def bets() -> np.ndarray:
     return np.array([(times - 1) * TOLERANCE / (1 - TOLERANCE) for times, _ in WORSE])
 
 
@@ -48,7 +48,7 @@ def cusum(losses: np.ndarray) -> int:
     """CUSUM e-detector with the same bets (Shin, Ramdas and Rinaldo), average run length 10,000."""
     shares = np.array([share for _, share in WORSE])
     values = np.zeros(len(shares))
-    up, down = 1 + stakes() * (1 - TOLERANCE) / TOLERANCE, 1 - stakes()
+    up, down = 1 + bets() * (1 - TOLERANCE) / TOLERANCE, 1 - bets()
     for t, loss in enumerate(losses, start=1):
         values = np.maximum(values, 1) * (up if loss else down)
         if values @ shares >= 10_000:
@@ -58,7 +58,7 @@ def cusum(losses: np.ndarray) -> int:
 
 def started_once(losses: np.ndarray) -> int:
     """A mixture e-process that never starts anew."""
-    process = alarm_betting(TOLERANCE, bets=stakes())
+    process = alarm_betting(TOLERANCE, bets=bets())
     state = process.start()
     for t, loss in enumerate(losses, start=1):
         state = process.step(state, float(loss))
@@ -94,8 +94,8 @@ def truescore_first(losses: np.ndarray) -> int:
     """truescore: a confidence sequence for the mean of all so far."""
     from truescore.sequential import first_exclusion
 
-    found = (first_exclusion(losses[:n], TOLERANCE, alpha=0.05, direction="above") for n in PREFIXES)
-    return next((at for at in found if at), LENGTH)
+    exclusions = (first_exclusion(losses[:n], TOLERANCE, alpha=0.05, direction="above") for n in PREFIXES)
+    return next((label for label in exclusions if label), LENGTH)
 
 
 def truescore_windows(losses: np.ndarray) -> int:
@@ -105,15 +105,15 @@ def truescore_windows(losses: np.ndarray) -> int:
     return windowed_exclusion(losses, TOLERANCE, window=1000, alpha=0.05, direction="above") or LENGTH
 
 
-def live() -> dict[str, Callable[[np.ndarray], int]]:
+def peer_methods() -> dict[str, Callable[[np.ndarray], int]]:
     """The packages that can be installed."""
-    found: dict[str, Callable[[np.ndarray], int]] = {}
+    methods: dict[str, Callable[[np.ndarray], int]] = {}
     if use("mapie==1.6.0"):
-        found["MAPIE 1.6 RiskMonitoring"] = mapie_monitoring
+        methods["MAPIE 1.6 RiskMonitoring"] = mapie_monitoring
     if use("truescore==0.7.4"):
-        found["truescore 0.7.4, first exclusion"] = truescore_first
-        found["truescore 0.7.4, windows of 1,000"] = truescore_windows
-    return found
+        methods["truescore 0.7.4, first exclusion"] = truescore_first
+        methods["truescore 0.7.4, windows of 1,000"] = truescore_windows
+    return methods
 
 
 METHODS: dict[str, Callable[[np.ndarray], int]] = {
@@ -144,13 +144,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200)
     runs = parser.parse_args().runs
     print(f"{'method':54s}{'mean delay':>12s}{'± ':>6s}{'alarms before the change':>28s}{'never':>8s}")
-    for name, alarm in {**METHODS, **live()}.items():
-        at = np.array([alarm(stream(seed)) for seed in range(runs)])
-        late = at[at > CHANGE] - CHANGE  # a stream without an alarm counts with its whole length
-        early = float((at <= CHANGE).mean())
+    for name, alarm in {**METHODS, **peer_methods()}.items():
+        alarms = np.array([alarm(stream(seed)) for seed in range(runs)])
+        late = alarms[alarms > CHANGE] - CHANGE  # a stream without an alarm counts with its whole length
+        early = float((alarms <= CHANGE).mean())
         mean = late.mean() if len(late) else math.nan
         noise = late.std() / math.sqrt(max(len(late), 1)) if len(late) else math.nan
-        print(f"{name:54s}{mean:12.0f}{noise:6.0f}{early:28.1%}{(at == LENGTH).mean():8.1%}", flush=True)
+        print(f"{name:54s}{mean:12.0f}{noise:6.0f}{early:28.1%}{(alarms == LENGTH).mean():8.1%}", flush=True)
     speed()
 
 
