@@ -11,7 +11,7 @@ from tests.support.training import train_pictures
 from tolerate.models.base import generator
 from tolerate.models.pictures.base import draws
 from tolerate.models.pictures.flow import Flow, heun
-from tolerate.models.pictures.latent_flow import FIRST, LatentFlow
+from tolerate.models.pictures.latent_flow import AUTOENCODER_SHARE, LatentFlow
 from tolerate.models.registry import build
 
 
@@ -72,11 +72,11 @@ def test_the_second_stage_leaves_the_autoencoder_alone() -> None:
         return torch.cat([weight.detach().flatten() for weight in part.parameters()])
 
     first, second = weights(model.autoencoder), weights(model.denoiser)
-    model.step(images, labels, optimizers, rng, FIRST / 2)
+    model.step(images, labels, optimizers, rng, AUTOENCODER_SHARE / 2)
     moved = weights(model.autoencoder)
     assert not moved.equal(first)
     assert weights(model.denoiser).equal(second)
-    model.step(images, labels, optimizers, rng, (1 + FIRST) / 2)
+    model.step(images, labels, optimizers, rng, (1 + AUTOENCODER_SHARE) / 2)
     assert weights(model.autoencoder).equal(moved)
     assert not weights(model.denoiser).equal(second)
 

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from tolerate.models.base import Losses, Optimizers, Recipe
 from tolerate.models.pictures.base import PictureModel, Shape
-from tolerate.models.pictures.layers import cosine, descend, mlp, one_hot, pixels, set_rate, units
-from tolerate.models.pictures.vae import bernoulli, centre, gaussian_kl, reparameterise
+from tolerate.models.pictures.layers import cosine, descend, hidden_units, mlp, one_hot, pixels, set_rate
+from tolerate.models.pictures.vae import bernoulli, centre_layers, gaussian_kl, reparameterise
 
 
 class CVAE(PictureModel):
-    """A variational autoencoder whose encoder and decoder are told the class.
+    """A variational autoencoder whose encoder and decoder are conditioned on the class.
 
-    Goes up log p(x|y) >= E_q[log p(x|y, z)] - KL(q(z|x, y) || N(0, I)) (equation 6 of Kingma et al.,
+    Maximises a lower bound: log p(x|y) >= E_q[log p(x|y, z)] - KL(q(z|x, y) || N(0, I)) (equation 6 of Kingma et al.,
     without the terms of p(y)). The class need not be stored in z, which keeps the style; a picture
     of class y is drawn by decoding a z of the prior together with y.
 
@@ -35,20 +35,17 @@ class CVAE(PictureModel):
     ) -> None:
         super().__init__(shape, classes, latent=latent, hidden=hidden, beta=beta, rate=rate)
         self.latent, self.beta, self.rate = latent, beta, rate
-        hidden = hidden or units(shape)
+        hidden = hidden or hidden_units(shape)
         self.encoder = mlp([pixels(shape) + classes, *hidden, 2 * latent])
         self.decoder = mlp([latent + classes, *reversed(hidden), pixels(shape)])
 
     def recipe(self, pictures: int) -> Recipe:
-        """As for `vae`."""
         return Recipe(steps=max(800, 6 * pictures // 64), batch=64, ema=0.0)
 
     def start(self, images: Tensor, labels: Tensor) -> None:
-        """As for `vae`."""
-        centre(self.encoder, self.decoder, images.flatten(1))
+        centre_layers(self.encoder, self.decoder, images.flatten(1))
 
     def optimizers(self) -> Optimizers:
-        """As for `vae`."""
         return {"adam": torch.optim.Adam(self.parameters(), self.rate, betas=(0.9, 0.99), fused=True)}
 
     def step(
@@ -74,8 +71,8 @@ class CVAE(PictureModel):
 
     def logits(self, z: Tensor, labels: Tensor) -> Tensor:
         """Log odds of white for each pixel: [n, pixels]."""
-        answer: Tensor = self.decoder(torch.cat([z, one_hot(labels, self.classes)], 1))
-        return answer
+        logits: Tensor = self.decoder(torch.cat([z, one_hot(labels, self.classes)], 1))
+        return logits
 
     def decode(self, z: Tensor, labels: Tensor) -> Tensor:
         """The mean picture of each z in its class: [n, channels, height, width]."""
@@ -83,6 +80,6 @@ class CVAE(PictureModel):
 
     @torch.no_grad()
     def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Decode draws of the prior together with the class asked for."""
+        """Decode samples of the prior together with the requested class."""
         z = torch.randn(len(labels), self.latent, generator=rng, device=labels.device)
         return self.decode(z, labels)

@@ -67,7 +67,7 @@ class ConvGenerator(nn.Module):
         self.start = nn.Linear(latent + classes, self.grid[0] * self.grid[1] * widths[0])
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for channels in widths)
         self.convs = nn.ModuleList(
-            nn.Conv2d(into, 4 * out, 3, padding=1) for into, out in pairwise([*widths, shape[0]])
+            nn.Conv2d(inputs, 4 * outputs, 3, padding=1) for inputs, outputs in pairwise([*widths, shape[0]])
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -117,9 +117,8 @@ class DCGAN(GAN):
         width: int = 16,
         rate: float = 0.006,
         contest: float = 1.0,
-        **options: float,
     ) -> None:
-        super().__init__(shape, classes, latent=latent, width=width, rate=rate, contest=contest, **options)
+        super().__init__(shape, classes, latent=latent, width=width, rate=rate, contest=contest)
 
     def players(self) -> tuple[nn.Module, nn.Module]:
         return (

@@ -20,6 +20,8 @@ What makes this one better than the textbook's at an equal amount of computing:
 - D has no batch norm and G has it; G's means and variances are measured again for the averaged weights.
 """
 
+from typing import TypedDict
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -79,8 +81,16 @@ def of_class(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.gather(1, labels[:, None])[:, 0] + logits[:, -1]).float()
 
 
+class PlayerOptions(TypedDict, total=False):
+    """Options of GAN that its variants pass on."""
+
+    latent: int
+    width: int
+    contest: float
+
+
 class GAN(PictureModel):
-    """The adversarial nets of the textbooks, for any picture, on request of a class.
+    """The adversarial nets of the textbooks, for any shape of picture, conditional on the class.
 
     latent: numbers of noise a picture is made from; width: of the narrower hidden layer; rate: the
     largest learning rate of the generator; contest: the discriminator's, as a multiple of it.
@@ -95,9 +105,8 @@ class GAN(PictureModel):
         width: int = 256,
         rate: float = 0.006,
         contest: float = 1.0,
-        **options: float,
     ) -> None:
-        super().__init__(shape, classes, latent=latent, width=width, rate=rate, contest=contest, **options)
+        super().__init__(shape, classes, latent=latent, width=width, rate=rate, contest=contest)
         self.latent, self.width, self.rate, self.contest = latent, width, rate, contest
         self.generator, self.discriminator = self.players()
 
@@ -128,17 +137,17 @@ class GAN(PictureModel):
         d_loss, g_loss, d_accuracy = self.losses(real, fake)
         penalty = self.penalty(2 * images - 1, shown.detach(), labels, rng)
         play(optimizers, d_loss, g_loss, penalty, fake, shown, drawn)
-        said = {"d_loss": d_loss, "g_loss": g_loss, "d_accuracy": d_accuracy, "penalty": penalty}
-        return {name: value.detach() for name, value in said.items() if value is not None}
+        losses = {"d_loss": d_loss, "g_loss": g_loss, "d_accuracy": d_accuracy, "penalty": penalty}
+        return {name: value.detach() for name, value in losses.items() if value is not None}
 
     def losses(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """D's loss and G's from the logits of real and drawn pictures, and the share told apart."""
+        """D's loss and G's from the logits of real and drawn pictures, and the share classified correctly."""
         d_loss = F.softplus(-real).mean() + F.softplus(fake).mean()
         g_loss = F.softplus(-fake).mean()
         return d_loss, g_loss, torch.cat([real > 0, fake < 0]).float().mean()
 
     def penalty(self, real: Tensor, fake: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor | None:
-        """What is added to D's loss to keep its slope in check: nothing in this model."""
+        """A term of D's loss that limits its gradient: none in this model."""
 
     def noise(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """Standard normal noise, a row for each label: [n, latent]."""
@@ -150,10 +159,10 @@ class GAN(PictureModel):
         norms = [layer for layer in self.generator.modules() if isinstance(layer, NORMS)]
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None  # a plain mean over all that comes
+            norm.momentum = None  # a plain mean over all batches
             norm.train()
-        some = labels[torch.randint(len(labels), (8192,), generator=rng, device=labels.device)]
-        for part in torch.split(some, 512):
+        sample = labels[torch.randint(len(labels), (8192,), generator=rng, device=labels.device)]
+        for part in torch.split(sample, 512):
             self.generator(self.noise(part, rng), part)
         for norm in norms:
             norm.momentum = MOMENTUM

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ROUNDS = 30  # of expectation and maximisation; the likelihood hardly moves after some twenty
-PICK_ROUNDS = 5  # of k-means for the first guess
-FLOOR = 1e-3  # of variance that is always left, as a share of the cloud's: keeps covariances invertible
-PRIOR = 5.0  # points' worth of a sphere in each covariance
+EM_ROUNDS = 30  # of expectation and maximisation; the likelihood hardly changes after about twenty
+KMEANS_ROUNDS = 5  # for the initial clusters
+VARIANCE_FLOOR = 1e-3  # as a share of the points' variance: keeps covariances invertible
+PRIOR_POINTS = 5.0  # weight of the spherical prior of each covariance, in points
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """A density over points: which Gaussian [k], its mean [k, d], its covariance's factor [k, d, d]."""
+class GaussianMixture:
+    """Weights [k], means [k, d] and Cholesky factors of the covariances [k, d, d] of the Gaussians."""
 
     weights: Tensor
     means: Tensor
@@ -39,52 +39,52 @@ class Mixture:
         )
         return parts
 
-    def log_density(self, points: Tensor) -> Tensor:
-        """Log density of each point: [n]."""
-        return self.log_parts(points).logsumexp(1)
-
     def draw(self, count: int, rng: torch.Generator) -> Tensor:
-        """Points drawn from the mixture: [count, d]."""
-        which = torch.multinomial(self.weights, count, replacement=True, generator=rng)
+        """Samples of the mixture: [count, d]."""
+        component = torch.multinomial(self.weights, count, replacement=True, generator=rng)
         noise = torch.randn(
             count, self.means.shape[1], generator=rng, device=self.means.device, dtype=self.means.dtype
         )
-        return self.means[which] + (self.factors[which] @ noise[:, :, None])[:, :, 0]
+        return self.means[component] + (self.factors[component] @ noise[:, :, None])[:, :, 0]
 
 
-def fit(points: Tensor, components: int, rng: torch.Generator, rounds: int = ROUNDS) -> Mixture:
-    """The mixture of so many Gaussians that makes the points likely, started from k-means.
+def fit_mixture(
+    points: Tensor, components: int, rng: torch.Generator, rounds: int = EM_ROUNDS
+) -> GaussianMixture:
+    """Fit a mixture of so many Gaussians to points [n, d], started from k-means.
 
-    Each covariance leans on a spherical one of the width of the first clusters, as if PRIOR points had
-    it (the mode under an inverse Wishart prior): a component of few points does not sit on them.
+    Each covariance is drawn towards a spherical one of the width of the initial clusters, as if PRIOR_POINTS
+    points had it (the mode under an inverse Wishart prior): a component of few points does not degenerate.
     """
     components = max(1, min(components, len(points) // (points.shape[1] + 1)))
     eye = torch.eye(points.shape[1], device=points.device)
-    shares = _nearest(points, components, rng)
+    shares = _kmeans_shares(points, components, rng)
     within = points - shares @ ((shares.T @ points) / shares.sum(0).clamp(min=1)[:, None])
-    lean = eye * (within.square().mean() + FLOOR * points.var(0, correction=0).mean() + 1e-9)
-    mixture = _maximise(points, shares, lean)
+    prior = eye * (within.square().mean() + VARIANCE_FLOOR * points.var(0, correction=0).mean() + 1e-9)
+    mixture = _maximise(points, shares, prior)
     for _ in range(rounds if components > 1 else 0):
         parts = mixture.log_parts(points)
-        mixture = _maximise(points, parts.softmax(1), lean)
+        mixture = _maximise(points, parts.softmax(1), prior)
     return mixture
 
 
-def _maximise(points: Tensor, shares: Tensor, lean: Tensor) -> Mixture:
+def _maximise(points: Tensor, shares: Tensor, prior: Tensor) -> GaussianMixture:
     """The mixture that is most likely when each point belongs to each Gaussian in these shares [n, k]."""
     counts = shares.sum(0) + 1e-9
     means = (shares.T @ points) / counts[:, None]
     seconds = torch.stack([(points * share[:, None]).T @ points for share in shares.T])
     scatter = seconds - counts[:, None, None] * means[:, :, None] * means[:, None, :]
-    covariance = (scatter + PRIOR * lean) / (counts + PRIOR)[:, None, None]
-    return Mixture(counts / counts.sum(), means, torch.linalg.cholesky(covariance + FLOOR * lean))
+    covariance = (scatter + PRIOR_POINTS * prior) / (counts + PRIOR_POINTS)[:, None, None]
+    return GaussianMixture(
+        counts / counts.sum(), means, torch.linalg.cholesky(covariance + VARIANCE_FLOOR * prior)
+    )
 
 
-def _nearest(points: Tensor, components: int, rng: torch.Generator) -> Tensor:
-    """Each point's k-means cluster as a row of zeros and a one: [n, k]."""
+def _kmeans_shares(points: Tensor, components: int, rng: torch.Generator) -> Tensor:
+    """Each point's k-means cluster, one-hot: [n, k]."""
     order = torch.randperm(len(points), generator=rng, device=points.device)
     centres = points[order[:components]]
-    for _ in range(PICK_ROUNDS):
+    for _ in range(KMEANS_ROUNDS):
         shares = torch.nn.functional.one_hot(torch.cdist(points, centres).argmin(1), components).float()
         counts = shares.sum(0)[:, None]
         centres = torch.where(counts > 0, (shares.T @ points) / counts.clamp(min=1), centres)

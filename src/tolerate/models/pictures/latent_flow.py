@@ -4,6 +4,8 @@ Lipman et al. 2023, arXiv:2210.02747, for the flow; Rombach et al. 2022, arXiv:2
 two stages; Vahdat, Kreis and Kautz 2021, arXiv:2106.05931.
 """
 
+from typing import TypedDict, Unpack
+
 import torch
 from torch import Tensor
 
@@ -14,15 +16,23 @@ from tolerate.models.pictures.flow import Denoiser, heun
 from tolerate.models.pictures.layers import cosine, descend, one_hot, set_rate
 from tolerate.models.pictures.vae import reparameterise
 
-FIRST = 0.7  # share of the training that the autoencoder gets; it bounds what the flow can reach
-REPEATS = 2  # times and noises for each latent: the encoder's work, shared, is most of a step
+AUTOENCODER_SHARE = 0.7  # of the training; the autoencoder limits how good the flow can become
+REPEATS = 2  # times and noises for each latent: encoding is most of a step's work
+
+
+class AutoencoderOptions(TypedDict, total=False):
+    """Options that are passed on to the autoencoder."""
+
+    latent: int
+    hidden: tuple[int, ...] | None
+    rate: float
 
 
 class LatentFlow(PictureModel):
     """An autoencoder with a weak prior first, then a flow from noise to its latents, class by class.
 
     Equations 22 and 23 of Lipman et al. with x replaced by z drawn from q(z|x). In some twenty
-    dimensions the network says the wind itself: it has units enough for noise. The latents are
+    dimensions the network predicts the velocity itself: it has units enough for noise. The latents are
     brought to about mean 0 and deviation 1 when its stage begins.
     """
 
@@ -31,27 +41,17 @@ class LatentFlow(PictureModel):
         shape: Shape,
         classes: int,
         *,
-        latent: int = 20,
-        hidden: tuple[int, ...] | None = None,
         beta: float = 0.2,
         width: int = 192,
         blocks: int = 2,
         rounds: int = 20,
-        rate: float = 3e-3,
+        **autoencoder: Unpack[AutoencoderOptions],
     ) -> None:
-        super().__init__(
-            shape,
-            classes,
-            latent=latent,
-            hidden=hidden,
-            beta=beta,
-            width=width,
-            blocks=blocks,
-            rounds=rounds,
-            rate=rate,
-        )
-        self.latent, self.rounds, self.rate = latent, rounds, rate
-        self.autoencoder = CVAE(shape, classes, latent=latent, hidden=hidden, beta=beta, rate=rate)
+        super().__init__(shape, classes, width=width, blocks=blocks, rounds=rounds)
+        self.autoencoder = CVAE(shape, classes, beta=beta, **autoencoder)
+        self.options |= self.autoencoder.options
+        latent, self.rate = self.autoencoder.latent, self.autoencoder.rate
+        self.latent, self.rounds = latent, rounds
         self.denoiser = Denoiser(latent, classes, width, blocks)
         self.mean: Tensor
         self.deviation: Tensor
@@ -66,7 +66,6 @@ class LatentFlow(PictureModel):
         return Recipe(steps=int(1.5 * steps), batch=64, ema=0.99)
 
     def start(self, images: Tensor, labels: Tensor) -> None:
-        """As for `vae`."""
         self.autoencoder.start(images, labels)
 
     def optimizers(self) -> Optimizers:
@@ -78,16 +77,18 @@ class LatentFlow(PictureModel):
         self, images: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
         """One step of the stage that the training is in."""
-        if progress < FIRST:
-            losses = self.autoencoder.step(images, labels, optimizers, rng, progress / FIRST)
+        if progress < AUTOENCODER_SHARE:
+            losses = self.autoencoder.step(images, labels, optimizers, rng, progress / AUTOENCODER_SHARE)
             return {"autoencoder_loss": losses["loss"]}
-        set_rate(optimizers["flow"], self.rate * cosine((progress - FIRST) / (1 - FIRST)))
+        set_rate(
+            optimizers["flow"], self.rate * cosine((progress - AUTOENCODER_SHARE) / (1 - AUTOENCODER_SHARE))
+        )
         z = self._latents(images, labels, rng).repeat(REPEATS, 1)
         y = one_hot(labels, self.classes).repeat(REPEATS, 1)
         t = torch.rand(len(z), 1, generator=rng, device=z.device)
         noise = torch.randn(z.shape, generator=rng, device=z.device)
-        wind = self.denoiser((1 - t) * noise + t * z, t, y)
-        loss = (wind - (z - noise)).square().mean()
+        velocity = self.denoiser((1 - t) * noise + t * z, t, y)
+        loss = (velocity - (z - noise)).square().mean()
         descend(loss, optimizers["flow"])
         return {"loss": loss}
 
@@ -103,13 +104,13 @@ class LatentFlow(PictureModel):
 
     @torch.no_grad()
     def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Follow the wind from noise to latents of the class asked for, and decode them."""
+        """Integrate the velocity from noise to latents of the requested class, and decode them."""
         y = one_hot(labels, self.classes)
         noise = torch.randn(len(labels), self.latent, generator=rng, device=labels.device)
 
-        def wind(z: Tensor, t: float) -> Tensor:
+        def velocity(z: Tensor, t: float) -> Tensor:
             slope: Tensor = self.denoiser(z, torch.full((len(z), 1), t, device=z.device), y)
             return slope
 
-        z = self.mean + self.deviation * heun(wind, noise, self.rounds)
+        z = self.mean + self.deviation * heun(velocity, noise, self.rounds)
         return self.autoencoder.decode(z, labels)

@@ -1,4 +1,4 @@
-"""Small parts that several models are built from."""
+"""Layers, schedules and helpers that several models use."""
 
 import math
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ def mlp(widths: Sequence[int], activation: type[nn.Module] = nn.SiLU) -> nn.Sequ
     (He et al. 2015, arXiv:1502.01852, section 2.2), biases at 0.
     """
     layers: list[nn.Module] = []
-    for into, out in pairwise(widths):
-        linear = nn.Linear(into, out)
-        nn.init.normal_(linear.weight, std=GAIN / math.sqrt(into))
+    for inputs, outputs in pairwise(widths):
+        linear = nn.Linear(inputs, outputs)
+        nn.init.normal_(linear.weight, std=GAIN / math.sqrt(inputs))
         nn.init.zeros_(linear.bias)
         layers += [linear, activation()]
     return nn.Sequential(*layers[:-1])
@@ -34,31 +34,31 @@ def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
 
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:
-    """Labels as rows of zeros and a one: [n, classes]."""
+    """One-hot rows of labels: [n, classes]."""
     return F.one_hot(labels, classes).float()
 
 
 def pixels(shape: tuple[int, int, int]) -> int:
-    """How many numbers a picture has."""
+    """Number of values in a picture."""
     return math.prod(shape)
 
 
-def small(shape: tuple[int, int, int]) -> bool:
-    """Whether pictures are so small that narrow networks see all there is.
+def is_small(shape: tuple[int, int, int]) -> bool:
+    """Whether pictures are so small that narrow networks suffice.
 
-    >>> small((1, 8, 8)), small((1, 28, 28))
+    >>> is_small((1, 8, 8)), is_small((1, 28, 28))
     (True, False)
     """
     return pixels(shape) <= 256
 
 
-def units(shape: tuple[int, int, int]) -> tuple[int, ...]:
-    """Units of the hidden layers that suit pictures of a size.
+def hidden_units(shape: tuple[int, int, int]) -> tuple[int, ...]:
+    """Units of the hidden layers that suit pictures of this shape.
 
-    >>> units((1, 8, 8)), units((1, 28, 28))
+    >>> hidden_units((1, 8, 8)), hidden_units((1, 28, 28))
     ((256, 256), (400, 400))
     """
-    return (256, 256) if small(shape) else (400, 400)
+    return (256, 256) if is_small(shape) else (400, 400)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -78,8 +78,8 @@ def cosine(progress: float, warm: float = 0.02, floor: float = 0.0) -> float:
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * (progress - warm) / (1 - warm)))
 
 
-def waves(t: Tensor, pairs: int, fastest: float = 50.0) -> Tensor:
-    """Times as cosines and sines of rising frequency, so that a network can tell near ones apart.
+def time_features(t: Tensor, pairs: int, fastest: float = 50.0) -> Tensor:
+    """Times as cosines and sines of rising frequency, so that a network can distinguish similar ones.
 
     t: [n, 1] in [0, 1]; returns [n, 2 pairs].
     """

@@ -18,12 +18,15 @@ of the time. Why better than `dcgan.py`: without a penalty D ends up too steep, 
 circling instead of settling.
 """
 
+from typing import Unpack
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tolerate.models.pictures.base import Shape
 from tolerate.models.pictures.dcgan import DCGAN
+from tolerate.models.pictures.gan import PlayerOptions
 from tolerate.models.pictures.layers import pixels
 
 
@@ -49,16 +52,14 @@ class R3GAN(DCGAN):
         shape: Shape,
         classes: int,
         *,
-        latent: int = 64,
-        width: int = 16,
         rate: float = 0.006,
-        contest: float = 1.0,
         gamma: float = 0.06,
         every: int = 8,
         share: float = 0.5,
+        **players: Unpack[PlayerOptions],
     ) -> None:
-        regular = {"gamma": gamma, "every": every, "share": share}
-        super().__init__(shape, classes, latent=latent, width=width, rate=rate, contest=contest, **regular)
+        super().__init__(shape, classes, rate=rate, **players)
+        self.options |= {"gamma": gamma, "every": every, "share": share}
         self.gamma, self.every, self.share = gamma * pixels(shape) / 1000, every, share
         self.register_buffer("turn", torch.zeros((), dtype=torch.long))
 

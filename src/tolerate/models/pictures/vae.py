@@ -8,23 +8,23 @@ from torch.nn import functional as F
 
 from tolerate.models.base import Losses, Optimizers, Recipe
 from tolerate.models.pictures.base import PictureModel, Shape
-from tolerate.models.pictures.gaussians import Mixture, fit
-from tolerate.models.pictures.layers import cosine, descend, mlp, pixels, set_rate, units
+from tolerate.models.pictures.gaussians import GaussianMixture, fit_mixture
+from tolerate.models.pictures.layers import cosine, descend, hidden_units, mlp, pixels, set_rate
 
-CANDIDATES = 8  # draws from the prior for each request and class, of which one is taken
+CANDIDATES = 8  # samples of the prior for each request and class, of which one is chosen
 
 
 class VAE(PictureModel):
-    """Pictures from latent variables with a standard normal prior; labels play no part in training.
+    """Pictures from latent variables with a standard normal prior; training does not use the labels.
 
     An encoder gives q(z|x) = N(mean, variance) for each picture (equation 9 of the paper), a decoder
-    the chance p(x|z) of white for each pixel, and both go up the evidence lower bound
+    the probability p(x|z) of white for each pixel, and both maximise the evidence lower bound
     log p(x) >= E_q[log p(x|z)] - KL(q(z|x) || N(0, I)) (equations 7 and 10) with one z a picture,
     z = mean + deviation * noise. Pixels between 0 and 1 enter the Bernoulli likelihood as they are.
 
-    A class is drawn on request from the same prior: after training, q's draws give each class a
-    Gaussian, hence p(class|z) by Bayes' rule; of several z from N(0, I) one is taken with chance in
-    proportion to p(class asked for|z). Over all classes the draws are plain prior draws.
+    A requested class is drawn from the same prior: after training, samples of q give each class a
+    Gaussian, hence p(class|z) by Bayes' rule; of several z from N(0, I) one is chosen with probability
+    proportional to p(requested class|z). Over all classes the draws are plain samples of the prior.
 
     beta: weight of the KL term; 1 is the paper's, less makes sharper pictures from a worse prior.
     """
@@ -41,7 +41,7 @@ class VAE(PictureModel):
     ) -> None:
         super().__init__(shape, classes, latent=latent, hidden=hidden, beta=beta, rate=rate)
         self.latent, self.beta, self.rate = latent, beta, rate
-        hidden = hidden or units(shape)
+        hidden = hidden or hidden_units(shape)
         self.encoder = mlp([pixels(shape), *hidden, 2 * latent])
         self.decoder = mlp([latent, *reversed(hidden), pixels(shape)])
         self.shares: Tensor
@@ -55,13 +55,13 @@ class VAE(PictureModel):
         """Six passes, a minute on MNIST; a few seconds on a set of small pictures.
 
         Small batches: more steps are worth more than the fuller use of the machine that large ones
-        make. No average: the rate ends at 0, and an average was never better.
+        make. No average: the rate ends at 0, and averaging never helped.
         """
         return Recipe(steps=max(800, 6 * pictures // 64), batch=64, ema=0.0)
 
     def start(self, images: Tensor, labels: Tensor) -> None:
         """Centre the encoder on the mean picture, and let the decoder begin with it."""
-        centre(self.encoder, self.decoder, images.flatten(1))
+        centre_layers(self.encoder, self.decoder, images.flatten(1))
 
     def optimizers(self) -> Optimizers:
         """Adam with a short memory of squares: the schedule is over before a long one has settled."""
@@ -96,43 +96,43 @@ class VAE(PictureModel):
         return self.decode(self.encode(images)[0])
 
     def finish(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> None:
-        """Give each class the Gaussian of its latents."""
+        """Fit a Gaussian to the latents of each class."""
         latents = encode_all(self.encode, images, rng)
         self.shares = torch.bincount(labels, minlength=self.classes) / len(labels)
         for label in sorted(set(labels.tolist())):
-            one = fit(latents[labels == label], 1, rng)
-            self.means[label], self.factors[label] = one.means[0], one.factors[0]
+            gaussian = fit_mixture(latents[labels == label], 1, rng)
+            self.means[label], self.factors[label] = gaussian.means[0], gaussian.factors[0]
 
     @torch.no_grad()
     def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Prior draws, each chosen among several by how likely it is of the class asked for."""
+        """Decode samples of the prior, each chosen among several by its probability of the requested class."""
         count = CANDIDATES * self.classes
         z = torch.randn(len(labels) * count, self.latent, generator=rng, device=labels.device)
-        by_class = Mixture(self.shares, self.means, self.factors).log_parts(z).log_softmax(1)
-        of_asked = by_class.view(len(labels), count, -1)[torch.arange(len(labels)), :, labels]  # [n, count]
-        taken = torch.multinomial(of_asked.softmax(1), 1, generator=rng)[:, 0]
-        return self.decode(z.view(len(labels), count, -1)[torch.arange(len(labels)), taken])
+        by_class = GaussianMixture(self.shares, self.means, self.factors).log_parts(z).log_softmax(1)
+        of_request = by_class.view(len(labels), count, -1)[torch.arange(len(labels)), :, labels]  # [n, count]
+        chosen = torch.multinomial(of_request.softmax(1), 1, generator=rng)[:, 0]
+        return self.decode(z.view(len(labels), count, -1)[torch.arange(len(labels)), chosen])
 
 
-def centre(encoder: nn.Sequential, decoder: nn.Sequential, x: Tensor) -> None:
-    """Let a first layer see pixels as if of mean 0 and variance 1, and a last layer begin with the mean picture.
+def centre_layers(encoder: nn.Sequential, decoder: nn.Sequential, x: Tensor) -> None:
+    """Standardise the encoder's input pixels, and initialise the decoder's output to the mean picture.
 
     Folded into weights and biases, so that it costs nothing later. On MNIST worth four nats after a
-    minute. x: [n, pixels]; what else goes into the encoder comes after the pixels.
+    minute. x: [n, pixels]; further inputs of the encoder come after the pixels.
     """
     mean = x.mean(0)
-    first, between, last = encoder[0], encoder[-1], decoder[-1]
-    assert isinstance(first, nn.Linear) and isinstance(between, nn.Linear) and isinstance(last, nn.Linear)
+    first, middle, last = encoder[0], encoder[-1], decoder[-1]
+    assert isinstance(first, nn.Linear) and isinstance(middle, nn.Linear) and isinstance(last, nn.Linear)
     weight = first.weight[:, : len(mean)]
     weight.div_(2 * (x - mean).square().mean().sqrt() + 1e-3)  # 2: as found best on MNIST
     first.bias.sub_(torch.mv(weight, mean))
-    between.weight.mul_(0.1)  # q(z|x) begins near N(0, I)
+    middle.weight.mul_(0.1)  # q(z|x) begins near N(0, I)
     last.weight.mul_(0.3)
     last.bias.copy_(torch.logit(mean.clamp(0.01, 0.99)))
 
 
 def reparameterise(mean: Tensor, log_variance: Tensor, rng: torch.Generator) -> Tensor:
-    """A draw from N(mean, variance) through which gradients pass (section 2.4 of the paper)."""
+    """A sample of N(mean, variance) that is differentiable in both (section 2.4 of the paper)."""
     noise = torch.randn(mean.shape, generator=rng, device=mean.device, dtype=mean.dtype)
     return mean + (0.5 * log_variance).exp() * noise
 
@@ -154,5 +154,5 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
 def encode_all(
     encode: Callable[[Tensor], tuple[Tensor, Tensor]], images: Tensor, rng: torch.Generator
 ) -> Tensor:
-    """A draw from q(z|x) for each of many pictures: [n, latent]."""
+    """A sample of q(z|x) for each picture, in parts: [n, latent]."""
     return torch.cat([reparameterise(*encode(part), rng) for part in torch.split(images, 1000)])

@@ -10,12 +10,12 @@ from torch import Tensor
 from tolerate.models.base import Losses, Optimizers, Recipe
 from tolerate.models.pictures.base import PictureModel, Shape
 from tolerate.models.pictures.cvae import CVAE
-from tolerate.models.pictures.gaussians import Mixture, fit
+from tolerate.models.pictures.gaussians import GaussianMixture, fit_mixture
 from tolerate.models.pictures.vae import reparameterise
 
-POINTS = 8  # latents for each number in a Gaussian's mean and covariance diagonal, at least
+POINTS_PER_DIMENSION = 8  # latents for each dimension of a Gaussian, at least
 
-SOME = 1000  # pictures that the sharpness is fitted to
+SHARPNESS_PICTURES = 1000  # that the sharpness is fitted to
 
 
 class MixtureVAE(PictureModel):
@@ -27,10 +27,10 @@ class MixtureVAE(PictureModel):
     from. And a decoder's mean picture is greyer than any real one where it is unsure of an edge: its
     log odds are multiplied by the one number that makes draws as crisp as the pictures, in the mean
     of x (1 - x) over pixels. It is no longer the paper's generative model, and much the best per
-    second of training. Encoder and decoder are told the class, as in `cvae`, so that a draw between
-    two Gaussians stays in its class.
+    second of training. Encoder and decoder are conditioned on the class, as in `cvae`, so that a draw
+    between two Gaussians stays in its class.
 
-    beta: .1 to .4 do about equally well; components: of each class, fewer where it has few pictures.
+    beta: 0.1 to 0.4 do about equally well; components: of each class, fewer where it has few pictures.
     """
 
     def __init__(
@@ -67,15 +67,12 @@ class MixtureVAE(PictureModel):
         self.factors[:, 0] = torch.eye(latent)
 
     def recipe(self, pictures: int) -> Recipe:
-        """As for `vae`."""
         return self.autoencoder.recipe(pictures)
 
     def start(self, images: Tensor, labels: Tensor) -> None:
-        """As for `vae`."""
         self.autoencoder.start(images, labels)
 
     def optimizers(self) -> Optimizers:
-        """As for `vae`."""
         return self.autoencoder.optimizers()
 
     def step(
@@ -87,42 +84,43 @@ class MixtureVAE(PictureModel):
     def finish(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> None:
         """Fit a mixture to the latents of each class, then the sharpness of draws."""
         self._fit_mixtures(images, labels, rng)
-        some = torch.randperm(len(images), generator=rng, device=images.device)[:SOME]
-        logits = self.autoencoder.logits(self._latents(labels[some], rng), labels[some])
-        self.sharpness.fill_(sharpness(logits, images[some]))
+        sample = torch.randperm(len(images), generator=rng, device=images.device)[:SHARPNESS_PICTURES]
+        logits = self.autoencoder.logits(self._latents(labels[sample], rng), labels[sample])
+        self.sharpness.fill_(fit_sharpness(logits, images[sample]))
 
     def _fit_mixtures(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> None:
-        """One mixture a class; unused places keep weight 0."""
+        """Fit a mixture to each class; unused components keep weight 0."""
         latents = encode_all(self.autoencoder, images, labels, rng)
         for label in sorted(set(labels.tolist())):
             points = latents[labels == label]
-            one = fit(points, min(self.components, max(1, len(points) // (POINTS * points.shape[1]))), rng)
-            used = len(one.weights)
+            components = max(1, len(points) // (POINTS_PER_DIMENSION * points.shape[1]))
+            mixture = fit_mixture(points, min(self.components, components), rng)
+            used = len(mixture.weights)
             self.weights[label] = 0.0
-            self.weights[label, :used] = one.weights
-            self.means[label, :used], self.factors[label, :used] = one.means, one.factors
+            self.weights[label, :used] = mixture.weights
+            self.means[label, :used], self.factors[label, :used] = mixture.means, mixture.factors
 
     @torch.no_grad()
     def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Decode draws from the mixture of the class asked for."""
+        """Decode samples from the mixture of the requested class."""
         logits = self.autoencoder.logits(self._latents(labels, rng), labels)
         return torch.sigmoid(self.sharpness * logits).view(-1, *self.shape)
 
     def _latents(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        """Draws from the mixture of each class asked for: [n, latent]."""
+        """Samples from the mixture of each requested class: [n, latent]."""
         z = torch.zeros(len(labels), self.means.shape[2], device=labels.device)
         for label in sorted(set(labels.tolist())):
-            asked = labels == label
-            density = Mixture(self.weights[label], self.means[label], self.factors[label])
-            z[asked] = density.draw(int(asked.sum()), rng)
+            mask = labels == label
+            mixture = GaussianMixture(self.weights[label], self.means[label], self.factors[label])
+            z[mask] = mixture.draw(int(mask.sum()), rng)
         return z
 
 
-def sharpness(logits: Tensor, images: Tensor) -> float:
-    """The factor of log odds, 1/4 to 4, that makes the mean of p (1 - p) that of real pictures.
+def fit_sharpness(logits: Tensor, images: Tensor) -> float:
+    """The factor of log odds, 1/4 to 4, at which the mean of p (1 - p) is that of real pictures.
 
     >>> real = torch.tensor([[0.0, 0.1, 0.9, 1.0]])
-    >>> 2 < sharpness(torch.tensor([[-1.0, -1.0, 1.0, 1.0]]), real) < 4
+    >>> 2 < fit_sharpness(torch.tensor([[-1.0, -1.0, 1.0, 1.0]]), real) < 4
     True
     """
     grey = float((images * (1 - images)).mean())

@@ -16,11 +16,14 @@ pass without, is computed on a part of every fourth batch, with four times the w
 in the same time. A critic's logits have no zero between real and drawn, so no share "told apart" is logged.
 """
 
+from typing import Unpack
+
 import torch
 from torch import Tensor, nn
 
 from tolerate.models.pictures.base import Shape
 from tolerate.models.pictures.dcgan import DCGAN
+from tolerate.models.pictures.gan import PlayerOptions
 
 
 def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, labels: Tensor, e: Tensor) -> Tensor:
@@ -49,16 +52,14 @@ class WGANGP(DCGAN):
         shape: Shape,
         classes: int,
         *,
-        latent: int = 64,
-        width: int = 16,
         rate: float = 0.004,
-        contest: float = 1.0,
         weight: float = 3.0,
         every: int = 4,
         share: float = 0.5,
+        **players: Unpack[PlayerOptions],
     ) -> None:
-        regular = {"weight": weight, "every": every, "share": share}
-        super().__init__(shape, classes, latent=latent, width=width, rate=rate, contest=contest, **regular)
+        super().__init__(shape, classes, rate=rate, **players)
+        self.options |= {"weight": weight, "every": every, "share": share}
         self.weight, self.every, self.share = weight, every, share
         self.register_buffer("turn", torch.zeros((), dtype=torch.long))
 
