@@ -28,7 +28,7 @@ SEPARATORS = {"en": "; ", "zh": "；"}
 FIXED = {english: key for key, (english, _) in SENTENCES.items() if "{" not in english}
 
 
-def message(key: str, **params: Parameter) -> Message:
+def message(key: str, /, **params: Parameter) -> Message:
     """The sentence of that key, filled in: in English, with what it takes to say it in Chinese.
 
     >>> sentence = message("audit.at_best", labels=1200)

@@ -146,14 +146,14 @@ def test_a_judge_is_asked_once_and_weighs_what_it_might_have_said(tmp_path: Path
         body = fake.bodies[0]
         assert len(fake.bodies) == 1 and "It must rhyme." in body["messages"][1]["content"]
     assert body["top_logprobs"] == 20 and body["logprobs"] is True
-    assert first.tolist() == again.tolist() * 2 == [pytest.approx(0.75)] * 2
+    assert first == again * 2 == [pytest.approx(0.75)] * 2
 
 
 @pytest.mark.parametrize("refused", [("top_logprobs",), ("logprobs",)])
 def test_a_server_without_alternatives_is_read_as_it_speaks(refused: tuple[str, ...]) -> None:
     with serving(lambda prompt, seed: "6", refused=refused) as fake:
         judge = RubricJudge(ServedModel(fake.name(), None))
-        assert judge(["a", "b"], ["x", "y"]).tolist() == [pytest.approx(6 / 9)] * 2
+        assert judge(["a", "b"], ["x", "y"]) == [pytest.approx(6 / 9)] * 2
 
 
 def test_a_run_ranked_by_a_judge_by_votes_and_by_likeness(
