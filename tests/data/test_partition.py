@@ -14,7 +14,7 @@ import pytest
 
 import tolerate as tol
 from tolerate.data import partition, tables
-from tolerate.data.partition import Alone, parts
+from tolerate.data.partition import SerialExecutor, parts
 from tolerate.errors import DataError, OptionError
 from tolerate.records import Certificate
 from tolerate.stats.certify import counts
@@ -82,7 +82,7 @@ def test_parts_make_the_certificate_of_the_whole(folder: Path, asked: dict[str, 
 def test_in_small_steps_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of a file, row groups, several rounds of zooming: still the same."""
     for module, name, value in (
-        (tables, "PIECE", 500), (partition, "TASK_ROWS", 5000), (counts, "GATHERED", 900), (counts, "CELLS", 4096),
+        (tables, "CHUNK_ROWS", 500), (partition, "TASK_ROWS", 5000), (counts, "GATHERED", 900), (counts, "CELLS", 4096),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
     same_everywhere(folder, ASKED[1])
@@ -164,7 +164,7 @@ def test_no_row_is_no_certificate(tmp_path: Path) -> None:
 
 
 def test_alone_does_the_work_in_turn() -> None:
-    assert list(Alone().each(abs, [-1, 2])) == [1, 2]
+    assert list(SerialExecutor().map_unordered(abs, [-1, 2])) == [1, 2]
 
 
 def tolerate(*words: object) -> subprocess.CompletedProcess[str]:

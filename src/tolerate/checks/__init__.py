@@ -1,48 +1,42 @@
-"""What counts as wrong, and what merely ranks: checks give losses, judges give scores.
+"""Checks and judges: a check gives the losses that count, a judge gives the scores that rank.
 
-A check or judge is learned from real items that nothing else has seen, then asked about made ones:
+A check or judge is fitted on real items that no other part of the run has used, then applied to generated items:
 
-    check = maker(images, labels, classes, seed)      losses and what was seen = check(contents, requests)
+    check = maker(images, labels, classes, seed)      losses and readings = check(contents, requests)
     judge = maker(images, labels, classes, seed)      scores = judge(contents, requests)
 
-One file each, one line here; wherever a name is accepted, `package.module:attribute` of a maker is too.
+Each has its own file and one line below; wherever a name is accepted, `package.module:attribute` of a maker is too.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tolerate.base.arrays import Contents, Floats, Ints
 from tolerate.base.registry import attribute
 from tolerate.errors import OptionError, hint
-
-Contents = NDArray[Any]  # [n, ...] what was made, one row an item
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What a check says of items: loss [n], 0 fine to 1 unacceptable, and in words what it saw [n]."""
+    """The result of a check: losses [n], 0 fine to 1 unacceptable, and what it read in each item [n]."""
 
     losses: Floats
     reads: Sequence[str]
 
 
 class Check(Protocol):
-    """Says what is wrong; its losses are what a promise counts."""
+    """Decides which items are wrong; certificates count its losses."""
 
     def __call__(self, contents: Contents, requests: Ints) -> Verdicts:
-        """Is each item what was asked for?"""
+        """Check whether each item is what was requested."""
 
 
 class Judge(Protocol):
-    """Ranks; no promise rests on its scores."""
+    """Scores items; no promise depends on its scores being right."""
 
     def __call__(self, contents: Contents, requests: Ints) -> Floats:
-        """How likely each item is to be acceptable, higher is better: [n]."""
+        """Scores of how likely each item is to be acceptable, higher is better: [n]."""
 
 
 CheckMaker = Callable[[Contents, Ints, Sequence[str], int], Check]
@@ -64,20 +58,20 @@ def find_check(name: str) -> CheckMaker:
     >>> find_check("ink").__name__
     'fit_ink'
     """
-    found: CheckMaker = _find("check", name, CHECKS)
-    return found
+    maker: CheckMaker = _find("check", name, CHECKS)
+    return maker
 
 
 def find_judge(name: str) -> JudgeMaker:
     """The maker of a judge, by its listed name or as `package.module:attribute`."""
-    found: JudgeMaker = _find("judge", name, JUDGES)
-    return found
+    maker: JudgeMaker = _find("judge", name, JUDGES)
+    return maker
 
 
-def _find(kind: str, name: str, listed: dict[str, str]) -> Any:
-    if name not in listed and ":" not in name:
-        raise OptionError(f'no {kind} is called "{name}". {hint(name, listed)}')
-    found = attribute(listed.get(name, name))
-    if not callable(found):
-        raise OptionError(f"{name} is {found!r}, expected a function that makes a {kind}")
-    return found
+def _find(kind: str, name: str, entries: dict[str, str]) -> Callable[..., Any]:
+    if name not in entries and ":" not in name:
+        raise OptionError(f'no {kind} is called "{name}". {hint(name, entries)}')
+    maker = attribute(entries.get(name, name))
+    if not callable(maker):
+        raise OptionError(f"{name} is {maker!r}, expected a function that makes a {kind}")
+    return maker

@@ -1,11 +1,11 @@
-"""Many files as one table that is never in memory: counted part by part, here, by workers or by a Ray cluster.
+"""Several files as one table that is never in memory whole: counted part by part, here, by workers or by Ray.
 
-`parts("answers/*.parquet", loss="wrong", score="confidence")` is a source for `certify`: every part answers with
-whole numbers, which add up to the same certificate as one machine makes of one table, to the last digit.
+`parts("answers/*.parquet", loss="wrong", score="confidence")` is a source for `certify`: every part returns
+integer counts, whose sums give exactly the certificate of one table on one machine.
 
-What counts cannot tell is refused: clusters (their totals are as many numbers as there are clusters), graded
-losses and weights (sums of fractions depend on the order in which they are added; their tests read the rows in
-a random order). One item a cluster, or one machine with `tolerate.read`, are the ways out.
+Tables that counts cannot represent are refused: clusters (they have as many totals as there are clusters), graded
+losses and weights (sums of fractions depend on the order of addition, and their tests read the rows in a random
+order). Use one item a cluster, or one machine with `tolerate.read`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,14 @@ from tolerate.stats.certify.counts import MISSING, Counts, Zoom, look, merged
 from tolerate.stats.certify.samples import is_binary
 from tolerate.stats.certify.tally import BySlice, coded_counts, merged_slices
 
-TASK_ROWS = 4_000_000  # a Parquet file of more rows is shared out by its row groups
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+TASK_ROWS = 4_000_000  # a longer Parquet file is split by its row groups
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns to count, and of which slices: a list of names to keep or to leave out."""
+    """Which columns to count, and which slices to include or to exclude."""
 
     losses: dict[str, str]  # loss -> column
     score: str | None
@@ -41,43 +43,49 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Task:
-    """A file, or some row groups of it."""
+class FileTask:
+    """A file, or some of its row groups, as the work of one task."""
 
     path: Path
     groups: tuple[int, ...] = ()
 
 
-class Hands(Protocol):
-    """Who does the work: any order of the answers will do."""
+class Executor(Protocol):
+    """Runs a function on many arguments, in any order."""
 
-    def each(self, work: Callable[[Any], Any], given: Sequence[Any]) -> Iterator[Any]:
-        """The results of some work on each of what is given, as they come."""
+    def map_unordered(
+        self, function: Callable[[Argument], Result], arguments: Sequence[Argument]
+    ) -> Iterator[Result]:
+        """Iterate over the results of the function for each argument, as they are ready."""
         ...
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Stop the workers."""
         ...
 
 
-class Alone:
-    """This process, one part after the other."""
+class SerialExecutor:
+    """Runs in this process, one part after the other."""
 
-    def each(self, work: Callable[[Any], Any], given: Sequence[Any]) -> Iterator[Any]:
-        return map(work, given)
+    def map_unordered(
+        self, function: Callable[[Argument], Result], arguments: Sequence[Argument]
+    ) -> Iterator[Result]:
+        return map(function, arguments)
 
     def close(self) -> None:
         pass
 
 
-class Workers:
-    """Processes on this machine."""
+class ProcessExecutor:
+    """Runs in worker processes on this machine."""
 
     def __init__(self, count: int) -> None:
         self._pool = ProcessPoolExecutor(count, get_context("spawn"))
 
-    def each(self, work: Callable[[Any], Any], given: Sequence[Any]) -> Iterator[Any]:
-        return self._pool.map(work, given)
+    def map_unordered(
+        self, function: Callable[[Argument], Result], arguments: Sequence[Argument]
+    ) -> Iterator[Result]:
+        return self._pool.map(function, arguments)
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
@@ -102,28 +110,28 @@ def parts(
     """
     if workers < 1:
         raise OptionError(f"workers is {workers}; expected 1 or more")
-    given = [where] if isinstance(where, str | Path) else list(where)
-    files = sorted(path for some in given for path in tables.files_of(some))
+    locations = [where] if isinstance(where, str | Path) else list(where)
+    files = sorted(path for location in locations for path in tables.files_of(location))
     losses = tables.loss_names(loss)
-    named = {"loss": losses[0]} if len(losses) == 1 else {name: name for name in losses}
-    return Parts(tuple(files), Columns(named, score, slice), _hands(workers, ray))
+    loss_columns = {"loss": losses[0]} if len(losses) == 1 else {name: name for name in losses}
+    return Parts(tuple(files), Columns(loss_columns, score, slice), _executor_for(workers, ray))
 
 
-def _hands(workers: int, ray: bool) -> Hands:
+def _executor_for(workers: int, ray: bool) -> Executor:
     if ray:
-        from tolerate.data.ray import OnRay
+        from tolerate.data.ray import RayExecutor
 
-        return OnRay(workers)
-    return Alone() if workers == 1 else Workers(workers)
+        return RayExecutor(workers)
+    return SerialExecutor() if workers == 1 else ProcessExecutor(workers)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A source in many files. Use it in a `with` block, or `close` it, to let its workers go."""
+    """A source of labelled items in several files. Use it in a `with` block, or `close` it, to stop its workers."""
 
     files: tuple[Path, ...]
     columns: Columns
-    hands: Hands = field(default_factory=Alone)
+    executor: Executor = field(default_factory=SerialExecutor)
 
     @property
     def names(self) -> dict[str, str]:
@@ -145,14 +153,16 @@ class Parts:
 
     @cached_property
     def sha256(self) -> str:
-        return tables.sha256_of_files(sorted_by(self.hands.each(_hash, self.files)))
+        return tables.sha256_of_files(sorted_by(self.executor.map_unordered(_hash, self.files)))
 
     def look(self, zoom: Zoom | None) -> Counts:
-        return _all_merged(self.hands.each(_look, [(task, self.columns, zoom) for task in self._tasks]))
+        return _merge_all(
+            self.executor.map_unordered(_look, [(task, self.columns, zoom) for task in self._tasks])
+        )
 
     def by_slice(self, edge: float) -> BySlice:
-        asked = [(task, self.columns, edge) for task in self._tasks]
-        return merged_slices(self.hands.each(_by_slice, asked))
+        requests = [(task, self.columns, edge) for task in self._tasks]
+        return merged_slices(self.executor.map_unordered(_by_slice, requests))
 
     def only(self, slice: str) -> Self:
         return replace(self, columns=replace(self.columns, only=(slice,)))
@@ -161,8 +171,8 @@ class Parts:
         return replace(self, columns=replace(self.columns, without=(*self.columns.without, slice)))
 
     def close(self) -> None:
-        """Let the workers go."""
-        self.hands.close()
+        """Stop the workers."""
+        self.executor.close()
 
     def __enter__(self) -> Self:
         return self
@@ -173,89 +183,96 @@ class Parts:
         self.close()
 
     @cached_property
-    def _tasks(self) -> list[Task]:
-        return [task for path in self.files for task in _shared_out(path)]
+    def _tasks(self) -> list[FileTask]:
+        return [task for path in self.files for task in _split_file(path)]
 
 
 def sorted_by(hashes: Iterable[tuple[Path, str]]) -> list[str]:
-    """Hashes in the order of their files' names."""
-    return [made for _, made in sorted(hashes)]
+    """Hashes in the order of the file names."""
+    return [sha256 for _, sha256 in sorted(hashes)]
 
 
-def _shared_out(path: Path) -> Iterator[Task]:
-    """A file as tasks: whole, or by row groups if it is long."""
+def _split_file(path: Path) -> Iterator[FileTask]:
+    """The tasks of a file: one for the whole file, or several by row groups if it is long."""
     rows = tables.row_groups(path)
     if sum(rows) <= TASK_ROWS:
-        yield Task(path)
+        yield FileTask(path)
         return
     groups: list[int] = []
-    held = 0
+    rows_in_task = 0
     for group, count in enumerate(rows):
         groups.append(group)
-        held += count
-        if held >= TASK_ROWS:
-            yield Task(path, tuple(groups))
-            groups, held = [], 0
+        rows_in_task += count
+        if rows_in_task >= TASK_ROWS:
+            yield FileTask(path, tuple(groups))
+            groups, rows_in_task = [], 0
     if groups:
-        yield Task(path, tuple(groups))
+        yield FileTask(path, tuple(groups))
 
 
-def _all_merged(found: Iterable[Counts]) -> Counts:
-    """The counts of all parts, added as they come, so that few are held at a time."""
+def _merge_all(counts: Iterable[Counts]) -> Counts:
+    """The sum of the counts of all parts, added as they arrive, so that few are in memory at a time."""
     total: Counts | None = None
-    for part in found:
+    for part in counts:
         total = part if total is None else merged([total, part])
     if total is None:
         raise DataError("there are no parts; expected one file at least")
     return total
 
 
-# What a worker does
+# The functions that run in workers
 
 
 def _hash(path: Path) -> tuple[Path, str]:
     return path, tables.sha256(path)
 
 
-def _look(asked: tuple[Task, Columns, Zoom | None]) -> Counts:
-    task, columns, zoom = asked
+def _look(request: tuple[FileTask, Columns, Zoom | None]) -> Counts:
+    task, columns, zoom = request
     nothing = np.array([], np.float64)
     empty = look(nothing, dict.fromkeys(columns.losses, nothing), zoom)
-    return merged([empty, *(look(scores, losses, zoom) for losses, scores, _, _ in _kept(task, columns))])
-
-
-def _by_slice(asked: tuple[Task, Columns, float]) -> BySlice:
-    task, columns, edge = asked
-    return merged_slices(
-        coded_counts(names, at, scores, losses, edge) for losses, scores, at, names in _kept(task, columns)
+    return merged(
+        [empty, *(look(scores, losses, zoom) for losses, scores, _, _ in _iter_rows(task, columns))]
     )
 
 
-Rows = tuple[dict[str, NDArray[np.float64]], NDArray[np.float64], NDArray[np.int64], list[str]]
+def _by_slice(request: tuple[FileTask, Columns, float]) -> BySlice:
+    task, columns, edge = request
+    return merged_slices(
+        coded_counts(names, codes, scores, losses, edge)
+        for losses, scores, codes, names in _iter_rows(task, columns)
+    )
 
 
-def _kept(task: Task, columns: Columns) -> Iterator[Rows]:
-    """A task's rows, a piece at a time, without the slices that are left out."""
-    wanted = list(columns.losses.values())
-    for piece in tables.pieces(task.path, wanted, columns.score, columns.slice, task.groups):
-        losses = {name: piece.losses[column] for name, column in columns.losses.items()}
+ChunkArrays = tuple[dict[str, NDArray[np.float64]], NDArray[np.float64], NDArray[np.int64], list[str]]
+
+
+def _iter_rows(task: FileTask, columns: Columns) -> Iterator[ChunkArrays]:
+    """Iterate over the rows of a task in chunks, without the excluded slices."""
+    loss_columns = list(columns.losses.values())
+    for chunk in tables.iter_chunks(task.path, loss_columns, columns.score, columns.slice, task.groups):
+        losses = {name: chunk.losses[column] for name, column in columns.losses.items()}
         _refuse_graded(losses, columns, task.path)
         n = len(losses[next(iter(losses))])
-        scores = np.full(n, MISSING) if piece.scores is None else piece.scores
-        at = np.zeros(n, np.int64) if piece.slices is None else piece.slices
-        keep = _mask(piece.slice_names, columns)
-        if keep.all():
-            yield losses, scores, at, piece.slice_names
+        scores = np.full(n, MISSING) if chunk.scores is None else chunk.scores
+        codes = np.zeros(n, np.int64) if chunk.slices is None else chunk.slices
+        included_slices = _mask(chunk.slice_names, columns)
+        if included_slices.all():
+            yield losses, scores, codes, chunk.slice_names
         else:
-            rows = keep[at]
-            some = {name: column[rows] for name, column in losses.items()}
-            names = [name for name, kept in zip(piece.slice_names, keep, strict=True) if kept]
-            yield some, scores[rows], (np.cumsum(keep) - 1)[at[rows]], names
+            rows = included_slices[codes]
+            selected = {name: column[rows] for name, column in losses.items()}
+            names = [
+                name for name, included in zip(chunk.slice_names, included_slices, strict=True) if included
+            ]
+            yield selected, scores[rows], (np.cumsum(included_slices) - 1)[codes[rows]], names
 
 
 def _mask(names: Sequence[str], columns: Columns) -> NDArray[np.bool_]:
-    kept = [(columns.only is None or name in columns.only) and name not in columns.without for name in names]
-    return np.array(kept, bool)
+    included = [
+        (columns.only is None or name in columns.only) and name not in columns.without for name in names
+    ]
+    return np.array(included, bool)
 
 
 def _refuse_graded(losses: dict[str, NDArray[np.float64]], columns: Columns, path: Path) -> None:

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ Images = NDArray[np.float32]  # [n, channels, height, width] in [0, 1]
 Ints = NDArray[np.int64]
 
 # What real pictures are for, and the share that each purpose gets unless a job says otherwise.
+if TYPE_CHECKING:
+    from PIL import Image
+
 PARTS: dict[str, float] = {
     "generator": 0.38,  # trains the generators; copies are looked for among these
     "reader": 0.26,  # trains the reader and sets what it calls no picture of any class
@@ -38,15 +41,15 @@ PARTS: dict[str, float] = {
     "features": 0.06,  # trains the feature network of the metrics
     "reference": 0.10,  # what drawings are compared with: FID, KID, precision, recall, copies
 }
-LEAST = 2  # pictures of each class in each part
-SIDE = 32  # pixels a side that pictures of mixed or large size are brought to
-LARGEST = 64  # pixels a side up to which pictures of one size stay as they are
+MIN_PICTURES_PER_CLASS = 2  # pictures of each class in each part
+DEFAULT_SIDE_PIXELS = 32  # pixels a side that pictures of mixed or large size are brought to
+MAX_SIDE_PIXELS = 64  # pixels a side up to which pictures of one size stay as they are
 _READERS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 FORMATS = ("png", "jpg", "jpeg", "bmp", "gif", "webp")
 
 
 @dataclass(frozen=True)
-class Pictures:
+class LabelledPictures:
     """Labelled pictures: images [n, channels, height, width] in [0, 1], labels [n] into `classes`."""
 
     images: Images
@@ -65,13 +68,13 @@ class Pictures:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
-    def part(self, indices: Ints) -> "Pictures":
-        """The pictures at these places, in this order."""
+    def part(self, indices: Ints) -> "LabelledPictures":
+        """The pictures at these indices, in this order."""
         sha256 = _hash(self.images[indices], self.labels[indices], self.classes)
-        return Pictures(self.images[indices], self.labels[indices], self.classes, self.name, sha256)
+        return LabelledPictures(self.images[indices], self.labels[indices], self.classes, self.name, sha256)
 
 
-def digits() -> Pictures:
+def digits() -> LabelledPictures:
     """The 1,797 handwritten digits that scikit-learn ships: 8x8 pixels, one channel.
 
     They are the test part of the UCI set of Alpaydin and Kaynak (1998), by 13 writers. Who wrote which
@@ -87,10 +90,12 @@ def digits() -> Pictures:
         raise OptionError('the digits come with scikit-learn; try: pip install "tolerate[models]"') from None
     pixels, labels = load_digits(return_X_y=True)
     images = (pixels / 16).astype(np.float32).reshape(-1, 1, 8, 8)
-    return _pictures(images, labels.astype(np.int64), tuple("0123456789"), "scikit-learn digits")
+    return _checked_pictures(images, labels.astype(np.int64), tuple("0123456789"), "scikit-learn digits")
 
 
-def idx(path: str | Path, parts: Sequence[str] = ("train", "t10k"), classes: Sequence[str] = ()) -> Pictures:
+def idx(
+    path: str | Path, parts: Sequence[str] = ("train", "t10k"), classes: Sequence[str] = ()
+) -> LabelledPictures:
     """Pictures in the idx files of MNIST and its kin, `train` first, then `t10k`.
 
     path: folder with {part}-images-idx3-ubyte and {part}-labels-idx1-ubyte, with or without .gz.
@@ -106,24 +111,24 @@ def idx(path: str | Path, parts: Sequence[str] = ("train", "t10k"), classes: Seq
     names = tuple(classes) or tuple(str(label) for label in range(int(labels.max(initial=0)) + 1))
     if labels.max(initial=0) >= len(names):
         raise DataError(f"{folder} has label {labels.max()}, but only {len(names)} classes were named")
-    return _pictures(np.divide(images, 255, dtype=np.float32), labels, names, folder.name)
+    return _checked_pictures(np.divide(images, 255, dtype=np.float32), labels, names, folder.name)
 
 
 def _idx_part(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    images = _idx_array(_either(folder, f"{part}-images-idx3-ubyte"), 3)
-    labels = _idx_array(_either(folder, f"{part}-labels-idx1-ubyte"), 1)
+    images = _idx_array(_find_idx_file(folder, f"{part}-images-idx3-ubyte"), 3)
+    labels = _idx_array(_find_idx_file(folder, f"{part}-labels-idx1-ubyte"), 1)
     if len(images) != len(labels):
         raise DataError(f"{folder} has {len(images)} {part} pictures but {len(labels)} labels")
     return images, labels
 
 
-def _either(folder: Path, name: str) -> Path:
+def _find_idx_file(folder: Path, name: str) -> Path:
     for path in (folder / f"{name}.gz", folder / name):
         if path.is_file():
             return path
-    there = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"
+    listing = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"
     raise DataError(
-        f"{folder} has no {name}.gz and no {name}; expected the four files as published. It holds: {there}"
+        f"{folder} has no {name}.gz and no {name}; expected the four files as published. It holds: {listing}"
     )
 
 
@@ -138,7 +143,7 @@ def _idx_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
         )
     if len(data) < head:
         raise DataError(f"{path} ends inside its header; get it again")
-    shape = tuple(int.from_bytes(data[at : at + 4], "big") for at in range(4, head, 4))
+    shape = tuple(int.from_bytes(data[start : start + 4], "big") for start in range(4, head, 4))
     if len(data) - head != math.prod(shape):
         raise DataError(
             f"{path} announces {'x'.join(map(str, shape))} = {math.prod(shape):,} bytes but holds "
@@ -159,7 +164,7 @@ def _bytes(path: Path) -> bytes:
         ) from None
 
 
-def folder(path: str | Path, size: int | None = None) -> Pictures:
+def folder(path: str | Path, size: int | None = None) -> LabelledPictures:
     """One's own pictures: one subfolder a class, the subfolder's name is the class.
 
     One channel if every picture is grey, else red, green, blue. Transparent parts become white, of
@@ -177,15 +182,15 @@ def folder(path: str | Path, size: int | None = None) -> Pictures:
     files = [(file, label) for label, sub in enumerate(subfolders) for file in _files(sub)]
     raws = [_open(file) for file, _ in files]
     grey = all(_is_grey(raw) for raw in raws)
-    same = len({raw.shape for raw in raws}) == 1 and max(raws[0].shape) <= LARGEST
-    side = size or (None if same else SIDE)
-    images = np.stack([_bring(raw, side, grey) for raw in raws])
+    same = len({raw.shape for raw in raws}) == 1 and max(raws[0].shape) <= MAX_SIDE_PIXELS
+    side = size or (None if same else DEFAULT_SIDE_PIXELS)
+    images = np.stack([_resize(raw, side, grey) for raw in raws])
     labels = np.array([label for _, label in files], dtype=np.int64)
-    keep, notes = _once(images, labels, [file for file, _ in files])
+    keep, notes = _distinct(images, labels, [file for file, _ in files])
     if side:
         notes = (f"cropped to the middle square and brought to {side}x{side} pixels", *notes)
     names = tuple(sub.name for sub in subfolders)
-    return _pictures(images[keep], labels[keep], names, top.name, notes)
+    return _checked_pictures(images[keep], labels[keep], names, top.name, notes)
 
 
 def _existing_folder(path: str | Path) -> Path:
@@ -210,9 +215,9 @@ def _open(path: Path) -> NDArray[np.uint8]:
     except ModuleNotFoundError:
         raise OptionError('pictures are read by Pillow; try: pip install "tolerate[models]"') from None
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=_READERS) as opened:
+        with warnings.catch_warnings(), Image.open(path, formats=_READERS) as picture:
             warnings.simplefilter("error")
-            return _flat(ImageOps.exif_transpose(opened))
+            return _to_rgb_bytes(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError:
         raise DataError(
             f"{path} is no picture; expected {', '.join(FORMATS)}. Mend it or move it elsewhere"
@@ -223,7 +228,7 @@ def _open(path: Path) -> NDArray[np.uint8]:
         ) from None
 
 
-def _flat(picture: Any) -> NDArray[np.uint8]:
+def _to_rgb_bytes(picture: "Image.Image") -> NDArray[np.uint8]:
     """A Pillow picture as bytes: 16 bits become 8, transparent becomes white."""
     from PIL import Image
 
@@ -239,7 +244,7 @@ def _is_grey(raw: NDArray[np.uint8]) -> bool:
     return bool((raw[..., 0] == raw[..., 1]).all() and (raw[..., 0] == raw[..., 2]).all())
 
 
-def _bring(raw: NDArray[np.uint8], side: int | None, grey: bool) -> Images:
+def _resize(raw: NDArray[np.uint8], side: int | None, grey: bool) -> Images:
     """Bytes [height, width, 3] to [channels, side, side] in [0, 1]; the size stays if `side` is None."""
     if side is not None:
         raw = _square(raw, side)
@@ -257,40 +262,44 @@ def _square(raw: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(middle.resize((side, side), Image.Resampling.LANCZOS))
 
 
-def _once(images: Images, labels: Ints, files: Sequence[Path]) -> tuple[Ints, tuple[str, ...]]:
-    """The places of distinct pictures; the same picture in two classes is refused."""
+def _distinct(images: Images, labels: Ints, files: Sequence[Path]) -> tuple[Ints, tuple[str, ...]]:
+    """The indices of distinct pictures; the same picture in two classes is refused."""
     first: dict[bytes, int] = {}
-    for place, image in enumerate(images):
-        same = first.setdefault(image.tobytes(), place)
-        if labels[same] != labels[place]:
+    for index, image in enumerate(images):
+        same = first.setdefault(image.tobytes(), index)
+        if labels[same] != labels[index]:
             raise DataError(
-                f"{files[same]} and {files[place]} are the same picture in two classes; remove one of them"
+                f"{files[same]} and {files[index]} are the same picture in two classes; remove one of them"
             )
     dropped = len(images) - len(first)
     notes = (f"{dropped} identical pictures left out",) if dropped else ()
     return np.array(list(first.values()), dtype=np.int64), notes
 
 
-def _pictures(
+def _checked_pictures(
     images: Images, labels: Ints, classes: tuple[str, ...], name: str, notes: tuple[str, ...] = ()
-) -> Pictures:
+) -> LabelledPictures:
     present = np.bincount(labels, minlength=len(classes))
     if (present > 0).sum() < 2:
-        only = classes[int(present.argmax())] if len(labels) else "none"
-        raise DataError(f"{name} has pictures of a single class ({only}); expected two classes or more")
-    return Pictures(images, labels, classes, name, _hash(images, labels, classes), notes)
+        single_class = classes[int(present.argmax())] if len(labels) else "none"
+        raise DataError(
+            f"{name} has pictures of a single class ({single_class}); expected two classes or more"
+        )
+    return LabelledPictures(images, labels, classes, name, _hash(images, labels, classes), notes)
 
 
 def _hash(images: Images, labels: Ints, classes: Sequence[str]) -> str:
-    """SHA-256 of what was read, whatever files it came from."""
+    """SHA-256 of the pictures, labels and classes, whatever files they came from."""
     digest = hashlib.sha256(json.dumps([images.shape, list(classes)]).encode())
     digest.update(np.ascontiguousarray(images).data)
     digest.update(np.ascontiguousarray(labels).data)
     return digest.hexdigest()
 
 
-def split(pictures: Pictures, parts: Mapping[str, float | int] = PARTS, seed: int = 0) -> dict[str, Ints]:
-    """Deal the pictures to purposes: each picture to one at most, every class in proportion.
+def split(
+    pictures: LabelledPictures, parts: Mapping[str, float | int] = PARTS, seed: int = 0
+) -> dict[str, Ints]:
+    """Split the pictures into parts for different purposes: no picture in two parts, every class in proportion.
 
     parts: for each purpose a share of all pictures (float) or a number of them (int). Shares that
     add up to 1 use every picture. Sizes are exact, and within a part each class is within 2 pictures
@@ -303,17 +312,17 @@ def split(pictures: Pictures, parts: Mapping[str, float | int] = PARTS, seed: in
     """
     sizes = _sizes(len(pictures), parts)
     rng = np.random.default_rng([seed, zlib.crc32(b"split")])
-    line = _line(pictures.labels, rng)
+    line = _stratified_order(pictures.labels, rng)
     ends = np.cumsum(list(sizes.values()))
     cut = {name: np.sort(line[end - sizes[name] : end]) for name, end in zip(sizes, ends, strict=True)}
-    _enough(
+    _check_class_sizes(
         pictures, cut, min(part if isinstance(part, float) else part / len(line) for part in parts.values())
     )
     return cut
 
 
-def _line(labels: Ints, rng: np.random.Generator) -> Ints:
-    """All places in an order in which every stretch holds the classes in proportion."""
+def _stratified_order(labels: Ints, rng: np.random.Generator) -> Ints:
+    """All indices in an order in which every stretch holds the classes in proportion."""
     order = rng.permutation(len(labels))
     position = np.empty(len(labels))
     for label in np.unique(labels):
@@ -323,7 +332,7 @@ def _line(labels: Ints, rng: np.random.Generator) -> Ints:
 
 
 def _sizes(n: int, parts: Mapping[str, float | int]) -> dict[str, int]:
-    """Sizes that add up: numbers as they are, shares rounded by largest remainder."""
+    """The size of each part: numbers as they are, shares rounded by the largest-remainder method."""
     for name, part in parts.items():
         if not part > 0 or (isinstance(part, float) and part > 1):
             raise OptionError(f'part "{name}" is {part}; expected a share in (0, 1] or a number of pictures')
@@ -337,26 +346,27 @@ def _sizes(n: int, parts: Mapping[str, float | int]) -> dict[str, int]:
     return sizes
 
 
-def _enough(pictures: Pictures, parts: Mapping[str, Ints], smallest: float) -> None:
-    """Each part needs a few pictures of each class."""
+def _check_class_sizes(pictures: LabelledPictures, parts: Mapping[str, Ints], smallest: float) -> None:
+    """Raise DataError if a part has too few pictures of a class."""
     for name, indices in sorted(parts.items(), key=lambda part: len(part[1])):
         counts = np.bincount(pictures.labels[indices], minlength=len(pictures.classes))
-        if counts.min() < LEAST:
-            few = int(counts.argmin())
+        if counts.min() < MIN_PICTURES_PER_CLASS:
+            rarest = int(counts.argmin())
             raise DataError(
-                f'class "{pictures.classes[few]}" of {pictures.name} has {(pictures.labels == few).sum()} '
-                f'pictures, of which part "{name}" would get {counts.min()}, expected at least {LEAST}; the '
-                f"smallest class should have about {math.ceil((LEAST + 1) / smallest)}"
+                f'class "{pictures.classes[rarest]}" of {pictures.name} has {(pictures.labels == rarest).sum()} '
+                f'pictures, of which part "{name}" would get {counts.min()}, expected at least '
+                f"{MIN_PICTURES_PER_CLASS}; the smallest class "
+                f"should have about {math.ceil((MIN_PICTURES_PER_CLASS + 1) / smallest)}"
             )
 
 
-def write_parts(path: Path, pictures: Pictures, parts: Mapping[str, Ints]) -> None:
-    """Write down which picture serves which purpose, with the hash of the pictures."""
+def write_parts(path: Path, pictures: LabelledPictures, parts: Mapping[str, Ints]) -> None:
+    """Write the split as JSON, with the hash of the pictures."""
     indices = {name: part.tolist() for name, part in parts.items()}
     write_whole(path, to_json({"data": pictures.name, "data_sha256": pictures.sha256, "parts": indices}))
 
 
-def read_parts(path: Path, pictures: Pictures) -> dict[str, Ints]:
+def read_parts(path: Path, pictures: LabelledPictures) -> dict[str, Ints]:
     """The split that `write_parts` wrote, if it is of these pictures and gives each one purpose."""
     try:
         written = json.loads(path.read_text("utf-8"))
@@ -366,18 +376,18 @@ def read_parts(path: Path, pictures: Pictures) -> dict[str, Ints]:
         raise DataError(f"{path} is no split that can be read ({error}); remove it and split again") from None
     if sha256 != pictures.sha256:
         raise DataError(f"{path} splits other pictures than {pictures.name}; remove it and split again")
-    for one, other, place in _twice(parts):
+    for first, second, index in _in_two_parts(parts):
         raise DataError(
-            f'{path} gives picture {place} to both "{one}" and "{other}"; remove it and split again'
+            f'{path} gives picture {index} to both "{first}" and "{second}"; remove it and split again'
         )
     return parts
 
 
-def _twice(parts: Mapping[str, Ints]) -> Iterator[tuple[str, str, int]]:
-    """Pictures that serve two purposes: the first purpose, the second, the place."""
-    seen: dict[int, str] = {}
+def _in_two_parts(parts: Mapping[str, Ints]) -> Iterator[tuple[str, str, int]]:
+    """Iterate over pictures that are in two parts: first part, second part, index."""
+    purpose_of: dict[int, str] = {}
     for name, part in parts.items():
-        for place in part.tolist():
-            if place in seen:
-                yield seen[place], name, place
-            seen[place] = name
+        for index in part.tolist():
+            if index in purpose_of:
+                yield purpose_of[index], name, index
+            purpose_of[index] = name

@@ -1,14 +1,17 @@
-"""Parts counted as tasks of Ray: on local workers, or on the cluster that RAY_ADDRESS names."""
+"""Runs the counting of parts as Ray tasks: on local workers, or on the cluster named by RAY_ADDRESS."""
 
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from tolerate.errors import OptionError
 
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
-class OnRay:
+
+class RayExecutor:
     """Workers of a Ray cluster; one on this machine is started unless RAY_ADDRESS names another."""
 
     def __init__(self, workers: int) -> None:
@@ -24,27 +27,29 @@ class OnRay:
         if self._started:
             ray.init(**_options(workers), log_to_driver=False, logging_level=logging.ERROR)
 
-    def each(self, work: Callable[[Any], Any], given: Sequence[Any]) -> Iterator[Any]:
-        task = self._ray.remote(work)
-        waiting = [task.remote(one) for one in given]
+    def map_unordered(
+        self, function: Callable[[Argument], Result], arguments: Sequence[Argument]
+    ) -> Iterator[Result]:
+        task = self._ray.remote(function)
+        waiting = [task.remote(argument) for argument in arguments]
         while waiting:
             ready, waiting = self._ray.wait(waiting)
-            yield self._told(ready[0])
+            yield self._result_of(ready[0])
 
     def close(self) -> None:
-        """Stop what was started here."""
+        """Shut Ray down if it was started here."""
         if self._started:
             self._ray.shutdown()
 
-    def _told(self, answer: Any) -> Any:
-        """An answer, or the worker's own error in place of Ray's wrapping of it."""
+    def _result_of(self, reference: object) -> Any:
+        """The result of a finished task; a worker's error is raised without Ray's wrapper."""
         try:
-            return self._ray.get(answer)
+            return self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
             raise (error.cause if isinstance(error.cause, Exception) else error) from None
 
 
-def _options(workers: int) -> dict[str, Any]:
+def _options(workers: int) -> dict[str, int | bool]:
     if os.environ.get("RAY_ADDRESS"):
         return {}
     return {"num_cpus": workers, "include_dashboard": False}

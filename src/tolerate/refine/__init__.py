@@ -29,7 +29,7 @@ PICKERS: dict[str, Picker] = {"plain": plain, "best-of-N": best_of, "first-of-N-
 FILTERS: dict[str, Filter] = {"above-N": above, "no-copies": no_copies}
 REFINERS: dict[str, Picker | Filter] = {**PICKERS, **FILTERS}
 
-MOST = 1000  # candidates a request
+MAX_CANDIDATES = 1000  # for one request
 _NUMBER = re.compile(r"(?<=-)\d+(?:\.\d+)?(?=-|$)")
 
 
@@ -59,7 +59,7 @@ class Refining:
 
 
 def parse(name: str) -> Refining:
-    """The refining that a name means.
+    """Parse the name of a refining.
 
     >>> parse("best-of-8+no-copies").candidates
     8
@@ -69,16 +69,16 @@ def parse(name: str) -> Refining:
     if kind not in PICKERS:
         raise OptionError(f'the refining "{name}" starts with "{first}". {hint(kind, PICKERS)}')
     candidates = numbers[0] if numbers else 1.0
-    if candidates != int(candidates) or not 1 <= candidates <= MOST:
-        raise OptionError(f'"{first}" asks for {candidates:g} candidates; expected 1 to {MOST}')
+    if candidates != int(candidates) or not 1 <= candidates <= MAX_CANDIDATES:
+        raise OptionError(f'"{first}" asks for {candidates:g} candidates; expected 1 to {MAX_CANDIDATES}')
     picker = partial(_with, PICKERS[kind], numbers)
     return Refining(name, int(candidates), picker, tuple(_filter(name, part) for part in rest))
 
 
 def _filter(name: str, part: str) -> Callable[[Pool], Pool]:
     if ":" in part:
-        found: Filter = attribute(part)
-        return found
+        step: Filter = attribute(part)
+        return step
     kind, numbers = _split(part)
     if kind in PICKERS:
         raise OptionError(f'the refining "{name}" picks twice; after the first "+" come filters: {_names()}')
@@ -105,7 +105,7 @@ def _with(step: Callable[..., Any], numbers: list[float], pool: Pool) -> Any:
 
 
 Judge = Callable[[NDArray[Any], NDArray[np.int64]], Floats]  # (contents [n, ...], requests [n]) -> scores [n]
-Repair = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]  # contents in, mended contents out
+Repair = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]  # contents in, repaired contents out
 
 
 def refine(
@@ -117,19 +117,19 @@ def refine(
     nearness: Callable[[NDArray[Any]], Floats] | None = None,
     repair: Repair | None = None,
 ) -> tuple[NDArray[Any], Choice]:
-    """Mend, judge and choose: one content a request [requests, ...] and how it was chosen.
+    """Repair, score and choose candidates: one content a request [requests, ...] and how it was chosen.
 
-    contents: [requests, k, ...] candidates; requests: [requests] what was asked.
+    contents: [requests, k, ...] candidates; requests: [requests].
     nearness: how far each content is from being a copy (0 and below: one), for `no-copies`.
-    repair: mends each candidate before it is judged; it sees one candidate and its request at a time.
+    repair: repairs each candidate before it is scored; it sees one candidate and its request at a time.
 
     Where nothing is left the content is the first candidate, and the choice's index is -1.
     """
     n, k = contents.shape[:2]
-    flat, asked = contents.reshape(n * k, *contents.shape[2:]), np.repeat(requests, k)
+    flat, repeated_requests = contents.reshape(n * k, *contents.shape[2:]), np.repeat(requests, k)
     if repair is not None:
-        flat = repair(flat, asked)
-    far = None if nearness is None else nearness(flat).reshape(n, k)
-    choice = how.choose(judge(flat, asked).reshape(n, k), far)
-    mended = flat.reshape(n, k, *flat.shape[1:])
-    return mended[np.arange(n), np.maximum(choice.index, 0)], choice
+        flat = repair(flat, repeated_requests)
+    copy_distances = None if nearness is None else nearness(flat).reshape(n, k)
+    choice = how.choose(judge(flat, repeated_requests).reshape(n, k), copy_distances)
+    repaired = flat.reshape(n, k, *flat.shape[1:])
+    return repaired[np.arange(n), np.maximum(choice.index, 0)], choice

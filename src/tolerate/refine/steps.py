@@ -1,4 +1,4 @@
-"""The moving parts of refining: filters drop candidates, pickers choose among those left.
+"""The steps of refining: filters drop candidates, pickers choose among those left.
 
 A filter is `(pool, *numbers) -> Pool`, a picker `(pool, *numbers) -> Choice`. The numbers are those
 in its name: `best-of-4` calls `best_of(pool, 4)`.
@@ -27,29 +27,29 @@ def best_of(pool: Pool, k: float) -> Choice:
     return Choice.of(pool, rank.argmax(axis=1), np.full(len(rank), pool.scores.shape[1]))
 
 
-def first_of(pool: Pool, k: float, least: float) -> Choice:
-    """The first candidate that scores at least `least`; of k that all fall short, the best.
+def first_of(pool: Pool, k: float, threshold: float) -> Choice:
+    """The first candidate that scores at least `threshold`; if none of the k does, the best.
 
-    Candidates are made one by one until one is good enough, so most requests use fewer than k.
+    Candidates are generated one by one until one is good enough, so most requests use fewer than k.
 
     >>> first_of(Pool.of(np.array([[0.2, 0.9, 0.95], [0.5, 0.3, 0.1]])), 3, 0.8)
     Choice(index=array([1, 0]), scores=array([0.9, 0.5]), used=array([2, 3]))
     """
     pool = pool.first(int(k))
-    good = pool.left & (pool.scores >= least)
-    found, where = good.any(axis=1), good.argmax(axis=1)
+    good = pool.left & (pool.scores >= threshold)
+    any_good, first_good = good.any(axis=1), good.argmax(axis=1)
     best = best_of(pool, k)
-    index = np.where(found, where, np.maximum(best.index, 0))
-    return Choice.of(pool, index, np.where(found, where + 1, best.used))
+    index = np.where(any_good, first_good, np.maximum(best.index, 0))
+    return Choice.of(pool, index, np.where(any_good, first_good + 1, best.used))
 
 
-def above(pool: Pool, least: float) -> Pool:
-    """Candidates that the judge scores at least `least`; a missing score is never enough.
+def above(pool: Pool, threshold: float) -> Pool:
+    """Candidates that the judge scores at least `threshold`; a missing score never suffices.
 
     >>> above(Pool.of(np.array([[0.2, 0.9, np.nan]])), 0.5).left.tolist()
     [[False, True, False]]
     """
-    return pool.keep(pool.scores >= least)
+    return pool.keep(pool.scores >= threshold)
 
 
 def no_copies(pool: Pool) -> Pool:

@@ -18,7 +18,7 @@ from tolerate.base.files import slug, write_whole
 from tolerate.base.folder import RunFolder
 from tolerate.base.json_types import JsonObject
 from tolerate.base.workers import Crew, Task, Tell
-from tolerate.checks.against_people import beside
+from tolerate.checks.against_people import compare_with_person
 from tolerate.data import tables
 from tolerate.errors import OptionError, RunError
 from tolerate.messages.catalogue import joined, message
@@ -218,7 +218,7 @@ class _Run:
         return [BestPoint.from_json(row) for row in rows]
 
     def _certificate(self, main: Strategy) -> Certificate:
-        """The run's promise, beside the labels it rests on: `tolerate verify` recomputes it."""
+        """The run's promise, compare_with_person the labels it rests on: `tolerate verify` recomputes it."""
         path = self.folder.path / "certificate.json"
         if not path.exists():
             labels, review = self.folder.path / "labels.parquet", self.plan.options.review
@@ -256,7 +256,7 @@ class _Run:
         losses = np.array(verdicts.losses)
         self._write_labels(path, answers.requests, losses, answers.scores)
         check = self._preparation().check
-        agreement = beside(
+        agreement = compare_with_person(
             check.name if check else "", answers.losses, losses, self._losses_and_scores(main)[0]
         )
         return joined([verdicts.by, message("people.unmeasured", more=agreement)])

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tolerate.checks.texts.english import English, listed
+from tolerate.checks.texts.english import English, english_words
 from tolerate.errors import DataError, OptionError
 from tolerate.jobs import job
 from tolerate.jobs.texts.plays import COPY, Plays, broken_form, read_play
@@ -34,20 +34,20 @@ def task(shared: Path) -> Plays:
 )
 def test_which_words_are_english(text: str, strange: list[str]) -> None:
     english = English(["Grumio hath love of the king"])
-    assert [text[start:end] for start, end in english.strange(text)] == strange
+    assert [text[start:end] for start, end in english.unknown_words(text)] == strange
 
 
 def test_words_of_the_given_lines_pass() -> None:
     english = English([])
-    assert english.strange("good Zanobio!") and not english.strange("good Zanobio!", "ZANOBIO:")
+    assert english.unknown_words("good Zanobio!") and not english.unknown_words("good Zanobio!", "ZANOBIO:")
 
 
 def test_without_the_list_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed.cache_clear()
+    english_words.cache_clear()
     monkeypatch.setattr("tolerate.checks.texts.english.find_spec", lambda name: None)
     with pytest.raises(OptionError, match=r"tolerate\[text\]"):
         English([])
-    listed.cache_clear()
+    english_words.cache_clear()
 
 
 @pytest.mark.parametrize("text", ["", "...", "KING RICHARD III:", "All:", "so " * 40, "One.\nTwo."])
@@ -95,7 +95,7 @@ def test_own_error_on_real_lines(task: Plays) -> None:
 
 def test_a_check_without_the_list_refuses_too_many(task: Plays) -> None:
     """The twin: the play's own words alone call a fifth of the unseen lines wrong."""
-    learned = task.english.learned
+    learned = task.english.text_words
     lines = [task.lines[at] for at in task.parts["asked"].tolist()]
     strange = [any(word.strip(".,;:!?'-").lower() not in learned for word in line.split()) for line in lines]
     assert np.mean(strange) > 0.15
@@ -105,7 +105,7 @@ def test_a_check_without_the_list_refuses_too_many(task: Plays) -> None:
 def test_beside_debians_list(task: Plays) -> None:
     """Words that the list lets pass are words by Debian's largest list too, 99 in 100."""
     debian = {line.strip().lower() for line in DEBIAN.read_text("utf-8").splitlines()}
-    own = listed()
+    own = english_words()
     assert np.mean([word in debian for word in own if word.isalpha()]) > 0.97
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tolerate.errors import OptionError
 from tolerate.refine.texts.copied import Copied
-from tolerate.refine.texts.near_duplicates import groups, kept, signatures
+from tolerate.refine.texts.near_duplicates import groups, without_near_duplicates, signatures
 
 
 def slow_longest(known: list[str], text: str) -> int:
@@ -68,6 +68,6 @@ def test_near_duplicates_are_grouped_and_others_are_not() -> None:
     texts += [base, base.upper(), base.replace("best", "rest"), "", ""]
     found = groups(texts, 0.7)
     assert found[30] == found[31] == found[32] and found[33] == found[34] and found[30] not in found[:30]
-    assert 31 not in kept(texts, 0.7) and 30 in kept(texts, 0.7)
-    with pytest.raises(OptionError, match="least is 0"):
+    assert 31 not in without_near_duplicates(texts, 0.7) and 30 in without_near_duplicates(texts, 0.7)
+    with pytest.raises(OptionError, match="min_share is 0"):
         groups(texts, 0)

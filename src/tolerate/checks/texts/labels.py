@@ -1,4 +1,4 @@
-"""Which of a set of labels an answer names: "Positive.", "The sentiment is positive" and "label: POSITIVE" all do."""
+"""Find the label that an answer names, as in "Positive.", "The sentiment is positive" and "label: POSITIVE"."""
 
 import re
 import unicodedata
@@ -10,27 +10,27 @@ _NOT = re.compile(r"\b(?:not|no|never|isn't|neither|nor)\s+(?:\w+\s+)?$|[不非]
 def label_in(text: str, labels: Sequence[str]) -> str | None:
     """The one label that an answer names; None if it names none, several, or denies it.
 
-    >>> said, texts = ["positive", "very positive", "negative"], ("**Positive**.", "It is very positive!")
-    >>> [label_in(text, said) for text in (*texts, "not negative", "positive or negative")]
+    >>> labels, texts = ["positive", "very positive", "negative"], ("**Positive**.", "It is very positive!")
+    >>> [label_in(text, labels) for text in (*texts, "not negative", "positive or negative")]
     ['positive', 'very positive', None, None]
     """
-    whole = _bare(text)
+    bare_text = _normalised(text)
     for label in labels:
-        if whole == _bare(label):
+        if bare_text == _normalised(label):
             return label
-    left = unicodedata.normalize("NFKC", text)
-    found = []
+    rest = unicodedata.normalize("NFKC", text)
+    named = []
     for label in sorted(labels, key=len, reverse=True):  # so that "very positive" is not taken for "positive"
         pattern = _pattern(label)
-        for match in pattern.finditer(left):
-            if _NOT.search(left[: match.start()]):
+        for match in pattern.finditer(rest):
+            if _NOT.search(rest[: match.start()]):
                 return None
-            found.append(label)
-        left = pattern.sub("\n", left)
-    return found[0] if len(set(found)) == 1 else None
+            named.append(label)
+        rest = pattern.sub("\n", rest)
+    return named[0] if len(set(named)) == 1 else None
 
 
-def _bare(text: str) -> str:
+def _normalised(text: str) -> str:
     return re.sub(r"^\W+|\W+$", "", unicodedata.normalize("NFKC", text)).casefold()
 
 

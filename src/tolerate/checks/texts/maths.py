@@ -1,4 +1,4 @@
-r"""The grader of numbers: "$9.00", "9 dollars", "= 9" and "#### 9" all say 9; "about 9 or 10" says nothing.
+r"""Grades numeric answers: "$9.00", "9 dollars", "= 9" and "#### 9" all state 9; "about 9 or 10" states no number.
 
 It reads the statement of the final answer (after `####`, in `\boxed{}`, after "answer is", else the last number),
 and compares exact fractions. Where the key has more decimals, an answer rounded to two or more of them is right.
@@ -13,7 +13,7 @@ from fractions import Fraction
 from tolerate.messages.catalogue import message
 
 DIGITS = r"(?:\d+(?:\.\d+)?|\.\d+)"
-LONGEST = 60  # digits that are still read as a number
+MAX_NUMBER_CHARACTERS = 60  # of a number; longer ones are not read
 SCALES = {
     "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
     "k": 10**3, "K": 10**3, "M": 10**6, "dozen": 12, "dozens": 12, "万": 10**4, "亿": 10**8,
@@ -35,18 +35,18 @@ _VALUE = re.compile(
     """,
     re.VERBOSE,
 )
-_SAYS = re.compile(
+_ANSWER_MARK = re.compile(
     r"\banswer(?:\s+to\s+[^.:\n]{0,60}?)?\s*(?:is|was|would\s+be|will\s+be|equals|=|:|：)\s*:?|答案\s*(?:是|为|：|:)+",
     re.I,
 )
 _END = re.compile(r"\n|[.;!?](?=\s|$)|[。；！？]")
-_BETWEEN = re.compile(  # what makes two numbers two answers
+_ALTERNATIVE = re.compile(  # what makes two numbers two answers
     r"\s*(?:[^\W\d]+\s*)?(?:\bor\b|\bto\b|-|~|/|或|到)\s*(?:about\s+|maybe\s+|even\s+)?|\s+and\s+|\s*,?\s*(?:or|and)\s+"
 )
 _OR = re.compile(r"\s*(?:[^\W\d]+\s*)?,?\s*\bor\b\s*(?:about\s+|maybe\s+|even\s+)?")
-_ASIDE = re.compile(rf"\([^()]*\)|\b(?:per|every|out\s+of)\s+{DIGITS}\b")  # what does not give the answer
+_REMARK = re.compile(rf"\([^()]*\)|\b(?:per|every|out\s+of)\s+{DIGITS}\b")  # what does not give the answer
 _SUM = re.compile(r"\s*[-+*×·÷/^]\s*|\s+x\s+")
-_NOT = re.compile(
+_COMPARISON = re.compile(
     r"(?:\b(?:less|more|fewer|greater|higher|lower)\s+than|\b(?:under|over|below|above|not|isn't)|(?<!\w)[<>])\s*$",
     re.I,
 )
@@ -74,7 +74,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Graded:
-    """A verdict, what was read of the answer, and as it was written there."""
+    """A verdict, the number read from the answer, and its original spelling."""
 
     right: bool
     read: str
@@ -82,23 +82,23 @@ class Graded:
 
 
 def grade(text: str, key: str, question: str = "") -> Graded:
-    r"""Does a solution end with the number of the key?
+    r"""Grade a solution: whether its final answer is the number of the key.
 
-    >>> [grade(said, "9").right for said in ("#### $9.00", "so x = 9.", "The answer is nine pens", r"\boxed{9}")]
+    >>> [grade(text, "9").right for text in ("#### $9.00", "so x = 9.", "The answer is nine pens", r"\boxed{9}")]
     [True, True, True, True]
     >>> grade("The answer is 9 or 10.", "9").read
     'no single number'
     """
-    wanted, found = final_number(key) or final_number(f"#### {key}"), final_number(text)
-    if wanted is None:  # the key is a word
-        said = (statement(plain(text)) or plain(text)).strip(" .\n")
-        return Graded(said.casefold() == plain(key).strip(" .\n").casefold(), said, said)
-    if found is None:
+    expected, answer = final_number(key) or final_number(f"#### {key}"), final_number(text)
+    if expected is None:  # the key is a word
+        stated = (statement(plain(text)) or plain(text)).strip(" .\n")
+        return Graded(stated.casefold() == plain(key).strip(" .\n").casefold(), stated, stated)
+    if answer is None:
         return Graded(False, message("read.no_number"))
-    return Graded(same(found, wanted, question), str(found), found.shown)
+    return Graded(same(answer, expected, question), str(answer), answer.shown)
 
 
-def same(found: Value, key: Value, question: str = "") -> bool:
+def same(answer: Value, key: Value, question: str = "") -> bool:
     """Whether an answer is the key: exactly, or rounded to two decimals or more where the key has more.
 
     75% is 75 and 0.75; "3 million" is 3 only where the question asks for millions.
@@ -106,32 +106,46 @@ def same(found: Value, key: Value, question: str = "") -> bool:
     >>> same(Value(Fraction(75), percent=True), Value(Fraction(3, 4), 2)), same(Value(Fraction(9)), Value(Fraction(90)))
     (True, False)
     """
-    if found.time or key.time:
-        return found.time == key.time
-    if any(_close(found, mine, key, other) for mine, other in _pairs(found, key)):
+    if answer.time or key.time:
+        return answer.time == key.time
+    if any(
+        _close(answer, answer_number, key, key_number) for answer_number, key_number in _pairs(answer, key)
+    ):
         return True
-    scale = found.scale.removesuffix("s")
-    asked = bool(scale) and len(scale) > 1 and scale in question.lower()
-    return asked and not key.scale and found.number == key.number
+    scale = answer.scale.removesuffix("s")
+    scale_requested = bool(scale) and len(scale) > 1 and scale in question.lower()
+    return scale_requested and not key.scale and answer.number == key.number
 
 
-def _pairs(found: Value, key: Value) -> list[tuple[Fraction, Fraction]]:
+def _pairs(answer: Value, key: Value) -> list[tuple[Fraction, Fraction]]:
     """The numbers to compare; a percentage may stand for itself or for the share, if only one of the two has it."""
-    mine, other = found.whole, key.whole
-    if found.percent == key.percent:
-        return [(mine, other)]
-    return [(mine, other), (mine / 100, other)] if found.percent else [(mine, other), (mine, other / 100)]
+    answer_number, key_number = answer.whole, key.whole
+    if answer.percent == key.percent:
+        return [(answer_number, key_number)]
+    return (
+        [(answer_number, key_number), (answer_number / 100, key_number)]
+        if answer.percent
+        else [(answer_number, key_number), (answer_number, key_number / 100)]
+    )
 
 
-def _close(found: Value, mine: Fraction, key: Value, other: Fraction) -> bool:
-    if mine == other:
+def _close(answer: Value, answer_number: Fraction, key: Value, key_number: Fraction) -> bool:
+    if answer_number == key_number:
         return True
-    if other.denominator == 1 or found.scale or key.scale or found.percent != key.percent:
+    if key_number.denominator == 1 or answer.scale or key.scale or answer.percent != key.percent:
         return False
-    if found.decimals is None:  # a fraction for a key that was rounded, such as 10/3 for 3.33
-        return key.decimals is not None and key.decimals >= 2 and round(mine, key.decimals) == other
-    longer = key.decimals is None or key.decimals > found.decimals
-    return found.decimals >= 2 and longer and abs(mine - other) * 2 <= Fraction(1, 10**found.decimals)
+    if answer.decimals is None:  # a fraction for a key that was rounded, such as 10/3 for 3.33
+        return (
+            key.decimals is not None
+            and key.decimals >= 2
+            and round(answer_number, key.decimals) == key_number
+        )
+    longer = key.decimals is None or key.decimals > answer.decimals
+    return (
+        answer.decimals >= 2
+        and longer
+        and abs(answer_number - key_number) * 2 <= Fraction(1, 10**answer.decimals)
+    )
 
 
 def final_number(text: str) -> Value | None:
@@ -141,8 +155,8 @@ def final_number(text: str) -> Value | None:
     ('9', None)
     """
     text = plain(text)
-    said = statement(text)
-    return _equated(said) if said is not None else _last(text)
+    stated = statement(text)
+    return _value_of_equation(stated) if stated is not None else _last_number(text)
 
 
 def statement(text: str) -> str | None:
@@ -151,134 +165,136 @@ def statement(text: str) -> str | None:
         after = text.rpartition("####")[2].strip()
         return after.splitlines()[0] if after else ""
     if "boxed{" in text:
-        return _braced(text[text.rindex("boxed{") + len("boxed") :])
-    says = list(_SAYS.finditer(text))
-    for found in reversed(says):
-        rest = text[found.end() :].strip()
+        return _in_braces(text[text.rindex("boxed{") + len("boxed") :])
+    marks = list(_ANSWER_MARK.finditer(text))
+    for mark in reversed(marks):
+        rest = text[mark.end() :].strip()
         end = _END.search(rest)
         if part := (rest[: end.start()] if end else rest).strip():
             return part
     return None
 
 
-def _braced(text: str) -> str:
-    """What stands in the first braces; all of it if they do not close."""
+def _in_braces(text: str) -> str:
+    """The content of the first braces; the whole text if they are not closed."""
     depth = 0
-    for at, sign in enumerate(text):
+    for index, sign in enumerate(text):
         depth += (sign == "{") - (sign == "}")
         if depth == 0:
-            return text[1:at]
+            return text[1:index]
     return text[1:]
 
 
-def _equated(said: str) -> Value | None:
-    """What an equation comes to: its last side that is a number; what explains it in brackets stays out."""
-    said = re.sub(r"\(\s*[^()]*=[^()]*\)", "", said)
-    sides = (_first(side) for side in reversed(re.split(r"[=≈]", said)))
+def _value_of_equation(equation: str) -> Value | None:
+    """The value of an equation: its last side that is a number; explanations in brackets are ignored."""
+    equation = re.sub(r"\(\s*[^()]*=[^()]*\)", "", equation)
+    sides = (_first_number(side) for side in reversed(re.split(r"[=≈]", equation)))
     return next((value for value in sides if value is not None), None)
 
 
-def _first(said: str) -> Value | None:
-    """The number that a statement gives: its first, if it does not go on to another answer or a sum."""
-    found = _VALUE.search(said)
-    if found is None:
-        return _in_words(said)
-    if _NOT.search(said[: found.start()]):
+def _first_number(stated: str) -> Value | None:
+    """The first number of a statement; None if another answer or an arithmetic expression follows."""
+    match = _VALUE.search(stated)
+    if match is None:
+        return _in_words(stated)
+    if _COMPARISON.search(stated[: match.start()]):
         return None
-    value, rest = _value(found), said[found.end() :]
-    follows = _VALUE.search(rest)
-    if follows is None or value is None:
+    value, rest = _value_of_match(match), stated[match.end() :]
+    next_match = _VALUE.search(rest)
+    if next_match is None or value is None:
         return value
-    gap = rest[: follows.start()]
-    other = _value(follows)
-    if _SUM.fullmatch(gap + (follows["sign"] or "")) or _SUM.fullmatch(gap):
+    gap = rest[: next_match.start()]
+    next_value = _value_of_match(next_match)
+    if _SUM.fullmatch(gap + (next_match["sign"] or "")) or _SUM.fullmatch(gap):
         return None
-    if _BETWEEN.fullmatch(gap) and (other is None or not (same(other, value) or same(value, other))):
+    if _ALTERNATIVE.fullmatch(gap) and (
+        next_value is None or not (same(next_value, value) or same(value, next_value))
+    ):
         return None
     return value
 
 
-def _last(text: str) -> Value | None:
-    """The last number of a text that marks no answer, what an equation comes to before others; else number words."""
+def _last_number(text: str) -> Value | None:
+    """The last number of a text without an answer mark: the value of an equation first, else number words."""
     for part in reversed(_END.split(text)):
-        part = _ASIDE.sub("", part) if _VALUE.search(_ASIDE.sub("", part)) else part
-        if "=" in part and (found := _equated(part)) is not None:
-            return found
+        part = _REMARK.sub("", part) if _VALUE.search(_REMARK.sub("", part)) else part
+        if "=" in part and (value := _value_of_equation(part)) is not None:
+            return value
         values = list(_VALUE.finditer(part))
         if values:
             gap = part[values[-2].end() : values[-1].start()] if len(values) > 1 else ""
-            either = _OR.fullmatch(gap) or _NOT.search(part[: values[-1].start()])
-            return None if either else _value(values[-1])
+            either = _OR.fullmatch(gap) or _COMPARISON.search(part[: values[-1].start()])
+            return None if either else _value_of_match(values[-1])
     return _in_words(_END.split(text.strip())[-1] or text)
 
 
-def _value(found: re.Match[str]) -> Value | None:
-    """A match as a number; None where it means none, such as a division by nothing."""
-    shown = found.group().strip()
-    if len(shown) > LONGEST:
+def _value_of_match(match: re.Match[str]) -> Value | None:
+    """The number of a match; None where it has no value, such as a division by zero."""
+    shown = match.group().strip()
+    if len(shown) > MAX_NUMBER_CHARACTERS:
         return None
-    if found["time"]:
+    if match["time"]:
         return Value(
-            Fraction(0), time=":".join(str(int(part)) for part in found["time"].split(":")), shown=shown
+            Fraction(0), time=":".join(str(int(part)) for part in match["time"].split(":")), shown=shown
         )
     try:
-        number, decimals = _fraction(found)
+        number, decimals = _fraction(match)
     except ZeroDivisionError:
         return None
-    negative = bool(re.search(r"-|minus|negative", found["sign"] or ""))
-    scale = found["scale"] or found["short"] or ""
-    return Value(-number if negative else number, decimals, bool(found["percent"]), scale, shown=shown)
+    negative = bool(re.search(r"-|minus|negative", match["sign"] or ""))
+    scale = match["scale"] or match["short"] or ""
+    return Value(-number if negative else number, decimals, bool(match["percent"]), scale, shown=shown)
 
 
-def _fraction(found: re.Match[str]) -> tuple[Fraction, int | None]:
-    if found["whole"]:
-        return int(found["whole"]) + Fraction(int(found["up"]), int(found["down"])), None
-    if found["top"]:
-        return Fraction(found["top"]) / Fraction(found["bottom"]), None
-    exponent = int(found["e"] or found["power"] or 0)
-    return Fraction(found["number"]) * Fraction(10) ** exponent, len(found["number"].partition(".")[2])
+def _fraction(match: re.Match[str]) -> tuple[Fraction, int | None]:
+    if match["whole"]:
+        return int(match["whole"]) + Fraction(int(match["up"]), int(match["down"])), None
+    if match["top"]:
+        return Fraction(match["top"]) / Fraction(match["bottom"]), None
+    exponent = int(match["e"] or match["power"] or 0)
+    return Fraction(match["number"]) * Fraction(10) ** exponent, len(match["number"].partition(".")[2])
 
 
-# Writing made plain
+# Normalisation of spelling
 
 _LATEX = (
     (r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r" \1/\2"),
     (r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}", r" \1 "),
     (r"\\(?:times|cdot)\b", "×"),
     (r"\\(?:left|right|displaystyle|quad|qquad)\b", " "),
-    (r"\\[,!;: ]|\{,\}|\\?[()\[\]](?=\s*$)", lambda found: "," if found.group() == "{,}" else ""),
+    (r"\\[,!;: ]|\{,\}|\\?[()\[\]](?=\s*$)", lambda match: "," if match.group() == "{,}" else ""),
     (r"\\([$%#&_])", r"\1"),
     (r"\\[(\[)\]]", " "),
 )
 _PLAIN = (
     (r"<<[^<>]*>>", ""),  # the calculator's notes of GSM8K
     (r"\*\*|__|`", ""),
-    (r"[$€£¥]\s?\d{1,3}(?: \d{3})+(?!\d)", lambda found: found.group().replace(" ", "")),
+    (r"[$€£¥]\s?\d{1,3}(?: \d{3})+(?!\d)", lambda match: match.group().replace(" ", "")),
     (r"(?<=\d)[\u00a0\u2009\u202f'’_](?=\d{3}(?!\d))", ""),
     (
         r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d{1,2})(?![\d,])",
-        lambda found: f"{found[1].replace('.', '')}.{found[2]}",
+        lambda match: f"{match[1].replace('.', '')}.{match[2]}",
     ),
-    (r"(?<![\d.,])\d{1,3}(?:,\d{2,3})*,\d{3}(?![\d,])", lambda found: found.group().replace(",", "")),
+    (r"(?<![\d.,])\d{1,3}(?:,\d{2,3})*,\d{3}(?![\d,])", lambda match: match.group().replace(",", "")),
     (r"(?<![\d.,])(\d+),(\d{1,2})(?![\d,.]\d|\d)", r"\1.\2"),
     (r"[−‒–—﹣－](?=\s*[$€£¥]?\d)", "-"),
 )
 
 
 def plain(text: str) -> str:
-    r"""A text with numbers written one way: no thousands marks, LaTeX, markdown, or rare signs.
+    r"""A text with its numbers in one spelling: no thousands separators, LaTeX, markdown or rare characters.
 
     >>> plain(r"\$1,200 or 2½ or \frac{3}{4} or １２ or 1.200,50")
     '$1200 or 2 1/2 or  3/4 or 12 or 1200.50'
     """
-    text = "".join(_vulgar(sign) for sign in text)
+    text = "".join(_spell_fraction(sign) for sign in text)
     for pattern, into in (*_LATEX, *_PLAIN):
         text = re.sub(pattern, into, text)
     return unicodedata.normalize("NFKC", text)
 
 
-def _vulgar(sign: str) -> str:
-    """½ as 1/2, with a space before; other signs as they are."""
+def _spell_fraction(sign: str) -> str:
+    """A character such as ½ as " 1/2"; other characters unchanged."""
     parts = unicodedata.normalize("NFKC", sign) if "¼" <= sign <= "↉" else sign
     return f" {parts.replace('⁄', '/')}" if "⁄" in parts else sign
 
@@ -289,9 +305,9 @@ _TEENS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
 )
 _DECADES = "twenty thirty forty fifty sixty seventy eighty ninety"
-_ONES = {word: at for at, word in enumerate(f"{_TEENS} seventeen eighteen nineteen".split())}
+_ONES = {word: number for number, word in enumerate(f"{_TEENS} seventeen eighteen nineteen".split())}
 _ONES |= {"none": 0, "nil": 0, "a": 1, "an": 1}
-_TENS = {word: 10 * at for at, word in enumerate(_DECADES.split(), 2)}
+_TENS = {word: 10 * number for number, word in enumerate(_DECADES.split(), 2)}
 _PARTS = {
     "half": 2,
     "halves": 2,
@@ -308,34 +324,41 @@ _BIG = {word: size for word, size in SCALES.items() if word.isascii() and len(wo
 def _in_words(text: str) -> Value | None:
     """The first number written in words.
 
-    >>> [str(_in_words(said)) for said in ("one hundred and five", "a dozen eggs", "three quarters", "cats")]
+    >>> [str(_in_words(text)) for text in ("one hundred and five", "a dozen eggs", "three quarters", "cats")]
     ['105', '12', '3/4', 'None']
     """
     words = re.findall(r"[a-z]+", text.lower())
-    for at in range(len(words)):
-        if words[at] in ("a", "an") and (at + 1 == len(words) or words[at + 1] not in {*_BIG, *_PARTS}):
+    for index in range(len(words)):
+        if words[index] in ("a", "an") and (
+            index + 1 == len(words) or words[index + 1] not in {*_BIG, *_PARTS}
+        ):
             continue
-        if words[at] in {*_ONES, *_TENS, *_PARTS} and (value := _spoken(words[at:])) is not None:
-            negative = at > 0 and words[at - 1] in ("minus", "negative")
-            return Value(-value if negative else value, None if value.denominator > 1 else 0, shown=words[at])
+        if (
+            words[index] in {*_ONES, *_TENS, *_PARTS}
+            and (value := _number_of_words(words[index:])) is not None
+        ):
+            negative = index > 0 and words[index - 1] in ("minus", "negative")
+            return Value(
+                -value if negative else value, None if value.denominator > 1 else 0, shown=words[index]
+            )
     return None
 
 
-def _spoken(words: list[str]) -> Fraction | None:
+def _number_of_words(words: list[str]) -> Fraction | None:
     total, group, used = Fraction(0), Fraction(0), False
-    for at, word in enumerate(words):
-        if (word == "and" and used) or (word in ("a", "an") and words[at - 1 : at] == ["and"]):
+    for index, word in enumerate(words):
+        if (word == "and" and used) or (word in ("a", "an") and words[index - 1 : index] == ["and"]):
             continue
         if word in _PARTS:
             # "two thirds", "a half", but "one and a half": there the half comes on top.
-            if at > 2 and words[at - 2 : at] == ["and", "a"]:
+            if index > 2 and words[index - 2 : index] == ["and", "a"]:
                 return total + group + Fraction(1, _PARTS[word])
             return (group or Fraction(1)) / _PARTS[word] if not total else None
         if word in _BIG and (used or word == "dozen"):
             group = max(group, Fraction(1)) * _BIG[word]
             if word not in ("hundred", "dozen", "dozens"):
                 total, group = total + group, Fraction(0)
-        elif word in _TENS or (word in _ONES and (word not in ("a", "an") or at == 0)):
+        elif word in _TENS or (word in _ONES and (word not in ("a", "an") or index == 0)):
             group += _TENS.get(word, _ONES.get(word, 0))
         else:
             break

@@ -1,4 +1,4 @@
-"""Figures of texts that people know: BLEU, chrF, distinct n-grams. They rank writers; no promise rests on them."""
+"""Common metrics of texts: BLEU, chrF, distinct n-grams. They compare models; no promise depends on them."""
 
 import math
 import re
@@ -11,7 +11,7 @@ WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def words(text: str) -> list[str]:
-    """Words and signs of a text, in lower case; Chinese by characters.
+    """Split a text into lower-case words and punctuation marks; Chinese into characters.
 
     >>> words("A cat, 床前")
     ['a', 'cat', ',', '床', '前']
@@ -26,7 +26,7 @@ def _chinese(word: str) -> bool:
 
 
 def _grams(parts: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
-    return Counter(tuple(parts[at : at + n]) for at in range(len(parts) - n + 1))
+    return Counter(tuple(parts[start : start + n]) for start in range(len(parts) - n + 1))
 
 
 def bleu(texts: Sequence[str], references: Sequence[Sequence[str]], n: int = 4) -> float:
@@ -41,16 +41,16 @@ def bleu(texts: Sequence[str], references: Sequence[Sequence[str]], n: int = 4) 
         )
     hits, totals = [0] * n, [0] * n
     length = closest = 0
-    for text, goods in zip(texts, references, strict=True):
-        parts, others = words(text), [words(good) for good in goods]
+    for text, alternatives in zip(texts, references, strict=True):
+        parts, reference_words = words(text), [words(reference) for reference in alternatives]
         length += len(parts)
-        closest += min((abs(len(other) - len(parts)), len(other)) for other in others)[1]
+        closest += min((abs(len(reference) - len(parts)), len(reference)) for reference in reference_words)[1]
         for size in range(1, n + 1):
-            found = _grams(parts, size)
-            most: Counter[tuple[str, ...]] = Counter()
-            for other in others:
-                most |= _grams(other, size)
-            hits[size - 1] += sum((found & most).values())
+            grams = _grams(parts, size)
+            reference_grams: Counter[tuple[str, ...]] = Counter()
+            for reference in reference_words:
+                reference_grams |= _grams(reference, size)
+            hits[size - 1] += sum((grams & reference_grams).values())
             totals[size - 1] += max(len(parts) - size + 1, 0)
     if min(hits) == 0 or length == 0:
         return 0.0
@@ -65,34 +65,40 @@ def chrf(texts: Sequence[str], references: Sequence[Sequence[str]], n: int = 6, 
     1.0
     """
     sums = [[0, 0, 0] for _ in range(n)]
-    for text, goods in zip(texts, references, strict=True):
-        counted = [_overlaps(text, good, n) for good in goods]
-        best = max(counted, key=lambda each: _f_score(each, beta))
+    for text, alternatives in zip(texts, references, strict=True):
+        overlaps = [_overlaps(text, reference, n) for reference in alternatives]
+        best = max(overlaps, key=lambda counts: _f_score(counts, beta))
         sums = [[a + b for a, b in zip(x, y, strict=True)] for x, y in zip(sums, best, strict=True)]
     return _f_score(sums, beta)
 
 
-def _overlaps(text: str, good: str, n: int) -> list[list[int]]:
+def _overlaps(text: str, reference: str, n: int) -> list[list[int]]:
     """For each size: shared n-grams, those of the text, those of the reference; spaces left out."""
-    here, there = (list(re.sub(r"\s+", "", each)) for each in (text, good))
-    found = []
+    letters, reference_letters = (list(re.sub(r"\s+", "", string)) for string in (text, reference))
+    counts = []
     for size in range(1, n + 1):
-        mine, other = _grams(here, size), _grams(there, size)
-        found.append([sum((mine & other).values()), sum(mine.values()), sum(other.values())])
-    return found
+        grams, reference_grams = _grams(letters, size), _grams(reference_letters, size)
+        counts.append(
+            [sum((grams & reference_grams).values()), sum(grams.values()), sum(reference_grams.values())]
+        )
+    return counts
 
 
 def _f_score(counts: Sequence[Sequence[int]], beta: float) -> float:
-    usable = [(hit / mine, hit / other) for hit, mine, other in counts if mine and other]
+    usable = [
+        (hit / total, hit / reference_total)
+        for hit, total, reference_total in counts
+        if total and reference_total
+    ]
     if not usable:
         return 0.0
-    precision, recall = (sum(each) / len(usable) for each in zip(*usable, strict=True))
-    below = beta**2 * precision + recall
-    return 0.0 if below == 0 else (1 + beta**2) * precision * recall / below
+    precision, recall = (sum(ratios) / len(usable) for ratios in zip(*usable, strict=True))
+    denominator = beta**2 * precision + recall
+    return 0.0 if denominator == 0 else (1 + beta**2) * precision * recall / denominator
 
 
 def distinct(texts: Sequence[str], n: int = 2) -> float:
-    """Share of the texts' n-grams that are different ones: low where a writer repeats itself. Li et al. 2016.
+    """Distinct n-grams as a share of all n-grams of the texts: low where a model repeats itself. Li et al. 2016.
 
     >>> distinct(["a b a b"])
     0.6666666666666666

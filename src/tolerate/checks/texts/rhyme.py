@@ -1,7 +1,7 @@
-"""Do two Chinese characters rhyme? By the finals of their readings, in modern Mandarin.
+"""Check whether two Chinese characters rhyme, by the finals of their readings in modern Mandarin.
 
-Tang poets rhymed by the sounds of their time, so some of their rhymes no longer do; how many real poems this
-refuses is measured wherever it is used. Needs pypinyin.
+Tang poets rhymed by the pronunciation of their time, so some of their rhymes no longer rhyme; the share of real
+poems that this check refuses is measured wherever it is used. Needs pypinyin.
 """
 
 from functools import lru_cache
@@ -25,7 +25,7 @@ GROUPS = (
     ("ang", "iang", "uang"),
     ("eng", "ing", "ueng", "ong", "iong"),
 )
-_PLACE = {final: place for place, group in enumerate(GROUPS) for final in group}
+_GROUP_OF = {final: index for index, group in enumerate(GROUPS) for final in group}
 
 
 @lru_cache(maxsize=20_000)
@@ -36,13 +36,13 @@ def groups_of(sign: str) -> frozenset[int]:
     except ModuleNotFoundError:
         raise OptionError('rhymes need pypinyin; try: pip install "tolerate[text]"') from None
     finals = pinyin(sign, style=Style.FINALS, heteronym=True, strict=False, errors="ignore")
-    return frozenset(_PLACE[final] for final in (finals[0] if finals else ()) if final in _PLACE)
+    return frozenset(_GROUP_OF[final] for final in (finals[0] if finals else ()) if final in _GROUP_OF)
 
 
-def rhymes(one: str, other: str) -> bool:
+def rhymes(first: str, second: str) -> bool:
     """Whether some readings of two different characters rhyme.
 
     >>> rhymes("光", "霜"), rhymes("光", "月"), rhymes("光", "光")
     (True, False, False)
     """
-    return one != other and bool(groups_of(one) & groups_of(other))
+    return first != second and bool(groups_of(first) & groups_of(second))

@@ -205,7 +205,7 @@ class Plays(TextTask):
         broken = broken_form(text, self.cast)
         if broken:
             return TextVerdict(True, broken, ((0, len(text)),))
-        strange = self.english.strange(text, self.prompt(request))
+        strange = self.english.unknown_words(text, self.prompt(request))
         copied = self.copy_in(text)
         words = ", ".join(text[start:end] for start, end in strange)
         faults = [message("read.not_english", words=words)] if strange else []
@@ -298,6 +298,6 @@ def _spoiled(line: str, english: English, spelling: dict[str, list[str]], rng: n
     """The line with one word made up, such that no list has it."""
     words = words_of(line)
     start, end, _ = words[int(rng.integers(len(words)))] if words else (0, len(line), "")
-    while (word := made_up(spelling, rng)) in english.known:
+    while (word := made_up(spelling, rng)) in english.words:
         continue
     return line[:start] + word + line[end:]

@@ -6,7 +6,7 @@ from functools import cached_property
 from tolerate.jobs.texts.prompted_models import few_shot_prompt
 from tolerate.jobs.texts.task import TextTask
 from tolerate.refine.texts.copied import Copied
-from tolerate.refine.texts.near_duplicates import kept
+from tolerate.refine.texts.near_duplicates import without_near_duplicates
 
 MAX_PAIRS = 20_000  # texts to learn from, where a job generates them
 FEW_SHOT_PAIRS = 6  # pairs of prompt and answer that an untrained model is shown
@@ -22,7 +22,7 @@ class TrainingTexts:
     def pairs(self) -> list[tuple[str, str]]:
         """Prompts and answers to learn from, without near-duplicates where the option `dedupe` is set."""
         pairs = [(pair.prompt, pair.answer) for pair in self._task().pairs(MAX_PAIRS, self.seed)]
-        return [pairs[index] for index in kept([answer for _, answer in pairs])] if self.dedupe else pairs
+        return [pairs[index] for index in without_near_duplicates([answer for _, answer in pairs])] if self.dedupe else pairs
 
     @cached_property
     def few_shot(self) -> str:

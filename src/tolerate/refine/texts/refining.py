@@ -1,7 +1,7 @@
 """Refining texts: vote, rank, filter by rule, mend, mask; and the score by which the chosen one is released.
 
 A refining is written as parts joined by `+`: how candidates are made and picked (`plain`, `best-of-N`,
-`vote-of-N`), then any of `rules` (drop what a cheap rule refuses), `repair` (mend by rule what can be), `no-copies`
+`vote-of-N`), then any of `rules` (drop what a cheap rule refuses), `repair` (repair by rule), `no-copies`
 (drop what repeats a training text), `masked` (personal data masked), and at most one `by-SCORE`: the score that ranks
 in place of the job's own. Filters act first, then the picker chooses among those left. Each request is refined by
 itself, so items stay as exchangeable as the requests were.
@@ -15,18 +15,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tolerate.base.arrays import Bools, Floats, Ints
 from tolerate.errors import OptionError, hint
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 Opinion = Callable[[Ints, Floats], Floats]  # (candidate a request, share of votes) -> score
 Scorer = Callable[[Ints, Ints], Floats]  # (requests [m], candidates [m]) -> scores [m]
 Alike = Callable[[Ints], Floats]  # candidates [k] -> how alike two of them are, 0 to 1: [requests, k, k]
 
-MOST = 1000  # candidates a request
+MAX_CANDIDATES = 1000  # for one request
 PARTS = ("rules", "repair", "no-copies", "masked")
 BY = "by-"
 ALONE = ("mean", "least", "round-trip", "judge")  # scores of a candidate by itself
@@ -48,7 +45,7 @@ class TextPool:
 
     meanings: Ints
     alone: Floats
-    fit: Mask
+    fit: Bools
     copies: Floats
     opinion: Opinion
     own: Mapping[str, Scorer] = field(default_factory=dict)
@@ -75,24 +72,24 @@ class TextRefining:
         if pool.count < self.candidates:
             raise OptionError(f"{self.name} chooses among {self.candidates} candidates, got {pool.count}")
         first = pool.count * self.block
-        places = np.arange(first, first + self.candidates)
-        left = np.ones((len(pool.alone), len(places)), dtype=bool)
+        columns = np.arange(first, first + self.candidates)
+        available = np.ones((len(pool.alone), len(columns)), dtype=bool)
         if "rules" in self.parts:
-            left &= pool.fit[:, places]
+            available &= pool.fit[:, columns]
         if "no-copies" in self.parts:
-            left &= pool.copies[:, places] > 0
-        likely = pool.alone[:, places]
-        share = self._share(pool, places, left)
-        rank = self._rank(pool, places, left, share, likely)
-        chosen = np.where(left, rank, -np.inf).argmax(1)
-        rows = np.arange(len(left))
-        none = ~left[rows, chosen]
-        scores = self._scores(pool, rows, places[chosen], share[rows, chosen], rank[rows, chosen])
-        return np.where(none, -1, places[chosen]), np.where(none, np.nan, scores)
+            available &= pool.copies[:, columns] > 0
+        own_scores = pool.alone[:, columns]
+        share = self._share(pool, columns, available)
+        rank = self._rank(pool, columns, available, share, own_scores)
+        chosen = np.where(available, rank, -np.inf).argmax(1)
+        rows = np.arange(len(available))
+        unanswered = ~available[rows, chosen]
+        scores = self._scores(pool, rows, columns[chosen], share[rows, chosen], rank[rows, chosen])
+        return np.where(unanswered, -1, columns[chosen]), np.where(unanswered, np.nan, scores)
 
     @property
     def block(self) -> int:
-        """Which form of the candidates it takes: as written, mended, masked, both."""
+        """Which form of the candidates it uses: as written, repaired, masked, both."""
         return ("repair" in self.parts) + 2 * ("masked" in self.parts)
 
     @property
@@ -100,27 +97,29 @@ class TextRefining:
         """The score that ranks, where it is not the job's own; else empty."""
         return next((part.removeprefix(BY) for part in self.parts if part.startswith(BY)), "")
 
-    def _share(self, pool: TextPool, places: Ints, left: Mask) -> Floats:
+    def _share(self, pool: TextPool, columns: Ints, available: Bools) -> Floats:
         """Of the candidates the share that agrees with each, by the match that was asked for."""
         if self.by in pool.agreeing:
-            alike = pool.agreeing[self.by](places) * left[:, None, :]
-            return np.asarray(np.where(left, alike.sum(2), 0.0) / self.candidates)
-        return np.where(left, votes_for(pool.meanings[:, places], left), 0.0) / self.candidates
+            similarity = pool.agreeing[self.by](columns) * available[:, None, :]
+            return np.asarray(np.where(available, similarity.sum(2), 0.0) / self.candidates)
+        return np.where(available, votes_for(pool.meanings[:, columns], available), 0.0) / self.candidates
 
-    def _rank(self, pool: TextPool, places: Ints, left: Mask, share: Floats, likely: Floats) -> Floats:
-        """What the picker goes by."""
+    def _rank(
+        self, pool: TextPool, places: Ints, available: Bools, share: Floats, own_scores: Floats
+    ) -> Floats:
+        """The ranks by which the picker chooses."""
         if self.by in AGREEING:
-            return share + likely / (2 * self.candidates)
+            return share + own_scores / (2 * self.candidates)
         if self.picker == "vote-of-N":
-            return share + 1e-3 * likely
+            return share + 1e-3 * own_scores
         if self.picker == "plain" or not self.by:
-            return likely
-        rows, columns = np.nonzero(left)
-        found = np.full(left.shape, -np.inf)
-        found[rows, columns] = np.nan_to_num(
-            self._scorer(pool)(rows, places[columns]), nan=-np.finfo(float).max
+            return own_scores
+        rows, available_columns = np.nonzero(available)
+        ranks = np.full(available.shape, -np.inf)
+        ranks[rows, available_columns] = np.nan_to_num(
+            self._scorer(pool)(rows, places[available_columns]), nan=-np.finfo(float).max
         )
-        return found
+        return ranks
 
     def _scores(self, pool: TextPool, rows: Ints, index: Ints, share: Floats, rank: Floats) -> Floats:
         """The score by which each chosen candidate is released."""
@@ -144,22 +143,22 @@ def scored_by(name: str, score: str) -> str | None:
     """
     if score not in SCORES:
         raise OptionError(f'no score is called "{score}". {hint(score, SCORES)}')
-    alone = parse_text(name).candidates == 1
-    return None if alone and score in AGREEING else f"{name}+{BY}{score}"
+    single = parse_text(name).candidates == 1
+    return None if single and score in AGREEING else f"{name}+{BY}{score}"
 
 
-def votes_for(meanings: Ints, left: Mask) -> Floats:
-    """How many of a request's candidates that are left say the same as each: [requests, k].
+def votes_for(meanings: Ints, available: Bools) -> Floats:
+    """For each candidate the number of available candidates with the same meaning: [requests, k].
 
     >>> votes_for(np.array([[5, 7, 5]]), np.array([[True, True, True]])).tolist()
     [[2.0, 1.0, 2.0]]
     """
-    same = (meanings[:, :, None] == meanings[:, None, :]) & left[:, None, :]
+    same = (meanings[:, :, None] == meanings[:, None, :]) & available[:, None, :]
     return np.asarray(same.sum(2), dtype=np.float64)
 
 
 def parse_text(name: str) -> TextRefining:
-    """The refining that a name means.
+    """Parse the name of a refining.
 
     >>> parse_text("vote-of-4+repair+rules").candidates
     4
@@ -168,16 +167,16 @@ def parse_text(name: str) -> TextRefining:
     kind = re.sub(r"\d+$", "N", first)
     if kind not in PICKERS:
         raise OptionError(f'the refining "{name}" starts with "{first}". {hint(first, PICKERS)}')
-    known = (*PARTS, *(BY + score for score in SCORES))
+    known_parts = (*PARTS, *(BY + score for score in SCORES))
     for part in rest:
-        if part not in known:
-            raise OptionError(f'"{part}" in the refining "{name}" is no part. {hint(part, known)}')
+        if part not in known_parts:
+            raise OptionError(f'"{part}" in the refining "{name}" is no part. {hint(part, known_parts)}')
     by = [part.removeprefix(BY) for part in rest if part.startswith(BY)]
     if len(by) > 1:
         raise OptionError(f'the refining "{name}" ranks by {" and by ".join(by)}; expected one score')
     count = 1 if kind == "plain" else int(first.rpartition("-")[2])
-    if not 1 <= count <= MOST:
-        raise OptionError(f'"{first}" asks for {count} candidates; expected 1 to {MOST}')
-    if count == 1 and any(each in AGREEING for each in by):
+    if not 1 <= count <= MAX_CANDIDATES:
+        raise OptionError(f'"{first}" asks for {count} candidates; expected 1 to {MAX_CANDIDATES}')
+    if count == 1 and any(score in AGREEING for score in by):
         raise OptionError(f'"{name}" has one candidate, with which none can agree; try vote-of-4+{BY}{by[0]}')
     return TextRefining(name, kind, count, tuple(rest))
