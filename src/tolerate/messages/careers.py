@@ -9,7 +9,7 @@ from tolerate.messages.numbers import is_number
 MAX_LABELS = 1e7  # beyond it nobody would label, so no number is named
 
 
-def say(key: str, **fields: object) -> Both:
+def say(key: str, /, **fields: object) -> Both:
     """The text of that key, filled in; a field may itself be in both languages.
 
     >>> say("labels", n="149").en

@@ -143,7 +143,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "adopt": ("Put in force", "投入使用"),
     "release rule": ("Rule", "规则"),
     "rule all": ("release everything", "全部放行"),
-    "rule above": ("release from {threshold}", "分数 ≥ {threshold} 时放行"),
+    "rule above": ("release when the score {rule}", "分数 {rule} 时放行"),
     "rule nothing": ("release nothing", "全部拦下"),
     "by slice": ("Risk of what was released, by slice", "按切片的放行风险"),
     "bound to": ("Bound to", "绑定于"),

@@ -11,8 +11,8 @@ from typing import Literal, TypeGuard
 
 from tolerate.messages.both import Both, both
 
-LEAST_POSITIVE = 5e-324  # as a threshold it releases whatever scores above 0
 LOWEST = -sys.float_info.max  # as a threshold it releases whatever has a score
+SHORTER_DIGITS = 4  # a threshold is named by the number just below it where this saves so many digits
 EXACT_DIGITS = 4  # a bound with at most so many digits is written as it is, never rounded
 NOISE_DIGITS = 12  # what differs from a shorter number after so many digits is noise of the arithmetic
 
@@ -126,33 +126,43 @@ def threshold(value: object) -> str:
 
 
 def score_from(value: object) -> str:
-    """The lowest released score in a column; "> 0" where it is the least number above 0, "−∞" where any will do.
+    """The lowest released score in a column; "> x" where it is the least number above x, "−∞" where any will do.
 
     >>> score_from(0.8123), score_from(5e-324), score_from(-1.7976931348623157e308), score_from(None)
     ('0.8123', '> 0', '−∞', '–')
     """
-    if is_number(value) and value <= LOWEST:
+    if not is_number(value):
+        return threshold(value)
+    if value <= LOWEST:
         return "−∞"
-    return "> 0" if value == LEAST_POSITIVE else threshold(value)
+    above, text = _edge(value)
+    return f"> {text}" if above else text
 
 
 def lowest_score(value: float, lang: str = "en", sign: bool = False) -> str:
-    """What a score must reach, in words or with a sign: at least a threshold, or more than 0, or any value at all.
+    """What a score must reach, in words or with a sign: at least x, more than x, or any value at all.
 
     >>> lowest_score(-1.7976931348623157e308), lowest_score(-1.7976931348623157e308, sign=True)
     ('any value', 'is given')
-    >>> lowest_score(0.81004), lowest_score(5e-324), lowest_score(5e-324, sign=True), lowest_score(0.5, "zh")
-    ('0.81004 or more', 'more than 0', '> 0', '不低于 0.5')
+    >>> lowest_score(0.81004), lowest_score(5e-324), lowest_score(0.025000000000000005, sign=True)
+    ('0.81004 or more', 'more than 0', '> 0.025')
+    >>> lowest_score(0.5, "zh"), lowest_score(5e-324, "zh")
+    ('不低于 0.5', '高于 0')
     """
     if value <= LOWEST:
         return ("有值" if lang == "zh" else "is given") if sign else ("有值" if lang == "zh" else "any value")
-    above_zero = value == LEAST_POSITIVE
-    text = "0" if above_zero else threshold(value)
+    above, text = _edge(value)
     if sign:
-        return f"{'>' if above_zero else '>='} {text}"
+        return f"{'>' if above else '>='} {text}"
     if lang == "zh":
-        return f"{'高于' if above_zero else '不低于'} {text}"
-    return f"more than {text}" if above_zero else f"{text} or more"
+        return f"{'高于' if above else '不低于'} {text}"
+    return f"more than {text}" if above else f"{text} or more"
+
+
+def _edge(value: float) -> tuple[bool, str]:
+    """A threshold, or the number just below it where that is much shorter: then what is released lies above it."""
+    text, below = threshold(value), threshold(math.nextafter(value, -math.inf))
+    return (True, below) if len(below) + SHORTER_DIGITS <= len(text) else (False, text)
 
 
 def digits(value: object, significant: int = 3) -> str:

@@ -7,7 +7,7 @@ from tolerate.messages.catalogue import fill_both
 from tolerate.refine.texts.refining import SCORES
 
 
-def say(key: str, **fields: object) -> Both:
+def say(key: str, /, **fields: object) -> Both:
     """The text of that key, filled in; a field may itself be in both languages.
 
     >>> say("map.job", tolerance="1%").en
@@ -16,7 +16,7 @@ def say(key: str, **fields: object) -> Both:
     return fill_both(WORDS[key], fields)
 
 
-def say_of(kind: str, key: str, **fields: object) -> Both:
+def say_of(kind: str, key: str, /, **fields: object) -> Both:
     """The text of that key as it reads for one kind of items, or for any where there is none of its own."""
     specific = f"{key}@{kind}"
     return say(specific if specific in WORDS else key, **fields)

@@ -35,7 +35,7 @@ TEXTS: dict[str, tuple[str, str]] = {
 }
 
 
-def terminal_text(key: str, **params: object) -> Both:
+def terminal_text(key: str, /, **params: object) -> Both:
     """The text of that key, filled in.
 
     >>> terminal_text("item", at=1200, of=3000).en
