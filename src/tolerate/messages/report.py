@@ -17,9 +17,17 @@ def say(key: str, /, **fields: object) -> Both:
 
 
 def say_of(kind: str, key: str, /, **fields: object) -> Both:
-    """The text of that key as it reads for one kind of items, or for any where there is none of its own."""
-    specific = f"{key}@{kind}"
-    return say(specific if specific in WORDS else key, **fields)
+    """The text of that key as it reads for one kind of items, filled in."""
+    return fill_both(texts_of(kind, key), fields)
+
+
+def texts_of(kind: str, key: str) -> tuple[str, str]:
+    """The texts of that key for one kind of items: its own, else those for items of any kind, else the general ones.
+
+    Texts without a kind are those of pictures where the key has others for items of any kind.
+    """
+    keys = (key,) if kind == "pictures" else (f"{key}@{kind}", f"{key}@items", key)
+    return next(WORDS[name] for name in keys if name in WORDS)
 
 
 REFINES = {  # how a part of a refining's name reads, N standing for a number
@@ -493,7 +501,54 @@ WORDS: dict[str, tuple[str, str]] = {
         "Share of texts with an address, number or account that looks personal.",
         "含有疑似个人地址、号码或账号的文本比例。",
     ),
-    # texts, where the words for pictures do not fit
+    # items of any other kind, where the words for pictures do not fit
+    "sheets@items": ("{nouns}", "{nouns}"),
+    "sheets.lead@items": (
+        "Each with what was asked for, what the check saw, and the judge's score (higher is better).",
+        "每项注明：所求、检验结果、评分（越高越好）。",
+    ),
+    "sheet.copies@items": ("Nearest to a training example", "与训练样本最接近的作品"),
+    "sheet.copies.note@items": (
+        "Beside each the nearest training example.",
+        "旁边是最接近的训练样本。",
+    ),
+    "sheet.asked@items": ("asked: {asked}", "要求：{asked}"),
+    "sheet.read@items": ("check: {read}", "检验：{read}"),
+    "sheet.drawing@items": ("item", "作品"),
+    "sheet.twin@items": ("nearest training example", "最接近的训练样本"),
+    "split@items": ("How the data was split", "数据的划分"),
+    "split.lead@items": (
+        "{total} examples. None serves two purposes, so that no part can mark its own work.",
+        "共 {total} 个样本。每个只有一个用途，任何部分都不会评判自己。",
+    ),
+    "split.lead.bare@items": (
+        "No example serves two purposes, so that no part can mark its own work.",
+        "每个样本只有一个用途，任何部分都不会评判自己。",
+    ),
+    "split.alt@items": ("The parts of the data, by size", "数据各部分的大小"),
+    "reader.model@items": ("Verdicts are given by {sentence}.", "判定方式：{sentence}。"),
+    "reader.person@items": ("A person ({name}) gave the verdicts.", "由人（{name}）判定。"),
+    "reader.error@items": (
+        "On {tested} items whose verdict was known it was wrong {wrong} times: {rate}, with 95% confidence between "
+        "{low} and {high}.",
+        "在 {tested} 项已知对错的内容上判错 {wrong} 次：{rate}，95% 区间为 {low} 至 {high}。",
+    ),
+    "reader.means@items": (
+        "The promise is about what this check calls wrong. Its own error was measured on items whose verdict was known "
+        "and may differ on others; at tolerances below about {high} it may outweigh what is counted. There, let a "
+        "person look (--review) before relying on the promise.",
+        "承诺针对的是这一检验所判的错误。它自身的误差在已知对错的内容上测得，在别处可能不同；容错率低于约 {high} 时，"
+        "这一误差可能超过所计的错误。此时应先由人审查（--review），再依赖承诺。",
+    ),
+    "judge.line@items": (
+        "The judge ({name}) only ranks; it learned from {n} other real examples.",
+        "评分器（{name}）只用于排序，用另外 {n} 个真实样本训练。",
+    ),
+    "what.as_requested@items": (
+        "Share of items that the check finds right, without refining.",
+        "未经精修时，检验判为正确的比例。",
+    ),
+    # texts, where those words do not fit
     "sheets@texts": ("Texts", "文本"),
     "sheets.lead@texts": (
         "Each with what was asked for, what the check saw, and the verifier's score (higher is better). Wrong parts "

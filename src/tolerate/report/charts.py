@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from tolerate.messages.both import Both, both
 from tolerate.messages.numbers import at_most, digits, percent
-from tolerate.messages.report import say
+from tolerate.messages.report import say, say_of
 from tolerate.records import Floats
 from tolerate.report import svg
 from tolerate.report.summary import (
@@ -203,7 +203,7 @@ def _mean_point(points: Curve) -> tuple[float, float | None]:
 # The data
 
 
-def split_bar(split: Sequence[DataPart]) -> Markup | None:
+def split_bar(split: Sequence[DataPart], kind: str) -> Markup | None:
     """The parts of the real data as one bar."""
     parts = used_parts(split)
     if not parts:
@@ -214,7 +214,7 @@ def split_bar(split: Sequence[DataPart]) -> Markup | None:
         marks.append(svg.rectangle((left + 1, 0, right - 1, 34), class_=f"part p{k % 8}", rx=3))
         marks.append(_part_name(both(part.name), left, right, k))
         left = right
-    return svg.picture(960, 34, say("split.alt"), *marks, class_="split")
+    return svg.picture(960, 34, say_of(kind, "split.alt"), *marks, class_="split")
 
 
 def used_parts(split: Sequence[DataPart]) -> list[tuple[DataPart, float]]:

@@ -5,9 +5,11 @@ from typing import TypeAlias
 
 from markupsafe import Markup
 
+from tolerate.errors import OptionError
 from tolerate.messages.both import Both, both, join
 from tolerate.messages.numbers import at_most, digits
 from tolerate.messages.report import say, say_of
+from tolerate.modality import find_modality
 from tolerate.report.json_reading import LocalizedText
 from tolerate.report.section import Section
 from tolerate.report.summary import CopyCard, ItemCard, RunSummary
@@ -26,6 +28,19 @@ def sheets_section(summary: RunSummary) -> Section | None:
         if shown[name]
     ]
     return {"parts": sheets} if sheets else None
+
+
+def nouns_of(kind: str) -> Both:
+    """What several items of a kind are called, as a title; "Items" if the modality is unknown here.
+
+    >>> nouns_of("pictures").en
+    'Pictures'
+    """
+    try:
+        noun = find_modality(kind).noun
+    except OptionError:
+        return Both("Items", "作品")
+    return Both(noun.plural.capitalize(), noun.chinese)
 
 
 def cards_by_sheet(summary: RunSummary) -> dict[str, Sequence[Card]]:
@@ -66,10 +81,12 @@ def _sheet(name: str, cards: Sequence[Card], total: int, kind: str, lang: str) -
 def _card(card: Card, kind: str, lang: str) -> Section:
     captions = _item_captions(card, kind) if isinstance(card, ItemCard) else _copy_captions(card)
     caption = join(captions, ", ", "，")
-    alternative = Both(*(f"{noun}: {text}" for noun, text in zip(say("sheet.drawing"), caption, strict=True)))
+    alternative = Both(
+        *(f"{noun}: {text}" for noun, text in zip(say_of(kind, "sheet.drawing"), caption, strict=True))
+    )
     html = card.display.html(alternative, lang)
     if isinstance(card, CopyCard) and card.example.twin:
-        html += card.example.twin.html(say("sheet.twin"), lang)
+        html += card.example.twin.html(say_of(kind, "sheet.twin"), lang)
     is_media = bool(card.display.image)
     return {
         "html": Markup('<span class="pair">{}</span>').format(html) if is_media else html,

@@ -13,11 +13,13 @@ from markupsafe import Markup
 from tolerate.base.json_types import JsonObject
 from tolerate.errors import DataError
 from tolerate.messages.both import Both, both, checked_lang
+from tolerate.messages.catalogue import fill_both
 from tolerate.messages.certificates import certificate_text
 from tolerate.messages.numbers import at_most, digits, duration, percent
-from tolerate.messages.report import WORDS, say
+from tolerate.messages.report import WORDS, say, texts_of
 from tolerate.records import Certificate, Floats
 from tolerate.report.charts import risk_plot
+from tolerate.report.item_sheets import nouns_of
 from tolerate.report.overview import certificate_facts, job_title
 from tolerate.report.sections import SECTIONS, sections_of
 from tolerate.report.summary import RunSummary, as_summary
@@ -163,10 +165,9 @@ def _source(name: str) -> str:
 
 
 def _words(kind: str) -> dict[str, Both]:
-    """The texts without fields, for the templates; a text of the kind of items replaces the general one."""
-    return {
-        key: Both(*WORDS.get(f"{key}@{kind}", texts)) for key, texts in WORDS.items() if "{" not in texts[0]
-    }
+    """The texts without fields, for the templates; those of the kind of items replace the general ones."""
+    nouns = {"nouns": nouns_of(kind)}
+    return {key: fill_both(texts_of(kind, key), nouns) for key, texts in WORDS.items() if "{" not in texts[0]}
 
 
 def _swatch(number: int) -> Markup:

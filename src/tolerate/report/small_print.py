@@ -17,7 +17,7 @@ from tolerate.report.summary import CheckReport, RunSummary
 def split_section(summary: RunSummary) -> Section | None:
     """The parts of the real data and their use."""
     data, kind = summary.preparation.data, summary.job.kind
-    bar = split_bar(data.split) if data else None
+    bar = split_bar(data.split, kind) if data else None
     if data is None or bar is None:
         return None
     if data.total is None:
@@ -65,7 +65,7 @@ def check_section(summary: RunSummary) -> Section | None:
 def _check_line(check: CheckReport, kind: str) -> Both:
     name = check.name or "–"
     if check.by == "person":
-        return say("reader.person", name=name)
+        return say_of(kind, "reader.person", name=name)
     return say_of(
         kind,
         "reader.model",
