@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.inside import call, chat, service_of, started
+from tolerate.service.app import App
 from tolerate.service.http.requests import Request, Send
 
 CHAT, TEXT, DECIDE = "/v1/chat/completions", "/v1/completions", "/v1/decide"
@@ -99,7 +100,7 @@ def test_bodies(url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> 
         running, _ = await started(service_of(url, tmp_path))
         for path, body, status, param in BODIES:
             raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-            check(await call(running.app, "POST", path, raw, running.first.key), status, param)
+            check(await call(running.app, "POST", path, raw, running.initial_secrets.key), status, param)
         await running.stop()
 
     asyncio.run(run())
@@ -119,10 +120,10 @@ def test_ways_and_keys(url: str, tmp_path: Path, capfd: pytest.CaptureFixture[st
     async def run() -> None:
         running, _ = await started(service_of(url, tmp_path))
         for method, path, status in WAYS:
-            check_ = await call(running.app, method, path, None, running.first.key)
+            check_ = await call(running.app, method, path, None, running.initial_secrets.key)
             assert check_.status == status, (method, path, check_.status)
             check(check_, status, check_.json["error"]["param"])
-        for key in ("", "x", "tol_wrong", "tol_\u00ff", running.first.key[:-1]):
+        for key in ("", "x", "tol_wrong", "tol_\u00ff", running.initial_secrets.key[:-1]):
             assert (await call(running.app, "POST", CHAT, chat({}), key)).status == 401
         small = await running.writer.do(_read_only)
         check(await call(running.app, "POST", CHAT, chat({}), small), 403)
@@ -146,7 +147,7 @@ def test_odd_text_is_kept_and_shown_on_both_databases(
 
     async def run() -> None:
         running, _ = await started(service_of(url, tmp_path, share=1.0, slices=tuple(ODD)))
-        key = running.first.key
+        key = running.initial_secrets.key
         for odd in ODD:
             for score in (0.9, 0.1):
                 about = {"slice": odd, "cluster": odd}
@@ -162,7 +163,7 @@ def test_odd_text_is_kept_and_shown_on_both_databases(
             assert heard.status == 200, (score, heard.body)
         heard = await call(running.app, "GET", "/v1/watch/support", None, key)
         assert heard.status == 200 and heard.json["queue"]["open"] == 4 * len(ODD) + 7
-        await running._flush()
+        await running.flush()
         await running.stop()
 
     asyncio.run(run())
@@ -180,8 +181,8 @@ def test_a_failure_inside_is_told_without_its_trace(
 
     async def run() -> None:
         running, _ = await started(service_of(url, tmp_path))
-        running.app.desk = fails
-        check(await call(running.app, "GET", "/desk"), 500)
+        app = App(running.engine, running.reader, desk=fails)
+        check(await call(app, "GET", "/desk"), 500)
         await running.stop()
 
     asyncio.run(run())

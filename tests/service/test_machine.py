@@ -9,7 +9,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.support.service_machine import FILE, Machine, OnPostgres
 from tolerate.service.decide import binding
-from tolerate.service.decide.gate import Gate
+from tolerate.service.decide.engine import DecisionEngine
 from tolerate.store import Writer, people, queue
 from tolerate.store import degraded as tightened
 
@@ -86,7 +86,7 @@ def _without_the_last_look(writer: Writer, entry: dict[str, Any]) -> dict[str, A
 APPEND, VERDICT = Writer._append, queue.verdict
 BROKEN = {
     "another guide": (binding, "mismatches", lambda *given: []),
-    "another name": (Gate, "_check_served", _say_nothing),
+    "another name": (DecisionEngine, "_check_served_model", _say_nothing),
     "withdrawn at the last moment": (Writer, "_append", _without_the_last_look),
     "degraded": (tightened, "held", lambda *given: ""),
     "verdicts and undo": (queue, "verdict", lambda *given, **named: VERDICT(*given, **named) or True),

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.service_fakes import Served, Upstream, certificate, served, upstream
 from tolerate.errors import OptionError, TolerateError
-from tolerate.service.config import JobSettings, Service, Tier, load
+from tolerate.service.config import JobSettings, ServiceSettings, TierSettings, load
 from tolerate.service.upstream.guard import check_url
 from tolerate.store import connect, people, promises, queue
 from tolerate.store.ledger import last
@@ -26,10 +26,10 @@ def write_certificate(folder: Path, name: str = "certificate.json", **more: obje
     return str(path)
 
 
-def service_of(url: str, database: str, folder: Path, **more: object) -> Service:
-    tier = Tier("main", url, judge="given", certificate=write_certificate(folder), retries=1)
+def service_of(url: str, database: str, folder: Path, **more: object) -> ServiceSettings:
+    tier = TierSettings("main", url, judge="given", certificate=write_certificate(folder), retries=1)
     job = replace(JobSettings("support", (tier,), share=0.0), **more)
-    return Service((job,), database=database, port=0)
+    return ServiceSettings((job,), database=database, port=0)
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +154,8 @@ def test_a_score_that_is_none_releases_nothing(desk: Served, score: object) -> N
 
 
 def test_without_a_certificate_everything_is_held(model: Upstream, url: str, tmp_path: Path) -> None:
-    tier = Tier("main", model.url, judge="given")
-    service = Service((JobSettings("support", (tier,)),), database=url, port=0)
+    tier = TierSettings("main", model.url, judge="given")
+    service = ServiceSettings((JobSettings("support", (tier,)),), database=url, port=0)
     with served(service) as running:
         _, _, body = running.chat({"say": "SECRET", "score": 1.0})
         assert body["tolerate"]["reason"] == "no certificate stands"
@@ -197,14 +197,14 @@ def test_a_held_answer_may_wait_for_a_person(model: Upstream, url: str, tmp_path
             assert answer.result(30)[2]["choices"][0]["message"]["content"] == "worth waiting for"
 
 
-def two_tiers(model: Upstream, url: str, folder: Path, **cheap: object) -> Service:
+def two_tiers(model: Upstream, url: str, folder: Path, **cheap: object) -> ServiceSettings:
     """A cheap model that may release little, and a dear one behind it."""
-    first = Tier("cheap", model.url, "small", "given", certificate=write_certificate(folder, threshold=0.95))
-    second = Tier(
+    first = TierSettings("cheap", model.url, "small", "given", certificate=write_certificate(folder, threshold=0.95))
+    second = TierSettings(
         "dear", model.url, "large", "given", certificate=write_certificate(folder, "b.json", threshold=0.5)
     )
     job = JobSettings("support", (replace(first, **cheap), second), share=0.0)
-    return Service((job,), database=url, port=0)
+    return ServiceSettings((job,), database=url, port=0)
 
 
 def test_a_tier_that_may_not_release_escalates_to_the_next(model: Upstream, url: str, tmp_path: Path) -> None:
@@ -256,16 +256,16 @@ def test_candidates(
     answer: str,
 ) -> None:
     path = write_certificate(tmp_path, threshold=0.6)
-    tier = Tier("main", model.url, judge="given", strategy=strategy, certificate=path)
+    tier = TierSettings("main", model.url, judge="given", strategy=strategy, certificate=path)
     job = JobSettings("support", (tier,), share=0.0)
-    with served(Service((job,), database=url, port=0)) as service:
+    with served(ServiceSettings((job,), database=url, port=0)) as service:
         _, _, body = service.chat({"says": says, "scores": scores})
         assert [choice["message"]["content"] for choice in body["choices"]] == [answer]
 
 
 def test_logprobs_are_asked_for_and_taken_out_again(model: Upstream, url: str, tmp_path: Path) -> None:
-    tier = Tier("main", model.url, judge="logprobs", certificate=write_certificate(tmp_path))
-    service = Service((JobSettings("support", (tier,), share=0.0),), database=url, port=0)
+    tier = TierSettings("main", model.url, judge="logprobs", certificate=write_certificate(tmp_path))
+    service = ServiceSettings((JobSettings("support", (tier,), share=0.0),), database=url, port=0)
     with served(service) as running:
         _, headers, body = running.chat({"say": "sure", "score": 0.8})
         assert headers["x-tolerate-decision"] == "release" and body["choices"][0]["logprobs"] is None
@@ -354,7 +354,7 @@ def test_a_broken_stream_is_an_error_and_lets_nothing_out(desk: Served, pieces: 
 # A certificate and what it holds for
 
 
-def other(service: Service, **tier: object) -> Service:
+def other(service: ServiceSettings, **tier: object) -> ServiceSettings:
     job = service.jobs[0]
     return replace(service, jobs=(replace(job, tiers=(replace(job.tiers[0], **tier),)),))
 
@@ -497,7 +497,7 @@ def test_a_breaker_rests_and_a_fallback_answers(model: Upstream, url: str, tmp_p
             assert (
                 running.chat({"say": "from elsewhere", "score": 0.9})[1]["x-tolerate-decision"] == "release"
             )
-        assert running.running.upstreams.breakers[dead].failed >= 5
+        assert running.running.upstreams.breakers[dead].failures >= 5
 
 
 def test_if_the_row_cannot_be_written_nothing_is_released(desk: Served) -> None:
@@ -623,7 +623,7 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         ("", "names no job"),
         ("[jobs.a]\nshare = 2\n[[jobs.a.tiers]]\nupstream = 'u'", "expected a share"),
         ("[jobs.a]\n[[jobs.a.tiers]]\nupstream = 'u'\nstrategy = 'best-of-99'", "unknown"),
-        ("[jobs.'a b']\n[[jobs.'a b'.tiers]]\nupstream = 'u'", "no name of a job"),
+        ("[jobs.'a b']\n[[jobs.'a b'.tiers]]\nupstream = 'u'", "not a valid name of a job"),
     ):
         path.write_text(text)
         with pytest.raises(TolerateError, match=re.escape(said)):

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.support.service_fakes import certificate, database
-from tolerate.service.config import JobSettings, Tier
-from tolerate.service.watch.evidence import evidence, watcher
+from tolerate.service.config import JobSettings, TierSettings
+from tolerate.service.watch.evidence import evidence_columns, settlement_watcher
 from tolerate.service.watch.overview import overview
 from tolerate.store import Database, Writer, connect, people, promises, queue
 from tolerate.store.ledger import last
 
-JOB = JobSettings("support", (Tier("main", "http://127.0.0.1:9/v1"),))
+JOB = JobSettings("support", (TierSettings("main", "http://127.0.0.1:9/v1"),))
 QUESTIONS: dict[str, Callable[[Database], Any]] = {
     "backlog": lambda db: queue.backlog(db, "support", 50.0),
     "ratings": lambda db: queue.ratings(db, "support"),
@@ -24,7 +24,7 @@ QUESTIONS: dict[str, Callable[[Database], Any]] = {
     "item": lambda db: queue.item(db, "t1"),
     "said": lambda db: queue.said(db, "t1"),
     "task": lambda db: queue.task(db, 9, "ann"),
-    "evidence": lambda db: evidence(db, "support", "main", 0.0),
+    "evidence": lambda db: evidence_columns(db, "support", "main", 0.0),
     "active": lambda db: promises.active(db),
     "history": lambda db: promises.history(db, "support"),
     "alarms": lambda db: promises.alarms(db, "support"),
@@ -47,7 +47,7 @@ def fill(db: Database) -> None:
     for n in range(6):
         more = {"reviewers": 1 + n % 2, "slice": "ab"[n % 2], "truth": float(n > 3) if n > 2 else None}
         queue.keep(db, replace(item, ticket=f"t{n}", at=2.0 + n, score=n / 6, **more))
-    note = watcher(lambda: 9.0, [])
+    note = settlement_watcher(lambda: 9.0, [])
     for press, who in enumerate(("ann", "bob", "cat") * 4, start=10):
         if (task := queue.lease(db, who, float(press))) is not None:
             loss = float(task.item.ticket == "t4")

@@ -17,7 +17,7 @@ import numpy as np
 
 from tests.support.inside import call, chat, service_of, started
 from tests.support.lossy import Disk, Log, watched
-from tolerate.service.server import Running
+from tolerate.service.server import RunningService
 from tolerate.store import Database, Writer, connect, queue
 from tolerate.store.ledger import rows
 from tolerate.store.verify import verify
@@ -85,7 +85,7 @@ def lost(db: Database, told: Told) -> list[str]:
 # Power losses
 
 
-async def _ask(running: Running, key: str, log: Log, name: str, rng: random.Random, count: int) -> None:
+async def _ask(running: RunningService, key: str, log: Log, name: str, rng: random.Random, count: int) -> None:
     """One application."""
     for number in range(count):
         label = f"{name}{number}"
@@ -97,7 +97,7 @@ async def _ask(running: Running, key: str, log: Log, name: str, rng: random.Rand
         await call(running.app, "POST", "/v1/chat/completions", asked(label, rng), key, on_send=on_send)
 
 
-async def _review(running: Running, log: Log, who: str, name: str, rng: random.Random, count: int) -> None:
+async def _review(running: RunningService, log: Log, who: str, name: str, rng: random.Random, count: int) -> None:
     """One reviewer, at the store."""
     for number in range(count):
         task = await running.writer.do(lambda db: queue.lease(db, who, time.time()))
@@ -117,7 +117,7 @@ async def _work(folder: Path, log: Log, seed: int, count: int, synchronous: str)
         if synchronous != "FULL":  # the broken twin
             running.writer._db.run(f"PRAGMA synchronous={synchronous}")
         running.writer._db.run("PRAGMA wal_autocheckpoint=60")  # so that checkpoints are interrupted too
-        key = running.first.key or key
+        key = running.initial_secrets.key or key
         rng = random.Random(seed + turn)
         asks = [_ask(running, key, log, f"{turn}{name}", rng, count // 8) for name in "pqrs"]
         reviews = [_review(running, log, who, f"{turn}", rng, count // 8) for who in "ab"]

@@ -17,8 +17,8 @@ import numpy as np
 from tests.support.inside import MODEL, started
 from tests.support.service_fakes import certificate
 from tolerate.records import Certificate
-from tolerate.service.config import JobSettings, Service, Tier
-from tolerate.service.watch.evidence import watcher
+from tolerate.service.config import JobSettings, ServiceSettings, TierSettings
+from tolerate.service.watch.evidence import settlement_watcher
 from tolerate.stats.certify.threshold import certify
 from tolerate.stats.monitor.watch import WORSE, time_left
 from tolerate.store import connect, people, promises, queue
@@ -76,13 +76,12 @@ async def _deploy(
 ) -> Outcome:
     folder.mkdir()
     (folder / "c.json").write_text(made.dumps())
-    tier = Tier("main", MODEL, "tiny", "given", certificate=str(folder / "c.json"))
+    tier = TierSettings("main", MODEL, "tiny", "given", certificate=str(folder / "c.json"))
     where = url or str(folder / "t.db")
-    running, _ = await started(Service((JobSettings("support", (tier,), share=1.0),), database=where, port=0))
+    running, _ = await started(ServiceSettings((JobSettings("support", (tier,), share=1.0),), database=where, port=0))
     if where.endswith(".db"):
         running.writer._db.run("PRAGMA synchronous=OFF")  # durability has laws of its own
-    for task in running._tasks:
-        task.cancel()
+    await running.stop_tasks()
     key, job = Key("k", "k", people.SCOPES, (), 0.0, None), running.service.jobs[0]
     clock, told, outcome = _clock(), [], Outcome(made, true_risk(made), 0, 0, None, [])
     low = made.threshold or 0.0
@@ -91,7 +90,7 @@ async def _deploy(
         chances = STEEP * (1 - scores) if drift is None or start < drift else np.full(BATCH, 2 * TOLERANCE)
         says = ["wrong" if wrong else "fine" for wrong in rng.random(BATCH) < chances]
         bodies = [{"content": say, "score": float(s)} for say, s in zip(says, scores, strict=True)]
-        rows = await asyncio.gather(*(running.gate.decide(job, body, key) for body in bodies))
+        rows = await asyncio.gather(*(running.engine.decide(job, body, key) for body in bodies))
         outcome.released += sum(row["decision"] == "release" for row in rows)
         alarm = await running.writer.do(_review, clock, told)
         found = await running.writer.do(promises.history, "support")
@@ -116,7 +115,7 @@ def _clock() -> Iterator[float]:
 
 def _review(db: Any, clock: Iterator[float], told: list[Any]) -> bool:
     """One reviewer goes through the queue, until the watch withdraws; whether it did."""
-    note = watcher(lambda: 0.0, told)
+    note = settlement_watcher(lambda: 0.0, told)
     while not told and (task := queue.lease(db, "ann", now := next(clock))) is not None:
         loss = float(task.item.content == "wrong")
         queue.verdict(db, task.slot, "ann", loss, now, nonce=str(now), settled=note)

@@ -1,7 +1,7 @@
-"""The whole service inside one process: the real app, gate, writer and assembly of streams; only sockets are left out.
+"""The whole service inside one process: the real app, engine, writer and assembly of streams; only sockets are left out.
 
-Fake calls stand where `gateway.calls` would: they answer what the last message says (see `service_fakes.Upstream`),
-and whatever is cut, torn or broken in a stream goes through the code that reads real ones.
+A fake transport stands in place of `upstream.transport`: it answers what the last message says (see
+`service_fakes.Upstream`), and whatever is cut, torn or broken in a stream goes through the code that reads real ones.
 """
 
 import asyncio
@@ -13,25 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.service_fakes import Upstream, certificate, pieces_of
-from tolerate.service.config import JobSettings, Service, Tier
-from tolerate.service.server import Running
-from tolerate.service.upstream.client import Broken
+from tolerate.service.config import JobSettings, ServiceSettings, TierSettings
+from tolerate.service.server import RunningService
+from tolerate.service.upstream.client import UpstreamClient
+from tolerate.service.upstream.transport import ConnectionBroken
 
 MODEL = "http://127.0.0.1:9/v1"  # never called
 BREAK = b"\0break"  # a piece that is a broken connection
 
 
-def service_of(url: str, folder: Path, *, threshold: float | None = 0.5, **more: Any) -> Service:
+def service_of(url: str, folder: Path, *, threshold: float | None = 0.5, **more: Any) -> ServiceSettings:
     """One job with one tier and a certificate that releases from a threshold on."""
     path = folder / "certificate.json"
     path.write_text(certificate(threshold=threshold).dumps())
     about = {"judge": "given", "certificate": str(path), "retries": 0, "model": "tiny"}
-    tier = Tier("main", MODEL, **{**about, **more.pop("tier", {})})
-    return Service((JobSettings("support", (tier,), **{"share": 0.0, **more}),), database=url, port=0)
+    tier = TierSettings("main", MODEL, **{**about, **more.pop("tier", {})})
+    return ServiceSettings((JobSettings("support", (tier,), **{"share": 0.0, **more}),), database=url, port=0)
 
 
-class Response:
-    """What `gateway.calls` would hand over."""
+class FakeResponse:
+    """A response as `upstream.transport` would give it."""
 
     def __init__(self, status: int, pieces: Iterable[bytes], kind: str) -> None:
         self.status, self._pieces, self._kind = status, list(pieces), kind
@@ -43,25 +44,25 @@ class Response:
         for piece in self._pieces:
             await asyncio.sleep(0)
             if piece == BREAK:
-                raise Broken("broken")
+                raise ConnectionBroken("broken")
             yield piece
 
-    async def read(self, most: int) -> bytes:
+    async def read(self, max_bytes: int) -> bytes:
         return b"".join([piece async for piece in self.pieces()])
 
-    async def start(self, most: int) -> bytes:
-        return (await self.read(most))[:most]
+    async def read_start(self, max_bytes: int) -> bytes:
+        return (await self.read(max_bytes))[:max_bytes]
 
 
-class Models:
-    """Calls to models end here. between: called while an answer is on its way."""
+class FakeTransport:
+    """UpstreamPool to models end here. between: called while an answer is on its way."""
 
     def __init__(self) -> None:
         self.model = Upstream()
         self.between: Callable[[dict[str, Any]], Any] | None = None
 
     @asynccontextmanager
-    async def post(self, url: str, data: bytes, headers: Any, timeout: float) -> AsyncIterator[Response]:
+    async def post(self, url: str, data: bytes, headers: Any, timeout: float) -> AsyncIterator[FakeResponse]:
         body = json.loads(data)
         text = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
         asked = json.loads(text)
@@ -70,28 +71,32 @@ class Models:
             if found is not None:
                 await found
         if "fail" in asked:
-            yield Response(asked["fail"], [b"{}"], "application/json")
+            yield FakeResponse(asked["fail"], [b"{}"], "application/json")
         elif "pieces" in asked:
             kind = asked.get("kind", "text/event-stream")
-            yield Response(200, [piece.encode("latin-1") for piece in asked["pieces"]], kind)
+            yield FakeResponse(200, [piece.encode("latin-1") for piece in asked["pieces"]], kind)
         else:
             whole = self.model.answer(body, asked)
             if body.get("stream"):
                 pieces = [piece.encode() for piece in pieces_of(whole, "prompt" in body)]
-                yield Response(200, pieces, "text/event-stream")
+                yield FakeResponse(200, pieces, "text/event-stream")
             else:
-                yield Response(200, [json.dumps(whole).encode()], "application/json")
+                yield FakeResponse(200, [json.dumps(whole).encode()], "application/json")
+
+    @asynccontextmanager
+    async def get(self, url: str, headers: Any, timeout: float) -> AsyncIterator[FakeResponse]:
+        yield FakeResponse(404, [], "application/json")
 
     async def close(self) -> None:
         pass
 
 
-async def started(service: Service) -> tuple[Running, Models]:
+async def started(service: ServiceSettings) -> tuple[RunningService, FakeTransport]:
     """A running service without sockets."""
-    running, models = Running(service), Models()
-    running.upstreams.calls = models  # type: ignore[assignment]
+    transport = FakeTransport()
+    running = RunningService(service, UpstreamClient(service.private, transport))
     await running.start()
-    return running, models
+    return running, transport
 
 
 @dataclass

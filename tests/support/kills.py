@@ -20,8 +20,9 @@ from urllib.parse import urlencode
 from tests.support.crashes import Told, asked, faults, heard, judge
 from tests.support.inside import service_of, started
 from tolerate.errors import DataError
+from tolerate.service.app import App
 from tolerate.service.http.requests import Request, Send, respond_json
-from tolerate.service.server import Running, server_of
+from tolerate.service.server import RunningService, create_server
 from tolerate.store import connect, queue
 from tolerate.store.ledger import START, chain, rows
 
@@ -40,13 +41,13 @@ def service(url: str, folder: str, pipe: Connection, early: bool) -> None:
 
 async def _serve(url: str, folder: Path, pipe: Connection, early: bool) -> None:
     running, _ = await started(service_of(url, folder, share=0.3))
-    running.app.desk = review_route(running)
+    running.app = App(running.engine, running.reader, desk=review_route(running))
     if early:
         answer_before_commit(running)
-    await server_of(running, lambda said: pipe.send((running.gate.base, running.first.key))).serve()
+    await create_server(running, lambda said: pipe.send((running.engine.base_url, running.initial_secrets.key))).serve()
 
 
-def review_route(running: Running) -> Any:
+def review_route(running: RunningService) -> Any:
     """GET /desk is a look with its lease, POST a verdict; answered when it is on the disk."""
 
     async def route(request: Request, send: Send) -> None:
@@ -63,7 +64,7 @@ def review_route(running: Running) -> Any:
     return route
 
 
-def answer_before_commit(running: Running) -> None:
+def answer_before_commit(running: RunningService) -> None:
     """What a background flush would do."""
     record = running.writer.record
 

@@ -25,16 +25,16 @@ from tolerate.store.verify import verify
 ZYGOTE = """
 import asyncio, os, signal, sys
 from tolerate.service.server import serve
-from tolerate.service.config import JobSettings, Service, Tier
+from tolerate.service.config import JobSettings, ServiceSettings, TierSettings
 database, upstream, certificate = sys.argv[1:]
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
-        tier = Tier("main", upstream, "tiny", "given", certificate=certificate, retries=0)
+        tier = TierSettings("main", upstream, "tiny", "given", certificate=certificate, retries=0)
         job = JobSettings("support", (tier,), share=0.3)
         try:
-            asyncio.run(serve(Service((job,), database, port=0), lambda text: print(text, flush=True)))
+            asyncio.run(serve(ServiceSettings((job,), database, port=0), lambda text: print(text, flush=True)))
         finally:
             print("ended", flush=True)
             os._exit(0)

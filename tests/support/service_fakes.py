@@ -158,7 +158,7 @@ class Thread:
     """An event loop in a thread, with something that runs in it."""
 
     def __init__(self, work: Callable[["Thread"], Awaitable[None]]) -> None:
-        self.ready, self.error = threading.Event(), None
+        self.ready, self.error, self.result = threading.Event(), None, None
         self.loop = asyncio.new_event_loop()
         self.end = asyncio.Event()
         self._work = work
@@ -265,33 +265,32 @@ def _loaded(raw: bytes) -> Any:
 @contextlib.contextmanager
 def served(service: Any) -> Iterator[Served]:
     """A service on a free port, in this process."""
-    from tolerate.service.server import Running, server_of, stop_soon
-
-    made: dict[str, Any] = {}
+    from tolerate.service.server import RunningService, begin_shutdown, create_server
 
     async def work(thread: Thread) -> None:
-        running = Running(service)
+        running = RunningService(service)
         try:
             await running.start()
-            server = server_of(running, lambda said: None)
+            server = create_server(running, lambda said: None)
             announce = server.on_started
 
             def started() -> None:
                 announce()
-                made["url"], made["running"] = running.gate.base, running
+                thread.result = running
                 thread.ready.set()
 
             server.on_started = started
             serving = asyncio.ensure_future(server.serve())
             await thread.end.wait()
-            stop_soon(running, server)
+            begin_shutdown(running, server)
             await serving
         finally:
             await running.stop()
 
     thread = Thread(work)
-    first = made["running"].first
+    running = thread.result
+    initial = running.initial_secrets
     try:
-        yield Served(made["url"], first.key, first.password, made["running"], thread)
+        yield Served(running.engine.base_url, initial.key, initial.password, running, thread)
     finally:
         thread.stop()

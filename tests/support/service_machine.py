@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.support.inside import call, chat, service_of, started
 from tests.support.service_fakes import certificate, database
-from tolerate.service.watch.evidence import watcher
+from tolerate.service.watch.evidence import settlement_watcher
 from tolerate.store import connect, promises, queue
 from tolerate.store import degraded as tightened
 from tolerate.store.verify import verify
@@ -65,9 +65,8 @@ class Machine(RuleBasedStateMachine):
         tier = {name: self.bound[name] for name in ("model", "prompt", "judge")}
         service = service_of(self.url, self.folder, tier=tier, guide=self.bound["guide"], share=1.0)
         self.running, self.models = self.do(started(service))
-        for task in self.running._tasks:  # the machine owns the clock
-            task.cancel()
-        self.key = self.running.first.key or self.key
+        self.do(self.running.stop_tasks())  # the machine owns the clock
+        self.key = self.running.initial_secrets.key or self.key
         self.models.model.model = self.served
 
     def do(self, work: Any) -> Any:
@@ -122,7 +121,7 @@ class Machine(RuleBasedStateMachine):
         made = certificate(threshold=threshold)
         self.write(lambda db: promises.propose(db, "support", "main", made, {}, "ann", 1.0))
         job = self.running.service.jobs[0]
-        self.do(self.running.install(job, job.tiers[0], promises.certificate_id(made), "ann"))
+        self.do(self.running.install_certificate(job, job.tiers[0], promises.certificate_id(made), "ann"))
         self._end("replaced")
         self.kept[threshold], self.standing = Kept("active", dict(self.bound)), threshold
 
@@ -157,7 +156,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def ease(self) -> None:
         """Somebody says that the others are fine."""
-        self.do(self.running.ease(self.running.service.jobs[0], "main", "", "ann", "fine"))
+        self.do(self.running.end_restriction(self.running.service.jobs[0], "main", "", "ann", "fine"))
         self.narrow = None
 
     def _end(self, status: str) -> None:
@@ -213,7 +212,7 @@ class Machine(RuleBasedStateMachine):
                 loss,
                 self.now,
                 nonce=nonce,
-                settled=self._note(watcher(lambda: self.now, told)),
+                settled=self._note(settlement_watcher(lambda: self.now, told)),
             )
 
         assert self.write(press)
@@ -242,7 +241,7 @@ class Machine(RuleBasedStateMachine):
         """What can no longer be taken back is settled."""
         self.now += queue.UNDO + 1
         told: list[Any] = []
-        note = self._note(watcher(lambda: self.now, told))
+        note = self._note(settlement_watcher(lambda: self.now, told))
         self.write(lambda db: queue.settle_due(db, self.now, note))
         self._alarmed(told)
 

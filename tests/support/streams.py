@@ -15,11 +15,12 @@ from typing import Any
 
 from tests.support.inside import BREAK, call, service_of, started
 from tests.support.service_fakes import Upstream, certificate, pieces_of
+from tolerate.llm.openai_format import CHAT, TEXT, answer_text
+from tolerate.llm.stream import EventReader, StreamAssembler
 from tolerate.service import app as app_module
-from tolerate.service import openai_format as wire
 from tolerate.service.decide import binding
-from tolerate.service.openai_format import Refused
-from tolerate.service.server import Running
+from tolerate.service.openai_format import DONE, ApiError, event_bytes
+from tolerate.service.server import RunningService
 from tolerate.store import connect, promises
 from tolerate.store.verify import verify
 
@@ -164,13 +165,13 @@ class Client:
         """What is wrong with the stream as a whole."""
         if self.marked or gone or not self.bytes.startswith((b"data:", b":")):
             return self.wrong
-        if not self.bytes.endswith(wire.DONE) and b'"error"' not in self.bytes:
+        if not self.bytes.endswith(DONE) and b'"error"' not in self.bytes:
             self.wrong.append(f"{self.label}: neither an end nor an error")
         if self.disk.releases(self.label):
-            whole = wire.Assembly(kind)
-            for each in wire.Events(2**30).feed(self.bytes):
-                whole.add(each)
-            if binding.sha(wire.answer_text(whole.whole())) != self.disk.rows[self.label][0]["content"]:
+            assembler = StreamAssembler(kind)
+            for event in EventReader(2**30).feed(self.bytes):
+                assembler.add(event)
+            if binding.sha256(answer_text(assembler.answer())) != self.disk.rows[self.label][0]["content"]:
                 self.wrong.append(f"{self.label}: the client got something else than the row says")
         return self.wrong
 
@@ -184,7 +185,7 @@ def _unmarked(piece: bytes) -> int:
     return sum(json.loads(line).get("tolerate") != "not certified" for line in lines)
 
 
-async def one(running: Running, disk: Committed, rng: random.Random, number: int) -> list[str]:
+async def one(running: RunningService, disk: Committed, rng: random.Random, number: int) -> list[str]:
     """One fuzzed stream from the request to its end."""
     label, text, n = f"s{number}", rng.random() < 0.3, rng.choice([1, 1, 1, 2, 3])
     whole = answer(rng, label, text, n)
@@ -200,10 +201,10 @@ async def one(running: Running, disk: Committed, rng: random.Random, number: int
     client = Client(label, disk, running.service.jobs[0].stream != "held")
     path = "/v1/completions" if text else "/v1/chat/completions"
     given = {"on_send": client.on_send, "gone": gone}
-    heard = await call(running.app, "POST", path, body, running.first.key or "", **given)
+    heard = await call(running.app, "POST", path, body, running.initial_secrets.key or "", **given)
     if b'"code":"internal"' in heard.body:
         client.wrong.append(f"{label}: the gateway itself failed on {pieces}")
-    return client.at_the_end(wire.TEXT if text else wire.CHAT, gone is not None)
+    return client.at_the_end(TEXT if text else CHAT, gone is not None)
 
 
 async def _slow(asked: dict[str, Any]) -> None:
@@ -211,25 +212,25 @@ async def _slow(asked: dict[str, Any]) -> None:
         await asyncio.sleep(0.004)
 
 
-async def _come_and_go(running: Running, stop: asyncio.Event) -> None:
+async def _come_and_go(running: RunningService, stop: asyncio.Event) -> None:
     """Somebody withdraws the certificate and puts one in force again, all the time."""
     tier = running.service.jobs[0].tiers[0]
     while not stop.is_set():
         await asyncio.sleep(0.03)
         await running.writer.do(promises.withdraw, "support", None, "ann", "a try", 1.0)
         await asyncio.sleep(0.003)
-        bound = binding.bound_now(running.service.jobs[0], tier, certificate())
+        bound = binding.current_binding(running.service.jobs[0], tier, certificate())
         await running.writer.do(promises.install, "support", "main", certificate(), bound, "ann", 1.0)
-        await running.learn()
+        await running.reload_certificates()
 
 
 @contextlib.contextmanager
 def _quick_comments() -> Iterator[None]:
-    before, app_module.KEEP_ALIVE = app_module.KEEP_ALIVE, 0.001
+    before, app_module.KEEP_ALIVE_SECONDS = app_module.KEEP_ALIVE_SECONDS, 0.001
     try:
         yield
     finally:
-        app_module.KEEP_ALIVE = before
+        app_module.KEEP_ALIVE_SECONDS = before
 
 
 async def _fuzz(
@@ -271,14 +272,14 @@ def fuzz(
 # Broken twins
 
 
-def pass_on(running: Running) -> None:
+def pass_on(running: RunningService) -> None:
     """A gateway that forwards chunks and judges at the end, as many do."""
 
     async def stream(job: Any, ask: Any, key: Any, request: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(ApiError):
             async for chunk in running.upstreams.stream(job.tiers[0], ask, ask.body):
-                await send({"type": "http.response.body", "body": wire.event(chunk), "more_body": True})
-        await send({"type": "http.response.body", "body": wire.DONE})
+                await send({"type": "http.response.body", "body": event_bytes(chunk), "more_body": True})
+        await send({"type": "http.response.body", "body": DONE})
 
     running.app._held_stream = stream  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The command `tolerate serve`: options into settings, and the service runs."""
+"""The command `tolerate serve`: builds the settings from the options and runs the service."""
 
 import asyncio
 import importlib.util
@@ -13,9 +13,9 @@ import typer
 from tolerate.errors import OptionError
 
 if TYPE_CHECKING:
-    from tolerate.service.config import Service
+    from tolerate.service.config import ServiceSettings
 
-NEEDED = ("uvicorn", "httptools", "aiohttp", "orjson", "prometheus_client")
+REQUIRED_PACKAGES = ("uvicorn", "httptools", "aiohttp", "orjson", "prometheus_client")
 
 
 def serve(
@@ -54,7 +54,7 @@ def serve(
 
     Applications change the base URL of their OpenAI client. Ctrl-C finishes what was taken and stops.
     """
-    for name in NEEDED:
+    for name in REQUIRED_PACKAGES:
         if importlib.util.find_spec(name) is None:
             raise OptionError(f'the service needs {name}; try: pip install "tolerate[serve]"')
     from tolerate.service.server import serve as run
@@ -62,7 +62,7 @@ def serve(
     if demo:
         from tolerate.service.demo import serve_demo
 
-        _loop(lambda: serve_demo(port, database if database != "tolerate.db" else None))
+        _run_in_event_loop(lambda: serve_demo(port, database if database != "tolerate.db" else None))
         return
     if config is not None:
         from tolerate.service.config import load
@@ -74,7 +74,7 @@ def serve(
     webhooks = (webhook,) if webhook else service.webhooks
     secret = os.environ.get("TOLERATE_WEBHOOK_SECRET") or service.webhook_secret
     service = replace(service, webhooks=webhooks, webhook_secret=secret)
-    _loop(lambda: run(replace(service, access_log=access_log or service.access_log)))
+    _run_in_event_loop(lambda: run(replace(service, access_log=access_log or service.access_log)))
 
 
 def _one_job(
@@ -88,13 +88,13 @@ def _one_job(
     table: Path | None,
     share: float,
     wait: float,
-) -> "Service":
+) -> "ServiceSettings":
     """The service of one job with one tier."""
-    from tolerate.service.config import JobSettings, Service, Tier, text_of
+    from tolerate.service.config import JobSettings, ServiceSettings, TierSettings, text_of
 
     if not upstream:
         raise OptionError("no model: give --upstream http://localhost:8000/v1, or --config, or --demo")
-    tier = Tier(
+    tier = TierSettings(
         "main",
         upstream.rstrip("/"),
         model,
@@ -104,12 +104,12 @@ def _one_job(
         certificate=None if certificate is None else str(certificate),
         table=None if table is None else str(table),
     )
-    words = "" if guide is None else text_of(guide)
-    return Service((JobSettings(job, (tier,), share=share, wait=wait, guide=words),))
+    guide_text = "" if guide is None else text_of(guide)
+    return ServiceSettings((JobSettings(job, (tier,), share=share, wait=wait, guide=guide_text),))
 
 
-def _loop(work: Callable[[], Any]) -> None:
-    """Run in the fastest event loop there is."""
+def _run_in_event_loop(work: Callable[[], Any]) -> None:
+    """Run a coroutine in uvloop if it is installed, else in asyncio's own event loop."""
     factory = None
     if importlib.util.find_spec("uvloop") is not None:
         import uvloop

@@ -1,17 +1,16 @@
 """The service: a gateway that keeps a certificate's promise, a review desk, a watch.
 
-settings.py   what a service is told: jobs, tiers, upstreams, limits
-binding.py    what a certificate holds for, by hash; a mismatch makes it VOID
-wire.py       OpenAI's formats: requests, answers, streams, errors
-calls.py      HTTP to models: connections kept, addresses looked at
-upstream.py   calls to models: time-outs, retries, circuit breaker, fallback
-guard.py      which addresses may be called
-scores.py     judges that score an answer
-gate.py       the path of a request: tier, score, rule, ledger, answer
-watching.py   reviews into evidence; alarms; the next certificate
-metrics.py    Prometheus
-app.py        routes, limits, keys: plain ASGI
-desk/         the pages
-server.py     starting and stopping
-demo.py       everything on one machine, to try
+config.py            settings: jobs, tiers, upstreams, limits
+openai_format.py     OpenAI's format for clients: requests, held answers, streams, errors
+database_reader.py   queries beside the event loop
+http/                requests of clients, limits, metrics, the log, the OpenAPI description
+upstream/            calls to model servers: time-outs, retries, circuit breaker, fallback, allowed addresses
+decide/              the path of a request: tier, score, rule, ledger, answer
+watch/               reviews into evidence, drift of scores, alarms, webhooks, the next certificate
+host.py              what the desk needs of the program that serves it
+desk/                the pages
+local/               a desk on one machine
+app.py               routes and keys: plain ASGI
+server.py            starting and stopping
+demo.py              everything on one machine, to try
 """

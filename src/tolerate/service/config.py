@@ -1,4 +1,4 @@
-"""What a service is told: its jobs, each with tiers from cheap to dear, and the limits of the whole.
+"""Configuration of a service: its jobs, each with tiers from cheap to dear, and the limits of the whole.
 
 Given as options of `tolerate serve` for one job with one tier, or as a TOML file (`--config`):
 
@@ -21,18 +21,22 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tolerate.errors import DataError, OptionError, hint
 
-T = TypeVar("T")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
+JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+PLAIN_TYPES = (float, int, str, bool)
 STRATEGY = re.compile(r"plain|(best-of|agreement)-([2-9]|1[0-6])")
 
 
 @dataclass(frozen=True)
 class Grade:
-    """One answer a reviewer can give: its key, its words in both languages, its loss."""
+    """One verdict that a reviewer can give: its key, its words in both languages, its loss."""
 
     key: str
     en: str
@@ -44,11 +48,11 @@ FINE_OR_WRONG = (Grade("f", "Fine", "合格", 0.0), Grade("w", "Wrong", "错误"
 
 
 @dataclass(frozen=True)
-class Tier:
+class TierSettings:
     """One way of answering: a model behind an address, and how its answers are scored.
 
-    model: asked of the upstream; None passes on what the application names. prompt: text of the system prompt, if
-    the gateway gives it. strategy: plain, best-of-N or agreement-N. prices: of a million tokens.
+    model: requested of the upstream; None passes on what the application names. prompt: text of the system prompt, if
+    the gateway sets it. strategy: plain, best-of-N or agreement-N. prices: of a million tokens.
     """
 
     name: str
@@ -68,7 +72,7 @@ class Tier:
 
     @property
     def candidates(self) -> int:
-        """How many answers are made for one."""
+        """How many candidates are requested for one answer."""
         return 1 if self.strategy == "plain" else int(self.strategy.rpartition("-")[2])
 
 
@@ -78,16 +82,16 @@ class JobSettings:
 
     share: of what is released (and of what is held) that is drawn for the watch. wait: seconds that a held answer
     waits for a person before the ticket is given out. stream: "held" until the verdict, or "not certified": passed on
-    as it comes, marked so in every chunk. cache: seconds for which a released answer is given again. accept: the
-    largest final loss at which a held item is released. on_slice_alarm: what an alarm of a named slice does that the
-    certificate does not promise: "tell", or "hold" that slice (a promised one is withdrawn). drift: the smallest
-    change of the scores' distribution that makes the certificate DEGRADED, 0 to 1; 1 turns it off. degraded_share:
-    drawn for the watch while it is, at least. second: of the drawn items that one person reviews, the share that a
-    second one reads too.
+    as it comes, marked so in every chunk. cache: seconds for which an answer is reused. accept: the largest final loss
+    at which a held item is released. on_slice_alarm: what an alarm of a named slice does that the certificate does not
+    promise: "tell" people, or "hold" that slice (the alarm of a promised slice withdraws). drift: the smallest change
+    of the scores' distribution that makes the certificate DEGRADED, 0 to 1; 1 turns it off. degraded_share: drawn for
+    the watch while it is, at least. second: of the drawn items that one person reviews, the share that a second one
+    reads too.
     """
 
     name: str
-    tiers: tuple[Tier, ...]
+    tiers: tuple[TierSettings, ...]
     share: float = 0.05
     reviewers: int = 1
     wait: float = 0.0
@@ -108,12 +112,12 @@ class JobSettings:
 
 
 @dataclass(frozen=True)
-class Service:
-    """The whole service.
+class ServiceSettings:
+    """A service with its jobs and limits.
 
     origins: addresses under which browsers reach the desk, beside the one it listens on. private: whether upstreams
     and webhooks may stand on private addresses. rate: requests a second that one key may make, 0 for no limit.
-    webhook_secret: what notices are signed with; without one it is made at the first start and shown once.
+    webhook_secret: what notices are signed with; without one it is generated at the first start and shown once.
     """
 
     jobs: tuple[JobSettings, ...]
@@ -134,54 +138,58 @@ class Service:
     lang: str = "en"
 
     def job(self, name: str) -> JobSettings | None:
-        """A job by its name."""
+        """The job of that name; None if there is none."""
         return next((job for job in self.jobs if job.name == name), None)
 
 
-def load(path: Path) -> Service:
-    """A service from its TOML file; paths in it start from its folder."""
+def load(path: Path) -> ServiceSettings:
+    """The settings in a TOML file; paths in it start from its folder."""
     try:
-        given = tomllib.loads(path.read_text("utf-8"))
+        table: dict[str, object] = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{path} is no TOML: {error}") from None
-    jobs = given.pop("jobs", {})
+        raise DataError(f"{path} is not TOML: {error}") from None
+    jobs = table.pop("jobs", {})
     if not isinstance(jobs, dict) or not jobs:
         raise DataError(f"{path} names no job; expected a table such as [jobs.support]")
-    made = tuple(_job(name, about, path.parent) for name, about in jobs.items())
-    if "webhook_secret_env" in given:
-        given["webhook_secret"] = os.environ.get(given.pop("webhook_secret_env"))
-    return checked(_record(Service, {**given, "jobs": made}, str(path)))
+    settings = tuple(_job(name, job, path.parent) for name, job in jobs.items())
+    if "webhook_secret_env" in table:
+        table["webhook_secret"] = _from_environment(table.pop("webhook_secret_env"))
+    return checked(_record(ServiceSettings, {**table, "jobs": settings}, str(path)))
 
 
-def _job(name: str, about: Any, folder: Path) -> JobSettings:
+def _job(name: str, table: object, folder: Path) -> JobSettings:
     where = f"jobs.{name}"
-    if not isinstance(about, dict):
-        raise DataError(f"{where} is {about!r}; expected a table")
-    tiers = about.get("tiers")
+    if not isinstance(table, dict):
+        raise DataError(f"{where} is {table!r}; expected a table")
+    tiers = table.get("tiers")
     if not isinstance(tiers, list) or not tiers:
         raise DataError(f"{where} has no tiers; expected at least one [[{where}.tiers]]")
-    made = tuple(_tier(each, place, where, folder) for place, each in enumerate(tiers, start=1))
-    scale = tuple(_record(Grade, each, f"{where}.scale") for each in about.get("scale", ()))
-    values = {**about, "name": name, "tiers": made, "scale": scale or FINE_OR_WRONG}
+    settings = tuple(_tier(tier, number, where, folder) for number, tier in enumerate(tiers, start=1))
+    scale = tuple(_record(Grade, grade, f"{where}.scale") for grade in table.get("scale", ()))
+    values = {**table, "name": name, "tiers": settings, "scale": scale or FINE_OR_WRONG}
     if "guide" in values:
         values["guide"] = text_of(folder / values["guide"])
     return _record(JobSettings, values, where)
 
 
-def _tier(about: Any, place: int, where: str, folder: Path) -> Tier:
-    if not isinstance(about, dict):
-        raise DataError(f"{where}.tiers holds {about!r}; expected tables")
-    values = {"name": f"tier{place}", **about}
+def _tier(table: object, number: int, where: str, folder: Path) -> TierSettings:
+    if not isinstance(table, dict):
+        raise DataError(f"{where}.tiers holds {table!r}; expected tables")
+    values = {"name": f"tier{number}", **table}
     for name in ("certificate", "table"):
         if name in values:
             values[name] = str(folder / values[name])
     if "prompt" in values:
         values["prompt"] = text_of(folder / values["prompt"])
     if "key_env" in values:
-        values["key"] = os.environ.get(values.pop("key_env"))
-    return _record(Tier, values, f"{where}.tiers")
+        values["key"] = _from_environment(values.pop("key_env"))
+    return _record(TierSettings, values, f"{where}.tiers")
+
+
+def _from_environment(name: object) -> str | None:
+    return os.environ.get(str(name))
 
 
 def text_of(path: Path) -> str:
@@ -192,37 +200,39 @@ def text_of(path: Path) -> str:
         raise DataError(f"{path} cannot be read: {error}") from None
 
 
-def _record(kind: type[T], values: Mapping[str, Any], where: str) -> T:
-    """A frozen record from a table; an unknown name is told, and what may have been meant."""
-    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
+def _record(kind: type[T], values: Mapping[str, object], where: str) -> T:
+    """A frozen record from a table; an unknown setting is an error that suggests a known one."""
+    known = {item.name: item for item in fields(kind)}
     for name in values:
         if name not in known:
             raise DataError(f'{where} has no setting "{name}". {hint(name, known)}')
-    whole = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
-        made = kind(**whole)
+        record = kind(**arguments)
     except TypeError as error:
         raise DataError(f"{where} is incomplete: {error}") from None
-    return _numbers(made)
+    return _with_floats(record)
 
 
-def _numbers(record: T) -> T:
-    """Whole numbers where floats are meant become floats; a value of another kind is told."""
-    changed: dict[str, Any] = {}
-    for each in fields(record):  # type: ignore[arg-type]
-        value = getattr(record, each.name)
-        if each.type is float and isinstance(value, int) and not isinstance(value, bool):
-            changed[each.name] = float(value)
-        elif each.type in (float, int, str, bool) and not isinstance(value, each.type):
-            raise DataError(f"{each.name} is {value!r}; expected {each.type.__name__}")
-    return replace(record, **changed)  # type: ignore[type-var]
+def _with_floats(record: T) -> T:
+    """A record in which whole numbers are floats where floats are meant; a value of another type is an error."""
+    changes: dict[str, float] = {}
+    for item in fields(record):
+        value = getattr(record, item.name)
+        if item.type is float and isinstance(value, int) and not isinstance(value, bool):
+            changes[item.name] = float(value)
+        elif item.type in PLAIN_TYPES and isinstance(item.type, type) and not isinstance(value, item.type):
+            raise DataError(f"{item.name} is {value!r}; expected {item.type.__name__}")
+    return replace(record, **changes)
 
 
-def checked(service: Service) -> Service:
-    """The service, if its settings mean something together."""
+def checked(service: ServiceSettings) -> ServiceSettings:
+    """The settings, if they are valid together; else raises OptionError."""
     for job in service.jobs:
-        if not NAME.fullmatch(job.name):
-            raise OptionError(f'"{job.name}" is no name of a job; use letters, digits, ".", "_" and "-"')
+        if not JOB_NAME.fullmatch(job.name):
+            raise OptionError(
+                f'"{job.name}" is not a valid name of a job; use letters, digits, ".", "_" and "-"'
+            )
         if not 0 <= job.share <= 1:
             raise OptionError(f"share of {job.name} is {job.share}; expected a share such as 0.05")
         if job.stream not in ("held", "not certified"):
@@ -231,16 +241,16 @@ def checked(service: Service) -> Service:
             raise OptionError(
                 f'on_slice_alarm of {job.name} is "{job.on_slice_alarm}"; expected "tell" or "hold"'
             )
-        _refuse_shares(job)
-        _refuse_tiers(job)
-        _refuse_scale(job)
+        _check_shares(job)
+        _check_tiers(job)
+        _check_scale(job)
     return service
 
 
-def _refuse_shares(job: JobSettings) -> None:
-    for name in ("drift", "degraded_share", "second"):
-        if not 0 <= getattr(job, name) <= 1:
-            raise OptionError(f"{name} of {job.name} is {getattr(job, name)}; expected a share from 0 to 1")
+def _check_shares(job: JobSettings) -> None:
+    for name, share in (("drift", job.drift), ("degraded_share", job.degraded_share), ("second", job.second)):
+        if not 0 <= share <= 1:
+            raise OptionError(f"{name} of {job.name} is {share}; expected a share from 0 to 1")
     if job.second and job.reviewers != 1:
         raise OptionError(
             f"{job.name} asks {job.reviewers} reviewers an item and a second reading; "
@@ -250,7 +260,7 @@ def _refuse_shares(job: JobSettings) -> None:
         raise OptionError(f"the slices of {job.name} must be different, non-empty names")
 
 
-def _refuse_tiers(job: JobSettings) -> None:
+def _check_tiers(job: JobSettings) -> None:
     names = [tier.name for tier in job.tiers]
     if len(set(names)) < len(names):
         raise OptionError(f"the tiers of {job.name} must have different names; got {', '.join(names)}")
@@ -261,7 +271,7 @@ def _refuse_tiers(job: JobSettings) -> None:
             )
 
 
-def _refuse_scale(job: JobSettings) -> None:
+def _check_scale(job: JobSettings) -> None:
     keys = [grade.key for grade in job.scale]
     if len(set(keys)) < len(keys) or any(len(key) != 1 or key in "usjn?" for key in keys):
         raise OptionError(

@@ -15,27 +15,28 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import numpy as np
-import uvicorn
-from numpy.typing import NDArray
 
+from tolerate.base.arrays import Floats, Ints
+from tolerate.base.json_types import JsonObject
 from tolerate.records import Certificate
-from tolerate.service.config import JobSettings, Service, Tier
-from tolerate.service.http import requests as http
-from tolerate.service.http.listen import Quiet
-from tolerate.service.server import Running, run
-from tolerate.service.watch.evidence import watcher
+from tolerate.service.config import JobSettings, ServiceSettings, TierSettings
+from tolerate.service.http.listen import http_server
+from tolerate.service.http.requests import Receive, Request, Scope, Send, respond_json
+from tolerate.service.server import InitialSecrets, RunningService, listen
+from tolerate.service.watch.evidence import settlement_watcher
 from tolerate.store import Database, people, promises, queue
 
-Floats = NDArray[np.float64]
 TOLERANCE, LABELS = 0.02, 2000
-HIDDEN, STEPS, BATCH, RATE = 64, 900, 256, 0.01
-PER_SECOND, SHARE = 15.0, 0.4
-REVIEWER, SECOND = "simulated reviewer", "second simulated reviewer"
-READ_AGAIN, OVERLOOKED = 0.5, 0.15  # of the drawn items; of the errors that the first reviewer sees
+HIDDEN_UNITS, STEPS, BATCH_SIZE, LEARNING_RATE = 64, 900, 256, 0.01
+REQUESTS_PER_SECOND = 15.0
+REVIEW_SHARE = 0.4  # of the released items
+SECOND_SHARE = 0.5  # of the drawn items, which a second reviewer reads
+OVERLOOKED_SHARE = 0.15  # of the errors that the first reviewer sees
+REVIEWERS = ("simulated reviewer", "second simulated reviewer", "simulated third")
+MODEL = "adder-1"
 GUIDE = "Wrong: the number is not the sum of the two.\n\n错误：所答数字不是两数之和。"
 
 
@@ -43,37 +44,37 @@ GUIDE = "Wrong: the number is not the sum of the two.\n\n错误：所答数字�
 class Adder:
     """A network of one hidden layer from four digits to the three digits of their sum."""
 
-    inside: Floats
-    outside: Floats
+    hidden_weights: Floats
+    output_weights: Floats
 
-    def probabilities(self, digits: NDArray[np.int64]) -> Floats:
-        """Of each digit of the sum: [n, 3, 10]."""
-        return _softmax(np.tanh(_one_hot(digits) @ self.inside) @ self.outside)
+    def probabilities(self, digits: Ints) -> Floats:
+        """The probability of each digit of the sum: [n, 3, 10]."""
+        return _softmax(np.tanh(_one_hot(digits) @ self.hidden_weights) @ self.output_weights)
 
-    def answers(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[NDArray[np.int64], Floats]:
-        """The sums as the network sees them, and its probability of each."""
+    def answers(self, a: Ints, b: Ints) -> tuple[Ints, Floats]:
+        """The sums that the network answers, and its probability of each."""
         chances = self.probabilities(_digits(a, b))
-        said = chances.argmax(axis=2) @ np.array([100, 10, 1])
-        score: Floats = chances.max(axis=2).prod(axis=1)
-        return said, score
+        sums = chances.argmax(axis=2) @ np.array([100, 10, 1])
+        scores: Floats = chances.max(axis=2).prod(axis=1)
+        return sums, scores
 
 
 def train(carry: bool, seed: int, steps: int = STEPS) -> Adder:
     """Learn sums by Adam on the cross-entropy of their digits."""
     rng = np.random.default_rng(seed)
-    weights = [rng.normal(0, 0.3, (41, HIDDEN)), rng.normal(0, 0.2, (HIDDEN, 30))]
+    weights = [rng.normal(0, 0.3, (41, HIDDEN_UNITS)), rng.normal(0, 0.2, (HIDDEN_UNITS, 30))]
     means, squares = [np.zeros_like(w) for w in weights], [np.zeros_like(w) for w in weights]
     for step in range(1, steps + 1):
-        a, b = rng.integers(0, 100, (2, BATCH))
-        x, wanted = _one_hot(_digits(a, b)), np.eye(10)[_sum_digits(a, b, carry)]
+        a, b = rng.integers(0, 100, (2, BATCH_SIZE))
+        x, targets = _one_hot(_digits(a, b)), np.eye(10)[_sum_digits(a, b, carry)]
         h = np.tanh(x @ weights[0])
-        error = (_softmax(h @ weights[1]) - wanted).reshape(BATCH, 30) / BATCH
-        slopes = [x.T @ (error @ weights[1].T * (1 - h * h)), h.T @ error]
-        for place, slope in enumerate(slopes):
-            means[place] = 0.9 * means[place] + 0.1 * slope
-            squares[place] = 0.999 * squares[place] + 0.001 * slope**2
-            mean, square = means[place] / (1 - 0.9**step), squares[place] / (1 - 0.999**step)
-            weights[place] -= RATE * mean / (np.sqrt(square) + 1e-8)
+        error = (_softmax(h @ weights[1]) - targets).reshape(BATCH_SIZE, 30) / BATCH_SIZE
+        gradients = [x.T @ (error @ weights[1].T * (1 - h * h)), h.T @ error]
+        for index, gradient in enumerate(gradients):
+            means[index] = 0.9 * means[index] + 0.1 * gradient
+            squares[index] = 0.999 * squares[index] + 0.001 * gradient**2
+            mean, square = means[index] / (1 - 0.9**step), squares[index] / (1 - 0.999**step)
+            weights[index] -= LEARNING_RATE * mean / (np.sqrt(square) + 1e-8)
     return Adder(*weights)
 
 
@@ -84,115 +85,125 @@ def _softmax(z: Floats) -> Floats:
     return chances
 
 
-def _digits(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+def _digits(a: Ints, b: Ints) -> Ints:
     return np.stack([a // 10, a % 10, b // 10, b % 10], axis=1)
 
 
-def _sum_digits(a: NDArray[np.int64], b: NDArray[np.int64], carry: bool) -> NDArray[np.int64]:
+def _sum_digits(a: Ints, b: Ints, carry: bool) -> Ints:
     total = a + b
     if not carry:
         total = (a // 10 + b // 10) * 10 + (a % 10 + b % 10) % 10
     return np.stack([total // 100, total // 10 % 10, total % 10], axis=1)
 
 
-def _one_hot(digits: NDArray[np.int64]) -> Floats:
-    whole = np.zeros((len(digits), 41))
-    whole[:, 40] = 1
-    for place in range(4):
-        whole[np.arange(len(digits)), 10 * place + digits[:, place]] = 1
-    return whole
+def _one_hot(digits: Ints) -> Floats:
+    inputs = np.zeros((len(digits), 41))
+    inputs[:, 40] = 1  # the bias
+    for position in range(4):
+        inputs[np.arange(len(digits)), 10 * position + digits[:, position]] = 1
+    return inputs
 
 
-def certificate_of(model: Adder, seed: int) -> Certificate:
+def certify_adder(model: Adder, seed: int) -> Certificate:
     """What may be released of this model's sums, from fresh questions and the true answers."""
     from tolerate.stats.certify.threshold import certify
     from tolerate.stats.monitor.drift import with_scores
 
     a, b = np.random.default_rng(seed).integers(0, 100, (2, LABELS))
-    said, scores = model.answers(a, b)
-    made = certify(losses=said != a + b, scores=scores, tolerance=TOLERANCE, losses_by="arithmetic")
-    return with_scores(made, scores)
+    sums, scores = model.answers(a, b)
+    certificate = certify(losses=sums != a + b, scores=scores, tolerance=TOLERANCE, losses_by="arithmetic")
+    return with_scores(certificate, scores)
 
 
-class Model:
-    """The upstream: answers over HTTP as a model's server does."""
+class AdderServer:
+    """The upstream: an ASGI application that answers as a model's server does."""
 
     def __init__(self, good: Adder, bad: Adder) -> None:
         self.good, self.bad, self.worse = good, bad, False
 
-    async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
-        """One completion."""
-        request = http.Request(scope, receive)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one completion, or the list of models."""
+        request = Request(scope, receive)
         if request.method == "GET":
-            await http.respond_json(send, {"object": "list", "data": [{"id": "adder-1", "object": "model"}]})
+            await respond_json(send, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
             return
-        asked = json.loads(await request.body(2**20, 10.0))
-        found = re.search(r"(\d{1,2}) \+ (\d{1,2})", str(asked["messages"][-1]["content"]))
-        said, score = "I add two numbers below one hundred.", 0.0
-        if found:
-            model = self.bad if self.worse else self.good
-            sums, scores = model.answers(np.array([int(found[1])]), np.array([int(found[2])]))
-            said, score = f"{found[1]} + {found[2]} = {sums[0]}", float(scores[0])
-        message = {"role": "assistant", "content": said}
-        body = {
+        body = json.loads(await request.body(2**20, 10.0))
+        text, score = self._answer(str(body["messages"][-1]["content"]))
+        message = {"role": "assistant", "content": text}
+        answer = {
             "id": "sum",
             "object": "chat.completion",
             "created": int(time.time()),
-            "model": "adder-1",
+            "model": MODEL,
             "choices": [{"index": 0, "message": message, "finish_reason": "stop", "score": score}],
             "usage": {"prompt_tokens": 8, "completion_tokens": 3, "total_tokens": 11},
         }
-        await http.respond_json(send, body)
+        await respond_json(send, answer)
+
+    def _answer(self, question: str) -> tuple[str, float]:
+        """The answer to a question, and its score."""
+        match = re.search(r"(\d{1,2}) \+ (\d{1,2})", question)
+        if match is None:
+            return "I add two numbers below one hundred.", 0.0
+        model = self.bad if self.worse else self.good
+        sums, scores = model.answers(np.array([int(match[1])]), np.array([int(match[2])]))
+        return f"{match[1]} + {match[2]} = {sums[0]}", float(scores[0])
 
 
-class Demo:
-    """The switches, the traffic and the reviewers. other: whether other questions are asked: of small numbers."""
+class Demonstration:
+    """The switches of the demonstration (`host.DemoControls`), its traffic and its reviewers."""
 
-    def __init__(self, running: Running, model: Model) -> None:
-        self.running, self.model, self.other = running, model, False
+    def __init__(self, running: RunningService, model: AdderServer) -> None:
+        self.running, self.model, self.other_questions = running, model, False
 
     @property
     def worse(self) -> bool:
         """Whether the bad network answers."""
         return self.model.worse
 
-    async def turn(self, worse: bool) -> None:
-        """Put the other network in place; the good one is a mending."""
+    async def set_worse(self, worse: bool) -> None:
+        """Put the other network in place; the return of the good one is recorded as a repair."""
         self.model.worse = worse
         if not worse:
             await self.running.writer.do(promises.mend, "sums", "the button", time.time())
 
-    async def ask(self, other: bool) -> None:
-        """Ask other questions, or the ones that were certified."""
-        self.other = other
+    async def set_other_questions(self, other: bool) -> None:
+        """Ask for sums of small numbers, or the certified questions."""
+        self.other_questions = other
 
-    async def traffic(self) -> None:
-        """Random questions, for ever."""
+    async def send_traffic(self) -> None:
+        """Ask random questions, for ever."""
         rng = np.random.default_rng()
-        headers = {"authorization": f"Bearer {self.running.first.key}"}
+        headers = {"authorization": f"Bearer {self.running.initial_secrets.key}"}
+        url = f"{self.running.engine.base_url}/v1/chat/completions"
         async with aiohttp.ClientSession(headers=headers) as session:
             while True:
-                await asyncio.sleep(float(rng.exponential(1 / PER_SECOND)))
-                a, b = rng.integers(0, 10 if self.other else 100, 2)
-                ask = {"model": "sums", "messages": [{"role": "user", "content": f"What is {a} + {b}?"}]}
+                await asyncio.sleep(float(rng.exponential(1 / REQUESTS_PER_SECOND)))
+                a, b = rng.integers(0, 10 if self.other_questions else 100, 2)
+                body = {"model": "sums", "messages": [{"role": "user", "content": f"What is {a} + {b}?"}]}
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                    async with session.post(
-                        f"{self.running.gate.base}/v1/chat/completions", json=ask
-                    ) as answer:
-                        await answer.read()
+                    async with session.post(url, json=body) as response:
+                        await response.read()
 
-    async def reviews(self) -> None:
-        """Look at the drawn items, one after the other; what is held is left for people."""
+    async def review(self) -> None:
+        """Review the drawn items, one after the other; what is held is left for people."""
         while True:
-            told: list[dict[str, Any]] = []
-            done: list[queue.Settled] = []
-            found = await self.running.writer.do(_look, told, done, self.running.accept())
-            self.running.after(done, told)
-            await asyncio.sleep(0.05 if found else 0.5)
+            alarms: list[JsonObject] = []
+            items: list[queue.Settled] = []
+            reviewed = await self.running.writer.do(
+                _review_next, alarms, items, self.running.accepted_losses()
+            )
+            self.running.after_settlement(items, alarms)
+            await asyncio.sleep(0.05 if reviewed else 0.5)
 
 
-def _look(db: Database, told: list[dict[str, Any]], done: list[queue.Settled], accept: queue.Accept) -> bool:
-    """One verdict of a simulated reviewer, inside the writer; the first of an item overlooks some errors."""
+def _review_next(
+    db: Database, alarms: list[JsonObject], items: list[queue.Settled], accepted: queue.Accept
+) -> bool:
+    """Give one verdict of a simulated reviewer, inside the writer; whether an item waited for one.
+
+    The first reviewer of an item overlooks some errors.
+    """
     row = db.one(
         "SELECT s.id, s.kind, i.content, (SELECT count(*) FROM slots o WHERE o.ticket = s.ticket AND o.id < s.id) "
         "FROM slots s JOIN items i ON i.ticket = s.ticket "
@@ -200,80 +211,82 @@ def _look(db: Database, told: list[dict[str, Any]], done: list[queue.Settled], a
     )
     if row is None:
         return False
-    slot, kind, content, before = row
-    who = (REVIEWER, SECOND, "simulated third")[min(int(before), 2)]
+    slot, kind, content, earlier_slots = row
+    reviewer = REVIEWERS[min(int(earlier_slots), 2)]
     at = time.time()
-    db.run("UPDATE slots SET state = 'leased', reviewer = ?, until = ? WHERE id = ?", who, at + 60, slot)
-    note_alarm = watcher(time.time, told)
+    db.run("UPDATE slots SET state = 'leased', reviewer = ?, until = ? WHERE id = ?", reviewer, at + 60, slot)
+    watch = settlement_watcher(time.time, alarms)
 
-    def settled(db: Database, each: queue.Settled) -> None:
-        done.append(each)
-        note_alarm(db, each)
+    def on_settled(db: Database, settled: queue.Settled) -> None:
+        items.append(settled)
+        watch(db, settled)
 
     numbers = [int(number) for number in re.findall(r"\d+", content)]
     loss = 0.0 if len(numbers) == 3 and numbers[0] + numbers[1] == numbers[2] else 1.0
-    if who == REVIEWER and kind == "review" and np.random.default_rng(slot).random() < OVERLOOKED:
+    overlooked = np.random.default_rng(slot).random() < OVERLOOKED_SHARE
+    if reviewer == REVIEWERS[0] and kind == "review" and overlooked:
         loss = 0.0
     label = "Wrong" if loss else "Fine"
-    queue.verdict(db, slot, who, loss, at, nonce=str(slot), label=label, settled=settled, accept=accept)
+    queue.verdict(
+        db, slot, reviewer, loss, at, nonce=str(slot), label=label, settled=on_settled, accept=accepted
+    )
     return True
 
 
-async def serve_demo(port: int, database: str | None, say: Callable[[str], None] = print) -> None:
+async def serve_demo(port: int, database: str | None, show: Callable[[str], None] = print) -> None:
     """Train, certify, and serve until a signal stops it; without a database it leaves nothing behind."""
     folder = Path(tempfile.mkdtemp(prefix="tolerate-demo-"))
     try:
-        say("training two small networks and certifying one of them ...")
+        show("training two small networks and certifying one of them ...")
         good, bad = train(True, seed=1), train(False, seed=2)
-        certificate = certificate_of(good, seed=3)
-        say(str(certificate))
+        certificate = certify_adder(good, seed=3)
+        show(str(certificate))
         (folder / "certificate.json").write_text(certificate.dumps(), "utf-8")
-        model = Model(good, bad)
-        upstream = Quiet(uvicorn.Config(model, port=0, log_config=None, lifespan="off", loop="none"))
+        model = AdderServer(good, bad)
+        upstream = http_server(model, "127.0.0.1", 0)
+        listening = asyncio.Event()
+        upstream.on_started = listening.set
         serving = asyncio.ensure_future(upstream.serve())
-        while not upstream.started:
-            await asyncio.sleep(0.01)
-        address = upstream.servers[0].sockets[0].getsockname()[1]
-        await _serve(folder, address, model, port, database, say)
+        await listening.wait()
+        service = _service(folder, upstream.port, port, database)
+        await _serve(service, model, show)
         upstream.should_exit = True
         await serving
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _serve(
-    folder: Path, address: int, model: Model, port: int, database: str | None, say: Callable[[str], None]
-) -> None:
-    tier = Tier(
+def _service(folder: Path, model_port: int, port: int, database: str | None) -> ServiceSettings:
+    """The settings of the demonstration's service."""
+    tier = TierSettings(
         "main",
-        f"http://127.0.0.1:{address}/v1",
-        "adder-1",
+        f"http://127.0.0.1:{model_port}/v1",
+        MODEL,
         "given",
         certificate=str(folder / "certificate.json"),
     )
-    job = JobSettings("sums", (tier,), share=SHARE, guide=GUIDE, second=READ_AGAIN)
-    running = Running(Service((job,), database or str(folder / "demo.db"), port=port))
-    demo = running.demo = Demo(running, model)
+    job = JobSettings("sums", (tier,), share=REVIEW_SHARE, guide=GUIDE, second=SECOND_SHARE)
+    return ServiceSettings((job,), database or str(folder / "demo.db"), port=port)
+
+
+async def _serve(service: ServiceSettings, model: AdderServer, show: Callable[[str], None]) -> None:
+    running = RunningService(service)
+    demo = running.demo = Demonstration(running, model)
     tasks: list[asyncio.Task[None]] = []
 
-    def started(text: str) -> None:
-        say(text)
+    def show_and_begin(text: str) -> None:
+        show(text)
         if not tasks:
-            tasks.extend(asyncio.ensure_future(work()) for work in (demo.traffic, demo.reviews))
+            tasks.extend(asyncio.ensure_future(work()) for work in (demo.send_traffic, demo.review))
 
     try:
         await running.start()
-        if running.first.key is None:  # the database was made before, and its keys are not known
-            await running.writer.do(_again, running)
-        await run(running, started)
+        if running.initial_secrets.key is None:  # the database existed before, and its keys are not known
+            key = await running.writer.do(people.add_key, "demo", "setup", time.time())
+            running.initial_secrets = InitialSecrets(key)
+        await listen(running, show_and_begin)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await running.stop()
-
-
-def _again(db: Database, running: Running) -> None:
-    from tolerate.service.server import First
-
-    running.first = First(people.add_key(db, "demo", "setup", time.time()), None)

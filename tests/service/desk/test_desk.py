@@ -22,7 +22,7 @@ from tolerate.service.config import Grade
 from tolerate.service.desk.admin import cell
 from tolerate.service.desk.imports import parse
 from tolerate.service.desk.render import visible
-from tolerate.service.openai_format import Refused
+from tolerate.service.openai_format import ApiError
 from tolerate.store import people, promises, queue
 from tolerate.store.ledger import last
 
@@ -316,7 +316,7 @@ def test_a_table_with_files_and_files_alone(desk: Served) -> None:
     "text", ["", "a,b\n1,2\n", "content\na,b\n", 'content\n"', "content,truth\na,maybe\n"]
 )
 def test_tables_that_cannot_be_used(text: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(ApiError):
         parse(text)
 
 
@@ -393,7 +393,7 @@ def test_a_lost_password(model: Upstream, url: str, tmp_path: Path) -> None:
         assert browser.get("")[0] == 303  # the session has ended
         assert Browser(desk, password=lost).status == 401
         assert Browser(desk, password=password).status == 303
-        assert desk.running.first.password is None
+        assert desk.running.initial_secrets.password is None
         entry = next(each for each in desk.write(last) if each["kind"] == "user")
         assert (entry["what"], entry["name"], entry["by"]) == ("new password", "owner", "the command line")
         desk.write(people.disable_user, "owner", "ann", time.time())

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.support.service_fakes import Served, Upstream, certificate, served, upstream
-from tolerate.service.config import JobSettings, Service, Tier
-from tolerate.service.http.connection import HEAD
+from tolerate.service.config import JobSettings, ServiceSettings, TierSettings
+from tolerate.service.http.connection import MAX_HEAD_BYTES
 
 SOON = 0.3  # seconds that the service waits for a request
 HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -29,12 +29,12 @@ def service(model: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield running
 
 
-def service_of(url: str, folder: Path, **more: object) -> Service:
+def service_of(url: str, folder: Path, **more: object) -> ServiceSettings:
     path = folder / "certificate.json"
     path.write_text(certificate().dumps())
-    tier = Tier("main", url, judge="given", key="sk-upstream-secret", certificate=str(path))
+    tier = TierSettings("main", url, judge="given", key="sk-upstream-secret", certificate=str(path))
     job = JobSettings("support", (tier,), share=1.0)
-    return Service((job,), str(folder / "t.db"), port=0, receive=SOON, **more)
+    return ServiceSettings((job,), str(folder / "t.db"), port=0, receive=SOON, **more)
 
 
 def talk(url: str, *pieces: bytes, pause: float = 0.0) -> bytes:

@@ -22,7 +22,8 @@ import pytest
 from tests.support.sitting import Desk, Sitter, png
 from tolerate.data import tables
 from tolerate.errors import OptionError, RunError
-from tolerate.runs.audit_session import Batch, Judged, Question, ask
+from tolerate.runs.audit_session import Batch, ask
+from tolerate.runs.people import PeopleVerdicts, Question
 from tolerate.service.local import Sitters, ask_at_desk, audit_at_desk
 from tolerate.stats.audit.audit import Audit
 from tolerate.store import connect
@@ -36,7 +37,7 @@ QUESTIONS = [
 ]
 
 
-def questions(folder: Path, asked: list[Question] = QUESTIONS) -> Callable[[Sitters], Judged]:
+def questions(folder: Path, asked: list[Question] = QUESTIONS) -> Callable[[Sitters], PeopleVerdicts]:
     return lambda sitters: ask_at_desk(asked, folder, sitters)
 
 

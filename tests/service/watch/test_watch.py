@@ -22,8 +22,8 @@ from tests.support.service_fakes import Served, Thread, Upstream, certificate, s
 from tolerate.errors import OptionError
 from tolerate.records import Decision
 from tolerate.service.config import checked
-from tolerate.service.watch.evidence import certify_columns, evidence
-from tolerate.service.watch.webhooks import accepts, key_of, signed
+from tolerate.service.watch.evidence import certify_columns, evidence_columns
+from tolerate.service.watch.webhooks import key_of, signed, verify_signature
 from tolerate.stats.monitor.drift import reference_of
 from tolerate.store import connect, deliveries, people, promises, queue
 from tolerate.store import degraded as tightened
@@ -51,7 +51,7 @@ def judge(desk: Served, bad: str, count: int = 400) -> None:
 
     def work(db: Any) -> list[dict[str, Any]]:
         told: list[dict[str, Any]] = []
-        note, now = desk.running.watcher(told), time.time()
+        note, now = desk.running.settlement_watcher(told), time.time()
         for k in range(count):
             task = queue.lease(db, "ann", now)
             if task is None:
@@ -62,7 +62,7 @@ def judge(desk: Served, bad: str, count: int = 400) -> None:
         return told
 
     told = desk.running.writer.submit(work).result(60)
-    desk.thread.loop.call_soon_threadsafe(desk.running.after, [], told)
+    desk.thread.loop.call_soon_threadsafe(desk.running.after_settlement, [], told)
 
 
 def tier(desk: Served) -> dict[str, Any]:
@@ -155,16 +155,15 @@ async def traffic(running: Any, scores: Any) -> list[str]:
     rows = []
     for score in scores:
         body = {"content": "x", "score": float(score)}
-        rows.append(await running.gate.decide(running.service.jobs[0], body, key))
-    await running._flush()
+        rows.append(await running.engine.decide(running.service.jobs[0], body, key))
+    await running.flush()
     return rows
 
 
 async def opened(tmp_path: Path, **more: Any) -> Any:
     running, _ = await started(scored(tmp_path, **more))
     running.writer._db.run("PRAGMA synchronous=OFF")
-    for task in running._tasks:
-        task.cancel()
+    await running.stop_tasks()
     running.gate_key = people.Key("k", "k", people.SCOPES, (), 0.0, None)
     return running
 
@@ -180,16 +179,16 @@ def test_scores_that_are_others_degrade_and_a_person_decides(tmp_path: Path) -> 
         rows = await traffic(running, np.r_[np.full(20, 0.6), np.full(20, 0.95)])
         assert {row["reason"] for row in rows[:20]} == {HELD_BAND}
         assert {row["decision"] for row in rows[20:]} == {"release"} and all(row["drawn"] for row in rows)
-        about = (await call(running.app, "GET", "/v1/watch/support", None, running.first.key)).json
+        about = (await call(running.app, "GET", "/v1/watch/support", None, running.initial_secrets.key)).json
         assert about["tiers"][0]["state"] == "DEGRADED" and about["alarms"][0]["kind"] == "degraded"
-        jobs = (await call(running.app, "GET", "/v1/jobs", None, running.first.key)).json
+        jobs = (await call(running.app, "GET", "/v1/jobs", None, running.initial_secrets.key)).json
         assert jobs["jobs"][0]["tiers"][0]["state"] == "DEGRADED"
-        await running.learn()
+        await running.reload_certificates()
         text = (await call(running.app, "GET", "/metrics")).body.decode()
         assert 'tolerate_certificate_degraded{job="support",tier="main"} 1.0' in text
         await traffic(running, np.full(300, 0.95))  # it may hold more while it stands, never less
         assert running.writer.tight["support", "main"][0].holds("", 0.95)
-        await running.ease(running.service.jobs[0], "main", "", "ann", "we asked others")
+        await running.end_restriction(running.service.jobs[0], "main", "", "ann", "we asked others")
         assert running.writer.tight == {}
         assert {row["decision"] for row in await traffic(running, [0.6, 0.95])} == {"release"}
         await running.stop()
@@ -209,7 +208,7 @@ def test_a_restart_and_another_certificate(tmp_path: Path) -> None:
         await running.writer.do(
             promises.install, "support", "main", certificate(threshold=0.4), {}, "ann", 9.0
         )
-        await running.learn()
+        await running.reload_certificates()
         assert {row["decision"] for row in await traffic(running, [0.6])} == {"release"}
         await running.stop()
 
@@ -297,7 +296,7 @@ def test_a_tier_that_is_narrowed_hands_nothing_to_the_next(tmp_path: Path) -> No
             "model": "support",
             "messages": [{"role": "user", "content": json.dumps({"say": "S", "score": 0.6})}],
         }
-        heard = await call(running.app, "POST", "/v1/chat/completions", ask, running.first.key)
+        heard = await call(running.app, "POST", "/v1/chat/completions", ask, running.initial_secrets.key)
         assert heard.json["tolerate"]["reason"] == HELD_BAND
         await running.stop()
 
@@ -313,7 +312,7 @@ def test_second_readings_stand_beside_what_was_reviewed(model: Upstream, url: st
             decide(desk)
 
         def work(db: Any) -> None:
-            note, now = desk.running.watcher([]), time.time()
+            note, now = desk.running.settlement_watcher([]), time.time()
             for k, who in enumerate(["ann"] * 100 + ["bob"] * 100):
                 task = queue.lease(db, who, now)
                 if task is not None:
@@ -325,12 +324,12 @@ def test_second_readings_stand_beside_what_was_reviewed(model: Upstream, url: st
         assert found["by"] == "second" and 15 < found["again"] < 45 and found["missed"] == 0
         assert found["bound"] > tier(desk)["bound"]
         assert "read by a second person" in Browser(desk).get("watch/support")[2]
-        columns = desk.write(evidence, "support", "main", 0.0)
-        assert sum(final is not None for final in columns["finals"]) == found["again"]
-        assert set(columns["chances"]) == {0.5} and len(columns["losses"]) == 60
-        (made,) = certify_columns({"columns": columns, "tolerances": [0.2], "confidence": 0.8})
-        assert made["tolerance"] == 0.2 and made["scope"] == "all" and "what they miss" in made["losses_by"]
-        assert made["risk_bound"] <= 0.2
+        columns = desk.write(evidence_columns, "support", "main", 0.0)
+        assert sum(final is not None for final in columns.finals) == found["again"]
+        assert set(columns.chances) == {0.5} and len(columns.losses) == 60
+        (proven,) = certify_columns(columns, [0.2], confidence=0.8)
+        assert proven.tolerance == 0.2 and proven.scope == "all" and "what they miss" in proven.losses_by
+        assert proven.risk_bound <= 0.2
     assert replay(url).holds
 
 
@@ -357,9 +356,9 @@ def test_one_that_waits_for_its_second_reading_counts_as_wrong(
             queue.settle_due(db, now + 60, None)
 
         desk.write(work)
-        columns = desk.write(evidence, "support", "main", 0.0)
-        assert columns["missing"] == [False, True, False] and columns["losses"] == [0.0, 1.0, 0.0]
-        assert columns["finals"] == [0.0, None, 0.0]
+        columns = desk.write(evidence_columns, "support", "main", 0.0)
+        assert columns.missing == [False, True, False] and columns.losses == [0.0, 1.0, 0.0]
+        assert columns.finals == [0.0, None, 0.0]
 
 
 # Notices
@@ -417,7 +416,7 @@ def test_notices_are_signed_and_survive_a_restart(
     service = replace(service, webhooks=(receiver.url,))
     receiver.up = False
     with served(service) as desk:
-        secret = desk.running.first.secret
+        secret = desk.running.initial_secrets.webhook_secret
         assert secret.startswith("whsec_") and len(key_of(secret)) == 32
         browser = Browser(desk)
         browser.get("watch/support")
@@ -426,17 +425,17 @@ def test_notices_are_signed_and_survive_a_restart(
     assert not receiver.heard
     receiver.up = True
     with served(service) as desk:
-        assert desk.running.first.secret is None  # shown once
+        assert desk.running.initial_secrets.webhook_secret is None  # shown once
         until(lambda: receiver.heard)
         time.sleep(1.5)
         ((headers, body),) = receiver.heard  # once it was taken it is not sent again
         said = json.loads(body)
         assert said["kind"] == "withdrawn" and said["why"] == "enough" and said["job"] == "support"
         assert headers["webhook-id"] == f"alarm_{said['id']}"
-        assert accepts(secret, headers, body, time.time())
-        assert not accepts(secret, headers, body + b" ", time.time())
-        assert not accepts(secret, headers, body, time.time() + 3600)
-        assert not accepts("whsec_" + "A" * 44, headers, body, time.time())
+        assert verify_signature(secret, headers, body, time.time())
+        assert not verify_signature(secret, headers, body + b" ", time.time())
+        assert not verify_signature(secret, headers, body, time.time() + 3600)
+        assert not verify_signature("whsec_" + "A" * 44, headers, body, time.time())
 
 
 def test_old_alarms_are_not_told_to_a_new_webhook(
@@ -446,13 +445,13 @@ def test_old_alarms_are_not_told_to_a_new_webhook(
     with served(service) as desk:
         desk.write(promises.alarm, "support", "risk", 1.0, {"why": "long ago"})
     with served(replace(service, webhooks=(receiver.url,), webhook_secret="mine")) as desk:
-        assert desk.running.first.secret is None
+        assert desk.running.initial_secrets.webhook_secret is None
         for kind in ("one", "two", "three"):
             desk.write(promises.alarm, "support", kind, 2.0, {"why": kind})
-        desk.thread.loop.call_soon_threadsafe(desk.running.notices.wake)
+        desk.thread.loop.call_soon_threadsafe(desk.running.webhooks.wake)
         until(lambda: len(receiver.heard) == 3)
     assert [json.loads(body)["kind"] for _, body in receiver.heard] == ["one", "two", "three"]
-    assert all(accepts("mine", headers, body, time.time()) for headers, body in receiver.heard)
+    assert all(verify_signature("mine", headers, body, time.time()) for headers, body in receiver.heard)
 
 
 def test_tries_wait_longer_and_longer_and_end(tmp_path: Path) -> None:
@@ -493,7 +492,7 @@ def test_a_webhook_on_a_private_address_is_refused_where_those_are(tmp_path: Pat
 def test_a_secret_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(OptionError, match="base64"):
         signed("whsec_?", "a", 1, b"")
-    assert not accepts("mine", {"webhook-timestamp": "x"}, b"", 0.0)
+    assert not verify_signature("mine", {"webhook-timestamp": "x"}, b"", 0.0)
 
 
 # Settings

@@ -5,13 +5,16 @@ A judge gets the request's body, the answer's JSON, and which choice to look at.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
+from tolerate.base.json_types import JsonObject, JsonValue
 from tolerate.base.registry import attribute
 
-Body = Mapping[str, Any]
+Body = JsonObject
 Judge = Callable[[Body, Body, int], float | None]
+
+# A certificate is bound to a hash of its judge's source (`binding.judge_source`): one more word in these four functions
+# would make every certificate that rests on them VOID.
 
 
 def none(request: Body, answer: Body, choice: int) -> float | None:
@@ -42,26 +45,30 @@ ASK_LOGPROBS = ("logprobs", "surest")
 
 
 def judge(name: str) -> Judge:
-    """A judge by its name."""
-    found: Judge = JUDGES[name] if name in JUDGES else attribute(name)
-    return found
+    """A judge by its name, or by `package.module:attribute`."""
+    function: Judge = JUDGES[name] if name in JUDGES else attribute(name)
+    return function
 
 
 def _choice(answer: Body, choice: int) -> Body:
-    choices = answer.get("choices") or []
-    found = choices[choice] if choice < len(choices) else {}
-    return found if isinstance(found, Mapping) else {}
+    choices = answer.get("choices")
+    if not isinstance(choices, Sequence) or choice >= len(choices):
+        return {}
+    item = choices[choice]
+    return item if isinstance(item, Mapping) else {}
 
 
 def _logprobs(choice: Body) -> list[float]:
-    """Of chat completions (`content`) and of completions (`token_logprobs`)."""
-    found = choice.get("logprobs")
-    if not isinstance(found, Mapping):
+    """The log-probabilities of chat completions (`content`) and of completions (`token_logprobs`)."""
+    logprobs = choice.get("logprobs")
+    if not isinstance(logprobs, Mapping):
         return []
-    tokens = found.get("content")
-    values = (
-        [t.get("logprob") for t in tokens if isinstance(t, Mapping)]
-        if isinstance(tokens, list)
-        else (found.get("token_logprobs") or [])
-    )
-    return [float(v) for v in values if isinstance(v, int | float) and v <= 0]
+    tokens = logprobs.get("content")
+    values: JsonValue
+    if isinstance(tokens, list):
+        values = [token.get("logprob") for token in tokens if isinstance(token, Mapping)]
+    else:
+        values = logprobs.get("token_logprobs")
+    if not isinstance(values, list):
+        return []
+    return [float(value) for value in values if isinstance(value, int | float) and value <= 0]

@@ -8,21 +8,19 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
+from tolerate.base.json_types import JsonObject
 from tolerate.errors import TolerateError
-from tolerate.service.config import Service
-from tolerate.service.database_reader import Reader
+from tolerate.service.config import ServiceSettings
 from tolerate.service.desk.render import STATIC, page
-from tolerate.service.http.limits import Buckets
+from tolerate.service.host import ReviewHost, ServiceHost
+from tolerate.service.http.limits import TokenBuckets
 from tolerate.service.http.requests import Headers, Request, Send, respond
-from tolerate.service.openai_format import Refused
-from tolerate.store import Writer, people
-from tolerate.store.queue import OnSettled, Settled
-
-if TYPE_CHECKING:
-    from tolerate.service.server import Running
+from tolerate.service.openai_format import ApiError
+from tolerate.store import people
+from tolerate.store.queue import Settled
 
 COOKIE = "tolerate_session"
 POLICY = (
@@ -80,36 +78,16 @@ def go(where: str, headers: Headers | None = None) -> Response:
     return Response(b"", 303, b"text/plain", [(b"location", where.encode()), *(headers or [])])
 
 
-class Host(Protocol):
-    """What a desk stands on: the database, and what is served."""
-
-    service: Service
-    writer: Writer
-    reader: Reader
-
-    def accept(self) -> dict[str, float]:
-        """The largest loss at which a held item of a job is released."""
-        ...
-
-    def watcher(self, told: list[dict[str, Any]]) -> OnSettled:
-        """What to do with a settled item, inside the writer."""
-        ...
-
-    def after(self, done: list[Settled], told: list[dict[str, Any]]) -> None:
-        """What follows from settled items."""
-        ...
-
-
 class Desk:
     """All pages of a service's desk. Another kind of desk says what is different: who comes in, what comes next."""
 
     cookie = COOKIE
     no_guide = "no guide"  # what is said where a job has none
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: ReviewHost) -> None:
         self.host = host
         self.writer, self.reader = host.writer, host.reader
-        self._tries = Buckets(*LOGINS)
+        self._tries = TokenBuckets(*LOGINS)
         self._sessions: dict[str, tuple[people.Session, float]] = {}
         self._pages = self.pages()
 
@@ -120,12 +98,12 @@ class Desk:
         return {**review.PAGES, **review.ACCOUNT, **watching.PAGES, **admin.PAGES}
 
     @property
-    def running(self) -> "Running":
+    def running(self) -> ServiceHost:
         """The running service; a desk without one has no page that asks for it."""
-        return cast("Running", self.host)
+        return cast("ServiceHost", self.host)
 
     @property
-    def service(self) -> Service:
+    def service(self) -> ServiceSettings:
         """What is served."""
         return self.host.service
 
@@ -151,9 +129,9 @@ class Desk:
         """What is shown when nothing waits."""
         return self.page("empty.html", visit, back=back, told=told, only=only)
 
-    async def follow(self, done: list[Settled], told: list[dict[str, Any]]) -> None:
+    async def follow(self, done: list[Settled], told: list[JsonObject]) -> None:
         """What follows from a verdict, before the page moves on."""
-        self.host.after(done, told)
+        self.host.after_settlement(done, told)
 
     @property
     def files(self) -> Path | None:
@@ -164,7 +142,7 @@ class Desk:
         """Answer one request of a browser."""
         try:
             response = await self._answer(request)
-        except Refused as error:
+        except ApiError as error:
             response = self._told(error.status, error.message)
         except TolerateError as error:
             response = self._told(400, str(error))
@@ -188,7 +166,7 @@ class Desk:
             else:
                 form = await request.form(self.service.body, self.service.receive)
         elif request.method not in ("GET", "HEAD"):
-            raise Refused(405, "this takes GET and POST", headers=(("allow", "GET, POST"),))
+            raise ApiError(405, "this takes GET and POST", headers=(("allow", "GET, POST"),))
         opened = await self.door(name, request, form)
         if opened is not None:
             return opened
@@ -199,7 +177,7 @@ class Desk:
 
     async def _visit(self, name: str, visit: Visit) -> Response:
         if visit.request.method == "POST" and visit.form.get("csrf") != visit.session.csrf:
-            raise Refused(403, "the form is not from this desk, or is too old; open the page again")
+            raise ApiError(403, "the form is not from this desk, or is too old; open the page again")
         method = "GET" if visit.request.method == "HEAD" else visit.request.method
         if (method, name) == ("POST", "logout"):
             await self.writer.do(people.close_session, visit.session.hash)
@@ -207,10 +185,10 @@ class Desk:
             return go("/desk/login", [self.set_cookie("", 0)])
         found = self._pages.get((method, name))
         if found is None:
-            raise Refused(404, "there is no such page")
+            raise ApiError(404, "there is no such page")
         needed, made = found
         if needed and not visit.user.may(needed):
-            raise Refused(403, f"the role {visit.user.role} may not do this ({needed})")
+            raise ApiError(403, f"the role {visit.user.role} may not do this ({needed})")
         response = await made(self, visit)
         if (method, name) in CHANGES_PEOPLE:
             self.forget_sessions()
@@ -231,7 +209,7 @@ class Desk:
         known = self._sessions.get(token)
         if known is not None and time.monotonic() < known[1]:
             return known[0]
-        found = await self.reader.ask(people.session, token, time.time())
+        found = await self.reader.query(people.session, token, time.time())
         if found is not None:
             self._sessions[token] = (found, time.monotonic() + REMEMBER)
         return found
@@ -248,8 +226,8 @@ class Desk:
         places = (f"at {request.address}", f"as {name}")
         waits = [self._tries.take(place) for place in places]
         if any(waits):
-            raise Refused(429, "too many tries; wait a minute", headers=(("retry-after", "60"),))
-        user = await self.reader.ask(people.check_password, name, password)
+            raise ApiError(429, "too many tries; wait a minute", headers=(("retry-after", "60"),))
+        user = await self.reader.query(people.check_password, name, password)
         if user is None:
             return Response(page("login.html", lang, None, wrong=True), 401)
         for place in places:  # only failures count
@@ -269,7 +247,7 @@ class Desk:
         """The name that a browser believes it talks to must be ours, or another site leads it here."""
         host = request.header(b"host")
         if (urlsplit(f"//{host}").hostname or "") not in self._hosts:
-            raise Refused(421, "this name is not ours; list its address under origins")
+            raise ApiError(421, "this name is not ours; list its address under origins")
 
     @property
     def _hosts(self) -> set[str]:
@@ -281,12 +259,12 @@ class Desk:
         origin = request.header(b"origin")
         ours = {f"http://{request.header(b'host')}", *self.service.origins}
         if origin not in ours or request.header(b"sec-fetch-site") not in ("", "same-origin", "none"):
-            raise Refused(403, "the form comes from another site")
+            raise ApiError(403, "the form comes from another site")
 
     def _static(self, request: Request) -> Response:
         found = STATIC.get(request.path.rpartition("/")[2])
         if found is None:
-            raise Refused(404, "there is no such file")
+            raise ApiError(404, "there is no such file")
         body, kind = found
         return Response(body, 200, kind, cache=b"private, max-age=300")
 

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tolerate.service.desk import imports
-from tolerate.service.openai_format import Refused
+from tolerate.service.openai_format import ApiError
 from tolerate.store import Database, media, people, queue
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ COLUMNS = (
 
 async def people_page(desk: "Desk", visit: "Visit", shown: str = "") -> "Response":
     """Users and keys."""
-    users = await desk.reader.ask(people.users)
-    keys = await desk.reader.ask(people.keys)
+    users = await desk.reader.query(people.users)
+    keys = await desk.reader.query(people.keys)
     return desk.page(
         "people.html",
         visit,
@@ -71,7 +71,7 @@ async def disable(desk: "Desk", visit: "Visit") -> "Response":
     """Lock a user out."""
     name = visit.form.get("name", "")
     if name == visit.user.name:
-        raise Refused(400, "nobody can lock themselves out")
+        raise ApiError(400, "nobody can lock themselves out")
     await desk.writer.do(people.disable_user, name, visit.user.name, time.time())
     return await people_page(desk, visit)
 
@@ -96,7 +96,7 @@ def _add_key(db: Database, name: str, by: str, scopes: tuple[str, ...], rate: fl
 async def revoke(desk: "Desk", visit: "Visit") -> "Response":
     """A key opens nothing any more, from this moment."""
     await desk.writer.do(people.revoke_key, visit.form.get("id", ""), visit.user.name, time.time())
-    desk.running.app.forget_keys()
+    desk.running.forget_keys()
     return await people_page(desk, visit)
 
 
@@ -109,8 +109,8 @@ async def export(desk: "Desk", visit: "Visit") -> "Response":
 
     job = desk.service.job(visit.request.query.get("job", ""))
     if job is None:
-        raise Refused(404, "there is no such job")
-    body = await desk.reader.ask(_export, job.name)
+        raise ApiError(404, "there is no such job")
+    body = await desk.reader.query(_export, job.name)
     name = f'attachment; filename="labels-{job.name}.csv"'.encode()
     return Response(body, 200, b"text/csv; charset=utf-8", [(b"content-disposition", name)])
 

@@ -5,17 +5,17 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tolerate.messages.desk import WORDS
 from tolerate.messages.both import Both
+from tolerate.messages.catalogue import fill_both
+from tolerate.messages.desk import WORDS
 from tolerate.report import svg
 
 WIDTH, HALF, HEIGHT = 720.0, 400.0, 200.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 700.0, 16.0, 160.0
 
 
-def _both(key: str, **given: Any) -> Both:
-    en, zh = WORDS[key]
-    return Both(en.format(**given), zh.format(**given))
+def _both(key: str, **fields: object) -> Both:
+    return fill_both(WORDS[key], fields)
 
 
 def evidence(tier: dict[str, Any]) -> Markup:
@@ -73,7 +73,9 @@ def scores(minutes: list[dict[str, Any]]) -> Markup:
     y = svg.Axis(0, max(10, *counts), BOTTOM, TOP)
     x = svg.Axis(0, 1, LEFT, RIGHT)
     bars = [
-        svg.rectangle((x.pixel(k / 10) + 1, y.pixel(count), x.pixel((k + 1) / 10) - 1, BOTTOM), class_="score")
+        svg.rectangle(
+            (x.pixel(k / 10) + 1, y.pixel(count), x.pixel((k + 1) / 10) - 1, BOTTOM), class_="score"
+        )
         for k, count in enumerate(counts)
         if count
     ]

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from tolerate.errors import DataError
 from tolerate.service.config import JobSettings
-from tolerate.service.openai_format import Refused
+from tolerate.service.openai_format import ApiError
 from tolerate.store import Database, media, queue
 from tolerate.store.ledger import append
 
@@ -43,7 +43,7 @@ async def upload(desk: "Desk", visit: "Visit") -> "Response":
     try:
         reference = await desk.writer.do(media.keep, body, name, time.time())
     except DataError as error:
-        raise Refused(400, str(error)) from None
+        raise ApiError(400, str(error)) from None
     return Response(json.dumps({"kept": reference}).encode(), 200, b"application/json")
 
 
@@ -51,7 +51,7 @@ async def import_table(desk: "Desk", visit: "Visit") -> "Response":
     """Put the rows of a table, or files, before the reviewers."""
     job = desk.service.job(visit.form.get("job", ""))
     if job is None:
-        raise Refused(404, "there is no such job")
+        raise ApiError(404, "there is no such job")
     reviewers = int(number(visit.form, "reviewers")) or 1
     files = _files(visit.form.get("files", ""))
     table = visit.form.get("table", "")
@@ -67,7 +67,7 @@ def number(form: dict[str, str], name: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < 1e6:
-        raise Refused(400, f"{name} must be a number, 0 or more")
+        raise ApiError(400, f"{name} must be a number, 0 or more")
     return value
 
 
@@ -81,16 +81,18 @@ def parse(text: str) -> Rows:
         reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
         rows = [dict(row) for row in reader]
     except csv.Error as error:
-        raise Refused(400, f"the table cannot be read: {error}") from None
+        raise ApiError(400, f"the table cannot be read: {error}") from None
     if not rows or not {"content", "media"} & set(rows[0]):
-        raise Refused(400, "expected a CSV table with a header and a column named content, or media, or both")
+        raise ApiError(
+            400, "expected a CSV table with a header and a column named content, or media, or both"
+        )
     if len(rows) > MOST_ROWS:
-        raise Refused(413, f"the table has {len(rows)} rows; at most {MOST_ROWS} at once")
+        raise ApiError(413, f"the table has {len(rows)} rows; at most {MOST_ROWS} at once")
     for place, row in enumerate(rows, start=1):
         if None in row or None in row.values():
-            raise Refused(400, f"row {place} has not as many cells as the header")
+            raise ApiError(400, f"row {place} has not as many cells as the header")
         if (row.get("truth") or "0") not in ("0", "1", "0.0", "1.0"):
-            raise Refused(400, f'row {place}: truth is "{row["truth"]}"; expected 0, 1 or nothing')
+            raise ApiError(400, f'row {place}: truth is "{row["truth"]}"; expected 0, 1 or nothing')
     return rows
 
 
@@ -100,9 +102,9 @@ def _files(text: str) -> dict[str, str]:
         found = json.loads(text or "{}")
         known = {str(name): str(reference) for name, reference in found.items()}
     except (ValueError, AttributeError):
-        raise Refused(400, "the list of files cannot be read") from None
+        raise ApiError(400, "the list of files cannot be read") from None
     if not all(KEPT.fullmatch(reference) for reference in known.values()):
-        raise Refused(400, "the list of files names what is not kept here")
+        raise ApiError(400, "the list of files names what is not kept here")
     return known
 
 
@@ -140,15 +142,15 @@ def _media(db: Database, cell: str, files: dict[str, str], place: int, at: float
     if cell.startswith("data:"):
         carried = media.carried(cell)
         if carried is None or media.kind_of(carried[1]) is None:
-            raise Refused(400, f"row {place}: its media is none that can be shown; expected {ENDS}")
+            raise ApiError(400, f"row {place}: its media is none that can be shown; expected {ENDS}")
         return media.keep(db, carried[1], f"row-{place}", at)
     reference = files.get(cell) or files.get(cell.replace("\\", "/").rpartition("/")[2])
     if reference is None:
-        raise Refused(
+        raise ApiError(
             400, f'row {place}: no file "{cell[:80]}" was chosen; choose it together with the table'
         )
     if media.find(db, reference) is None:
-        raise Refused(400, f'row {place}: "{cell[:80]}" is not kept here; choose the files again')
+        raise ApiError(400, f'row {place}: "{cell[:80]}" is not kept here; choose the files again')
     return reference
 
 

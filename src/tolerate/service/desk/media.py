@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tolerate.service.openai_format import Refused
+from tolerate.service.openai_format import ApiError
 from tolerate.store import Database, media, queue
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ async def shown(desk: "Desk", visit: "Visit") -> "Response":
     """What the item of a slot shows; only for the reviewer who has leased it."""
     slot = "".join(visit.rest[:1])
     if not slot.isdigit() or len(slot) > 15:
-        raise Refused(404, "there is no such item")
-    found = await desk.reader.ask(_found, int(slot), visit.user.name, desk.files)
+        raise ApiError(404, "there is no such item")
+    found = await desk.reader.query(_found, int(slot), visit.user.name, desk.files)
     if found is None:
-        raise Refused(404, "there is nothing to show, or the item is no longer yours")
+        raise ApiError(404, "there is nothing to show, or the item is no longer yours")
     return _answer(*found, asked=visit.request.header(b"range"))
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from tolerate.messages.numbers import percent
+from tolerate.messages import numbers
+from tolerate.messages.catalogue import fill
 from tolerate.messages.desk import WORDS
 from tolerate.store import people
 
@@ -32,7 +33,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(visible=visible, share=share, age=age)
+    made.filters.update(
+        visible=visible,
+        share=numbers.percent,
+        at_most=numbers.at_most,
+        at_least=numbers.at_least,
+        threshold=numbers.threshold,
+        lowest_score=numbers.lowest_score,
+        age=numbers.age,
+    )
     return made
 
 
@@ -41,7 +50,7 @@ def page(template: str, lang: str, session: people.Session | None, **values: Any
     place = 1 if lang == "zh" else 0
 
     def said(key: str, **given: Any) -> str:
-        return WORDS[key][place].format(**given)
+        return fill(WORDS[key][place], "zh" if place else "en", given)
 
     def who(name: str) -> str:
         """A person's name; the seats of a desk of one's own have none but their place."""
@@ -78,20 +87,3 @@ def _hides(sign: str) -> bool:
 def _sign(sign: str) -> Markup:
     name = unicodedata.name(sign, "no name")
     return Markup('<span class="sign" title="{}">U+{:04X}</span>').format(name, ord(sign))
-
-
-def share(value: float | None) -> str:
-    """A share as a percentage; a dash where there is none."""
-    return "–" if value is None else percent(value)
-
-
-def age(seconds: float) -> str:
-    """A time span in its largest unit.
-
-    >>> age(7300)
-    '2 h'
-    """
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds)} s"

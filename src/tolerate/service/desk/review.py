@@ -3,15 +3,15 @@
 import json
 import secrets
 import time
-from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from tolerate.base.json_types import JsonObject
 from tolerate.errors import DataError
-from tolerate.messages.desk import REASONS
+from tolerate.messages.catalogue import render
 from tolerate.service.config import Grade, JobSettings
 from tolerate.service.desk.media import shown
-from tolerate.service.openai_format import Refused
+from tolerate.service.openai_format import ApiError
 from tolerate.store import Database, media, people, queue
 from tolerate.store.agreement import alpha, pairs
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 async def home(desk: "Desk", visit: "Visit") -> "Response":
     """The queues, how old they are, and how far reviewers agree."""
-    lines = [await desk.reader.ask(_line, job, time.time()) for job in desk.service.jobs]
+    lines = [await desk.reader.query(_line, job, time.time()) for job in desk.service.jobs]
     return desk.page("queue.html", visit, lines=lines)
 
 
@@ -66,7 +66,7 @@ async def _next(desk: "Desk", visit: "Visit", kinds: tuple[str, ...]) -> "Respon
         place=desk.place(visit, task.kind),
         no_guide=desk.no_guide,
         why=_why(task),
-        reason=reason_in(visit.user.lang, task.item.reason),
+        reason=render(task.item.reason_sentence, visit.user.lang),
         until=datetime.fromtimestamp(task.until, UTC).strftime("%H:%M"),
         nonce=secrets.token_hex(8),
         back=back,
@@ -94,15 +94,6 @@ def _why(task: queue.Task) -> str:
     return "sample" if task.item.why in ("seed", "import") else task.item.why
 
 
-def reason_in(lang: str, reason: str) -> str:
-    """Why an item was held, in the reader's language.
-
-    >>> reason_in("zh", "below the threshold")
-    '分数低于阈值'
-    """
-    return REASONS.get(reason, reason) if lang == "zh" else reason
-
-
 def _hides_something(item: queue.Item) -> bool:
     from tolerate.service.desk.render import hides
 
@@ -112,7 +103,7 @@ def _hides_something(item: queue.Item) -> bool:
 async def verdict(desk: "Desk", visit: "Visit") -> "Response":
     """Take a verdict in and go on to the next item."""
     slot = _slot(visit.form)
-    told: list[dict[str, Any]] = []
+    told: list[JsonObject] = []
     done: list[queue.Settled] = []
     try:
         await desk.writer.do(_verdict, desk, visit, slot, told, done)
@@ -127,7 +118,7 @@ def _verdict(
     desk: "Desk",
     visit: "Visit",
     slot: int,
-    told: list[dict[str, Any]],
+    told: list[JsonObject],
     done: list[queue.Settled],
 ) -> None:
     """The verdict of a form, inside the writer; `told` and `done` take what follows from it."""
@@ -136,9 +127,9 @@ def _verdict(
         raise DataError("this item is no longer yours")
     job, kind = found
     if kind == "adjudicate" and not visit.user.may("adjudicate"):
-        raise Refused(403, "this needs someone who may adjudicate")
+        raise ApiError(403, "this needs someone who may adjudicate")
     grade = _grade(desk.service.job(job), form.get("grade", ""))
-    note_alarm = desk.host.watcher(told)
+    note_alarm = desk.host.settlement_watcher(told)
 
     def settled(db: Database, each: queue.Settled) -> None:
         done.append(each)
@@ -154,7 +145,7 @@ def _verdict(
         label=grade.en,
         note=form.get("note", "")[:5000],
         settled=settled,
-        accept=desk.host.accept(),
+        accept=desk.host.accepted_losses(),
     )
 
 
@@ -162,14 +153,14 @@ def _grade(job: JobSettings | None, key: str) -> Grade:
     """The grade of a job's scale with this key."""
     found = next((each for each in job.scale if each.key == key), None) if job else None
     if found is None:
-        raise Refused(400, f'"{key[:20]}" is no grade of this job')
+        raise ApiError(400, f'"{key[:20]}" is no grade of this job')
     return found
 
 
 def _slot(form: dict[str, str]) -> int:
     text = form.get("slot", "")
     if not text.isdigit() or len(text) > 15:
-        raise Refused(400, "the form names no item")
+        raise ApiError(400, "the form names no item")
     return int(text)
 
 
@@ -203,8 +194,8 @@ async def draft(desk: "Desk", visit: "Visit") -> "Response":
     from tolerate.service.desk import Response
 
     slot = _slot(visit.form)
-    if await desk.reader.ask(queue.task, slot, visit.user.name) is None:
-        raise Refused(409, "this item is no longer yours")
+    if await desk.reader.query(queue.task, slot, visit.user.name) is None:
+        raise ApiError(409, "this item is no longer yours")
     body = {"note": visit.form.get("note", "")[:5000]}
     await desk.writer.do(queue.save_draft, slot, visit.user.name, body, time.time())
     return Response(json.dumps({"saved": True}).encode(), 200, b"application/json")
@@ -212,7 +203,7 @@ async def draft(desk: "Desk", visit: "Visit") -> "Response":
 
 async def me(desk: "Desk", visit: "Visit") -> "Response":
     """A person's own page: password, and what they found of the seeded errors."""
-    found = await desk.reader.ask(queue.detection, visit.user.name)
+    found = await desk.reader.query(queue.detection, visit.user.name)
     return desk.page("me.html", visit, found=found)
 
 
@@ -220,9 +211,9 @@ async def password(desk: "Desk", visit: "Visit") -> "Response":
     """A new password; every session ends."""
     from tolerate.service.desk import go
 
-    user = await desk.reader.ask(people.check_password, visit.user.name, visit.form.get("old", "")[:1000])
+    user = await desk.reader.query(people.check_password, visit.user.name, visit.form.get("old", "")[:1000])
     if user is None:
-        raise Refused(403, "the present password is wrong")
+        raise ApiError(403, "the present password is wrong")
     new = visit.form.get("new", "")[:1000]
     await desk.writer.do(people.set_password, visit.user.name, new, time.time())
     return go("/desk/login")
@@ -243,12 +234,12 @@ async def demo(desk: "Desk", visit: "Visit") -> "Response":
     from tolerate.service.desk import go
 
     if desk.running.demo is None:
-        raise Refused(404, "this service is no demonstration")
-    turns, way = desk.running.demo, visit.form.get("way")
-    work: Awaitable[None] = (
-        turns.ask(way == "other") if way in ("other", "same") else turns.turn(way == "worse")
-    )
-    await work
+        raise ApiError(404, "this service is no demonstration")
+    controls, way = desk.running.demo, visit.form.get("way")
+    if way in ("other", "same"):
+        await controls.set_other_questions(way == "other")
+    else:
+        await controls.set_worse(way == "worse")
     return go(f"/desk/watch/{desk.service.jobs[0].name}")
 
 

@@ -2,19 +2,20 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tolerate.errors import OptionError
-from tolerate.messages import watch as watch_words
+from tolerate.messages.catalogue import message, render
+from tolerate.messages.watch import alarm_sentence
 from tolerate.records import Certificate
-from tolerate.service.config import JobSettings, Tier
+from tolerate.service.config import JobSettings, TierSettings
 from tolerate.service.decide import binding
 from tolerate.service.desk import charts
-from tolerate.service.openai_format import Refused
-from tolerate.service.watch.evidence import evidence, next_certificates
-from tolerate.service.watch.overview import overview
+from tolerate.service.openai_format import ApiError
+from tolerate.service.watch.evidence import evidence_columns, next_certificates
+from tolerate.service.watch.overview import TierOverview, overview
 from tolerate.store import Database, promises
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ async def watch(desk: "Desk", visit: "Visit") -> "Response":
     """A job's watch."""
     job = _job(desk, visit)
     now = time.time()
-    about = await desk.reader.ask(overview, job, now)
+    about = await desk.reader.query(overview, job, now)
     tier = _tier(job, visit.request.query.get("tier", ""))
     asked = visit.request.query.get("if", "")
     found = await _what_if(desk, visit, job, tier) if asked else None
@@ -48,23 +49,24 @@ async def watch(desk: "Desk", visit: "Visit") -> "Response":
     )
 
 
-def _in_words(lang: str, alarms: list[dict[str, Any]]) -> Callable[[str | None], str]:
+def _in_words(lang: str, alarms: Sequence[Mapping[str, Any]]) -> Callable[[str | None], str]:
     """What turns the text of an alarm, as it stands in the ledger, into the reader's language."""
-    known = {each["why"]: watch_words.said(each) for each in alarms if "why" in each} if lang == "zh" else {}
-    return lambda text: known.get(text or "", text or "")
+    sentences = {alarm["why"]: alarm_sentence(alarm) for alarm in alarms if "why" in alarm}
+    return lambda text: render(sentences.get(text or "", text or ""), lang)
 
 
 async def _next_steps(
-    desk: "Desk", job: JobSettings, tier: dict[str, Any], mended: float
+    desk: "Desk", job: JobSettings, tier: TierOverview, mended: float
 ) -> dict[str, Any] | None:
     """After a certificate ended: reviews since then, or since it was mended, and how many it takes at the least."""
-    ended = tier["certificate"] and tier["certificate"]["ended"]
-    if not ended or tier["state"] not in ("WITHDRAWN", "VOID"):
+    certificate = tier["certificate"]
+    ended = certificate and certificate["ended"]
+    if certificate is None or not ended or tier["state"] not in ("WITHDRAWN", "VOID"):
         return None
     since = max(ended, mended)
-    columns = await desk.reader.ask(evidence, job.name, tier["tier"], since)
-    drawn, missing = len(columns["losses"]), sum(columns["missing"])
-    body = tier["certificate"]["body"]
+    columns = await desk.reader.query(evidence_columns, job.name, tier["tier"], since)
+    drawn, missing = len(columns.losses), sum(columns.missing)
+    body = certificate["body"]
     needed = math.log(1 - body["confidence"]) / math.log1p(-body["tolerance"] * (job.second or 1.0))
     return {
         "drawn": drawn,
@@ -76,10 +78,10 @@ async def _next_steps(
     }
 
 
-async def _what_if(desk: "Desk", visit: "Visit", job: JobSettings, tier: Tier) -> dict[str, Any]:
+async def _what_if(desk: "Desk", visit: "Visit", job: JobSettings, tier: TierSettings) -> dict[str, Any]:
     """The certificates that today's evidence gives."""
     since = _number(visit.request.query.get("since", "0"), "since")
-    columns = await desk.reader.ask(evidence, job.name, tier.name, since)
+    columns = await desk.reader.query(evidence_columns, job.name, tier.name, since)
     asked = visit.request.query.get("tolerance", "")
     tolerances = [_share(asked)] if asked.strip() else sorted({*OTHERS, *await _promised(desk, job, tier)})
     confidence = 0.95
@@ -94,21 +96,23 @@ async def _what_if(desk: "Desk", visit: "Visit", job: JobSettings, tier: Tier) -
     return {
         "lines": list(zip(made, ids, strict=True)),
         "any": any(ids),
-        "labels": len(columns["losses"]),
-        "missing": sum(columns["missing"]),
+        "labels": len(columns.losses),
+        "missing": sum(columns.missing),
         "since": when(since),
     }
 
 
-async def _promised(desk: "Desk", job: JobSettings, tier: Tier) -> list[float]:
+async def _promised(desk: "Desk", job: JobSettings, tier: TierSettings) -> list[float]:
     """The tolerance that was promised last, if any was."""
-    found = await desk.reader.ask(promises.history, job.name)
+    found = await desk.reader.query(promises.history, job.name)
     mine = [each for each in found if each.tier == tier.name and each.status != "proposed"]
     return [mine[0].certificate.tolerance] if mine else []
 
 
-def _propose(db: Database, job: JobSettings, tier: Tier, certificate: Certificate, by: str, at: float) -> str:
-    bound = binding.bound_now(job, tier, certificate)
+def _propose(
+    db: Database, job: JobSettings, tier: TierSettings, certificate: Certificate, by: str, at: float
+) -> str:
+    bound = binding.current_binding(job, tier, certificate)
     return promises.propose(db, job.name, tier.name, certificate, bound, by, at)
 
 
@@ -132,10 +136,10 @@ async def withdraw(desk: "Desk", visit: "Visit") -> "Response":
     from tolerate.service.desk import go
 
     job = _job(desk, visit)
-    why = visit.form.get("why", "").strip()[:500] or "no reason given"
+    why = visit.form.get("why", "").strip()[:500] or message("withdrawn.no_reason")
     if await desk.writer.do(_withdraw, job.name, visit.user.name, why):
-        desk.running.alarmed({"kind": "withdrawn", "job": job.name, "by": visit.user.name, "why": why})
-    await desk.running.learn()
+        desk.running.report_alarm({"kind": "withdrawn", "job": job.name, "by": visit.user.name, "why": why})
+    await desk.running.reload_certificates()
     return go(f"/desk/watch/{job.name}")
 
 
@@ -153,7 +157,7 @@ async def adopt(desk: "Desk", visit: "Visit") -> "Response":
 
     job = _job(desk, visit)
     tier = _tier(job, visit.form.get("tier", ""))
-    await desk.running.install(job, tier, visit.form.get("id", "")[:80], visit.user.name)
+    await desk.running.install_certificate(job, tier, visit.form.get("id", "")[:80], visit.user.name)
     return go(f"/desk/watch/{job.name}")
 
 
@@ -175,7 +179,7 @@ async def ease(desk: "Desk", visit: "Visit") -> "Response":
     why = visit.form.get("why", "").strip()[:500]
     if not why:
         raise OptionError("say why this is fine; it stands in the ledger")
-    await desk.running.ease(job, tier.name, visit.form.get("slice", "")[:64], visit.user.name, why)
+    await desk.running.end_restriction(job, tier.name, visit.form.get("slice", "")[:64], visit.user.name, why)
     return go(f"/desk/watch/{job.name}")
 
 
@@ -183,11 +187,11 @@ def _job(desk: "Desk", visit: "Visit") -> JobSettings:
     name = visit.rest[0] if visit.rest else desk.service.jobs[0].name
     job = desk.service.job(name)
     if job is None:
-        raise Refused(404, "there is no such job")
+        raise ApiError(404, "there is no such job")
     return job
 
 
-def _tier(job: JobSettings, name: str) -> Tier:
+def _tier(job: JobSettings, name: str) -> TierSettings:
     return next((tier for tier in job.tiers if tier.name == name), job.tiers[0])
 
 

@@ -1,46 +1,52 @@
-"""The HTTP server under a service and under a desk at one's own machine: uvicorn, silent, signals left to us."""
+"""The HTTP server under a service and under a desk on one machine: uvicorn without logs and signal handlers."""
 
 import contextlib
-from collections.abc import Callable
-from typing import Any
+import socket
+from asyncio import Protocol
+from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
 
+KEEP_ALIVE_SECONDS = 75
+BACKLOG = 2048
+AsgiApp = Callable[..., Awaitable[None]]
 
-class Quiet(uvicorn.Server):
-    """A server that leaves signals to us and says when it listens."""
+
+class HttpServer(uvicorn.Server):
+    """A server that leaves signals to the caller and calls `on_started` when it listens."""
 
     on_started: Callable[[], None] | None = None
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        """Signals are ours."""
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the caller."""
         yield
 
-    async def startup(self, sockets: Any = None) -> None:
-        """Listen, then say so."""
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then call `on_started`."""
         await super().startup(sockets)
         if self.started and self.on_started is not None:
             self.on_started()
 
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self.servers[0].sockets[0].getsockname()[1])
 
-def quiet(
-    app: Any,
-    host: str,
-    port: int,
-    *,
-    http: Any = "auto",
-    drain: float = 2.0,
-) -> Quiet:
+
+def http_server(
+    app: AsgiApp, host: str, port: int, *, protocol: type[Protocol] | None = None, drain: float = 2.0
+) -> HttpServer:
     """A server of an ASGI application.
 
-    http: the protocol; "auto" takes what is installed. drain: seconds that a stop gives to what was taken.
+    protocol: of its connections; by default what is installed. drain: seconds that a stop gives to requests that
+    have begun.
     """
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=http,
+        http=protocol or "auto",
         loop="none",
         ws="none",
         lifespan="off",
@@ -48,8 +54,8 @@ def quiet(
         log_config=None,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=75,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(drain),
-        backlog=2048,
+        backlog=BACKLOG,
     )
-    return Quiet(config)
+    return HttpServer(config)

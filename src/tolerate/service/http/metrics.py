@@ -1,4 +1,4 @@
-"""What Prometheus reads of a running service."""
+"""The metrics of a running service, for Prometheus."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from tolerate.service.http.logging import resident_bytes
 from tolerate.store.degraded import Tightening
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+BUCKET_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
@@ -25,10 +25,10 @@ class Metrics:
         self._cost = Counter("tolerate_cost", "Cost of models", ["job", "tier"], registry=self.registry)
         self._tokens = Counter("tolerate_tokens", "Tokens", ["job", "tier", "way"], registry=self.registry)
         self._seconds = Histogram(
-            "tolerate_seconds", "Time of a request", ["job"], buckets=SECONDS, registry=self.registry
+            "tolerate_seconds", "Time of a request", ["job"], buckets=BUCKET_SECONDS, registry=self.registry
         )
         self._commit = Histogram(
-            "tolerate_commit_seconds", "Wait for the disk", buckets=SECONDS, registry=self.registry
+            "tolerate_commit_seconds", "Wait for the disk", buckets=BUCKET_SECONDS, registry=self.registry
         )
         self.in_flight = Gauge("tolerate_in_flight", "Requests being answered", registry=self.registry)
         self.standing = Gauge(
@@ -57,40 +57,40 @@ class Metrics:
             "tolerate_review_oldest_seconds", "Age of the oldest", ["job"], registry=self.registry
         )
         self.registry.register(_Memory())
-        # looking a child up by its labels costs more than counting
-        self._counts = cache(self._decisions.labels)
-        self._tokens_of = cache(self._tokens.labels)
-        self._seconds_of = cache(self._seconds.labels)
+        # Looking a child up by its labels costs more than counting.
+        self._decision_counter = cache(self._decisions.labels)
+        self._token_counter = cache(self._tokens.labels)
+        self._seconds_histogram = cache(self._seconds.labels)
 
-    def narrowed(self, job: str, tier: str, tightenings: Sequence[Tightening]) -> None:
-        """Note what narrows a certificate in force."""
-        slices = sum(bool(each.slice) for each in tightenings)
-        self.degraded.labels(job, tier).set(len(tightenings) > slices)
+    def set_restrictions(self, job: str, tier: str, restrictions: Sequence[Tightening]) -> None:
+        """Set what restricts a certificate in force."""
+        slices = sum(bool(restriction.slice) for restriction in restrictions)
+        self.degraded.labels(job, tier).set(len(restrictions) > slices)
         self.slices.labels(job, tier).set(slices)
 
-    def decided(self, job: str, tier: str, decision: str) -> None:
+    def count_decision(self, job: str, tier: str, decision: str) -> None:
         """Count a decision."""
-        self._counts(job, tier, decision).inc()
+        self._decision_counter(job, tier, decision).inc()
 
-    def spent(self, job: str, tier: str, cost: float, read: int, written: int) -> None:
-        """Count what a model cost."""
+    def count_usage(self, job: str, tier: str, cost: float, prompt: int, completion: int) -> None:
+        """Count the cost of a model's answer, and the tokens of its prompt and its completion."""
         if cost:
             self._cost.labels(job, tier).inc(cost)
-        if read or written:
-            self._tokens_of(job, tier, "read").inc(read)
-            self._tokens_of(job, tier, "written").inc(written)
+        if prompt or completion:
+            self._token_counter(job, tier, "read").inc(prompt)
+            self._token_counter(job, tier, "written").inc(completion)
 
-    def took(self, job: str, seconds: float, commit: float) -> None:
-        """Note how long a request took, and its commit."""
-        self._seconds_of(job).observe(seconds)
+    def observe_request(self, job: str, seconds: float, commit: float) -> None:
+        """Record the duration of a request, and of its commit, in seconds."""
+        self._seconds_histogram(job).observe(seconds)
         self._commit.observe(commit)
 
-    def failed(self, code: str | None) -> None:
+    def count_error(self, code: str | None) -> None:
         """Count an error."""
         self._errors.labels(code or "error").inc()
 
     def text(self) -> bytes:
-        """The page that Prometheus reads."""
+        """The metrics in Prometheus's text format."""
         return generate_latest(self.registry)
 
 

@@ -1,8 +1,8 @@
 """The OpenAPI description of the gateway's routes; tests call every route by it."""
 
-from typing import Any
+from tolerate.base.json_types import JsonObject, JsonValue
 
-Schema = dict[str, Any]
+Schema = JsonObject
 
 
 def _object(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
@@ -12,7 +12,7 @@ def _object(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
 TEXT: Schema = {"type": "string"}
 ERROR = _object(("error",), error=_object(("message", "type", "param", "code"), message=TEXT, type=TEXT))
 METADATA: Schema = {"type": ["object", "null"], "description": "slice and cluster, as texts, name the part"}
-SHARED: Schema = {
+SHARED: dict[str, Schema] = {
     "model": {"type": "string", "minLength": 1},
     "stream": {"type": ["boolean", "null"]},
     "stream_options": {
@@ -42,36 +42,50 @@ DECIDED = _object(
     ("decision", "ticket", "reason", "row"), decision={"enum": ["release", "review"]}, ticket=TEXT
 )
 ANSWER = _object(("choices",), choices={"type": "array", "items": {"type": "object"}})
-REFUSALS = ("400", "401", "403", "404", "405", "408", "413", "429", "500", "502", "503", "504")
+ERROR_STATUSES = ("400", "401", "403", "404", "405", "408", "413", "429", "500", "502", "503", "504")
 
 
-def _said(schema: Schema, what: str, kind: str = "application/json") -> Schema:
-    return {"description": what, "content": {kind: {"schema": schema}}}
+def _response(schema: Schema, description: str, kind: str = "application/json") -> Schema:
+    return {"description": description, "content": {kind: {"schema": schema}}}
 
 
-def _route(
-    what: str, good: Schema, body: Schema | None = None, path: str = "", *, key: bool = True
+def _operation(
+    summary: str,
+    success: Schema,
+    body: Schema | None = None,
+    path: str = "",
+    *,
+    key: bool = True,
+    other: dict[str, Schema] | None = None,
 ) -> Schema:
-    """One operation with its answers; every refusal has the shape of ERROR."""
-    refusals = {status: _said(ERROR, "refused") for status in REFUSALS}
-    route: Schema = {"summary": what, "responses": {"200": good, **refusals}}
+    """One operation with its responses; every error has the shape of ERROR. path: the name of its parameter."""
+    errors: dict[str, Schema] = {status: _response(ERROR, "refused") for status in ERROR_STATUSES}
+    operation: dict[str, JsonValue] = {
+        "summary": summary,
+        "responses": {"200": success, **errors, **(other or {})},
+    }
     if body is not None:
-        route["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     if path:
-        route["parameters"] = [{"name": path, "in": "path", "required": True, "schema": TEXT}]
-    route["security"] = [{"key": []}] if key else []
-    return route
+        operation["parameters"] = [{"name": path, "in": "path", "required": True, "schema": TEXT}]
+    operation["security"] = [{"key": []}] if key else []
+    return operation
 
 
-def _answer(what: str, body: Schema) -> Schema:
-    route = _route(what, _said(ANSWER, "released, or held with finish_reason content_filter"), body)
-    route["responses"]["200"]["content"]["text/event-stream"] = {}
-    return route
+def _completion(summary: str, body: Schema) -> Schema:
+    """An operation that answers with JSON, or with a stream."""
+    content: Schema = {"application/json": {"schema": ANSWER}, "text/event-stream": {}}
+    description = "released, or held with finish_reason content_filter"
+    return _operation(summary, {"description": description, "content": content}, body)
 
 
-ANYTHING: Schema = {"type": "object"}
-READY = _route("Whether requests may come", _said(ANYTHING, "ready"), key=False)
-READY["responses"]["503"] = _said(ANYTHING, "not ready, and why")
+OBJECT: Schema = {"type": "object"}
+READY = _operation(
+    "Whether requests may come",
+    _response(OBJECT, "ready"),
+    key=False,
+    other={"503": _response(OBJECT, "not ready, and why")},
+)
 
 DESCRIPTION: Schema = {
     "openapi": "3.1.0",
@@ -82,22 +96,26 @@ DESCRIPTION: Schema = {
     },
     "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
     "paths": {
-        "/v1/chat/completions": {"post": _answer("A chat completion", CHAT)},
-        "/v1/completions": {"post": _answer("A completion", COMPLETION)},
-        "/v1/decide": {"post": _route("The rule alone", _said(DECIDED, "the decision"), DECIDE)},
-        "/v1/models": {"get": _route("The jobs, as models", _said(ANYTHING, "a list"))},
+        "/v1/chat/completions": {"post": _completion("A chat completion", CHAT)},
+        "/v1/completions": {"post": _completion("A completion", COMPLETION)},
+        "/v1/decide": {"post": _operation("The decision alone", _response(DECIDED, "the decision"), DECIDE)},
+        "/v1/models": {"get": _operation("The jobs, as models", _response(OBJECT, "a list"))},
         "/v1/models/{model}": {
-            "get": _route("One job, as a model", _said(ANYTHING, "a model"), path="model")
+            "get": _operation("One job, as a model", _response(OBJECT, "a model"), path="model")
         },
-        "/v1/jobs": {"get": _route("Jobs and the promises that stand", _said(ANYTHING, "the jobs"))},
+        "/v1/jobs": {
+            "get": _operation("Jobs and their certificates in force", _response(OBJECT, "the jobs"))
+        },
         "/v1/tickets/{ticket}": {
-            "get": _route("What became of a held answer", _said(ANYTHING, "its state"), path="ticket")
+            "get": _operation("What became of a held answer", _response(OBJECT, "its state"), path="ticket")
         },
         "/v1/watch/{job}": {
-            "get": _route("Evidence, alarms, history", _said(ANYTHING, "the watch"), path="job")
+            "get": _operation("Evidence, alarms, history", _response(OBJECT, "the watch"), path="job")
         },
-        "/healthz": {"get": _route("Whether it lives", _said(ANYTHING, "alive"), key=False)},
+        "/healthz": {"get": _operation("Whether it lives", _response(OBJECT, "alive"), key=False)},
         "/readyz": {"get": READY},
-        "/metrics": {"get": _route("For Prometheus", _said(TEXT, "metrics", "text/plain"), key=False)},
+        "/metrics": {
+            "get": _operation("For Prometheus", _response(TEXT, "metrics", "text/plain"), key=False)
+        },
     },
 }

@@ -1,14 +1,15 @@
 """The pages of a desk at one's own machine: those of a service's, with a link in place of passwords, and an end."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tolerate.base.json_types import JsonObject
 from tolerate.errors import OptionError
 from tolerate.service.desk import Desk, Page, Response, Visit, admin, go, review
 from tolerate.service.local import SECOND
 from tolerate.service.local.link_login import LinkDesk
 from tolerate.service.local.serving import end_soon
-from tolerate.service.openai_format import Refused
+from tolerate.service.openai_format import ApiError
 from tolerate.store import Database, people, queue
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class LocalDesk(LinkDesk):
         """The end, if it is; else who is waited for."""
         await self.follow([], [])
         progress = self.work.progress
-        if back == "review" and visit.user.may("adjudicate") and await self.reader.ask(_disagreements):
+        if back == "review" and visit.user.may("adjudicate") and await self.reader.query(_disagreements):
             return go("/desk/adjudicate")
         seats = {self.local.first: SECOND, SECOND: self.local.first}
         swap = not progress.done and self.local.has_second and visit.user.name in seats
@@ -70,7 +71,7 @@ class LocalDesk(LinkDesk):
             only=only,
         )
 
-    async def follow(self, done: list[queue.Settled], told: list[dict[str, Any]]) -> None:
+    async def follow(self, done: list[queue.Settled], told: list[JsonObject]) -> None:
         """The audit or the run takes the verdict in."""
         await self.writer.do(self.work.follow, time.time())
 
@@ -96,7 +97,7 @@ async def seat(desk: Desk, visit: Visit) -> Response:
     assert isinstance(desk, LocalDesk)
     other = {desk.local.first: SECOND, SECOND: desk.local.first}.get(visit.user.name)
     if other is None or not desk.local.has_second:
-        raise Refused(400, "there is no other seat at this desk")
+        raise ApiError(400, "there is no other seat at this desk")
     await desk.writer.do(people.close_session, visit.session.hash)
     await desk.writer.do(people.speak, other, visit.user.lang)
     desk.forget_sessions()
@@ -117,7 +118,7 @@ async def finish(desk: Desk, visit: Visit) -> Response:
 
 async def sitters(desk: Desk, visit: Visit, shown: str = "") -> Response:
     """Who sits at this desk, and links for more of them."""
-    users = await desk.reader.ask(people.users)
+    users = await desk.reader.query(people.users)
     return desk.page("sitters.html", visit, users=[user for user, _ in users], shown=shown)
 
 

@@ -3,13 +3,14 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from tolerate.base.json_types import JsonObject
 from tolerate.errors import OptionError, RunError
 from tolerate.messages.desk import WORDS
-from tolerate.service.config import Service
-from tolerate.service.database_reader import Reader
+from tolerate.service.config import ServiceSettings
+from tolerate.service.database_reader import DatabaseReader
 from tolerate.service.local import SECOND, Sitters
 from tolerate.service.local.desk import LocalDesk
 from tolerate.service.local.links import Links
@@ -32,21 +33,21 @@ class Local:
             if not name or len(name) > 80 or name == SECOND:
                 raise OptionError(f'"{name}" is no name for a person; choose one of 1 to 80 characters')
         self.work, self.sitters, self.files = work, sitters, files
-        self.service = Service((work.job,), database=str(database), host=HOST, lang=sitters.lang)
+        self.service = ServiceSettings((work.job,), database=str(database), host=HOST, lang=sitters.lang)
         self.first = sitters.names[0]
         self.has_second = work.second and len(sitters.names) == 1
         self.several = len(sitters.names) > 1
         self.finished = asyncio.Event()
         self.links = Links(self._say)
 
-    def accept(self) -> dict[str, float]:
+    def accepted_losses(self) -> dict[str, float]:
         """Nothing is held here."""
         return {}
 
-    def after(self, done: list[queue.Settled], told: list[dict[str, Any]]) -> None:
+    def after_settlement(self, items: Sequence[queue.Settled], alarms: Sequence[JsonObject]) -> None:
         """Nobody waits for an answer here."""
 
-    def watcher(self, told: list[dict[str, Any]]) -> queue.OnSettled:
+    def settlement_watcher(self, alarms: list[JsonObject]) -> queue.OnSettled:
         """Nothing is watched here."""
         return lambda db, each: None
 
@@ -59,7 +60,7 @@ class Local:
                 f"the desk of {self.service.database} cannot be opened; if the same command runs elsewhere, go on "
                 f"there or stop it ({error})"
             ) from None
-        self.reader = Reader(self.service.database)
+        self.reader = DatabaseReader(self.service.database)
         try:
             await self.writer.do(self._begin, time.time())
             if self.work.progress.done and await self.writer.do(self._settled):
@@ -88,7 +89,7 @@ class Local:
     # Listening
 
     async def _listen(self) -> None:
-        with port_of(self.sitters.port or await self.reader.ask(_port)) as listening:
+        with port_of(self.sitters.port or await self.reader.query(_port)) as listening:
             await self.writer.do(set_meta, "port", str(listening.getsockname()[1]))
             self.links.base = address(listening)
             await listen(LocalDesk(self), listening, self._announce, self.finished)

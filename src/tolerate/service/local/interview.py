@@ -6,11 +6,12 @@ are the review desk's.
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from tolerate.base.json_types import JsonObject
 from tolerate.errors import TolerateError
-from tolerate.service.config import Service
+from tolerate.service.config import ServiceSettings
 from tolerate.service.desk import Desk, Page, Response, Visit, go
 from tolerate.service.desk.render import page
 from tolerate.service.http.requests import Request
@@ -63,18 +64,18 @@ class _Host:
 
     def __init__(self, talk: Talk, ready: Callable[[str], None]) -> None:
         self.talk, self.ready = talk, ready
-        self.service = Service((), host=HOST, lang=talk.lang)
+        self.service = ServiceSettings((), host=HOST, lang=talk.lang)
         self.finished = asyncio.Event()
 
-    def accept(self) -> dict[str, float]:
+    def accepted_losses(self) -> dict[str, float]:
         """Nothing is judged here."""
         return {}
 
-    def watcher(self, told: list[dict[str, Any]]) -> OnSettled:
+    def settlement_watcher(self, alarms: list[JsonObject]) -> OnSettled:
         """Nothing is settled here."""
         return lambda db, each: None
 
-    def after(self, done: list[Settled], told: list[dict[str, Any]]) -> None:
+    def after_settlement(self, items: Sequence[Settled], alarms: Sequence[JsonObject]) -> None:
         """Nothing follows."""
 
     async def serve(self, name: str, port: int) -> None:

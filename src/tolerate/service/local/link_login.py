@@ -3,8 +3,9 @@
 import hashlib
 from abc import abstractmethod
 
-from tolerate.service.desk import Desk, Host, Response, go
+from tolerate.service.desk import Desk, Response, go
 from tolerate.service.desk.render import page
+from tolerate.service.host import ReviewHost
 from tolerate.service.http.requests import Request
 from tolerate.service.local.links import Links
 from tolerate.store import people
@@ -15,7 +16,7 @@ class LinkDesk(Desk):
 
     first_page = "/desk/review"
 
-    def __init__(self, host: Host, links: Links, name: str) -> None:
+    def __init__(self, host: ReviewHost, links: Links, name: str) -> None:
         super().__init__(host)
         self.links = links
         # browsers do not tell ports apart: desks that are open at once are known by their cookie's name alone

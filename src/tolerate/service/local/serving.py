@@ -6,9 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from tolerate.service.desk import Desk
-from tolerate.service.http.listen import quiet
+from tolerate.service.http.listen import http_server
 from tolerate.service.http.logging import log
-from tolerate.service.http.requests import Gone, Message, Receive, Request, Scope, Send, redirect, respond
+from tolerate.service.http.requests import (
+    ClientDisconnected,
+    Message,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    redirect,
+    respond,
+)
 
 HOST = "127.0.0.1"
 SIGNS = {
@@ -36,7 +45,7 @@ async def listen(
     desk: Desk, listening: socket.socket, announce: Callable[[], None], finished: asyncio.Event
 ) -> None:
     """Answer browsers until it is finished; `announce` is called as soon as they are answered."""
-    server = quiet(_app(desk), HOST, listening.getsockname()[1])
+    server = http_server(_app(desk), HOST, listening.getsockname()[1])
     server.on_started = announce
     serving = asyncio.ensure_future(server.serve(sockets=[listening]))
     ending = asyncio.ensure_future(finished.wait())
@@ -71,7 +80,7 @@ def _app(desk: Desk) -> Any:
                 await desk.answer(Request(scope, receive), noted)
             else:
                 await redirect(noted, "/desk")
-        except Gone:
+        except ClientDisconnected:
             pass
         except Exception as error:
             log("fault", path=scope["path"].partition("enter")[0], kind=type(error).__name__, what=str(error))

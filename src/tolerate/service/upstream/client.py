@@ -1,381 +1,295 @@
-"""HTTP/1.1 to models: kept-alive connections, one exchange at a time on each, and addresses looked at before a call.
-
-A general client spends more on a call than the rest of the gateway on a request; this is the little of it that is
-needed (RFC 9112), on the parser that reads our own requests too. Bodies come by length, in chunks or until the end
-of the connection. A connection goes back to its pool only when its answer was read to its end.
-"""
+"""Calls to model servers: time-outs, retries with back-off, a circuit breaker, fallback addresses."""
 
 import asyncio
-import socket
-import ssl
+import random
 import time
-from collections.abc import AsyncIterator, Mapping
-from types import TracebackType
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
 
-import httptools
+import orjson
 
-from tolerate.service.upstream.guard import refuse
+from tolerate.base.json_types import JsonObject, JsonValue
+from tolerate.llm.openai_format import PATHS, MalformedAnswer, ReportedError, check_answer
+from tolerate.llm.retry import RETRY_STATUSES, retry_after_seconds
+from tolerate.llm.stream import EventReader, StreamAssembler, StreamTooLong
+from tolerate.service.config import TierSettings
+from tolerate.service.openai_format import MAX_CHOICES, ApiError, CompletionRequest
+from tolerate.service.upstream.guard import check_url
+from tolerate.service.upstream.transport import BodyTooLong, UpstreamPool
 
-HEAD = 64 * 2**10  # bytes of a response's head, at most
-AHEAD = 2**20  # bytes that may wait unread before the other side must pause
-IDLE = 15.0  # seconds for which an unused connection is kept
-NAMES = 10.0  # seconds for which an address is remembered
-CONNECT = 5.0  # seconds for a connection to come about
-
-
-class Broken(OSError):
-    """The other side closed the connection, or said something that is no HTTP."""
-
-
-class TooLong(Exception):
-    """A body is longer than the caller reads."""
-
-
-class Place(NamedTuple):
-    """Where a connection leads."""
-
-    secure: bool
-    host: str
-    port: int
+BREAKER_FAILURES = 5  # in a row open the circuit breaker
+BREAKER_REST_SECONDS = 10.0  # until one call tries again
+BACKOFF_SECONDS = (0.1, 0.4, 1.6)
+MAX_BACKOFF_SECONDS = 5.0  # where the server asks for a wait
+MAX_RESPONSE_BYTES = 32 * 2**20
+NAMES_SECONDS = 5.0  # for a list of models
+WEBHOOK_SECONDS = 10.0
 
 
-class Line(asyncio.Protocol):
-    """One connection; the parser calls the `on_` methods as an answer comes."""
+class HttpResponse(Protocol):
+    """A response whose headers have been read (`transport.UpstreamResponse`)."""
 
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.idle_since = 0.0
-        self.begin()
-
-    def begin(self) -> None:
-        """Be ready for the next answer."""
-        self._parser = httptools.HttpResponseParser(self)
-        self.status, self.headers = 0, {}
-        self.pieces: list[bytes] = []
-        self.waiting_bytes = self._head_bytes = 0
-        self.headed = self.whole = self.alive = self.to_the_end = self.paused = False
-        self.error: Exception | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    headers: dict[bytes, bytes]
-
-    async def more(self) -> None:
-        """Return when something new has come; raises what went wrong."""
-        if self.error is not None:
-            raise self.error
-        self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
-
-    def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is None or waiter.done():
-            return
-        if self.error is not None:
-            waiter.set_exception(self.error)
-        else:
-            waiter.set_result(None)
-
-    def _fail(self, why: str) -> None:
-        if not self.whole and self.error is None:
-            self.error = Broken(why)
-            self.close()
-            self._wake()
-
-    def close(self) -> None:
-        """Not to be used again."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    # asyncio calls these
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection stands."""
-        self.transport = transport  # type: ignore[assignment]
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes came."""
-        if self.whole:  # nobody asked for anything
-            self.close()
-            return
-        if not self.headed:
-            self._head_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except Exception as error:
-            self._fail(f"the answer is no HTTP: {error}")
-            return
-        if not self.headed and self._head_bytes > HEAD:
-            self._fail("the answer's head has no end")
-        elif self.headed or self.whole:
-            self._wake()
-        if self.waiting_bytes > AHEAD and not self.paused and self.transport is not None:
-            self.paused = True
-            self.transport.pause_reading()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """The other side went away: an answer without a length is whole now, another one is broken."""
-        if self.headed and self.to_the_end and error is None:
-            self.whole = True
-            self._wake()
-        self._fail("the connection was closed")
-
-    # The parser calls these
-
-    def on_message_begin(self) -> None:
-        """A second answer in the same bytes: nobody asked for it, so the connection is not used again."""
-        self.to_the_end = self.to_the_end or self.whole
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        if not self.whole:
-            self.headers[name.lower()] = value
-
-    def on_headers_complete(self) -> None:
-        """The head is there."""
-        if self.whole:
-            return
-        self.status = self._parser.get_status_code()
-        if self.status < 200:
-            return
-        chunked = b"chunked" in self.headers.get(b"transfer-encoding", b"").lower()
-        self.to_the_end = not chunked and b"content-length" not in self.headers
-        self.headed = True
-
-    def on_body(self, piece: bytes) -> None:
-        """A part of the body."""
-        if self.whole:
-            return
-        self.pieces.append(piece)
-        self.waiting_bytes += len(piece)
-
-    def on_message_complete(self) -> None:
-        """The end; after a word in between (1xx) the answer is still to come."""
-        if self.status < 200:
-            self.headers = {}
-            return
-        if not self.whole:
-            self.whole, self.alive = True, self._parser.should_keep_alive()
-
-    # The reader
-
-    @property
-    def reusable(self) -> bool:
-        """Whether another exchange may follow."""
-        stands = self.transport is not None and not self.transport.is_closing()
-        return stands and self.whole and self.alive and not self.to_the_end
-
-    def take(self) -> bytes:
-        """What has come and was not taken yet."""
-        data = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
-        self.pieces, self.waiting_bytes = [], 0
-        if self.paused and self.transport is not None:
-            self.paused = False
-            self.transport.resume_reading()
-        return data
-
-
-class Response:
-    """An answer whose head has come."""
-
-    __slots__ = ("_line", "status")
-
-    def __init__(self, line: Line) -> None:
-        self._line, self.status = line, line.status
+    status: int
 
     def header(self, name: bytes) -> str:
         """A header's text, "" if it is absent."""
-        return self._line.headers.get(name, b"").decode("latin-1")
+        ...
 
-    async def read(self, most: int) -> bytes:
-        """The whole body; raises TooLong."""
-        line = self._line
-        if line.whole and line.waiting_bytes <= most:
-            return line.take()
-        pieces, size = [], 0
-        async for piece in self.pieces():
-            pieces.append(piece)
-            size += len(piece)
-            if size > most:
-                raise TooLong
-        return b"".join(pieces)
-
-    async def start(self, most: int) -> bytes:
-        """The body's first bytes."""
-        found = b""
-        async for piece in self.pieces():
-            found += piece
-            if len(found) >= most:
-                break
-        return found[:most]
-
-    async def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes."""
-        line = self._line
-        while True:
-            if line.pieces:
-                yield line.take()
-            elif line.whole:
-                return
-            else:
-                await line.more()
+        ...
+
+    async def read(self, max_bytes: int) -> bytes:
+        """The whole body; raises BodyTooLong."""
+        ...
+
+    async def read_start(self, max_bytes: int) -> bytes:
+        """The body's first bytes."""
+        ...
 
 
-class Calls:
-    """A pool of connections to models. private: whether private addresses may be called."""
+class Transport(Protocol):
+    """What sends requests to servers (`transport.UpstreamPool`, or a fake in tests)."""
 
-    def __init__(self, private: bool) -> None:
-        self._private = private
-        self._idle: dict[Place, list[Line]] = {}
-        self._open: set[Line] = set()
-        self._names: dict[tuple[str, int], tuple[float, list[str]]] = {}
-        self._heads: dict[tuple[str, str, Any], tuple[Place, bytes]] = {}
-        self._tls: ssl.SSLContext | None = None
+    def post(
+        self, url: str, data: bytes, headers: Mapping[str, str], timeout: float
+    ) -> AbstractAsyncContextManager[HttpResponse]:
+        """Send a body; `async with` gives the response."""
+        ...
+
+    def get(
+        self, url: str, headers: Mapping[str, str], timeout: float
+    ) -> AbstractAsyncContextManager[HttpResponse]:
+        """Request a resource; `async with` gives the response."""
+        ...
 
     async def close(self) -> None:
-        """Let every connection go."""
-        for line in list(self._open):
-            line.close()
-        self._open.clear()
-        self._idle.clear()
+        """Close every connection."""
+        ...
 
-    def post(self, url: str, data: bytes, headers: Mapping[str, str], timeout: float) -> "Exchange":
-        """Send a body; `async with` gives the response."""
-        return Exchange(self, "POST", url, data, headers, timeout)
 
-    def get(self, url: str, headers: Mapping[str, str], timeout: float) -> "Exchange":
-        """Ask for something; `async with` gives the response."""
-        return Exchange(self, "GET", url, b"", headers, timeout)
+@dataclass
+class CircuitBreaker:
+    """Whether an address is worth a call: after some failures in a row it rests, then one call tries it."""
 
-    def head(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[Place, bytes]:
-        """Where a request goes, and its head up to the length of its body; remembered."""
-        name = (method, url, tuple(headers.items()))
-        found = self._heads.get(name)
-        if found is None:
-            if len(self._heads) > 256:
-                self._heads.clear()
-            found = self._heads[name] = _head(method, url, headers)
-        return found
+    failures: int = 0
+    until: float = 0.0  # the end of the rest, on the monotonic clock
 
-    def idle(self, place: Place) -> Line | None:
-        """A connection that stands already."""
-        waiting = self._idle.get(place)
-        while waiting:
-            line = waiting.pop()
-            if line.reusable and time.monotonic() - line.idle_since < IDLE:
-                line.begin()
-                return line
-            self.drop(line)
-        return None
+    def is_open(self, now: float) -> bool:
+        """Whether the address rests; the first call after a rest passes and begins the next rest."""
+        if self.failures < BREAKER_FAILURES:
+            return False
+        if now < self.until:
+            return True
+        self.until = now + BREAKER_REST_SECONDS
+        return False
 
-    def keep(self, place: Place, line: Line) -> None:
-        """An exchange is over: keep its connection if it can be used again."""
-        if line.reusable:
-            line.idle_since = time.monotonic()
-            self._idle.setdefault(place, []).append(line)
-        else:
-            self.drop(line)
+    def record(self, success: bool, now: float) -> None:
+        """Count a call."""
+        self.failures = 0 if success else self.failures + 1
+        if self.failures == BREAKER_FAILURES:
+            self.until = now + BREAKER_REST_SECONDS
 
-    def drop(self, line: Line) -> None:
-        """Not to be used again."""
-        line.close()
-        self._open.discard(line)
 
-    async def connect(self, place: Place) -> Line:
-        """A new connection, to an address that may be called."""
-        loop, failure = asyncio.get_running_loop(), OSError(f"{place.host} has no address")
-        for address in await self._addresses(place.host, place.port):
-            tls: dict[str, Any] = (
-                {"ssl": self._secure(), "server_hostname": place.host} if place.secure else {}
-            )
-            try:
-                _, line = await loop.create_connection(Line, address, place.port, **tls)
-            except OSError as error:
-                failure = error
-                continue
-            self._open.add(line)
-            return line
+@dataclass(frozen=True)
+class UpstreamAnswer:
+    """A model's answer: the JSON and, if it did not come as a stream, its bytes."""
+
+    body: JsonObject
+    raw: bytes | None
+    attempts: int = 1
+
+
+class RetryableFailure(Exception):
+    """A failure that another try may mend. wait_seconds: what the server asks to wait."""
+
+    def __init__(self, error: ApiError, wait_seconds: float | None = None) -> None:
+        super().__init__(error.message)
+        self.error, self.wait_seconds = error, wait_seconds
+
+
+class UpstreamClient:
+    """Everything that calls a model server or a webhook."""
+
+    def __init__(self, private: bool, transport: Transport | None = None) -> None:
+        """private: whether private addresses may be called."""
+        self._private = private
+        self.transport: Transport = transport or UpstreamPool(private)
+        self.breakers: dict[str, CircuitBreaker] = {}
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.transport.close()
+
+    async def complete(
+        self, tier: TierSettings, request: CompletionRequest, body: JsonObject
+    ) -> UpstreamAnswer:
+        """A tier's whole answer to a request; tried again, then elsewhere, where that may help. Raises ApiError."""
+        failure = ApiError(503, "the model is not available", "upstream_unavailable", kind="api_error")
+        attempts = 0
+        for base in (tier.upstream, *tier.fallback):
+            breaker = self.breakers.setdefault(base, CircuitBreaker())
+            for attempt in range(tier.retries + 1):
+                if breaker.is_open(time.monotonic()):
+                    break
+                attempts += 1
+                try:
+                    answer, raw = await self._attempt(base, tier, request, body)
+                except RetryableFailure as error:
+                    breaker.record(False, time.monotonic())
+                    failure = error.error
+                    if attempt < tier.retries:
+                        await asyncio.sleep(_backoff_seconds(attempt, error.wait_seconds))
+                    continue
+                breaker.record(True, time.monotonic())
+                return UpstreamAnswer(answer, raw, attempts)
         raise failure
 
-    async def _addresses(self, host: str, port: int) -> list[str]:
-        """Looked up at each connection, so that a name that changes its address is caught."""
-        at, found = self._names.get((host, port), (0.0, []))
-        if time.monotonic() - at > NAMES or not found:
-            infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found = list(dict.fromkeys(str(info[4][0]) for info in infos))
-            self._names[host, port] = (time.monotonic(), found)
-        allowed = [each for each in found if refuse(each.split("%")[0], private=self._private) is None]
-        if not allowed:
-            raise OSError(f"{host} leads to no address that may be called")
-        return allowed
-
-    def _secure(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return self._tls
-
-
-def _head(method: str, url: str, headers: Mapping[str, str]) -> tuple[Place, bytes]:
-    """A request's head without its length and end.
-
-    >>> _head("GET", "http://localhost:8000/v1/models", {"accept": "text/plain"})[1]
-    b'GET /v1/models HTTP/1.1\\r\\nhost: localhost:8000\\r\\naccept: text/plain\\r\\n'
-    """
-    parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    place = Place(secure, parts.hostname or "", parts.port or (443 if secure else 80))
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    lines = [
-        f"{method} {target} HTTP/1.1",
-        f"host: {parts.netloc}",
-        *(f"{n}: {v}" for n, v in headers.items()),
-    ]
-    if any(sign in line for line in lines for sign in "\r\n\0"):
-        raise ValueError("a line of a request must not break")
-    return place, "".join(f"{line}\r\n" for line in lines).encode("latin-1")
-
-
-class Exchange:
-    """One request and its answer, within a time."""
-
-    __slots__ = ("_at_most", "_calls", "_head", "_line", "_message", "_place")
-
-    def __init__(
-        self, calls: Calls, method: str, url: str, data: bytes, headers: Mapping[str, str], timeout: float
-    ) -> None:
-        self._calls, self._line = calls, None
-        self._place, head = calls.head(method, url, headers)
-        self._message = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(data), data)
-        self._at_most = asyncio.timeout(timeout)
-
-    _line: Line | None
-
-    async def __aenter__(self) -> Response:
-        """Send, and wait for the head of the answer."""
-        await self._at_most.__aenter__()
+    async def _attempt(
+        self, base: str, tier: TierSettings, request: CompletionRequest, body: JsonObject
+    ) -> tuple[JsonObject, bytes | None]:
+        """One try at one address."""
         try:
-            line = self._line = self._calls.idle(self._place)
-            if line is None:
-                async with asyncio.timeout(CONNECT):
-                    line = self._line = await self._calls.connect(self._place)
-            assert line.transport is not None
-            line.transport.write(self._message)
-            while not line.headed:
-                await line.more()
-            return Response(line)
-        except BaseException as error:
-            await self.__aexit__(type(error), error, error.__traceback__)
-            raise
+            url = base + PATHS[request.kind]
+            async with self.transport.post(url, orjson.dumps(body), _headers(tier), tier.timeout) as response:
+                await _check_status(response)
+                if body.get("stream"):
+                    return await _assemble(response, request.kind), None
+                raw = await _read(response)
+                return check_answer(request.kind, _parse(raw)), raw
+        except MalformedAnswer as error:
+            raise _bad_upstream(error) from None
+        except TimeoutError:
+            raise RetryableFailure(
+                ApiError(504, "the model took too long", "upstream_timeout", kind="api_error")
+            ) from None
+        except OSError:
+            raise RetryableFailure(_unreachable()) from None
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Keep the connection, if the answer was read to its end."""
-        line, self._line = self._line, None
-        if line is not None:
-            if error is None and line.whole and not line.pieces:
-                self._calls.keep(self._place, line)
-            else:
-                self._calls.drop(line)
-        await self._at_most.__aexit__(kind, error, trace)
+    async def stream(
+        self, tier: TierSettings, request: CompletionRequest, body: JsonObject
+    ) -> AsyncGenerator[JsonObject, None]:
+        """The events of an answer as they come, for jobs that are not certified. Raises ApiError."""
+        try:
+            url = tier.upstream + PATHS[request.kind]
+            async with self.transport.post(url, orjson.dumps(body), _headers(tier), tier.timeout) as response:
+                await _check_status(response)
+                async for event in _events(response):
+                    yield event
+        except RetryableFailure as failure:
+            raise failure.error from None
+        except MalformedAnswer as error:
+            raise _bad_upstream(error) from None
+        except OSError:  # a time-out is one too
+            raise _unreachable() from None
+
+    async def model_names(self, tier: TierSettings) -> list[str]:
+        """The models that an upstream names; none if it does not say."""
+        try:
+            async with self.transport.get(
+                f"{tier.upstream}/models", _headers(tier), NAMES_SECONDS
+            ) as response:
+                body = _parse(await _read(response)) if response.status == 200 else {}
+        except (OSError, ApiError, MalformedAnswer):
+            return []
+        models = body.get("data") if isinstance(body, dict) else None
+        if not isinstance(models, list) or not all(
+            isinstance(model, dict) and "id" in model for model in models
+        ):
+            return []
+        return [str(model["id"]) for model in models]
+
+    async def notify(self, url: str, body: bytes, headers: Mapping[str, str]) -> bool:
+        """Post a notice to a webhook, once; whether it was accepted."""
+        try:
+            check_url(url, private=self._private, resolve=False)
+            own = {"content-type": "application/json", "user-agent": "tolerate"}
+            async with self.transport.post(url, body, {**own, **headers}, WEBHOOK_SECONDS) as response:
+                return 200 <= response.status < 300
+        except (OSError, ValueError):
+            return False
+
+
+def _headers(tier: TierSettings) -> dict[str, str]:
+    headers = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "tolerate"}
+    if tier.key:
+        headers["authorization"] = f"Bearer {tier.key}"
+    return headers
+
+
+def _backoff_seconds(attempt: int, wait_seconds: float | None) -> float:
+    if wait_seconds is not None:
+        return min(wait_seconds, MAX_BACKOFF_SECONDS)
+    return BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)] * (0.5 + random.random())
+
+
+def _unreachable() -> ApiError:
+    return ApiError(502, "the model cannot be reached", "upstream_unavailable", kind="api_error")
+
+
+def _bad_upstream(error: MalformedAnswer) -> ApiError:
+    message = "the model's stream is too long" if isinstance(error, StreamTooLong) else ""
+    return ApiError(502, message or f"the model's answer has {error}", "bad_upstream", kind="api_error")
+
+
+async def _check_status(response: HttpResponse) -> None:
+    """Raise for anything but 200; the upstream's own message is not passed on, except that of a refusal."""
+    status = response.status
+    if status == 200:
+        return
+    failure = ApiError(502, f"the model's server answered {status}", "upstream_error", kind="api_error")
+    if status == 429:
+        failure = ApiError(429, "the model's server asks to wait", "upstream_busy", kind="rate_limit_error")
+    elif status in (400, 404, 413, 422):
+        message = (await response.read_start(4096)).decode("utf-8", "replace")
+        failure = ApiError(
+            400, f"the model's server refused the request ({status}): {message[:500]}", "upstream_refused"
+        )
+    if status in RETRY_STATUSES:
+        wait_seconds = retry_after_seconds(lambda name: response.header(name.encode()))
+        raise RetryableFailure(failure, wait_seconds)
+    raise failure
+
+
+async def _read(response: HttpResponse) -> bytes:
+    if response.header(b"content-encoding") not in ("", "identity"):
+        raise ApiError(502, "the model's answer is compressed", "bad_upstream", kind="api_error")
+    try:
+        return await response.read(MAX_RESPONSE_BYTES)
+    except BodyTooLong:
+        raise ApiError(502, "the model's answer is too long", "bad_upstream", kind="api_error") from None
+
+
+def _parse(raw: bytes) -> JsonValue:
+    try:
+        value: JsonValue = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise ApiError(502, "the model's answer is not JSON", "bad_upstream", kind="api_error") from None
+    return value
+
+
+async def _events(response: HttpResponse) -> AsyncIterator[JsonObject]:
+    """The events of a streamed response; raises ApiError where the model reports an error."""
+    events = EventReader(MAX_RESPONSE_BYTES, orjson.loads)
+    try:
+        async for piece in response.pieces():
+            for event in events.feed(piece):
+                yield event
+        for event in events.finish():
+            yield event
+    except ReportedError:
+        raise ApiError(
+            502, "the model failed while it answered", "upstream_error", kind="api_error"
+        ) from None
+
+
+async def _assemble(response: HttpResponse, kind: str) -> JsonObject:
+    """A streamed answer, gathered; nothing of it is passed on before its end."""
+    if "text/event-stream" not in response.header(b"content-type"):
+        return check_answer(kind, _parse(await _read(response)))
+    assembler = StreamAssembler(kind, max_choices=MAX_CHOICES)
+    async for event in _events(response):
+        assembler.add(event)
+    return assembler.answer()

@@ -9,14 +9,14 @@ from tolerate.errors import OptionError
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def refuse(address: str, *, private: bool) -> str | None:
+def forbidden_reason(address: str, *, private: bool) -> str | None:
     """Why an IP address must not be called; None if it may be.
 
-    >>> refuse("169.254.169.254", private=True)
+    >>> forbidden_reason("169.254.169.254", private=True)
     'link-local'
-    >>> refuse("127.0.0.1", private=False)
+    >>> forbidden_reason("127.0.0.1", private=False)
     'private'
-    >>> refuse("8.8.8.8", private=False)
+    >>> forbidden_reason("8.8.8.8", private=False)
     """
     ip = _unwrapped(ipaddress.ip_address(address))
     if ip.is_link_local:
@@ -38,16 +38,16 @@ def _unwrapped(ip: Address) -> Address:
 def check_url(url: str, *, private: bool, resolve: bool = True) -> str:
     """The URL, if it may be called; raises OptionError with the reason.
 
-    Names are looked up here and again at each connection (`upstream.Resolver`), so that a name that changes its
-    address in between is caught.
+    Names are looked up here and again at each connection (`transport.UpstreamPool`), so that a name that changes its
+    address in between is noticed.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise OptionError(f'"{url}" is no http address; expected such as http://localhost:8000/v1')
+        raise OptionError(f'"{url}" is not an HTTP address; expected one such as http://localhost:8000/v1')
     if parts.username or parts.password:
         raise OptionError("an address must not hold a password; name a variable with the key instead")
     for address in _addresses(parts.hostname) if resolve else ():
-        reason = refuse(address, private=private)
+        reason = forbidden_reason(address, private=private)
         if reason:
             raise OptionError(
                 f"{parts.hostname} leads to {address}, which is {reason}; such an address is never called"
@@ -62,6 +62,6 @@ def _addresses(host: str) -> list[str]:
     except ValueError:
         pass
     try:
-        return sorted({str(found[4][0]).split("%")[0] for found in socket.getaddrinfo(host, None)})
+        return sorted({str(info[4][0]).split("%")[0] for info in socket.getaddrinfo(host, None)})
     except OSError:
-        return []  # it may come up later; the resolver looks again at each connection
+        return []  # it may come up later; it is looked up again at each connection

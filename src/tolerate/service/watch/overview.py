@@ -1,81 +1,208 @@
-"""What the watch shows of a job: the promises and the evidence against them, counts over time, alarms, the queue."""
+"""The state of a job, for the page of the watch and the API: certificates, evidence, counts, alarms, the queue.
 
-import json
+The records are plain JSON; their keys are those of the API (`GET /v1/watch/JOB`).
+"""
+
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
+from tolerate.base.json_types import JsonObject
 from tolerate.service.config import JobSettings
-from tolerate.service.watch.drift import drift_of
-from tolerate.service.watch.evidence import promises_slice, watch_of
+from tolerate.service.watch.drift import certificate_drift
+from tolerate.service.watch.evidence import certificate_watch, promises_slice
 from tolerate.stats.monitor.watch import Watch
 from tolerate.store import Database, promises, queue
 from tolerate.store import degraded as tightened
 from tolerate.store import second_reviews as seconds
+from tolerate.store.degraded import Tightening
+from tolerate.store.promises import Minute, Promise
 
 HOURS = 24
+MIN_SCORES = 50  # on either side of the comparison with the last hour
 
 
-def overview(db: Database, job: JobSettings, now: float) -> dict[str, Any]:
-    """Everything about a job as plain values, for the page and the API."""
+class Totals(TypedDict):
+    """Sums over minutes, with coverage and the cost of an item."""
+
+    released: int
+    held: int
+    escalated: int
+    failed: int
+    coverage: float | None
+    cost_per_item: float | None
+    tokens: int
+
+
+class SliceEvidence(TypedDict):
+    """The evidence of a named slice against the tolerance; limit: the odds at which its alarm sounds."""
+
+    slice: str
+    watched: bool
+    labels: int
+    seen: float | None
+    bound: float | None
+    evidence: float | None
+    limit: float | None
+    alarm: str | None
+    promised: bool
+    held: bool
+
+
+class ScoreDrift(TypedDict):
+    """The scores beside the certified ones; learning: no scores to compare with are known yet."""
+
+    watched: bool
+    learning: bool
+    items: int
+    seen: float
+    evidence: float
+    limit: float
+    smallest: float
+    found: bool
+
+
+class ReviewedRisk(TypedDict):
+    """The risk of what was released as reviewed, and with what reviewers miss.
+
+    by: "second" if a share was read twice, "seeded" if only seeded errors say how many are found, "" if nothing does.
+    """
+
+    by: str
+    bound: float | None
+    again: int
+    missed: float
+    items: int
+    seeded: JsonObject
+    reviewed: NotRequired[float]
+    missed_at_most: NotRequired[float]
+
+
+class CertificateRecord(TypedDict):
+    """A certificate with what became of it."""
+
+    id: str
+    tier: str
+    status: str
+    bound: dict[str, str]
+    made_by: str
+    at: float
+    ended: float | None
+    ended_by: str | None
+    why: str | None
+    body: dict[str, Any]
+
+
+class TierOverview(TypedDict):
+    """A tier's certificate and the evidence against it; without one only tier, state and certificate."""
+
+    tier: str
+    state: str
+    certificate: CertificateRecord | None
+    narrowed: NotRequired[list[JsonObject]]
+    labels: NotRequired[int]
+    evidence: NotRequired[float]
+    limit: NotRequired[float]
+    bound: NotRequired[float]
+    reviewers: NotRequired[ReviewedRisk]
+    history: NotRequired[list[tuple[int, float]]]
+    alarm: NotRequired[str | None]
+    slices: NotRequired[list[SliceEvidence]]
+    drift: NotRequired[ScoreDrift]
+
+
+class SliceRisk(TypedDict):
+    """The reviewed released items of a slice, with an anytime-valid bound on its risk."""
+
+    slice: str
+    labels: int
+    seen: float
+    bound: float
+
+
+class JobOverview(TypedDict):
+    """Everything about a job."""
+
+    job: str
+    at: float
+    tiers: list[TierOverview]
+    queue: JsonObject
+    counts: Totals
+    slices: dict[str, Totals]
+    minutes: list[JsonObject]
+    mended: float
+    waits: list[tuple[int, int, float]]
+    drift: float | None
+    alarms: Sequence[JsonObject]
+    history: list[CertificateRecord]
+    risk: list[SliceRisk]
+
+
+def overview(db: Database, job: JobSettings, now: float) -> JobOverview:
+    """Everything about a job as JSON values, for the page and the API."""
     since = int(now // 60) - HOURS * 60
     counts = promises.minutes(db, job.name, since)
     history = promises.history(db, job.name)
+    of_all = [minute for minute in counts if minute.slice == ""]
     return {
         "job": job.name,
         "at": now,
         "tiers": [_tier(db, job, tier.name) for tier in job.tiers],
         "queue": asdict(queue.backlog(db, job.name, now)),
-        "counts": totals([each for each in counts if each.slice == ""]),
+        "counts": totals(of_all),
         "slices": {
-            name: totals([each for each in counts if each.slice == name])
-            for name in sorted({each.slice for each in counts} - {""})
+            name: totals([minute for minute in counts if minute.slice == name])
+            for name in sorted({minute.slice for minute in counts} - {""})
         },
-        "minutes": [asdict(each) for each in counts if each.slice == ""],
+        "minutes": [asdict(minute) for minute in of_all],
         "mended": promises.mended(db, job.name),
         "waits": promises.waits(db, job.name, since),
-        "drift": drift([each for each in counts if each.slice == ""]),
+        "drift": score_shift(of_all),
         "alarms": promises.alarms(db, job.name),
-        "history": [_life(each) for each in history],
+        "history": [_record(promise) for promise in history],
         "risk": risk_by_slice(db, job.name),
     }
 
 
-def _tier(db: Database, job: JobSettings, tier: str) -> dict[str, Any]:
-    """A tier's promise and the evidence against it; of the last one, if none stands."""
-    found = [
-        each for each in promises.history(db, job.name) if each.tier == tier and each.status != "proposed"
+def _tier(db: Database, job: JobSettings, tier: str) -> TierOverview:
+    """A tier's certificate and the evidence against it; of the last one, if none is in force."""
+    history = [
+        promise
+        for promise in promises.history(db, job.name)
+        if promise.tier == tier and promise.status != "proposed"
     ]
-    promise = next((each for each in found if each.status == "active"), found[0] if found else None)
+    active = (promise for promise in history if promise.status == "active")
+    promise = next(active, history[0] if history else None)
     if promise is None:
         return {"tier": tier, "state": "NONE", "certificate": None}
-    watch = watch_of(db, promise, job.slices)
-    narrow = tightened.all_of(db).get((job.name, tier), ()) if promise.status == "active" else ()
+    watch = certificate_watch(db, promise, job.slices)
+    restrictions = tightened.all_of(db).get((job.name, tier), ()) if promise.status == "active" else ()
     return {
         "tier": tier,
-        "state": tightened.state(promise.status, narrow),
-        "narrowed": [{**each.to_json(), "at": each.at} for each in narrow],
-        "certificate": _life(promise),
+        "state": tightened.state(promise.status, restrictions),
+        "narrowed": [{**restriction.to_json(), "at": restriction.at} for restriction in restrictions],
+        "certificate": _record(promise),
         "labels": watch.labels,
         "evidence": watch.evidence,
         "limit": (2 if watch.slices else 1) / (1 - watch.confidence),
         "bound": watch.bound,
-        "reviewers": reviewers(db, job, promise),
+        "reviewers": reviewed_risk(db, job, promise),
         "history": watch.history,
         "alarm": str(watch.alarm) if watch.alarm else None,
-        "slices": slices(watch, promise, job, narrow),
-        "drift": _drift(db, job, promise),
+        "slices": slice_evidence(watch, promise, job, restrictions),
+        "drift": _score_drift(db, job, promise),
     }
 
 
-def slices(
-    watch: Watch, promise: promises.Promise, job: JobSettings, narrow: tuple[tightened.Tightening, ...]
-) -> list[dict[str, Any]]:
-    """The evidence of each named slice against the tolerance, with the odds at which its alarm sounds.
+def slice_evidence(
+    watch: Watch, promise: Promise, job: JobSettings, restrictions: Sequence[Tightening]
+) -> list[SliceEvidence]:
+    """The evidence of each named slice.
 
     A slice that was named after the certificate came into force is watched from the next one on: watched is False.
     """
-    held = {each.slice for each in narrow}
+    held = {restriction.slice for restriction in restrictions}
     limit = 2 * len(watch.slices) / (1 - watch.confidence)
     return [
         {
@@ -94,9 +221,9 @@ def slices(
     ]
 
 
-def _drift(db: Database, job: JobSettings, promise: promises.Promise) -> dict[str, Any]:
-    """What is known of the scores beside the certified ones; learning: none are known yet."""
-    drift = drift_of(db, job, promise)
+def _score_drift(db: Database, job: JobSettings, promise: Promise) -> ScoreDrift:
+    """What the test of drift knows of the scores."""
+    drift = certificate_drift(db, job, promise)
     return {
         "watched": job.drift < 1,
         "learning": drift.reference is None,
@@ -109,11 +236,8 @@ def _drift(db: Database, job: JobSettings, promise: promises.Promise) -> dict[st
     }
 
 
-def reviewers(db: Database, job: JobSettings, promise: promises.Promise) -> dict[str, Any]:
-    """The risk of what was released under a certificate as reviewed, and with what reviewers miss.
-
-    by: "second" if a share was read twice, "seeded" if only seeded errors say how many are found, "" if nothing does.
-    """
+def reviewed_risk(db: Database, job: JobSettings, promise: Promise) -> ReviewedRisk:
+    """The risk of what was released under a certificate as reviewed, and with what reviewers miss."""
     from tolerate.stats.monitor.missed import with_missed, with_seeded
 
     rows = [
@@ -124,79 +248,103 @@ def reviewers(db: Database, job: JobSettings, promise: promises.Promise) -> dict
     confidence, seeds = promise.certificate.confidence, seconds.seeded(db, job.name)
     lots = seconds.lots(db, job.name)
     twice = [(row["loss"], *lots[row["ticket"]]) for row in rows if row["ticket"] in lots]
-    about = {"by": "", "bound": None, "again": 0, "missed": 0.0, "items": len(rows), "seeded": seeds}
+    risk: ReviewedRisk = {
+        "by": "",
+        "bound": None,
+        "again": 0,
+        "missed": 0.0,
+        "items": len(rows),
+        "seeded": seeds,
+    }
     if any(first is not None for _, _, first in twice):
-        ones = [loss if first is None else first for loss, _, first in twice]
+        firsts = [loss if first is None else first for loss, _, first in twice]
         finals = [math.nan if first is None else loss for loss, _, first in twice]
-        found = with_missed(ones, finals, [chance for _, chance, _ in twice], confidence)
-        given = {"reviewed": found.reviewed, "missed_at_most": found.missed_at_most, "bound": found.bound}
-        about |= {"by": "second", "items": len(twice), "again": found.again, "missed": found.missed, **given}
-    elif rows and seeds["errors"] and {row["loss"] for row in rows} <= {0.0, 1.0}:
+        corrected = with_missed(firsts, finals, [chance for _, chance, _ in twice], confidence)
+        return {
+            **risk,
+            "by": "second",
+            "items": len(twice),
+            "again": corrected.again,
+            "missed": corrected.missed,
+            "reviewed": corrected.reviewed,
+            "missed_at_most": corrected.missed_at_most,
+            "bound": corrected.bound,
+        }
+    if rows and seeds["errors"] and {row["loss"] for row in rows} <= {0.0, 1.0}:
         total = sum(row["loss"] for row in rows)
         bound = with_seeded(total, len(rows), seeds["found"], seeds["errors"], confidence)
-        about |= {"by": "seeded", "bound": bound}
-    return about
+        return {**risk, "by": "seeded", "bound": bound}
+    return risk
 
 
-def _life(promise: promises.Promise) -> dict[str, Any]:
-    values = {name: getattr(promise, name) for name in ("id", "tier", "status", "bound", "made_by", "at")}
-    ended = {name: getattr(promise, name) for name in ("ended", "ended_by", "why")}
-    return {**values, **ended, "body": promise.certificate.to_json()}
-
-
-def totals(counts: list[promises.Minute]) -> dict[str, Any]:
-    """Sums over minutes, with coverage and the cost of an item."""
-    released, held = sum(each.released for each in counts), sum(each.held for each in counts)
-    cost, items = sum(each.cost for each in counts), released + held
+def _record(promise: Promise) -> CertificateRecord:
     return {
-        "released": released,
-        "held": held,
-        "escalated": sum(each.escalated for each in counts),
-        "failed": sum(each.failed for each in counts),
-        "coverage": released / items if items else None,
-        "cost_per_item": cost / items if items else None,
-        "tokens": sum(each.tokens for each in counts),
+        "id": promise.id,
+        "tier": promise.tier,
+        "status": promise.status,
+        "bound": promise.bound,
+        "made_by": promise.made_by,
+        "at": promise.at,
+        "ended": promise.ended,
+        "ended_by": promise.ended_by,
+        "why": promise.why,
+        "body": promise.certificate.to_json(),
     }
 
 
-def drift(counts: list[promises.Minute]) -> float | None:
+def totals(counts: Sequence[Minute]) -> Totals:
+    """Sums over minutes, with coverage and the cost of an item."""
+    released, held = sum(minute.released for minute in counts), sum(minute.held for minute in counts)
+    cost, items = sum(minute.cost for minute in counts), released + held
+    return {
+        "released": released,
+        "held": held,
+        "escalated": sum(minute.escalated for minute in counts),
+        "failed": sum(minute.failed for minute in counts),
+        "coverage": released / items if items else None,
+        "cost_per_item": cost / items if items else None,
+        "tokens": sum(minute.tokens for minute in counts),
+    }
+
+
+def score_shift(counts: Sequence[Minute]) -> float | None:
     """How far the last hour's scores stand from those before: the largest gap of the two distributions, 0 to 1.
 
-    The Kolmogorov-Smirnov distance on ten places; it shows a change, and proves nothing about risk.
+    The Kolmogorov-Smirnov distance on ten bins; it shows a change, and proves nothing about risk.
     """
     if not counts:
         return None
     edge = counts[-1].minute - 60
     before, after = [0] * 10, [0] * 10
-    for each in counts:
-        into = after if each.minute > edge else before
-        for place, count in enumerate(each.scores):
-            into[place] += count
-    if min(sum(before), sum(after)) < 50:
+    for minute in counts:
+        histogram = after if minute.minute > edge else before
+        for index, count in enumerate(minute.scores):
+            histogram[index] += count
+    if min(sum(before), sum(after)) < MIN_SCORES:
         return None
-    gap = run_before = run_after = 0.0
+    gap = share_before = share_after = 0.0
     for b, a in zip(before, after, strict=True):
-        run_before, run_after = run_before + b / sum(before), run_after + a / sum(after)
-        gap = max(gap, abs(run_before - run_after))
+        share_before, share_after = share_before + b / sum(before), share_after + a / sum(after)
+        gap = max(gap, abs(share_before - share_after))
     return gap
 
 
-def risk_by_slice(db: Database, job: str) -> list[dict[str, Any]]:
-    """Reviewed released items by slice, with an anytime-valid bound on each one's risk."""
+def risk_by_slice(db: Database, job: str) -> list[SliceRisk]:
+    """Reviewed released items by slice, with an anytime-valid bound on the risk of each."""
     from tolerate.stats.monitor.watch import anytime_upper
 
-    sums: dict[str, list[float]] = {}
+    sums: dict[str, tuple[int, float]] = {}  # slice -> number of labels, sum of losses
     for row in queue.drawn(db, job):
         if row["decision"] == "release" and row["loss"] is not None:
             for name in {"", row["slice"]}:
-                into = sums.setdefault(name, [0.0, 0.0])
-                into[0], into[1] = into[0] + 1, into[1] + row["loss"]
+                labels, total = sums.get(name, (0, 0.0))
+                sums[name] = labels + 1, total + row["loss"]
     return [
-        {"slice": name, "labels": int(n), "seen": total / n, "bound": anytime_upper(total, int(n), 0.95)}
-        for name, (n, total) in sorted(sums.items())
+        {
+            "slice": name,
+            "labels": labels,
+            "seen": total / labels,
+            "bound": anytime_upper(total, labels, 0.95),
+        }
+        for name, (labels, total) in sorted(sums.items())
     ]
-
-
-def dump(body: dict[str, Any]) -> str:
-    """As JSON text."""
-    return json.dumps(body, ensure_ascii=False)

@@ -1,8 +1,8 @@
-"""Notices to webhooks: signed, from rows that are durable before anything is sent, and sent until they are taken.
+"""Notices to webhooks: signed, from rows that are durable before anything is sent, and sent until they are accepted.
 
 The signature follows the Standard Webhooks specification, so that any of its libraries can check it: HMAC-SHA256 over
-`id.timestamp.body` with the secret's bytes, in base64. A receiver refuses what is not signed or too old, and knows by
-the id what it has heard already.
+`id.timestamp.body` with the secret's bytes, in base64. A receiver refuses what is not signed or too old, and
+recognises by the id what it has received already.
 """
 
 import asyncio
@@ -18,59 +18,61 @@ from collections.abc import Mapping
 import orjson
 
 from tolerate.errors import OptionError
-from tolerate.service.database_reader import Reader
+from tolerate.service.database_reader import DatabaseReader
 from tolerate.service.http.logging import log
-from tolerate.service.upstream.pool import Upstreams
+from tolerate.service.upstream.client import UpstreamClient
 from tolerate.store import Database, Writer, deliveries
 from tolerate.store.schema import meta, set_meta
 
-LOOK = 1.0  # seconds between looks at what is due
+POLL_SECONDS = 1.0  # between looks at what is due
 PREFIX = "whsec_"
-OLD = 300.0  # seconds after which a receiver should refuse a notice
+MAX_AGE_SECONDS = 300.0  # after which a receiver should refuse a notice
 
 
-class Notices:
-    """What tells the webhooks."""
+class WebhookSender:
+    """Sends the notices that are due to the webhooks, each until it is accepted."""
 
-    def __init__(self, urls: tuple[str, ...], writer: Writer, reader: Reader, upstreams: Upstreams) -> None:
+    def __init__(
+        self, urls: tuple[str, ...], writer: Writer, reader: DatabaseReader, upstreams: UpstreamClient
+    ) -> None:
         self.urls, self.writer, self.reader, self.upstreams = urls, writer, reader, upstreams
         self.secret = ""
-        self._woken = asyncio.Event()
+        self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Something may be due."""
-        self._woken.set()
+        """Look soon: something may be due."""
+        self._wake.set()
 
-    async def work(self) -> None:
+    async def run(self) -> None:
         """Send what is due, for ever."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), LOOK)
-            self._woken.clear()
+                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+            self._wake.clear()
             try:
-                while await self.send():
+                while await self.send_due():
                     pass
             except Exception as error:  # the database may be busy: the rows are still there
                 log("fault", where="notices", kind=type(error).__name__)
 
-    async def send(self) -> bool:
-        """One try of each webhook's next notice; whether one was taken, so that another may wait behind it."""
-        found = await self.reader.ask(deliveries.due, self.urls, time.time())
-        taken = await asyncio.gather(*(self._one(notice) for notice in found))
-        return any(taken)
+    async def send_due(self) -> bool:
+        """Try each webhook's next notice once; whether one was accepted, so that another may wait behind it."""
+        notices = await self.reader.query(deliveries.due, self.urls, time.time())
+        accepted = await asyncio.gather(*(self._send(notice) for notice in notices))
+        return any(accepted)
 
-    async def _one(self, notice: deliveries.Notice) -> bool:
+    async def _send(self, notice: deliveries.Notice) -> bool:
         body = orjson.dumps(notice.body)
         headers = signed(self.secret, f"alarm_{notice.alarm}", int(time.time()), body)
-        taken = await self.upstreams.tell(notice.url, body, headers)
-        kept = await self.writer.do(deliveries.tried, notice, taken, time.time())
-        if not kept:
+        accepted = await self.upstreams.notify(notice.url, body, headers)
+        tries_left = await self.writer.do(deliveries.tried, notice, accepted, time.time())
+        if not tries_left:
             log("webhook", url=notice.url, alarm=notice.alarm, what="given up")
-        return taken
+        return accepted
 
 
 def signed(secret: str, id: str, at: int, body: bytes) -> dict[str, str]:
-    """The headers that vouch for a notice.
+    """The headers that sign a notice.
 
     >>> signed("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330,
     ...     b'{"test": 2432232314}')["webhook-signature"]
@@ -81,14 +83,14 @@ def signed(secret: str, id: str, at: int, body: bytes) -> dict[str, str]:
     return {"webhook-id": id, "webhook-timestamp": str(at), "webhook-signature": signature}
 
 
-def accepts(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> bool:
-    """Whether a notice is ours and fresh: what a receiver does with it."""
+def verify_signature(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> bool:
+    """Whether a notice is signed with the secret and fresh: what a receiver checks."""
     at = headers.get("webhook-timestamp", "")
-    if not at.isdigit() or abs(now - int(at)) > OLD:
+    if not at.isdigit() or abs(now - int(at)) > MAX_AGE_SECONDS:
         return False
-    ours = signed(secret, headers.get("webhook-id", ""), int(at), body)["webhook-signature"]
-    given = headers.get("webhook-signature", "").split(" ")
-    return any(hmac.compare_digest(ours.encode(), each.encode()) for each in given)
+    expected = signed(secret, headers.get("webhook-id", ""), int(at), body)["webhook-signature"]
+    signatures = headers.get("webhook-signature", "").split(" ")
+    return any(hmac.compare_digest(expected.encode(), signature.encode()) for signature in signatures)
 
 
 def key_of(secret: str) -> bytes:
@@ -103,14 +105,14 @@ def key_of(secret: str) -> bytes:
         ) from None
 
 
-def secret_of(db: Database, given: str | None) -> tuple[str, bool]:
-    """The secret that signs: the one given, else the database's own; and whether it was made just now."""
-    if given:
-        key_of(given)
-        return given, False
-    known = meta(db, "webhook_secret")
-    if known is not None:
-        return known, False
-    made = PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-    set_meta(db, "webhook_secret", made)
-    return made, True
+def load_secret(db: Database, configured: str | None) -> tuple[str, bool]:
+    """The secret that signs: the configured one, else the database's own; and whether it was generated just now."""
+    if configured:
+        key_of(configured)
+        return configured, False
+    stored = meta(db, "webhook_secret")
+    if stored is not None:
+        return stored, False
+    secret = PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+    set_meta(db, "webhook_secret", secret)
+    return secret, True

@@ -1,4 +1,4 @@
-"""Calls to models over real sockets: connections are kept, every way of ending a body is read, nonsense is refused."""
+"""UpstreamPool to models over real sockets: connections are kept, every way of ending a body is read, nonsense is refused."""
 
 import asyncio
 import contextlib
@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tolerate.service.upstream.client import Broken, Calls, TooLong
+from tolerate.service.upstream.transport import BodyTooLong, ConnectionBroken, UpstreamPool
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 async def answering(
     answers: list[bytes | None],
-    use: Callable[[Calls, str, list[int]], Awaitable[None]],
+    use: Callable[[UpstreamPool, str, list[int]], Awaitable[None]],
     tls: ssl.SSLContext | None = None,
 ) -> None:
     """A server that gives these answers, one a request, whatever is asked; None closes. seen: requests a connection."""
@@ -48,7 +48,7 @@ async def answering(
             await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    calls = Calls(private=True)
+    calls = UpstreamPool(private=True)
     try:
         await use(
             calls, f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/x", seen
@@ -59,12 +59,12 @@ async def answering(
         await asyncio.gather(*handlers)
 
 
-async def ask(calls: Calls, url: str, most: int = 1000, timeout: float = 5.0) -> bytes:
+async def ask(calls: UpstreamPool, url: str, most: int = 1000, timeout: float = 5.0) -> bytes:
     async with calls.post(url, b"{}", {"a": "b"}, timeout) as response:
         return await response.read(most)
 
 
-def run(answers: list[bytes | None], use: Callable[[Calls, str, list[int]], Awaitable[None]]) -> None:
+def run(answers: list[bytes | None], use: Callable[[UpstreamPool, str, list[int]], Awaitable[None]]) -> None:
     asyncio.run(answering(answers, use))
 
 
@@ -74,7 +74,7 @@ EARLY = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
 
 
 def test_a_connection_is_used_again() -> None:
-    async def use(calls: Calls, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
         for _ in range(4):
             assert await ask(calls, url) == b"hello"
         assert seen == [4]
@@ -92,7 +92,7 @@ def test_a_connection_is_used_again() -> None:
     ],
 )
 def test_a_connection_that_is_over_is_not_used_again(answer: bytes) -> None:
-    async def use(calls: Calls, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
         assert await ask(calls, url) == b"hello"
         await asyncio.sleep(0.02)
         assert await ask(calls, url) == b"hello"
@@ -112,8 +112,8 @@ def test_a_connection_that_is_over_is_not_used_again(answer: bytes) -> None:
     ],
 )
 def test_what_is_no_answer_is_refused(answer: bytes | None) -> None:
-    async def use(calls: Calls, url: str, seen: list[int]) -> None:
-        with pytest.raises(Broken):
+    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
+        with pytest.raises(ConnectionBroken):
             await ask(calls, url)
         assert await ask(calls, url) == b"hello"
 
@@ -121,17 +121,17 @@ def test_what_is_no_answer_is_refused(answer: bytes | None) -> None:
 
 
 def test_a_body_that_is_cut_off_is_refused() -> None:
-    async def use(calls: Calls, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
         async with calls.post(url, b"", {}, 5.0) as response:
-            with pytest.raises(Broken):
+            with pytest.raises(ConnectionBroken):
                 await response.read(1000)
 
     run([HEAD + b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n", None], use)
 
 
 def test_limits_of_size_and_time() -> None:
-    async def use(calls: Calls, url: str, seen: list[int]) -> None:
-        with pytest.raises(TooLong):
+    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
+        with pytest.raises(BodyTooLong):
             await ask(calls, url, most=4)
         assert await ask(calls, url) == b"hello"  # on a new connection
         with pytest.raises(TimeoutError):
@@ -142,8 +142,8 @@ def test_limits_of_size_and_time() -> None:
 
 
 def test_addresses_are_looked_at_when_a_connection_is_made() -> None:
-    async def use(calls: Calls, url: str, seen: list[int]) -> None:
-        public = Calls(private=False)
+    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
+        public = UpstreamPool(private=False)
         with pytest.raises(OSError, match="no address that may be called"):
             await ask(public, url.replace("127.0.0.1", "localhost"))
         with pytest.raises(ValueError, match="must not break"):
@@ -162,7 +162,7 @@ def authority() -> trustme.CA:
 
 
 def over_tls(
-    authority: trustme.CA, names: str, use: Callable[[Calls, str, list[int]], Awaitable[None]]
+    authority: trustme.CA, names: str, use: Callable[[UpstreamPool, str, list[int]], Awaitable[None]]
 ) -> None:
     """A server whose certificate is for these names, signed by the authority."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -179,7 +179,7 @@ def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("trusted")
 def test_a_model_behind_tls(authority: trustme.CA) -> None:
-    async def use(calls: Calls, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
         for _ in range(2):
             assert await ask(calls, url) == b"hello"
         assert seen == [2]  # the connection is kept
@@ -189,7 +189,7 @@ def test_a_model_behind_tls(authority: trustme.CA) -> None:
 
 @pytest.mark.usefixtures("trusted")
 def test_a_certificate_of_another_name_is_refused(authority: trustme.CA) -> None:
-    async def use(calls: Calls, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
         with pytest.raises(ssl.SSLCertVerificationError, match="certificate is not valid"):
             await ask(calls, url)
         assert sum(seen) == 0  # nothing was sent
@@ -198,7 +198,7 @@ def test_a_certificate_of_another_name_is_refused(authority: trustme.CA) -> None
 
 
 def test_an_unknown_authority_is_refused(authority: trustme.CA) -> None:
-    async def use(calls: Calls, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
         with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local issuer|self.signed"):
             await ask(calls, url)
         assert sum(seen) == 0
