@@ -91,7 +91,7 @@ def test_nothing_is_never_dressed_up() -> None:
 def test_short_form() -> None:
     said = certificate_line(CERTS["above"])
     assert re.fullmatch(
-        r"release when score >= -0\.\d+: [\d.]+% of items, at most 2% wrong \(95% sure; 2,000 labels\)", said
+        r"release when score > -0\.\d+: [\d.]+% of items, at most 2% wrong \(95% sure; 2,000 labels\)", said
     )
     assert "5% wrong, 1% harmful" in certificate_line(CERTS["two"])
 
@@ -102,7 +102,7 @@ def test_str_is_the_full_text() -> None:
 
 def test_the_names_of_columns_are_used() -> None:
     cert = Certificate.from_json({**CERTS["above"].to_json(), "names": {"score": "sure"}})
-    assert "sure >=" in certificate_line(cert) and "sure >=" in certificate_line(cert, "zh")
+    assert "sure > " in certificate_line(cert) and "sure > " in certificate_line(cert, "zh")
 
 
 @pytest.mark.parametrize("value", [0.0001, 0.001, 0.0195, 0.02, 0.5, 0.9999, 1.0])
