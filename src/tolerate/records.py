@@ -41,8 +41,8 @@ class Message(str):
         sentence.key, sentence.params = key, params
         return sentence
 
-    def __getnewargs__(self) -> tuple[str, str, Mapping[str, Parameter]]:
-        return str(self), self.key, self.params
+    def __reduce__(self) -> "tuple[type[Message], tuple[str, str, Mapping[str, Parameter]]]":
+        return type(self), (str(self), self.key, self.params)
 
     def to_json(self) -> dict[str, JsonValue]:
         """Key and parameters, to be stored beside the text; a parameter that is a sentence carries its text itself."""
@@ -245,8 +245,9 @@ class Certificate(JsonRecord):
 
 def _stored(sentences: Sequence[str]) -> list[JsonObject | None]:
     """Key and parameters of each sentence, null for a sentence of the user's own; empty if there are none at all."""
-    stored = [sentence.to_json() if isinstance(sentence, Message) else None for sentence in sentences]
-    return stored if any(stored) else []
+    if not any(isinstance(sentence, Message) for sentence in sentences):
+        return []
+    return [sentence.to_json() if isinstance(sentence, Message) else None for sentence in sentences]
 
 
 def _restored(texts: JsonValue, stored: JsonValue) -> list[str]:

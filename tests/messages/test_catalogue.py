@@ -14,6 +14,7 @@ import pytest
 from tolerate.messages import (
     careers,
     certificates,
+    comparisons,
     desk,
     pictures,
     remote,
@@ -35,6 +36,7 @@ CATALOGUES: dict[str, Mapping[str, tuple[str, str]]] = {
     "careers": careers.WORDS,
     "desk": desk.WORDS,
     "terminal": terminal.TEXTS,
+    "comparisons": comparisons.TEXTS,
 }
 ENTRIES = [(name, key) for name, catalogue in CATALOGUES.items() for key in catalogue]
 LISTS = {"pictures": pictures, "remote": remote, "texts": texts}

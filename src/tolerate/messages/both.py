@@ -55,6 +55,8 @@ def join(texts: Iterable[Both], en: str = "; ", zh: str = "；") -> Both:
 
 def checked_lang(lang: str) -> Lang:
     """A language by its name, refused if there are no texts in it."""
-    if lang == "en" or lang == "zh":
-        return lang
+    if lang == "en":
+        return "en"
+    if lang == "zh":
+        return "zh"
     raise OptionError(f'unsupported language "{lang}"; choose en or zh')

@@ -286,8 +286,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "证书并未单独承诺该切片",
     ),
     "alarm.degraded": (
-        "scores no longer look like the certified ones: the distributions differ by {gap:percent} after {items:,} scores "
-        "(evidence {evidence:,.0f} to 1)",
+        "scores no longer look like the certified ones: the distributions differ by {gap:percent} after {items:,} "
+        "scores (evidence {evidence:,.0f} to 1)",
         "分数与认证时不同：{items:,} 个分数之后，分布相差 {gap:percent}（证据 {evidence:,.0f} 比 1）",
     ),
     "void.other": (

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tolerate.base.json_types import JsonObject
 from tolerate.errors import DataError
 from tolerate.messages.certificates import certificate_evidence, certificate_line, certificate_text
-from tolerate.messages.numbers import at_least, at_most, lowest_score, percent
+from tolerate.messages.comparisons import comparison_text
+from tolerate.messages.numbers import lowest_score, percent
 from tolerate.records import Certificate, Decision, Floats, JsonRecord
 from tolerate.stats.compare.rules import EVERYTHING, SKIP, Way, coverage_of, outcomes
 from tolerate.version import __version__
@@ -83,11 +85,15 @@ class Cascade(JsonRecord):
         }
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> "Cascade":
+    def from_json(cls, record: JsonObject) -> "Cascade":
         """The record that `to_json` wrote."""
+        certificate, tiers = record.get("certificate"), record.get("tiers")
         if set(record) != {"certificate", "tiers"}:
             raise DataError(f"a Cascade has the fields certificate and tiers, got {', '.join(record)}")
-        return cls(Certificate.from_json(record["certificate"]), tuple(map(Tier.from_json, record["tiers"])))
+        if not isinstance(certificate, Mapping) or not isinstance(tiers, list | tuple):
+            raise DataError("a Cascade has the JSON object of a certificate and a list of tiers")
+        rows = [tier for tier in tiers if isinstance(tier, Mapping)]
+        return cls(Certificate.from_json(certificate), tuple(map(Tier.from_json, rows)))
 
     def __str__(self) -> str:
         return say_cascade(self)
@@ -95,47 +101,48 @@ class Cascade(JsonRecord):
 
 def say_cascade(cascade: Cascade, lang: str = "en") -> str:
     """The rule of a cascade, a line a tier, its promise and its evidence, in English ("en") or Chinese ("zh")."""
-    made, zh = cascade.certificate, lang == "zh"
+    certificate = cascade.certificate
     if not cascade.proven:
-        return certificate_text(made, lang)
-    tiers = [f"{tier.name}: {_tier_words(tier, zh)}" for tier in cascade.tiers]
-    share, sure, limit = percent(made.coverage), at_least(made.confidence), at_most(made.tolerance)
-    promised = (
-        f"各级放行的内容合计占标注样本的 {share}，其余由人审核：以 {sure} 的置信度保证，放行内容中错误不超过 {limit}。"
-        if zh
-        else f"Together they release {share} of the labelled sample, a person sees the rest: with {sure} confidence "
-        f"the risk of what is released is at most {limit}."
+        return certificate_text(certificate, lang)
+    tiers = [f"{tier.name}: {_tier_text(tier, lang)}" for tier in cascade.tiers]
+    promise = comparison_text(
+        "cascade.promise",
+        lang,
+        coverage=certificate.coverage,
+        confidence=certificate.confidence,
+        tolerance=certificate.tolerance,
     )
-    return "\n".join([*tiers, promised, certificate_evidence(made, lang)])
+    return "\n".join([*tiers, promise, certificate_evidence(certificate, lang)])
 
 
 def brief_of(answer: Certificate | Cascade, lang: str = "en") -> str:
     """A certificate or a cascade in one line."""
     if isinstance(answer, Certificate):
         return certificate_line(answer, lang)
+    certificate = answer.certificate
     if not answer.proven:
-        return certificate_line(answer.certificate, lang)
-    made, zh = answer.certificate, lang == "zh"
-    parts = ", ".join(f"{tier.name} {_tier_brief(tier)}" for tier in answer.tiers if tier.rule != "skipped")
-    sure, limit = at_least(made.confidence), at_most(made.tolerance)
-    if zh:
-        return f"{parts}：放行 {percent(made.coverage)}，错误不超过 {limit}（置信度 {sure}；{made.labels:,} 个标注）"
-    return f"{parts}: {percent(made.coverage)} of items, at most {limit} wrong ({sure} sure; {made.labels:,} labels)"
+        return certificate_line(certificate, lang)
+    return comparison_text(
+        "cascade.line",
+        lang,
+        tiers=", ".join(
+            f"{tier.name} {_tier_brief(tier)}" for tier in answer.tiers if tier.rule != "skipped"
+        ),
+        coverage=certificate.coverage,
+        confidence=certificate.confidence,
+        tolerance=certificate.tolerance,
+        labels=certificate.labels,
+    )
 
 
 def _tier_brief(tier: Tier) -> str:
-    where = "" if tier.threshold is None else f"{lowest_score(tier.threshold, sign=True)} "
-    return f"{where}({percent(tier.released)})"
+    lowest = "" if tier.threshold is None else f"{lowest_score(tier.threshold, sign=True)} "
+    return f"{lowest}({percent(tier.released)})"
 
 
-def _tier_words(tier: Tier, zh: bool) -> str:
-    share = percent(tier.released)
-    if tier.rule == "skipped":
-        return "不调用" if zh else "not asked"
-    if tier.rule == "all":
-        return f"放行到达的全部内容，占 {share}" if zh else f"releases all that reaches it, {share} of items"
-    edge = lowest_score(tier.threshold or 0.0, "zh" if zh else "en")
-    return f"分数{edge} 时放行，占 {share}" if zh else f"releases a score of {edge}, {share} of items"
+def _tier_text(tier: Tier, lang: str) -> str:
+    lowest = lowest_score(tier.threshold or 0.0, lang)
+    return comparison_text(f"tier.{tier.rule}", lang, share=tier.released, lowest=lowest)
 
 
 def _releases(tier: Tier, score: float | None) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import bdtr
 
+from tolerate.messages.comparisons import comparison_text
 from tolerate.messages.numbers import percent
 from tolerate.stats.certify.fixed_sequence import critical, sharp_sizes
 from tolerate.stats.compare.design_split import DESIGN
@@ -55,9 +56,5 @@ def labels_for(risk: float, tolerance: float, level: float, power: float = SURE)
 
 def say_needs(rows: Sequence[Need], lang: str = "en") -> list[str]:
     """A line a risk, in English ("en") or Chinese ("zh")."""
-    head = (
-        "每种策略所需标注数（九成把握）：真实风险、单独证明、平分置信度、先设计后检验"
-        if lang == "zh"
-        else "labels of each strategy (nine chances in ten): true risk, alone, level shared, planned"
-    )
+    head = comparison_text("labels", lang)
     return [head, *(f"{percent(n.risk):>6} {n.alone:8,} {n.shares:8,} {n.plan:8,}" for n in rows)]
