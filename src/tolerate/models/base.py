@@ -33,7 +33,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class TrainingFinding:
+class TrainingDiagnosis:
     """A failure of a training: what was observed, and what to try. Checkpoints and model.json store these fields."""
 
     kind: FindingKind
@@ -100,7 +100,7 @@ class Trainable(nn.Module, ABC):
     def finish(self, inputs: Tensor, targets: Tensor, rng: torch.Generator, /) -> None:
         """Fit what is fitted after the last update, on all examples; results go into buffers. Nothing by default."""
 
-    def diagnose(self, inputs: Tensor, targets: Tensor, seed: int, /) -> Sequence[TrainingFinding]:
+    def diagnose(self, inputs: Tensor, targets: Tensor, seed: int, /) -> Sequence[TrainingDiagnosis]:
         """Failures that the trained model shows beside its examples. None by default."""
         return ()
 

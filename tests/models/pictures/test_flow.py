@@ -33,35 +33,35 @@ def test_heun_is_of_second_order() -> None:
         assert coarse / fine == pytest.approx(4, rel=0.15)
 
 
-def test_heun_follows_the_exact_wind_of_a_normal_to_its_deviation() -> None:
+def test_heun_follows_the_exact_velocity_of_a_normal_to_its_deviation() -> None:
     """For data N(m, s^2) and straight paths the wind is known, and so is where it ends."""
     m, s = 3.0, 0.5
 
-    def wind(x: Tensor, t: float) -> Tensor:
+    def velocity(x: Tensor, t: float) -> Tensor:
         variance = (1 - t) ** 2 + (t * s) ** 2
         return m + (t * s**2 - (1 - t)) / variance * (x - t * m)
 
-    end = heun(wind, torch.randn(20_000, generator=generator(0)).double(), 40)
+    end = heun(velocity, torch.randn(20_000, generator=generator(0)).double(), 40)
     assert float(end.mean()) == pytest.approx(m, abs=0.02)
     assert float(end.std()) == pytest.approx(s, rel=0.03)
 
 
 @pytest.mark.parametrize("name", ["flow", "latent-flow"])
-def test_a_flow_ends_at_the_class_asked_for(name: str) -> None:
+def test_a_flow_ends_at_the_requested_class(name: str) -> None:
     images, labels = spots()
     trained = train_pictures(build(name, (1, 4, 4), 2), images, labels, steps=250, batch=32)
-    wanted = torch.arange(200) % 2
-    drawn = draws(trained.model, wanted, seed=1)
+    requests = torch.arange(200) % 2
+    drawn = draws(trained.model, requests, seed=1)
     left, right = drawn[..., :2].mean((1, 2, 3)), drawn[..., 2:].mean((1, 2, 3))
-    assert float(((left > right) == (wanted == 0)).float().mean()) > 0.98
-    bright = torch.where(wanted == 0, left, right)
+    assert float(((left > right) == (requests == 0)).float().mean()) > 0.98
+    bright = torch.where(requests == 0, left, right)
     real = torch.where(labels == 0, images[..., :2].mean((1, 2, 3)), images[..., 2:].mean((1, 2, 3)))
     assert float(bright.mean()) == pytest.approx(float(real.mean()), abs=0.06)
     assert 0.6 < float(bright.std() / real.std()) < 1.5
     assert trained.findings == ()
 
 
-def test_the_second_stage_leaves_the_autoencoder_alone() -> None:
+def test_the_second_stage_leaves_the_autoencoder_unchanged() -> None:
     images, labels = spots(32)
     model = build("latent-flow", (1, 4, 4), 2)
     assert isinstance(model, LatentFlow)
@@ -90,17 +90,17 @@ def test_latents_are_brought_to_standard_size() -> None:
     z = model._latents(images, labels, generator(0))
     assert z.mean(0).abs().max() < 1e-4
     assert z.std(0, correction=0).numpy() == pytest.approx(1, abs=0.01)
-    kept = model.mean.clone()
+    mean = model.mean.clone()
     model._latents(images[:8], labels[:8], generator(1))
-    assert model.mean.equal(kept)
+    assert model.mean.equal(mean)
 
 
 def test_more_rounds_come_nearer_to_the_path() -> None:
     images, labels = spots()
     model = train_pictures(build("flow", (1, 4, 4), 2), images, labels, steps=100, batch=32).model
     assert isinstance(model, Flow)
-    wanted, drawn = torch.arange(50) % 2, {}
+    requests, drawn = torch.arange(50) % 2, {}
     for model.rounds in (5, 20, 80):
-        drawn[model.rounds] = draws(model, wanted, seed=3)
-    far, near = ((drawn[rounds] - drawn[80]).square().mean() for rounds in (5, 20))
-    assert float(near) < float(far) / 2
+        drawn[model.rounds] = draws(model, requests, seed=3)
+    coarse, fine = ((drawn[rounds] - drawn[80]).square().mean() for rounds in (5, 20))
+    assert float(fine) < float(coarse) / 2

@@ -21,7 +21,7 @@ NAMES = ["gan", "dcgan", "wgan-gp", "r3gan"]
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (2, 9, 13)]
 
 
-def made(name: str, shape: tuple[int, int, int] = (1, 8, 8), classes: int = 10, **options: float) -> GAN:
+def gan_model(name: str, shape: tuple[int, int, int] = (1, 8, 8), classes: int = 10, **options: float) -> GAN:
     model = build(name, shape, classes, seed=3, **options)
     assert isinstance(model, GAN)
     return model
@@ -37,7 +37,7 @@ def digits() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", NAMES)
 def test_it_steps_and_draws_in_any_shape(name: str, shape: tuple[int, int, int]) -> None:
-    model = made(name, shape, classes=3)
+    model = gan_model(name, shape, classes=3)
     optimizers, rng = model.optimizers(), generator(0)
     images, labels = torch.rand(6, *shape), torch.tensor([0, 1, 2, 0, 1, 2])
     before = {key: value.clone() for key, value in model.named_parameters()}
@@ -54,7 +54,7 @@ def test_it_steps_and_draws_in_any_shape(name: str, shape: tuple[int, int, int])
 
 @pytest.mark.parametrize("name", NAMES)
 def test_logged_names_are_those_the_loop_knows(name: str) -> None:
-    model = made(name)
+    model = gan_model(name)
     losses = model.step(torch.rand(8, 1, 8, 8), torch.arange(8), model.optimizers(), generator(0), 0.5)
     assert {"d_loss", "g_loss"} <= losses.keys()
     assert ("d_accuracy" in losses) == (name != "wgan-gp")
@@ -131,7 +131,7 @@ def test_the_penalties_teach_the_critic(name: str, tiny: tuple[Tiny, Tensor, Ten
 @pytest.mark.parametrize("name", NAMES)
 def test_one_pass_gives_both_players_their_gradients(name: str) -> None:
     """`play` gives the gradients that two separate passes, straight from the losses, give."""
-    model = made(name)
+    model = gan_model(name)
     labels, rng = torch.arange(10), generator(5)
     drawn = model.generator(model.noise(labels, rng), labels)
     real = torch.rand(10, 1, 8, 8) * 2 - 1
@@ -170,11 +170,11 @@ def test_a_logit_depends_on_its_own_picture_and_class_alone(kind: Callable[..., 
 
 
 def test_penalties_come_every_few_steps_with_a_weight_to_match() -> None:
-    model = made("r3gan", every=4)
+    model = gan_model("r3gan", every=4)
     images, labels = torch.rand(8, 1, 8, 8), torch.arange(8)
     optimizers, rng = model.optimizers(), generator(0)
-    said = ["penalty" in model.step(images, labels, optimizers, rng, 0.5) for _ in range(8)]
-    assert said == [False, False, False, True] * 2
+    has_penalty = ["penalty" in model.step(images, labels, optimizers, rng, 0.5) for _ in range(8)]
+    assert has_penalty == [False, False, False, True] * 2
 
 
 def distance(drawn: Tensor, real: Tensor) -> float:
@@ -186,23 +186,27 @@ def distance(drawn: Tensor, real: Tensor) -> float:
 @pytest.fixture(scope="module")
 def learned() -> dict[str, Trained]:
     images, labels = digits()
-    return {name: train_pictures(made(name), images[:700], labels[:700], steps=300, seed=1) for name in NAMES}
+    return {
+        name: train_pictures(gan_model(name), images[:700], labels[:700], steps=300, seed=1) for name in NAMES
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_short_training_brings_draws_near_the_pictures(name: str, learned: dict[str, Trained]) -> None:
     """In energy distance to pictures that were not trained on, in the mean of classes; no failure is found."""
     trained, images, labels = learned[name], *digits()
-    near, far, other = [], [], []
+    to_real, untrained, to_foreign = [], [], []
     for label in range(10):
-        wanted = torch.full((200,), label)
-        real, foreign = (images[700:][labels[700:] == one] for one in (label, (label + 3) % 10))
-        drawn = draws(trained.model, wanted, seed=2)
-        near.append(distance(drawn, real))
-        other.append(distance(drawn, foreign))
-        far.append(distance(draws(made(name), wanted, seed=2), real))
-    assert np.mean(near) < np.mean(far) / 4
-    assert np.mean(near) < np.mean(other) / 4
+        requests = torch.full((200,), label)
+        real, foreign = (
+            images[700:][labels[700:] == other_label] for other_label in (label, (label + 3) % 10)
+        )
+        drawn = draws(trained.model, requests, seed=2)
+        to_real.append(distance(drawn, real))
+        to_foreign.append(distance(drawn, foreign))
+        untrained.append(distance(draws(gan_model(name), requests, seed=2), real))
+    assert np.mean(to_real) < np.mean(untrained) / 4
+    assert np.mean(to_real) < np.mean(to_foreign) / 4
     assert trained.findings == ()
 
 
@@ -210,18 +214,18 @@ def test_a_short_training_brings_draws_near_the_pictures(name: str, learned: dic
 def test_the_same_seed_gives_the_same_model(name: str) -> None:
     images, labels = digits()
     first, second = (
-        train_pictures(made(name), images[:64], labels[:64], steps=9, seed=5).model for _ in range(2)
+        train_pictures(gan_model(name), images[:64], labels[:64], steps=9, seed=5).model for _ in range(2)
     )
-    other = train_pictures(made(name), images[:64], labels[:64], steps=9, seed=6).model
-    wanted = torch.arange(10)
-    assert draws(first, wanted, seed=0).equal(draws(second, wanted, seed=0))
-    assert not draws(first, wanted, seed=0).equal(draws(first, wanted, seed=1))
-    assert not draws(first, wanted, seed=0).equal(draws(other, wanted, seed=0))
+    other = train_pictures(gan_model(name), images[:64], labels[:64], steps=9, seed=6).model
+    requests = torch.arange(10)
+    assert draws(first, requests, seed=0).equal(draws(second, requests, seed=0))
+    assert not draws(first, requests, seed=0).equal(draws(first, requests, seed=1))
+    assert not draws(first, requests, seed=0).equal(draws(other, requests, seed=0))
 
 
 def test_finish_measures_batch_norms_of_the_weights_it_finds() -> None:
     """Afterwards drawing one by one equals drawing with the statistics of a large batch."""
-    model = made("dcgan")
+    model = gan_model("dcgan")
     with torch.no_grad():
         for weight in model.generator.parameters():
             weight.mul_(1.5)
@@ -229,31 +233,33 @@ def test_finish_measures_batch_norms_of_the_weights_it_finds() -> None:
     model.eval()
     model.finish(torch.rand(300, 1, 8, 8), labels, generator(0))
     assert not any(layer.training for layer in model.generator.modules())
-    noise, some = model.noise(labels.repeat(10), generator(1)), labels.repeat(10)
+    noise, classes = model.noise(labels.repeat(10), generator(1)), labels.repeat(10)
     with torch.no_grad():
-        kept = model.generator(noise, some)
+        from_statistics = model.generator(noise, classes)
         model.generator.train()
-        batch = model.generator(noise, some)
-    assert float((kept - batch).abs().mean()) < 0.02
+        from_batch = model.generator(noise, classes)
+    assert float((from_statistics - from_batch).abs().mean()) < 0.02
 
 
 def test_a_discriminator_that_wins_outright_is_found() -> None:
     images, labels = digits()
-    bad = made("dcgan", rate=1e-5, contest=300.0)
+    bad = gan_model("dcgan", rate=1e-5, contest=300.0)
     findings = train_pictures(bad, images[:200], labels[:200], steps=200, seed=1).findings
     assert "discriminator-wins" in {finding.kind for finding in findings}
 
 
 def test_a_learning_rate_far_too_high_is_found() -> None:
     images, labels = digits()
-    findings = train_pictures(made("gan", rate=1e30), images[:200], labels[:200], steps=40, seed=1).findings
+    findings = train_pictures(
+        gan_model("gan", rate=1e30), images[:200], labels[:200], steps=40, seed=1
+    ).findings
     assert "not-finite" in {finding.kind for finding in findings}
 
 
 def test_a_generator_that_draws_one_picture_is_found() -> None:
     """Noise that cannot reach the picture is the purest collapse."""
     images, labels = digits()
-    model = made("gan")
+    model = gan_model("gan")
     with torch.no_grad():
         first = model.generator.get_submodule("layers.0")
         assert isinstance(first, nn.Linear)

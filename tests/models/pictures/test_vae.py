@@ -1,4 +1,4 @@
-"""Autoencoders: the bound is the papers', the fitted density is the data's, draws show what was asked for."""
+"""Autoencoders: the bound is the papers', the fitted density is the data's, draws show the requested class."""
 
 import math
 from pathlib import Path
@@ -47,13 +47,13 @@ def test_any_shape_trains_draws_and_is_kept(name: str, shape: tuple[int, int, in
         build(name, shape, 4), images, labels, steps=6, batch=8, every=2, folder=tmp_path
     )
     assert all(math.isfinite(value) for line in trained.history for value in line.values())
-    wanted = torch.tensor([3, 0, 0, 2, 1])
-    drawn = draws(trained.model, wanted, seed=1)
+    requests = torch.tensor([3, 0, 0, 2, 1])
+    drawn = draws(trained.model, requests, seed=1)
     assert drawn.shape == (5, *shape)
     assert float(drawn.min()) >= 0
     assert float(drawn.max()) <= 1
-    assert drawn.equal(draws(load(tmp_path, PictureModel), wanted, seed=1))
-    assert not drawn.equal(draws(trained.model, wanted, seed=2))
+    assert drawn.equal(draws(load(tmp_path, PictureModel), requests, seed=1))
+    assert not drawn.equal(draws(trained.model, requests, seed=2))
     assert not drawn[1].equal(drawn[2])  # two zeros are not the same zero
 
 
@@ -144,14 +144,14 @@ def test_a_vae_draws_over_all_classes_from_its_prior() -> None:
     model = train_pictures(build("vae", (1, 4, 4), 2, latent=3), images, labels, steps=150, batch=32).model
     taken: list[Tensor] = []
     model.decoder.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
-    wanted = (torch.rand(8000, generator=generator(0)) < 0.25).long()
-    drawn = draws(model, wanted, seed=0, batch=8000)
+    requests = (torch.rand(8000, generator=generator(0)) < 0.25).long()
+    drawn = draws(model, requests, seed=0, batch=8000)
     z = taken[-1]
     assert z.mean(0).abs().max() < 0.12
     assert (z.var(0) - 1).abs().max() < 0.15
     bright = drawn.flatten(1).mean(1) > 0.5
     # draws between the classes are the prior's own fault; a blind choice would be right 62.5% of the time
-    assert float((bright == (wanted == 1)).float().mean()) > 0.9
+    assert float((bright == (requests == 1)).float().mean()) > 0.9
 
 
 def log_density(mixture: GaussianMixture, points: Tensor) -> Tensor:
@@ -211,9 +211,9 @@ def test_digits_are_read_as_requested(
     """At least 98 in 100, by a reader that learned from other digits."""
     images, labels, reader = digits
     trained = train_pictures(build(name, (1, 8, 8), 10), images, labels, steps=steps)
-    wanted = torch.arange(3000) % 10
-    read = reader.predict(draws(trained.model, wanted, seed=1).flatten(1).numpy())
-    assert (read == wanted.numpy()).mean() >= 0.98
+    requests = torch.arange(3000) % 10
+    read = reader.predict(draws(trained.model, requests, seed=1).flatten(1).numpy())
+    assert (read == requests.numpy()).mean() >= 0.98
     assert trained.findings == ()
 
 

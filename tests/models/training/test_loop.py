@@ -1,4 +1,4 @@
-"""The training loop: an interrupted training ends as an unbroken one; failures are seen; files are whole."""
+"""The training loop: an interrupted training ends as an unbroken one; failures are diagnosed; files are complete."""
 
 import errno
 import json
@@ -14,16 +14,19 @@ import torch
 from torch import Tensor, nn
 
 from tests.support.training import train_pictures
+from tolerate.base.json_types import JsonObject, JsonValue
 from tolerate.errors import DataError, OptionError, RunError
-from tolerate.models.base import Losses, Optimizers, generator
+from tolerate.models.base import Losses, Optimizers, Trainable, generator
 from tolerate.models.pictures.base import PictureModel, Shape, draws
+from tolerate.models.pictures.layers import descend
 from tolerate.models.registry import ZOO, build, find
-from tolerate.models.storage import load, read_tensors
+from tolerate.models.storage import load, read_tensors, save
 from tolerate.models.training import loop
 from tolerate.models.training.diagnostics import discriminator_wins
 from tolerate.models.training.ema import WeightAverage
-from tolerate.models.training.loop import Trained, TrainingProgress
-from tolerate.models.training.plan import BatchSampler
+from tolerate.models.training.examples import Examples
+from tolerate.models.training.loop import Trained, TrainingProgress, train
+from tolerate.models.training.plan import BatchSampler, TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[3]
 SHAPE = (1, 4, 4)
@@ -122,14 +125,14 @@ class Killed(Exception):
 
 
 def killer(step: int) -> Callable[[TrainingProgress], None]:
-    def tell(progress: TrainingProgress) -> None:
+    def report(progress: TrainingProgress) -> None:
         if progress.step >= step:
             raise Killed
 
-    return tell
+    return report
 
 
-def same(a: PictureModel, b: PictureModel) -> bool:
+def have_equal_weights(a: PictureModel, b: PictureModel) -> bool:
     left, right = a.state_dict(), b.state_dict()
     return left.keys() == right.keys() and all(left[name].equal(right[name]) for name in left)
 
@@ -138,11 +141,11 @@ def make(name: str) -> PictureModel:
     return build(name if name in ZOO else f"{__name__}:{name}", SHAPE, 3)
 
 
-@pytest.mark.parametrize("name", ["vae", "latent-flow", "Duel"])
+@pytest.mark.parametrize("name", ["vae", "latent-flow", "dcgan", "Duel"])
 def test_a_killed_training_ends_as_an_unbroken_one_bit_for_bit(name: str, tmp_path: Path) -> None:
     images, labels = pictures()
     options: dict[str, Any] = {"steps": 30, "batch": 16, "ema": 0.9, "seed": 4, "every": 5}
-    whole = train_pictures(make(name), images, labels, folder=tmp_path / "whole", **options)
+    unbroken = train_pictures(make(name), images, labels, folder=tmp_path / "whole", **options)
     for step in (5, 12, 20):  # killed three times, the second time before a new checkpoint
         with pytest.raises(Killed):
             train_pictures(
@@ -155,16 +158,16 @@ def test_a_killed_training_ends_as_an_unbroken_one_bit_for_bit(name: str, tmp_pa
                 **options,
             )
     cut = train_pictures(make(name), images, labels, folder=tmp_path / "cut", **options)
-    assert same(whole.model, cut.model)
-    assert [_timeless(line) for line in whole.history] == [_timeless(line) for line in cut.history]
+    assert have_equal_weights(unbroken.model, cut.model)
+    assert [_timeless(line) for line in unbroken.history] == [_timeless(line) for line in cut.history]
     lines = [json.loads(line) for line in (tmp_path / "cut/metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [5, 10, 15, 20, 25, 30]
-    wanted = torch.tensor([0, 1, 2, 2])
-    assert draws(load(tmp_path / "cut", PictureModel), wanted, seed=1).equal(
-        draws(whole.model, wanted, seed=1)
+    requests = torch.tensor([0, 1, 2, 2])
+    assert draws(load(tmp_path / "cut", PictureModel), requests, seed=1).equal(
+        draws(unbroken.model, requests, seed=1)
     )
     other = train_pictures(make(name), images, labels, **{**options, "seed": 5})
-    assert not same(whole.model, other.model)
+    assert not have_equal_weights(unbroken.model, other.model)
 
 
 def _timeless(line: Any) -> dict[str, float]:
@@ -174,10 +177,12 @@ def _timeless(line: Any) -> dict[str, float]:
 def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
     images, labels = pictures()
     first = train_pictures(make("Duel"), images, labels, steps=10, folder=tmp_path)
-    seen: list[TrainingProgress] = []
-    again = train_pictures(make("Duel"), images, labels, steps=10, folder=tmp_path, on_progress=seen.append)
-    assert same(first.model, again.model)
-    assert seen == []
+    reports: list[TrainingProgress] = []
+    again = train_pictures(
+        make("Duel"), images, labels, steps=10, folder=tmp_path, on_progress=reports.append
+    )
+    assert have_equal_weights(first.model, again.model)
+    assert reports == []
     assert again.findings == first.findings
 
 
@@ -270,10 +275,10 @@ def test_a_budget_ends_a_training_and_survives_a_restart(
     with pytest.raises(Killed):
         train_pictures(make("Mean"), images, labels, on_progress=killer(40), **options)
     notes = json.loads(read_tensors(tmp_path / "checkpoints/last.safetensors")[1]["notes"])
-    seen: list[TrainingProgress] = []
-    ended = train_pictures(make("Mean"), images, labels, on_progress=seen.append, **options)
+    reports: list[TrainingProgress] = []
+    ended = train_pictures(make("Mean"), images, labels, on_progress=reports.append, **options)
     assert notes["elapsed"] > 60
-    assert seen[0].elapsed > notes["elapsed"]
+    assert reports[0].elapsed > notes["elapsed"]
     assert ended.elapsed >= 300
     assert ended.elapsed - ended.history[-2]["elapsed"] < 60
     assert ended.steps < 300
@@ -281,15 +286,15 @@ def test_a_budget_ends_a_training_and_survives_a_restart(
 
 def test_progress_has_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "time", FakeTime())
-    seen: list[TrainingProgress] = []
+    reports: list[TrainingProgress] = []
     images, labels = pictures()
-    train_pictures(make("Mean"), images, labels, steps=20, batch=8, every=5, on_progress=seen.append)
-    assert [progress.share for progress in seen] == [0.25, 0.5, 0.75, 1.0]
-    for progress in seen[:3]:
+    train_pictures(make("Mean"), images, labels, steps=20, batch=8, every=5, on_progress=reports.append)
+    assert [progress.share for progress in reports] == [0.25, 0.5, 0.75, 1.0]
+    for progress in reports[:3]:
         assert progress.remaining == pytest.approx(progress.elapsed * (1 / progress.share - 1))
         assert progress.rate == pytest.approx(8 * progress.step / progress.elapsed)
-    assert seen[-1].remaining == 0
-    assert "pictures/s" in str(seen[0])
+    assert reports[-1].remaining == 0
+    assert "pictures/s" in str(reports[0])
 
 
 def test_the_average_of_weights_is_the_formula() -> None:
@@ -316,9 +321,9 @@ def test_a_model_draws_from_averaged_weights(tmp_path: Path) -> None:
 
 def test_every_picture_is_seen_once_a_pass() -> None:
     sampler = BatchSampler(examples=10, batch=4, seed=3)
-    seen = torch.cat([sampler.indices(step) for step in range(5)])
-    assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
-    assert seen[:10].tolist() != seen[10:].tolist()
+    indices = torch.cat([sampler.indices(step) for step in range(5)])
+    assert sorted(indices[:10].tolist()) == sorted(indices[10:].tolist()) == list(range(10))
+    assert indices[:10].tolist() != indices[10:].tolist()
     assert BatchSampler(10, 4, 3).indices(4).equal(sampler.indices(4))
     assert sorted(BatchSampler(3, 8, 0).indices(0)[:6].tolist()) == [0, 0, 1, 1, 2, 2]
 
@@ -388,26 +393,26 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         "from tolerate.models.base import torch_seed\n"
         "from tests.support.training import train_pictures\n"
         "def work():\n"
-        f"    here, rank = Path({str(tmp_path)!r}), torch.distributed.get_rank()\n"
+        f"    folder, rank = Path({str(tmp_path)!r}), torch.distributed.get_rank()\n"
         "    images, labels = pictures()\n"
         "    options = {'steps': 12, 'batch': 16, 'device': 'cpu'}\n"
-        "    mean = train_pictures(Mean(SHAPE, 3), images, labels, folder=here / 'mean', **options)\n"
+        "    mean = train_pictures(Mean(SHAPE, 3), images, labels, folder=folder / 'mean', **options)\n"
         "    with torch_seed(int(rank)): duel = Duel(SHAPE, 3)\n"
         "    duel = train_pictures(duel, images, labels, ema=0.9, **options)\n"
-        "    for name, one in (('mean', mean), ('duel', duel)):\n"
-        "        save_file(one.model.state_dict(), here / f'{name}{rank}.safetensors')\n"
+        "    for name, trained in (('mean', mean), ('duel', duel)):\n"
+        "        save_file(trained.model.state_dict(), folder / f'{name}{rank}.safetensors')\n"
         "accelerate.debug_launcher(work, num_processes=2)\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     images, labels = pictures()
-    alone = train_pictures(Mean(SHAPE, 3), images, labels, steps=12, batch=16).model.state_dict()
+    single = train_pictures(Mean(SHAPE, 3), images, labels, steps=12, batch=16).model.state_dict()
     for name in ("mean", "duel"):
         first, second = (read_tensors(tmp_path / f"{name}{rank}.safetensors")[0] for rank in (0, 1))
         assert first.keys() == second.keys()
         assert all(first[key].equal(second[key]) for key in first)
         if name == "mean":
-            torch.testing.assert_close(first["means"], alone["means"], rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(first["means"], single["means"], rtol=1e-5, atol=1e-6)
     assert len((tmp_path / "mean/metrics.jsonl").read_text().splitlines()) == 12
 
 
@@ -436,7 +441,7 @@ def test_bytes_train_as_floats_do() -> None:
     raw = (images * 255).round().to(torch.uint8)
     a = train_pictures(make("vae"), raw, labels, steps=4, batch=8)
     b = train_pictures(make("vae"), (raw.float() / 255).numpy(), labels.numpy(), steps=4, batch=8)
-    assert same(a.model, b.model)
+    assert have_equal_weights(a.model, b.model)
 
 
 def test_global_randomness_and_threads_are_left_alone() -> None:
@@ -456,7 +461,7 @@ def test_a_model_of_ones_own_is_saved_and_loaded(tmp_path: Path) -> None:
         build(f"{__name__}:Duel", SHAPE, 3, rate=0.02), images, labels, steps=5, folder=tmp_path
     )
     loaded = load(tmp_path, PictureModel)
-    assert same(loaded, trained.model)
+    assert have_equal_weights(loaded, trained.model)
     assert loaded.options == {"rate": 0.02}
     assert not loaded.training
     record = json.loads((tmp_path / "model.json").read_text())
@@ -495,8 +500,9 @@ def test_bad_options_are_refused(tmp_path: Path) -> None:
             train_pictures(make("Mean"), images, labels, **options)
     with pytest.raises(OptionError, match='Did you mean "vae"'):
         build("vea", SHAPE, 3)
-    with pytest.raises(OptionError, match="cannot be built"):
-        build("vae", SHAPE, 3, depth=3)
+    for name in ZOO:
+        with pytest.raises(OptionError, match=f"{name} cannot be built with depth=3"):
+            build(name, SHAPE, 3, depth=3)
     with pytest.raises(OptionError, match="subclass"):
         find("torch.nn:Linear")
     with pytest.raises(OptionError, match="means nothing"):
@@ -514,3 +520,72 @@ def test_numpy_arrays_that_must_not_be_written_to_are_copied() -> None:
     images, labels = (np.asarray(tensor) for tensor in pictures())
     images.setflags(write=False)
     assert train_pictures(make("Mean"), images, labels, steps=2).steps == 2
+
+
+class Line(Trainable):
+    """Fits a number to numbers: a model of a modality that the loop does not know."""
+
+    def __init__(self, start: float, **options: object) -> None:
+        super().__init__(**options)
+        self.first = start
+        self.value = nn.Parameter(torch.tensor(start))
+
+    def dimensions(self) -> dict[str, JsonValue]:
+        return {"start": self.first}
+
+    @classmethod
+    def stored_dimensions(cls, record: JsonObject) -> tuple[object, ...]:
+        return (record["start"],)
+
+    def optimizers(self) -> Optimizers:
+        return {"sgd": torch.optim.SGD(self.parameters(), 0.1)}
+
+    def step(
+        self, inputs: Tensor, targets: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
+    ) -> Losses:
+        loss = (self.value * inputs - targets).square().mean()
+        descend(loss, optimizers["sgd"])
+        return {"loss": loss}
+
+
+class Numbers(Examples):
+    noun = "numbers"
+
+    def check(self, model: Trainable) -> None:
+        if self.inputs.ndim != 1:
+            raise DataError("expected one number each")
+
+    def model_inputs(self, inputs: Tensor) -> Tensor:
+        return inputs.float()
+
+
+def test_a_modality_of_ones_own_is_trained_saved_and_loaded(tmp_path: Path) -> None:
+    inputs = torch.linspace(0, 1, 40)
+    reports: list[TrainingProgress] = []
+    trained = train(
+        Line(1.0), Numbers(inputs, 3 * torch.ones(40)), TrainingOptions(steps=50), tmp_path, reports.append
+    )
+    assert trained.history[-1]["loss"] < trained.history[0]["loss"]
+    assert "numbers/s" in str(reports[0])
+    loaded = load(tmp_path, Line)
+    assert loaded.first == 1.0 and loaded.value.equal(trained.model.value)
+    with pytest.raises(DataError, match="one number each"):
+        train(Line(1.0), Numbers(torch.zeros(2, 2), torch.zeros(2)))
+    with pytest.raises(DataError, match="holds a Line, expected a PictureModel"):
+        load(tmp_path, PictureModel)
+    with pytest.raises(DataError, match="a Line cannot learn from pictures"):
+        train_pictures(Line(1.0), *pictures())
+
+
+def test_models_are_stored_by_their_short_names_and_found_by_older_paths(tmp_path: Path) -> None:
+    model = build("cvae", SHAPE, 3, latent=4)
+    save(model, tmp_path)
+    record = json.loads((tmp_path / "model.json").read_text())
+    assert record["model"] == "cvae"
+    for path in ("tolerate.models.cvae:CVAE", "tolerate.models.pictures.cvae:CVAE"):
+        (tmp_path / "model.json").write_text(json.dumps({**record, "model": path}))
+        assert have_equal_weights(load(tmp_path, PictureModel), model)
+    del record["classes"]
+    (tmp_path / "model.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match="lacks 'classes'"):
+        load(tmp_path, PictureModel)

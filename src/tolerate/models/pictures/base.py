@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tolerate.base.json_types import JsonObject, JsonValue
 from tolerate.errors import OptionError
-from tolerate.models.base import Trainable, TrainingFinding, generator
+from tolerate.models.base import Trainable, TrainingDiagnosis, generator
 from tolerate.models.pictures.diagnostics import diagnose_draws
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -44,7 +44,7 @@ class PictureModel(Trainable):
     def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """A picture of each requested class: [n, channels, height, width] in [0, 1], without gradients."""
 
-    def diagnose(self, images: Tensor, labels: Tensor, seed: int) -> Sequence[TrainingFinding]:
+    def diagnose(self, images: Tensor, labels: Tensor, seed: int) -> Sequence[TrainingDiagnosis]:
         """Whether the model draws as variously as its pictures, and different pictures for different classes."""
         return diagnose_draws(lambda classes: draws(self, classes, seed=seed), images, labels)
 

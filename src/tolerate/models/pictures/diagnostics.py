@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from tolerate.models.base import TrainingFinding
+from tolerate.models.base import TrainingDiagnosis
 
 PICTURES_PER_CLASS = 64  # that are compared, at most
 MIN_PICTURES = 8  # of a class, for it to be compared
@@ -15,7 +15,7 @@ FAILED_SHARE = 0.1  # of the real pictures' variety, below which draws have coll
 
 
 @torch.no_grad()
-def diagnose_draws(draw: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> list[TrainingFinding]:
+def diagnose_draws(draw: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> list[TrainingDiagnosis]:
     """Whether `draw` makes as various pictures as the real ones, and different ones for different classes."""
     real = _pictures_by_class(images, labels)
     if not real:
@@ -36,7 +36,7 @@ def _pictures_by_class(images: Tensor, labels: Tensor) -> dict[int, Tensor]:
     return pictures_by_class
 
 
-def _collapsed_classes(drawn: Mapping[int, Tensor], real: Mapping[int, Tensor]) -> list[TrainingFinding]:
+def _collapsed_classes(drawn: Mapping[int, Tensor], real: Mapping[int, Tensor]) -> list[TrainingDiagnosis]:
     """Classes whose draws lie far closer to each other than their real pictures do."""
     shares = {
         label: _median_nearest(drawn[label]) / max(_median_nearest(real[label]), 1e-12) for label in real
@@ -52,7 +52,7 @@ def _collapsed_classes(drawn: Mapping[int, Tensor], real: Mapping[int, Tensor]) 
     advice = (
         "more latent variables or a smaller beta; for adversarial models R1 and R2, larger batches, or r3gan"
     )
-    return [TrainingFinding("collapse", saw, advice)]
+    return [TrainingDiagnosis("collapse", saw, advice)]
 
 
 def _median_nearest(pictures: Tensor) -> float:
@@ -62,7 +62,7 @@ def _median_nearest(pictures: Tensor) -> float:
     return float(distances.fill_diagonal_(math.inf).min(1).values.median())
 
 
-def _ignored_classes(drawn: Mapping[int, Tensor], real: Mapping[int, Tensor]) -> list[TrainingFinding]:
+def _ignored_classes(drawn: Mapping[int, Tensor], real: Mapping[int, Tensor]) -> list[TrainingDiagnosis]:
     """Draws whose mean hardly differs between classes, where that of the real pictures does."""
     if len(real) < 2:
         return []
@@ -73,7 +73,7 @@ def _ignored_classes(drawn: Mapping[int, Tensor], real: Mapping[int, Tensor]) ->
         f"the means of different classes' draws differ by {share:.1%} of what the real ones do (in variance)"
     )
     advice = "longer training, or check that labels belong to their pictures"
-    return [TrainingFinding("ignores-class", saw, advice)]
+    return [TrainingDiagnosis("ignores-class", saw, advice)]
 
 
 def _variance_between_classes(pictures_by_class: Mapping[int, Tensor]) -> float:

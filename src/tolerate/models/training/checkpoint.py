@@ -12,7 +12,7 @@ from torch import Tensor
 from tolerate.base.files import write_whole
 from tolerate.base.json_types import JsonObject
 from tolerate.errors import OptionError, RunError
-from tolerate.models.base import Optimizers, Trainable, TrainingFinding
+from tolerate.models.base import Optimizers, Trainable, TrainingDiagnosis
 from tolerate.models.storage import detached_copies, fill, read_tensors
 from tolerate.models.training.ema import WeightAverage
 
@@ -25,7 +25,7 @@ class TrainingState:
 
     step: int
     elapsed: float  # seconds
-    findings: Sequence[TrainingFinding]
+    findings: Sequence[TrainingDiagnosis]
 
 
 class OptimizerNumbers(TypedDict):
@@ -78,7 +78,8 @@ class Checkpoint:
         for name, optimizer in optimizers.items():
             stored = _under(f"optimizer/{name}/", tensors)
             optimizer.load_state_dict(_optimizer_state(notes["groups"][name], stored))
-        findings = [TrainingFinding(**finding) for finding in notes["findings"]]
+            _match_memory_formats(optimizer)
+        findings = [TrainingDiagnosis(**finding) for finding in notes["findings"]]
         return TrainingState(notes["step"], notes["elapsed"], findings)
 
     def _notes(self, metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -128,6 +129,18 @@ def _optimizer_state(stored: OptimizerNumbers, tensors: Mapping[str, Tensor]) ->
         number, _, name = key.partition("/")
         state[int(number)][name] = tensor
     return {"state": state, "param_groups": stored["param_groups"]}
+
+
+def _match_memory_formats(optimizer: torch.optim.Optimizer) -> None:
+    """Lay the state of each weight out in memory as the weight is.
+
+    Files hold contiguous tensors; fused optimisers step through weight and state in the order of memory, so that with
+    weights in channels-last format they would pair each weight with the state of another.
+    """
+    for weight, values in optimizer.state.items():
+        for key, value in values.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                values[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 class LossLog:

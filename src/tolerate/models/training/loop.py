@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from tolerate.errors import OptionError
-from tolerate.models.base import Losses, Trainable, TrainingFinding, torch_seed, torch_threads
+from tolerate.models.base import Losses, Trainable, TrainingDiagnosis, torch_seed, torch_threads
 from tolerate.models.storage import save
 from tolerate.models.training.checkpoint import Checkpoint, LossLog, TrainingState
 from tolerate.models.training.diagnostics import discriminator_wins, not_finite
@@ -66,7 +66,7 @@ class Trained(Generic[TrainedType]):
     elapsed: float  # seconds, by the plan's clock, over all starts
     examples: int  # seen, repeats counted
     history: tuple[Mapping[str, float], ...] = field(repr=False)  # one record a log line
-    findings: tuple[TrainingFinding, ...]
+    findings: tuple[TrainingDiagnosis, ...]
     plan: TrainingPlan
 
 
@@ -125,7 +125,7 @@ class _Training(Generic[ModelType]):
             processes.average_gradients(optimizer)
         self.average = WeightAverage(model, plan.ema)
         self.log = LossLog(folder if processes.is_main else None, options.board)
-        self.step, self.earlier_seconds, self.findings = 0, 0.0, list[TrainingFinding]()
+        self.step, self.earlier_seconds, self.findings = 0, 0.0, list[TrainingDiagnosis]()
         self.sums: dict[str, tuple[Tensor | float, int]] = {}  # since the last log line: sum and count
         self.started = self.last_checkpoint = self._clock()
         self.first_step = 0

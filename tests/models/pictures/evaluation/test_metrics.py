@@ -54,12 +54,12 @@ def test_fid_is_torchmetrics() -> None:
         warnings.simplefilter("ignore")
         from torchmetrics.image.fid import FrechetInceptionDistance
 
-        module, one, other, real, drawn = peers()
+        module, real_rows, drawn_rows, real, drawn = peers()
         peer = FrechetInceptionDistance(feature=module, input_img_size=PIXELS).set_dtype(torch.float64)
         peer.update(real, real=True)
         peer.update(drawn, real=False)
         expected = float(peer.compute())
-    assert metrics.frechet(one, other) == pytest.approx(expected, rel=1e-6)
+    assert metrics.frechet(real_rows, drawn_rows) == pytest.approx(expected, rel=1e-6)
 
 
 def test_kid_is_torchmetrics() -> None:
@@ -67,12 +67,12 @@ def test_kid_is_torchmetrics() -> None:
         warnings.simplefilter("ignore")
         from torchmetrics.image.kid import KernelInceptionDistance
 
-        module, one, other, real, drawn = peers()
+        module, real_rows, drawn_rows, real, drawn = peers()
         peer = KernelInceptionDistance(feature=module, subsets=1, subset_size=60)
         peer.update(real, real=True)
         peer.update(drawn[:60], real=False)
         expected = float(peer.compute()[0])
-    assert metrics.kernel_distance(one, other[:60]) == pytest.approx(expected, rel=1e-4)
+    assert metrics.kernel_distance(real_rows, drawn_rows[:60]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_inception_score_is_torchmetrics() -> None:
@@ -80,43 +80,45 @@ def test_inception_score_is_torchmetrics() -> None:
         warnings.simplefilter("ignore")
         from torchmetrics.image.inception import InceptionScore
 
-        module, one, _, real, _ = peers()
+        module, real_rows, _, real, _ = peers()
         peer = InceptionScore(feature=module, splits=1)
         peer.update(real)
         expected = float(peer.compute()[0])
-    probabilities = torch.as_tensor(one).softmax(dim=1).numpy()
+    probabilities = torch.as_tensor(real_rows).softmax(dim=1).numpy()
     assert metrics.inception_score(probabilities) == pytest.approx(expected, rel=1e-5)
 
 
 def test_frechet_of_known_normals() -> None:
     """Two clouds whose means and covariances are known exactly: |m|^2 + sum (s - t)^2 on the axes."""
     corners = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]) * np.sqrt(3 / 4)  # variances 1 with n - 1
-    one, other = corners * [2, 3], corners * [5, 1] + [3, 4]
-    assert metrics.frechet(one, other) == pytest.approx(25 + 9 + 4)
-    assert metrics.frechet(one, one) == pytest.approx(0, abs=1e-9)
+    first, second = corners * [2, 3], corners * [5, 1] + [3, 4]
+    assert metrics.frechet(first, second) == pytest.approx(25 + 9 + 4)
+    assert metrics.frechet(first, first) == pytest.approx(0, abs=1e-9)
 
 
 def test_kernel_distance_by_hand() -> None:
     rng = np.random.default_rng(2)
-    one, other = rng.normal(size=(5, 3)), rng.normal(size=(7, 3)) + 1
+    first, second = rng.normal(size=(5, 3)), rng.normal(size=(7, 3)) + 1
 
     def kernel(a: np.ndarray, b: np.ndarray) -> float:
         return float((a @ b / 3 + 1) ** 3)
 
-    within = np.mean([kernel(a, b) for i, a in enumerate(one) for j, b in enumerate(one) if i != j])
-    beside = np.mean([kernel(a, b) for i, a in enumerate(other) for j, b in enumerate(other) if i != j])
-    across = np.mean([kernel(a, b) for a in one for b in other])
-    assert metrics.kernel_distance(one, other) == pytest.approx(within + beside - 2 * across)
+    within_first = np.mean([kernel(a, b) for i, a in enumerate(first) for j, b in enumerate(first) if i != j])
+    within_second = np.mean(
+        [kernel(a, b) for i, a in enumerate(second) for j, b in enumerate(second) if i != j]
+    )
+    across = np.mean([kernel(a, b) for a in first for b in second])
+    assert metrics.kernel_distance(first, second) == pytest.approx(within_first + within_second - 2 * across)
 
 
 def slow_manifold(real: np.ndarray, drawn: np.ndarray, k: int) -> tuple[float, float, float, float]:
     """Word for word from the papers, one point at a time."""
 
-    def reach(points: np.ndarray, at: int) -> float:
-        return float(sorted(np.linalg.norm(points - points[at], axis=1))[k])
+    def radius(points: np.ndarray, index: int) -> float:
+        return float(sorted(np.linalg.norm(points - points[index], axis=1))[k])
 
-    inside = [[np.linalg.norm(x - y) <= reach(real, i) for i, y in enumerate(real)] for x in drawn]
-    covered = [[np.linalg.norm(y - x) <= reach(drawn, j) for j, x in enumerate(drawn)] for y in real]
+    inside = [[np.linalg.norm(x - y) <= radius(real, i) for i, y in enumerate(real)] for x in drawn]
+    covered = [[np.linalg.norm(y - x) <= radius(drawn, j) for j, x in enumerate(drawn)] for y in real]
     precision = np.mean([any(row) for row in inside])
     density = np.mean([sum(row) / k for row in inside])
     coverage = np.mean([any(row[i] for row in inside) for i in range(len(real))])
@@ -127,11 +129,11 @@ def slow_manifold(real: np.ndarray, drawn: np.ndarray, k: int) -> tuple[float, f
 def test_manifold_is_the_papers(k: int) -> None:
     rng = np.random.default_rng(k)
     real, drawn = rng.normal(size=(30, 4)), rng.normal(size=(25, 4)) * 0.7 + 0.4
-    found = metrics.manifold(real, drawn, neighbours=k)
-    assert tuple(found) == pytest.approx(slow_manifold(real, drawn, k))
+    measured = metrics.manifold(real, drawn, neighbours=k)
+    assert tuple(measured) == pytest.approx(slow_manifold(real, drawn, k))
 
 
-def test_what_the_manifold_tells() -> None:
+def test_precision_and_recall_of_known_sets() -> None:
     rng = np.random.default_rng(0)
     real = rng.normal(size=(400, 3))
     same = metrics.manifold(real, rng.normal(size=(400, 3)))
@@ -153,18 +155,18 @@ def test_auroc_counts_pairs() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     real, drawn = rng.normal(size=(50, 4)), rng.normal(size=(70, 4))
-    whole = [
+    in_one_block = [
         metrics.kernel_distance(real, drawn),
         *metrics.manifold(real, drawn),
         *metrics.nearest(real, drawn)[1],
     ]
     monkeypatch.setattr(metrics, "BLOCK", 300)
-    parts = [
+    in_blocks = [
         metrics.kernel_distance(real, drawn),
         *metrics.manifold(real, drawn),
         *metrics.nearest(real, drawn)[1],
     ]
-    assert parts == pytest.approx(whole)
+    assert in_blocks == pytest.approx(in_one_block)
 
 
 def test_copies_are_found_and_others_are_not() -> None:
@@ -178,7 +180,7 @@ def test_copies_are_found_and_others_are_not() -> None:
     images = np.concatenate([fresh, planted])
     pairs = copies.near_copies(metrics.flatten_pixels(images), images, limit=40)
     by_drawn = dict(zip(pairs.drawn.tolist(), pairs.real.tolist(), strict=True))
-    assert all(by_drawn[1000 + place] == place for place in range(7))
+    assert all(by_drawn[1000 + index] == index for index in range(7))
     assert (pairs.drawn < 1000).sum() <= 30
     assert pairs.share == pytest.approx(len(pairs.drawn) / 1007)
     assert (np.diff(pairs.distances) >= 0).all() and pairs.distances.max() <= 1

@@ -112,8 +112,8 @@ def test_the_judge_ranks_what_the_reader_will_say(
 ) -> None:
     """Real digits, digits asked to be others, and nonsense: the score foretells the reader's verdict."""
     images = np.concatenate([rest.images, *(nonsense(rest, kind)[:150] for kind in NONSENSE)])
-    asked = np.concatenate([rest.labels, np.tile(rest.labels[:150], len(NONSENSE))])
-    scores, losses = judge(images, asked), reader(images, asked).losses
+    requests = np.concatenate([rest.labels, np.tile(rest.labels[:150], len(NONSENSE))])
+    scores, losses = judge(images, requests), reader(images, requests).losses
     assert scores.min() >= 0 and scores.max() <= 1
     assert auroc(scores[losses == 1], scores[losses == 0]) > 0.95
 
@@ -121,12 +121,12 @@ def test_the_judge_ranks_what_the_reader_will_say(
 def test_the_same_seed_teaches_the_same(pictures: LabelledPictures) -> None:
     real = pictures.part(split(pictures)["judge"])
     state = torch.random.get_rng_state()
-    one, same, other = (
+    first, same, other = (
         fit_reader(real.images, real.labels, real.classes, seed=seed, options=SHORT) for seed in (1, 1, 2)
     )
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert np.array_equal(one.read(real.images).certainty, same.read(real.images).certainty)
-    assert not np.array_equal(one.read(real.images).certainty, other.read(real.images).certainty)
+    assert np.array_equal(first.read(real.images).certainty, same.read(real.images).certainty)
+    assert not np.array_equal(first.read(real.images).certainty, other.read(real.images).certainty)
 
 
 def test_what_is_saved_reads_alike(
@@ -144,8 +144,8 @@ def test_what_is_saved_reads_alike(
     assert np.array_equal(again.read(rest.images).certainty, reader.read(rest.images).certainty)
     scored = NetworkJudge.load(tmp_path / "judge.safetensors")(rest.images, rest.labels)
     assert np.array_equal(scored, judge(rest.images, rest.labels))
-    found = NetworkFeatures.load(tmp_path / "features.safetensors")(rest.images)
-    assert np.array_equal(found, features(rest.images))
+    loaded_features = NetworkFeatures.load(tmp_path / "features.safetensors")(rest.images)
+    assert np.array_equal(loaded_features, features(rest.images))
     with pytest.raises(RunError, match="cannot read"):
         PictureReader.load(tmp_path / "nothing.safetensors")
 
@@ -179,8 +179,8 @@ def test_nonsense_is_made_of_other_classes() -> None:
     images = torch.eye(10)[torch.arange(40) % 10].view(40, 1, 2, 5)  # class = the lit pixel
     labels = torch.arange(40) % 10
     for name, kind in NONSENSE.items():
-        made = kind(images, labels, torch.Generator().manual_seed(1))
-        assert made.shape == images.shape and made.min() >= 0 and made.max() <= 1, name
+        mixed = kind(images, labels, torch.Generator().manual_seed(1))
+        assert mixed.shape == images.shape and mixed.min() >= 0 and mixed.max() <= 1, name
     both = NONSENSE["overlaid"](images, labels, torch.Generator().manual_seed(1))
     assert (both.flatten(1).sum(dim=1) == 2).all()
     moved = NONSENSE["shuffled"](images, labels, torch.Generator().manual_seed(1))
@@ -192,7 +192,7 @@ def test_features_tell_digits_apart(features: NetworkFeatures, rest: LabelledPic
     assert features(rest.images).shape == (len(rest), 32)
 
 
-class Blur:
+class PrincipalParts:
     """Draws pictures again from their eight coarsest principal parts, as a linear autoencoder does."""
 
     def __init__(self, images: np.ndarray) -> None:
@@ -206,7 +206,7 @@ class Blur:
 
 
 def test_what_cannot_be_drawn_again_is_strange(pictures: LabelledPictures, rest: LabelledPictures) -> None:
-    model = Blur(pictures.part(split(pictures)["reader"]).images)
+    model = PrincipalParts(pictures.part(split(pictures)["reader"]).images)
     assert anomaly_auroc(model, rest.images, nonsense(rest, "shuffled")) > 0.97
     assert abs(anomaly_auroc(model, rest.images[::2], rest.images[1::2]) - 0.5) < 0.05
 
