@@ -54,6 +54,7 @@ LAYERS: list[set[str]] = [
     {"service.upstream"},
     {"service.decide"},
     {"service.watch"},
+    {"service.host"},
     {"service.desk"},
     {"service.local"},
     {"service"},

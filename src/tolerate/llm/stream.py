@@ -105,7 +105,7 @@ class StreamAssembler:
     def __init__(self, kind: str = CHAT, *, strict: bool = True, max_choices: int = MAX_CHOICES) -> None:
         self.kind, self.strict, self.max_choices = kind, strict, max_choices
         self._head: Body = {}
-        self._choices: dict[int, Choice] = {}
+        self._choices: dict[int, StreamedChoice] = {}
 
     def add(self, chunk: JsonObject) -> None:
         """Take in one chunk; raises MalformedAnswer."""
@@ -122,7 +122,7 @@ class StreamAssembler:
                 raise MalformedAnswer("a choice that is not an object")
             self._choice(part).add(part)
 
-    def _choice(self, part: JsonObject) -> "Choice":
+    def _choice(self, part: JsonObject) -> "StreamedChoice":
         """The choice that a part belongs to."""
         index = part.get("index", 0)
         if index is None and not self.strict:
@@ -130,7 +130,7 @@ class StreamAssembler:
         if not isinstance(index, int) or not 0 <= index < self.max_choices:
             raise MalformedAnswer("a choice whose index is no number of a choice")
         if index not in self._choices:
-            self._choices[index] = Choice(self.kind)
+            self._choices[index] = StreamedChoice(self.kind)
         return self._choices[index]
 
     def answer(self, done: bool = False) -> JsonObject:
@@ -142,7 +142,7 @@ class StreamAssembler:
         return check_answer(self.kind, {**self._head, "object": OBJECTS[self.kind], "choices": choices})
 
 
-class Choice:
+class StreamedChoice:
     """One choice of a streamed answer so far."""
 
     def __init__(self, kind: str) -> None:
@@ -151,7 +151,7 @@ class Choice:
         self._fields: Body = {}
         self._text = ""
         self._message: Body = {"role": "assistant", "content": None}
-        self._calls: list[ToolCall] = []
+        self._calls: list[StreamedToolCall] = []
         self._logprobs: dict[str, list[JsonValue]] | None = None
 
     def add(self, part: JsonObject) -> None:
@@ -203,7 +203,7 @@ class Choice:
         if not 0 <= index <= min(len(self._calls), MAX_TOOL_CALLS - 1):
             raise MalformedAnswer("a tool call out of order")
         if index == len(self._calls):
-            self._calls.append(ToolCall())
+            self._calls.append(StreamedToolCall())
         self._calls[index].add(call)
 
     def _add_logprobs(self, logprobs: JsonValue) -> None:
@@ -216,7 +216,7 @@ class Choice:
                 self._logprobs.setdefault(name, []).extend(values)
 
 
-class ToolCall:
+class StreamedToolCall:
     """One tool call of a streamed answer so far."""
 
     def __init__(self) -> None:

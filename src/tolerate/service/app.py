@@ -155,7 +155,7 @@ class App:
         elif path.startswith("/v1/watch/"):
             await self._only("GET", request, send, self._watch)
         elif path in self._paths:
-            allowed = ", ".join(sorted(method for method, known in self._routes if known == path))
+            allowed = ", ".join(sorted(method for method, route in self._routes if route == path))
             raise ApiError(
                 405, f"{path} takes {allowed}", "method_not_allowed", headers=(("allow", allowed),)
             )

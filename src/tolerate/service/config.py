@@ -202,10 +202,10 @@ def text_of(path: Path) -> str:
 
 def _record(kind: type[T], values: Mapping[str, object], where: str) -> T:
     """A frozen record from a table; an unknown setting is an error that suggests a known one."""
-    known = {item.name: item for item in fields(kind)}
+    settings = {item.name: item for item in fields(kind)}
     for name in values:
-        if name not in known:
-            raise DataError(f'{where} has no setting "{name}". {hint(name, known)}')
+        if name not in settings:
+            raise DataError(f'{where} has no setting "{name}". {hint(name, settings)}')
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
         record = kind(**arguments)

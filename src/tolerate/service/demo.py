@@ -213,8 +213,10 @@ def _review_next(
         return False
     slot, kind, content, earlier_slots = row
     reviewer = REVIEWERS[min(int(earlier_slots), 2)]
-    at = time.time()
-    db.run("UPDATE slots SET state = 'leased', reviewer = ?, until = ? WHERE id = ?", reviewer, at + 60, slot)
+    now = time.time()
+    db.run(
+        "UPDATE slots SET state = 'leased', reviewer = ?, until = ? WHERE id = ?", reviewer, now + 60, slot
+    )
     watch = settlement_watcher(time.time, alarms)
 
     def on_settled(db: Database, settled: queue.Settled) -> None:
@@ -228,7 +230,7 @@ def _review_next(
         loss = 0.0
     label = "Wrong" if loss else "Fine"
     queue.verdict(
-        db, slot, reviewer, loss, at, nonce=str(slot), label=label, settled=on_settled, accept=accepted
+        db, slot, reviewer, loss, now, nonce=str(slot), label=label, settled=on_settled, accept=accepted
     )
     return True
 

@@ -164,10 +164,10 @@ class RunningService:
 
     async def end_restriction(self, job: JobSettings, tier: str, slice: str, by: str, why: str) -> None:
         """End DEGRADED (slice ""), or the hold of a slice, by a person's decision."""
-        at = time.time()
-        if await self.writer.do(drift.end_restriction, job.name, tier, slice, by, why, at):
+        now = time.time()
+        if await self.writer.do(drift.end_restriction, job.name, tier, slice, by, why, now):
             alarm = {"kind": "eased", "job": job.name, "tier": tier, "slice": slice, "by": by, "why": why}
-            self.report_alarm({**alarm, "at": at})
+            self.report_alarm({**alarm, "at": now})
 
     async def flush(self) -> None:
         """Write the counts, and test the scores, that gathered in memory."""
@@ -271,17 +271,17 @@ async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
             log("fault", where=work.__qualname__, kind=type(error).__name__)
 
 
-def _create_owner(db: Database, at: float) -> InitialSecrets:
+def _create_owner(db: Database, now: float) -> InitialSecrets:
     """Create the owner and the first key, if there are no users yet."""
     if people.users(db):
         return InitialSecrets()
     password = secrets.token_urlsafe(12)
-    people.add_user(db, "owner", password, "owner", "setup", at)
-    return InitialSecrets(people.add_key(db, "first", "setup", at), password)
+    people.add_user(db, "owner", password, "owner", "setup", now)
+    return InitialSecrets(people.add_key(db, "first", "setup", now), password)
 
 
 def _update_tier(
-    db: Database, job: JobSettings, tier: TierSettings, certificate: Certificate | None, at: float
+    db: Database, job: JobSettings, tier: TierSettings, certificate: Certificate | None, now: float
 ) -> list[str]:
     """Install the configured certificate of a tier and withdraw what no longer holds; lines for the log.
 
@@ -290,14 +290,14 @@ def _update_tier(
     """
     lines: list[str] = []
     if certificate is not None:
-        lines += _install(db, job, tier, certificate, at)
+        lines += _install(db, job, tier, certificate, now)
     for promise in _active(db, job, tier):
         current = binding.current_binding(job, tier, promise.certificate)
         parts = binding.mismatches(promise.bound, current)
         if parts:
             why = message("void.other", parts=", ".join(parts))
-            promises.withdraw(db, job.name, tier.name, "gateway", why, at, "void")
-            promises.alarm(db, job.name, "void", at, {"tier": tier.name, "why": why})
+            promises.withdraw(db, job.name, tier.name, "gateway", why, now, "void")
+            promises.alarm(db, job.name, "void", now, {"tier": tier.name, "why": why})
             lines.append(f"VOID: {why}; everything is held")
     if not _active(db, job, tier):
         lines.append("no certificate stands: everything is held")
@@ -305,7 +305,7 @@ def _update_tier(
 
 
 def _install(
-    db: Database, job: JobSettings, tier: TierSettings, certificate: Certificate, at: float
+    db: Database, job: JobSettings, tier: TierSettings, certificate: Certificate, now: float
 ) -> list[str]:
     """Put a configured certificate in force, unless it was withdrawn before; lines for the log."""
     stored = promises.find(db, promises.certificate_id(certificate), job.name, tier.name)
@@ -314,7 +314,7 @@ def _install(
         before = stored.bound if stored is not None and is_void else {}
         current = binding.current_binding(job, tier, certificate)
         bound = {**current, **before, **binding.certified_binding(certificate)}
-        promises.install(db, job.name, tier.name, certificate, bound, "the command line", at)
+        promises.install(db, job.name, tier.name, certificate, bound, "the command line", now)
         return []
     if stored.status == "active":
         return []

@@ -343,10 +343,10 @@ class DecisionEngine:
         """Take the certificate of a tier out of force: it holds for something else."""
 
         def withdraw(db: Database) -> list[str]:
-            at = time.time()
-            ids = promises.withdraw(db, job.name, tier.name, "gateway", why, at, "void")
+            now = time.time()
+            ids = promises.withdraw(db, job.name, tier.name, "gateway", why, now, "void")
             if ids:
-                promises.alarm(db, job.name, "void", at, {"tier": tier.name, "why": why})
+                promises.alarm(db, job.name, "void", now, {"tier": tier.name, "why": why})
             return ids
 
         if await durable(self.writer.do(withdraw)):

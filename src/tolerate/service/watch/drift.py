@@ -24,7 +24,7 @@ MAX_SCORES = 50  # in one transaction: a millisecond, for other writes wait behi
 Scores = Sequence[tuple[float | None, float]]  # each with a random number that breaks ties
 
 
-def update_drift(db: Database, job: JobSettings, tier: str, scores: Scores, at: float) -> list[JsonObject]:
+def update_drift(db: Database, job: JobSettings, tier: str, scores: Scores, now: float) -> list[JsonObject]:
     """Take some scores of a tier into the test of drift, inside the writer; the alarms that follow."""
     promise = _active(db, job.name, tier)
     if promise is None or job.drift >= 1:
@@ -32,10 +32,10 @@ def update_drift(db: Database, job: JobSettings, tier: str, scores: Scores, at: 
     alarms: list[JsonObject] = []
     drift = certificate_drift(db, job, promise)
     if drift.update([score for score, _ in scores], [tie for _, tie in scores]):
-        alarms.append(_degrade(db, job, promise, drift, at))
+        alarms.append(_degrade(db, job, promise, drift, now))
     elif drift.found and (growth := drift.more()) is not None:
         bands, missing = growth
-        _hold_more(db, job, promise, bands, missing, at)
+        _hold_more(db, job, promise, bands, missing, now)
     promises.save_drift(db, promise.id, job.name, tier, drift.to_json())
     return alarms
 
@@ -60,19 +60,19 @@ def certified_scores(certificate: Certificate) -> Reference | None:
     return None if scores is None else Reference.from_json(scores)
 
 
-def _degrade(db: Database, job: JobSettings, promise: Promise, drift: Drift, at: float) -> JsonObject:
+def _degrade(db: Database, job: JobSettings, promise: Promise, drift: Drift, now: float) -> JsonObject:
     bands, missing = drift.bands()
     why = message("alarm.degraded", gap=drift.seen, items=drift.items, evidence=drift.evidence)
-    restriction = Tightening("", tuple(bands), missing, job.degraded_share, why, at)
-    tightened.tighten(db, promise.id, job.name, promise.tier, restriction, "watch", at)
+    restriction = Tightening("", tuple(bands), missing, job.degraded_share, why, now)
+    tightened.tighten(db, promise.id, job.name, promise.tier, restriction, "watch", now)
     figures = {"gap": round(drift.seen, 4), "items": drift.items, "evidence": drift.evidence}
     body: dict[str, JsonValue] = {"tier": promise.tier, "certificate": promise.id, "why": why, **figures}
-    promises.alarm(db, job.name, "degraded", at, body)
-    return {"kind": "degraded", "job": job.name, "at": at, **body}
+    promises.alarm(db, job.name, "degraded", now, body)
+    return {"kind": "degraded", "job": job.name, "at": now, **body}
 
 
 def _hold_more(
-    db: Database, job: JobSettings, promise: Promise, bands: list[Band], missing: bool, at: float
+    db: Database, job: JobSettings, promise: Promise, bands: list[Band], missing: bool, now: float
 ) -> None:
     """Hold further bands while the state stands; bands that are held stay held."""
     restrictions = tightened.all_of(db).get((job.name, promise.tier), ())
@@ -82,7 +82,7 @@ def _hold_more(
     fresh = tuple(band for band in bands if not _is_within(band, current.bands))
     if fresh or (missing and not current.missing):
         wider = replace(current, bands=(*current.bands, *fresh), missing=current.missing or missing)
-        tightened.tighten(db, promise.id, job.name, promise.tier, wider, "watch", at)
+        tightened.tighten(db, promise.id, job.name, promise.tier, wider, "watch", now)
 
 
 def _is_within(band: Band, bands: tuple[Band, ...]) -> bool:
@@ -98,15 +98,15 @@ def _is_within(band: Band, bands: tuple[Band, ...]) -> bool:
     )
 
 
-def end_restriction(db: Database, job: str, tier: str, slice: str, by: str, why: str, at: float) -> bool:
+def end_restriction(db: Database, job: str, tier: str, slice: str, by: str, why: str, now: float) -> bool:
     """End a state by a person's decision: the test behind it begins anew. Returns whether there was such a state."""
     promise = _active(db, job, tier)
-    if promise is None or not tightened.ease(db, promise.id, job, tier, slice, by, why, at):
+    if promise is None or not tightened.ease(db, promise.id, job, tier, slice, by, why, now):
         return False
     if slice:
         restart_slice(db, promise, slice)
     else:
         fresh = Drift(None, 1 - promise.certificate.confidence)
         promises.save_drift(db, promise.id, job, tier, fresh.to_json())
-    promises.alarm(db, job, "eased", at, {"tier": tier, "slice": slice, "by": by, "why": why})
+    promises.alarm(db, job, "eased", now, {"tier": tier, "slice": slice, "by": by, "why": why})
     return True

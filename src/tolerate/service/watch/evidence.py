@@ -29,7 +29,7 @@ from tolerate.store.queue import Settled, drawn
 
 
 def settlement_watcher(
-    now: Callable[[], float], alarms: list[JsonObject], jobs: Iterable[JobSettings] = ()
+    clock: Callable[[], float], alarms: list[JsonObject], jobs: Iterable[JobSettings] = ()
 ) -> Callable[[Database, Settled], None]:
     """The function that takes a settled item into its watch, inside the writer; alarms are also appended to `alarms`.
 
@@ -51,13 +51,13 @@ def settlement_watcher(
         promises.save_watch(db, promise.id, item.job, item.tier, watch.to_json())
         for alarm in watch.alarms:
             if alarm not in before and promises.find(db, promise.id, item.job, item.tier) == promise:
-                alarms.append(_raise_alarm(db, promise, job, alarm, now()))
+                alarms.append(_raise_alarm(db, promise, job, alarm, clock()))
 
     return on_settled
 
 
 def _raise_alarm(
-    db: Database, promise: promises.Promise, job: JobSettings | None, alarm: Alarm, at: float
+    db: Database, promise: promises.Promise, job: JobSettings | None, alarm: Alarm, now: float
 ) -> JsonObject:
     """Withdraw the certificate, hold the slice, or only tell of the alarm; returns the alarm's record."""
     name = promise.job
@@ -67,10 +67,10 @@ def _raise_alarm(
         consequence = "tell" if job is None else job.on_slice_alarm
         why = joined([why, message("alarm.not_promised")])
     if consequence == "withdraw":
-        promises.withdraw(db, name, None, "watch", why, at)
+        promises.withdraw(db, name, None, "watch", why, now)
     elif consequence == "hold":
-        restriction = Tightening(alarm.slice, why=why, at=at)
-        tightened.tighten(db, promise.id, name, promise.tier, restriction, "watch", at)
+        restriction = Tightening(alarm.slice, why=why, at=now)
+        tightened.tighten(db, promise.id, name, promise.tier, restriction, "watch", now)
     body: dict[str, JsonValue] = {
         "tier": promise.tier,
         "certificate": promise.id,
@@ -82,8 +82,8 @@ def _raise_alarm(
         "evidence": alarm.evidence,
         **({"slice": alarm.slice, "then": consequence} if alarm.slice else {}),
     }
-    promises.alarm(db, name, "risk", at, body)
-    return {"kind": "risk", "at": at, "job": name, **body}
+    promises.alarm(db, name, "risk", now, body)
+    return {"kind": "risk", "at": now, "job": name, **body}
 
 
 def promises_slice(certificate: Certificate, slice: str) -> bool:
@@ -222,8 +222,8 @@ def _rescaled(certificate: Certificate, tolerance: float, scale: float) -> Certi
     if scale == 1:
         return certificate
     bound = None if certificate.risk_bound is None else certificate.risk_bound * scale
-    seen = None if certificate.risk_seen is None else certificate.risk_seen * scale
-    return replace(certificate, tolerance=tolerance, risk_bound=bound, risk_seen=seen, advice=())
+    observed = None if certificate.risk_seen is None else certificate.risk_seen * scale
+    return replace(certificate, tolerance=tolerance, risk_bound=bound, risk_seen=observed, advice=())
 
 
 def main() -> None:

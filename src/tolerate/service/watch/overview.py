@@ -23,7 +23,7 @@ HOURS = 24
 MIN_SCORES = 50  # on either side of the comparison with the last hour
 
 
-class Totals(TypedDict):
+class CountTotals(TypedDict):
     """Sums over minutes, with coverage and the cost of an item."""
 
     released: int
@@ -128,8 +128,8 @@ class JobOverview(TypedDict):
     at: float
     tiers: list[TierOverview]
     queue: JsonObject
-    counts: Totals
-    slices: dict[str, Totals]
+    counts: CountTotals
+    slices: dict[str, CountTotals]
     minutes: list[JsonObject]
     mended: float
     waits: list[tuple[int, int, float]]
@@ -292,7 +292,7 @@ def _record(promise: Promise) -> CertificateRecord:
     }
 
 
-def totals(counts: Sequence[Minute]) -> Totals:
+def totals(counts: Sequence[Minute]) -> CountTotals:
     """Sums over minutes, with coverage and the cost of an item."""
     released, held = sum(minute.released for minute in counts), sum(minute.held for minute in counts)
     cost, items = sum(minute.cost for minute in counts), released + held

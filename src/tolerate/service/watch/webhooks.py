@@ -71,24 +71,24 @@ class WebhookSender:
         return accepted
 
 
-def signed(secret: str, id: str, at: int, body: bytes) -> dict[str, str]:
+def signed(secret: str, id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """The headers that sign a notice.
 
     >>> signed("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330,
     ...     b'{"test": 2432232314}')["webhook-signature"]
     'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE='
     """
-    digest = hmac.digest(key_of(secret), f"{id}.{at}.".encode() + body, hashlib.sha256)
+    digest = hmac.digest(key_of(secret), f"{id}.{timestamp}.".encode() + body, hashlib.sha256)
     signature = "v1," + base64.b64encode(digest).decode()
-    return {"webhook-id": id, "webhook-timestamp": str(at), "webhook-signature": signature}
+    return {"webhook-id": id, "webhook-timestamp": str(timestamp), "webhook-signature": signature}
 
 
 def verify_signature(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> bool:
     """Whether a notice is signed with the secret and fresh: what a receiver checks."""
-    at = headers.get("webhook-timestamp", "")
-    if not at.isdigit() or abs(now - int(at)) > MAX_AGE_SECONDS:
+    timestamp = headers.get("webhook-timestamp", "")
+    if not timestamp.isdigit() or abs(now - int(timestamp)) > MAX_AGE_SECONDS:
         return False
-    expected = signed(secret, headers.get("webhook-id", ""), int(at), body)["webhook-signature"]
+    expected = signed(secret, headers.get("webhook-id", ""), int(timestamp), body)["webhook-signature"]
     signatures = headers.get("webhook-signature", "").split(" ")
     return any(hmac.compare_digest(expected.encode(), signature.encode()) for signature in signatures)
 
