@@ -17,7 +17,7 @@ from scipy.stats import binom
 
 from tolerate.errors import DataError, OptionError
 from tolerate.messages.certificates import certificate_text
-from tolerate.runs.audit_session import Batch, Sitting, ask
+from tolerate.runs.audit_session import AuditedBatch, AuditOptions, ReviewerTurns, audit_at_terminal
 from tolerate.stats.audit.audit import Audit, draw_order
 from tolerate.stats.audit.second_reader import Agreement, agreement, drawn_again
 
@@ -262,7 +262,7 @@ def test_two_people_at_a_terminal_one_key_each_through_a_kill(tmp_path: Path, si
 
 
 def test_the_second_person_may_send_it_back(tmp_path: Path) -> None:
-    batch = Batch(batch_file(tmp_path), None, None, tolerance=0.2, confidence=0.95, seed=0, second=0.4)
+    batch = AuditedBatch(batch_file(tmp_path), AuditOptions(0.2, second=0.4))
     told: list[str] = []
 
     def key() -> str:
@@ -271,20 +271,19 @@ def test_the_second_person_may_send_it_back(tmp_path: Path) -> None:
             return "s"
         return "w" if "second verdict 1 " in last else "f"
 
-    assert ask(batch, [], key, told.append)
+    assert audit_at_terminal(batch, [], key, told.append)
     assert any("the first person goes on" in line for line in told)
     assert batch.audit.certificate.proven and batch.audit.agreement.missed == 1
 
 
 def test_a_second_person_may_be_called_in_later_and_the_share_is_kept(tmp_path: Path) -> None:
     path = batch_file(tmp_path)
-    options = {"tolerance": 0.2, "confidence": 0.95, "seed": 0}
-    alone = Batch(path, None, None, **options)
-    assert ask(alone, [], lambda: "f", lambda text: None)
-    later = Batch(path, None, None, **options, second=0.5)
-    assert later.audit.labels == alone.audit.labels and Sitting(later).turn == "swap"
-    later.keep()
-    assert Batch(path, None, None, **options).audit.second == 0.5
+    alone = AuditedBatch(path, AuditOptions(0.2))
+    assert audit_at_terminal(alone, [], lambda: "f", lambda text: None)
+    later = AuditedBatch(path, AuditOptions(0.2, second=0.5))
+    assert later.audit.labels == alone.audit.labels and ReviewerTurns(later).turn == "swap"
+    later.save()
+    assert AuditedBatch(path, AuditOptions(0.2)).audit.second == 0.5
 
 
 def test_both_columns_at_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`tolerate audit`: may this finished batch go out?"""
+"""The command `tolerate audit`: label a finished batch until it is certified or cannot be."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +12,12 @@ from tolerate.cli.options import (
     Lang,
     Port,
     Reviewers,
+    choose_language,
     names,
+    print_to_stderr,
+    reviewers_from,
     share,
     share_or_all,
-    sitters,
-    speak,
-    tell,
 )
 
 
@@ -32,37 +32,47 @@ def audit(
         ),
     ],
     confidence: Confidence = 0.95,
-    plan: Annotated[bool, typer.Option("--plan", help="Only say how many labels to expect.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Print only the expected number of labels.")] = False,
     score: Annotated[
-        str | None, typer.Option(help="Column of scores, to withhold the worst if all cannot go.")
+        str | None,
+        typer.Option(help="Column of scores; the worst items are withheld if not all can be released."),
     ] = None,
-    loss: Annotated[str | None, typer.Option(help="Column that holds the verdicts already.")] = None,
+    loss: Annotated[str | None, typer.Option(help="Column of existing verdicts.")] = None,
     show: Annotated[str, typer.Option(help="Columns to show, separated by commas. By default all.")] = "",
     expected: Annotated[
         float | None,
-        typer.Option(parser=share, metavar="SHARE", help="Share of wrong items hoped for, with --power."),
+        typer.Option(parser=share, metavar="SHARE", help="With --power: expected share of wrong items."),
     ] = None,
     power: Annotated[
         float | None,
-        typer.Option(parser=share, metavar="SHARE", help="Give up early, yet prove such a batch so surely."),
+        typer.Option(
+            parser=share,
+            metavar="SHARE",
+            help="Allow stopping early; a batch with --expected errors is still certified with this probability.",
+        ),
     ] = None,
     budget: Annotated[
-        int | None, typer.Option(help="With --score: the largest part that so many labels can prove.")
+        int | None,
+        typer.Option(help="With --score: certify the largest part that this number of labels can prove."),
     ] = None,
     start: Annotated[
         float,
-        typer.Option(parser=share, metavar="SHARE", help="With --budget: share of the batch tried first."),
+        typer.Option(
+            parser=share, metavar="SHARE", help="With --budget: share of the batch that is tried first."
+        ),
     ] = 0.2,
     mend: Annotated[
-        bool, typer.Option("--mend", help="What is found wrong is mended or taken out: fewer labels.")
+        bool, typer.Option("--mend", help="Wrong items are corrected or removed, which needs fewer labels.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the order of labelling.")] = 0,
     second: Annotated[
         float | None,
-        typer.Option(parser=share_or_all, metavar="SHARE", help="Share that a second person reads, blind."),
+        typer.Option(
+            parser=share_or_all, metavar="SHARE", help="Share of items that a second person reviews blind."
+        ),
     ] = None,
     second_loss: Annotated[
-        str | None, typer.Option(help="Column that holds the second person's verdicts already.")
+        str | None, typer.Option(help="Column of existing verdicts of the second person.")
     ] = None,
     page: Annotated[
         bool, typer.Option("--page", help="Give the verdicts at the review desk, in the browser.")
@@ -71,25 +81,29 @@ def audit(
     guide: Guide = None,
     port: Port = 0,
     state: Annotated[
-        Path | None, typer.Option(help="File that keeps the verdicts. By default beside the table.")
+        Path | None, typer.Option(help="File of the verdicts; by default next to the table.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the certificate to this file.")] = None,
     as_json: Json = False,
     lang: Lang = "",
 ) -> None:
-    """May this batch go out? Look at as few items as possible, in an order drawn by lot, one key each.
+    """Audit a finished batch: label as few items as possible, in random order, one key each.
 
-    It ends the moment the batch is proven, or cannot be; q stops for now and the same command
+    It ends as soon as the batch is certified or cannot be; q stops for now and the same command
     continues, at the terminal or (--page) at the desk. Exits with 1 if nothing is proven.
     """
     from tolerate.messages.certificates import certificate_text
-    from tolerate.runs.audit_session import Batch, ask, keys, plan_lines, replay
+    from tolerate.runs.audit_session import (
+        AuditedBatch,
+        AuditOptions,
+        audit_at_terminal,
+        audit_plan_lines,
+        replay_columns,
+        terminal_keys,
+    )
 
-    lang = speak(lang)
-    batch = Batch(
-        table,
-        state,
-        score,
+    lang = choose_language(lang)
+    options = AuditOptions(
         tolerance=tolerance,
         confidence=confidence,
         seed=seed,
@@ -100,18 +114,19 @@ def audit(
         mend=mend,
         second=second,
     )
+    batch = AuditedBatch(table, options, state, score)
     if plan:
-        print("\n".join(plan_lines(batch.audit, lang)))
+        print("\n".join(audit_plan_lines(batch.audit, lang)))
         return
     if loss is not None:
-        replay(batch, loss, second_loss)
+        replay_columns(batch, loss, second_loss)
     elif page:
         from tolerate.service.local import audit_at_desk
 
-        audit_at_desk(batch, names(show), sitters(reviewers, guide, lang, tell, port=port))
+        audit_at_desk(batch, names(show), reviewers_from(reviewers, guide, lang, print_to_stderr, port=port))
     else:
-        with keys() as key:
-            finished = ask(batch, names(show), key, print, lang)
+        with terminal_keys() as key:
+            finished = audit_at_terminal(batch, names(show), key, print, lang)
         if not finished:
             raise typer.Exit(1)
     certificate = batch.audit.certificate

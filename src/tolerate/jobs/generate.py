@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tolerate.base.files import read_json
 from tolerate.base.json_types import JsonValue
@@ -21,7 +22,7 @@ TRAINED_FOLDER = "a folder that `tolerate train` wrote"
 DEFAULT_LIMIT = 200  # tokens of a text
 
 
-DecodingOptions = Mapping[str, float]  # fields of `tolerate.models.texts.decoding.Decoding`
+DecodingOptions = Mapping[str, Any]  # fields of `tolerate.models.texts.decoding.Decoding`
 DECODING_FIELDS: dict[str, Callable[[str], float]] = {
     "limit": int,
     "temperature": float,

@@ -1,8 +1,8 @@
-"""An audit at the terminal: one item at a time, one key each, nothing lost when it stops.
+"""An audit of a finished batch at the terminal: one item at a time, one key each, nothing lost when it stops.
 
-The state is on the disk after every verdict; the same command continues. The rest of the items stays
-unlabelled: the audit closes as soon as the batch is proven, or cannot be. With a second person, it closes when
-they have read their share of what was labelled, too: `Sitting` says whose turn it is.
+The state is on the disk after every verdict; the same command continues. The other items stay unlabelled: the audit
+closes as soon as the batch is proven, or cannot be. With a second person, it closes when they too have read their share
+of the labelled items: `ReviewerTurns` says whose turn it is.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,63 +25,89 @@ from tolerate.runs.people import Question
 from tolerate.stats.audit.audit import Audit
 from tolerate.store import media
 
-Tell = Callable[[str], None]
+PrintLine = Callable[[str], None]
 Turn = Literal["first", "second", "swap", "done"]
-ASKED = ("asked", "prompt", "question", "request", "instruction")  # columns that say what an item answers
-BYTES = "(bytes; --page shows them)"
+# columns that hold what an item answers
+REQUEST_COLUMNS = ("asked", "prompt", "question", "request", "instruction")
+BYTES_NOTE = "(bytes; --page shows them)"
 
 
-class Batch:
-    """A finished batch in a table, with an audit of it that is kept beside it."""
+@dataclass(frozen=True)
+class AuditOptions:
+    """How a batch is audited; the fields are those of `tolerate.Audit`. None leaves an option out."""
 
-    def __init__(self, path: Path, state: Path | None, score: str | None, **options: Any) -> None:
+    tolerance: float
+    confidence: float = 0.95
+    seed: int = 0
+    expected: float | None = None
+    power: float | None = None
+    budget: int | None = None
+    start: float | None = None
+    mend: bool | None = None
+    second: float | None = None  # share of the items that a second person reads
+
+    def chosen(self) -> dict[str, Any]:
+        """The options that are not left out, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+class AuditedBatch:
+    """A finished batch in a table, with its audit in a file beside it."""
+
+    def __init__(
+        self, path: Path, options: AuditOptions, state: Path | None = None, score: str | None = None
+    ) -> None:
+        """score: the column of scores, for a budget of labels."""
         self.path = path
         self.state = state or path.with_name(f"{path.name}.audit.json")
         self.binary = tables.binary_columns(path)
-        known = [name for name in tables.columns_of(path) if name not in self.binary]
-        self.texts = tables.read_texts(path, known)
+        text_columns = [name for name in tables.columns_of(path) if name not in self.binary]
+        self.texts = tables.read_texts(path, text_columns)
         self._bytes: dict[str, Callable[[int], bytes]] = {}
-        self.size = len(next(iter(self.texts.values()))) if known else tables.row_count(path)
-        self.texts |= {name: [BYTES] * self.size for name in self.binary}
+        self.size = len(next(iter(self.texts.values()))) if text_columns else tables.rows_of(path)
+        self.texts |= {name: [BYTES_NOTE] * self.size for name in self.binary}
         self.scores = None if score is None else tables.read_numbers(path, score)
-        self.audit = self._continued(options) or Audit(items=self.size, scores=self.scores, **options)
+        self.audit = self._resumed_audit(options) or Audit(
+            items=self.size, scores=self.scores, **options.chosen()
+        )
 
-    def _continued(self, options: dict[str, Any]) -> Audit | None:
-        """The audit that was begun, if it was begun with the same options on the same number of items."""
+    def _resumed_audit(self, options: AuditOptions) -> Audit | None:
+        """The audit in the state file; refused if it was begun with other options or on another number of items."""
         if not self.state.exists():
             return None
         try:
             record = json.loads(self.state.read_text("utf-8"))
         except ValueError as error:
             raise RunError(f"{self.state} is damaged ({error}); delete it to begin again") from None
-        if (
-            record.get("second") is None
-        ):  # a second person may still be called in: the lot was drawn by the seed
-            record["second"] = options.get("second")
-        asked = {"items": self.size, **{key: value for key, value in options.items() if value is not None}}
-        for key, value in asked.items():
-            if record.get(key) != value:
+        if record.get("second") is None:
+            # A second person may still be called in: the seed has drawn their share already.
+            record["second"] = options.second
+        for name, value in {"items": self.size, **options.chosen()}.items():
+            if record.get(name) != value:
                 raise RunError(
-                    f"{self.state} is of an audit with {key} = {record.get(key)}, this command asks for {value}; "
+                    f"{self.state} is of an audit with {name} = {record.get(name)}, this command asks for {value}; "
                     "give the same options, or another --state"
                 )
         return Audit.from_json(record, scores=self.scores)
 
-    def record(self, item: int, loss: float, *, again: bool = False, second: bool = False) -> None:
-        """Take a verdict in; it is on the disk when this returns."""
-        take = self.audit.correct if again else self.audit.record
-        take(item, loss, "second" if second else "", second=second)
-        self.keep()
+    def record(self, item: int, loss: float, *, is_correction: bool = False, second: bool = False) -> None:
+        """Record a verdict; it is on the disk when this returns."""
+        record = self.audit.correct if is_correction else self.audit.record
+        record(item, loss, "second" if second else "", second=second)
+        self.save()
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Write the audit to the disk."""
         write_whole(self.state, to_json(self.audit.to_json()))
 
-    def show(self, item: int, names: Sequence[str]) -> str:
+    def text_of(self, item: int, names: Sequence[str]) -> str:
         """One item's columns as a person reads them at a terminal."""
-        return "\n".join(f"{name}: {_visible(self.texts[name][item])}" for name in self.shown(names))
+        return "\n".join(
+            f"{name}: {_without_control_characters(self.texts[name][item])}"
+            for name in self.shown_columns(names)
+        )
 
-    def shown(self, names: Sequence[str]) -> list[str]:
+    def shown_columns(self, names: Sequence[str]) -> list[str]:
         """The columns that are shown: those named, or all."""
         for name in names:
             if name not in self.texts:
@@ -89,17 +116,17 @@ class Batch:
 
     def question(self, item: int, names: Sequence[str] = ()) -> Question:
         """One item as it is shown at the desk: a picture, sound or film as such, the rest as text."""
-        cells = {name: self.texts[name][item] for name in self.shown(names)}
-        asked = next((cells.pop(name) for name in ASKED if name in cells and len(cells) > 1), "")
-        seen, body, file = next(
-            filter(None, (self._media(item, name, cells[name]) for name in cells)), ("", b"", "")
+        cells = {name: self.texts[name][item] for name in self.shown_columns(names)}
+        request = next((cells.pop(name) for name in REQUEST_COLUMNS if name in cells and len(cells) > 1), "")
+        media_column, body, file = next(
+            filter(None, (self.find_media(item, name, cells[name]) for name in cells)), ("", b"", "")
         )
-        cells.pop(seen, None)
-        cells = {name: text for name, text in cells.items() if text != BYTES}
+        cells.pop(media_column, None)
+        cells = {name: text for name, text in cells.items() if text != BYTES_NOTE}
         lines = cells.values() if len(cells) == 1 else (f"{name}: {text}" for name, text in cells.items())
-        return Question(asked, "\n".join(lines), body, file)
+        return Question(request, "\n".join(lines), body, file)
 
-    def _media(self, item: int, name: str, cell: str) -> tuple[str, bytes, str] | None:
+    def find_media(self, item: int, name: str, cell: str) -> tuple[str, bytes, str] | None:
         """A cell that is a picture, sound or film: column, bytes, or file; None if it is text."""
         if name in self.binary:
             if name not in self._bytes:
@@ -114,21 +141,21 @@ class Batch:
         return None
 
 
-class Sitting:
+class ReviewerTurns:
     """Whose turn it is, and which item they see: the first person until the audit closes, then the second.
 
-    Neither sees the other's verdicts. Where the second finds more wrong, the evidence may not do any more, and the
+    Neither sees the other's verdicts. Where the second finds more wrong, the evidence may no longer suffice, and the
     first goes on.
     """
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: AuditedBatch) -> None:
         self.batch = batch
-        self.second = False  # who sits there
+        self.second = False  # whether the second person has the seat
         self.last: int | None = None
 
     @property
     def turn(self) -> Turn:
-        """Who gives the next verdict; "swap" if the other person must sit down first."""
+        """Who gives the next verdict; "swap" if the other person must take the seat first."""
         audit = self.batch.audit
         if not audit.open and (audit.hopeless or not audit.waiting):
             return "done"
@@ -142,25 +169,25 @@ class Sitting:
         return self.batch.audit.waiting[0] if self.second else self.batch.audit.next()
 
     def swap(self) -> None:
-        """The other person sits down."""
+        """Let the other person take the seat."""
         self.second, self.last = not self.second, None
 
-    def give(self, loss: float) -> None:
-        """The verdict on the item."""
+    def record(self, loss: float) -> None:
+        """Record this person's verdict on the item."""
         item = self.item
         self.batch.record(item, loss, second=self.second)
         self.last = item
 
-    def change(self) -> float | None:
-        """Turn this person's last verdict round; the new one, or None if there is none to change."""
+    def flip_last(self) -> float | None:
+        """Change this person's last verdict to its opposite; the new loss, or None if there is no verdict to change."""
         if self.last is None:
             return None
         loss = 1.0 - self.batch.audit.said(self.last, second=self.second)
-        self.batch.record(self.last, loss, again=True, second=self.second)
+        self.batch.record(self.last, loss, is_correction=True, second=self.second)
         return loss
 
-    def place(self, lang: str) -> str:
-        """How far it is, in words that do not tell the second person what the first said."""
+    def position(self, lang: str) -> str:
+        """The progress in words that do not tell the second person what the first said."""
         audit = self.batch.audit
         if not self.second:
             line = terminal_text("item", at=audit.labels + 1, of=self.batch.size).pick(lang)
@@ -168,43 +195,45 @@ class Sitting:
         read = audit.agreement.items
         return terminal_text("again", at=read + 1, of=read + len(audit.waiting)).pick(lang)
 
-    def call(self, lang: str) -> str:
-        """What is said when the seats are to be changed."""
+    def swap_notice(self, lang: str) -> str:
+        """The line that asks the two people to change seats."""
         waiting = len(self.batch.audit.waiting)
         return terminal_text("to first" if self.second else "to second", items=waiting).pick(lang)
 
 
-def ask(batch: Batch, names: Sequence[str], key: Callable[[], str], tell: Tell, lang: str = "en") -> bool:
+def audit_at_terminal(
+    batch: AuditedBatch, names: Sequence[str], key: Callable[[], str], print_line: PrintLine, lang: str = "en"
+) -> bool:
     """Ask one person, or two, item by item until the audit closes; False if they stopped before.
 
     key: waits for one key and returns it.
     """
-    sitting = Sitting(batch)
+    turns = ReviewerTurns(batch)
     keys_line, swap_line = (terminal_text(key).pick(lang) for key in ("keys", "swap"))
-    while (turn := sitting.turn) != "done":
+    while (turn := turns.turn) != "done":
         if turn == "swap":
-            tell(f"\n— {sitting.call(lang)} —\n{swap_line}")
+            print_line(f"\n— {turns.swap_notice(lang)} —\n{swap_line}")
         else:
-            shown = batch.show(sitting.item, names)
-            tell(f"\n— {sitting.place(lang)} —\n{shown}\n{keys_line}")
-        pressed = _pressed(key, "squ" if turn == "swap" else "fwuq")
-        if pressed == "q":
-            tell(terminal_text("kept", labels=batch.audit.labels, path=batch.state).pick(lang))
+            shown = batch.text_of(turns.item, names)
+            print_line(f"\n— {turns.position(lang)} —\n{shown}\n{keys_line}")
+        pressed_key = _wait_for_key(key, "squ" if turn == "swap" else "fwuq")
+        if pressed_key == "q":
+            print_line(terminal_text("kept", labels=batch.audit.labels, path=batch.state).pick(lang))
             return False
-        if pressed == "s":
-            sitting.swap()
-        elif pressed == "u":
-            loss = sitting.change()
+        if pressed_key == "s":
+            turns.swap()
+        elif pressed_key == "u":
+            loss = turns.flip_last()
             if loss is not None:
-                tell(f"{(sitting.last or 0) + 1}: {'w' if loss else 'f'}")
+                print_line(f"{(turns.last or 0) + 1}: {'w' if loss else 'f'}")
         else:
-            sitting.give(1.0 if pressed == "w" else 0.0)
+            turns.record(1.0 if pressed_key == "w" else 0.0)
     return True
 
 
 @contextmanager
-def keys() -> Iterator[Callable[[], str]]:
-    """One key at a time from the terminal, and none lost that is pressed early.
+def terminal_keys() -> Iterator[Callable[[], str]]:
+    """Reads one key at a time from the terminal, with none lost that is pressed early.
 
     Where there is no terminal, one character of the input, and q at its end.
     """
@@ -218,64 +247,65 @@ def keys() -> Iterator[Callable[[], str]]:
     before = termios.tcgetattr(terminal)
     try:
         tty.setcbreak(terminal, termios.TCSADRAIN)
-        yield lambda: _key(os.read(terminal, 1))
+        yield lambda: _decode_key(os.read(terminal, 1))
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
-def _key(read: bytes) -> str:
-    """The key in what was read; nothing read means that the terminal is gone.
+def _decode_key(data: bytes) -> str:
+    """The key in the bytes that were read; no bytes mean that the terminal is gone.
 
-    >>> _key(b"f"), _key(b""), _key("é".encode()[:1])
+    >>> _decode_key(b"f"), _decode_key(b""), _decode_key("é".encode()[:1])
     ('f', 'q', '?')
     """
-    return read.decode("ascii", "replace").replace("\ufffd", "?") if read else "q"
+    return data.decode("ascii", "replace").replace("\ufffd", "?") if data else "q"
 
 
-def _visible(text: str) -> str:
-    r"""A text without control characters, which could move the cursor or hide what is there.
+def _without_control_characters(text: str) -> str:
+    r"""A text without control characters, which could move the cursor or hide other text.
 
-    >>> _visible("fine\x1b[2K")
+    >>> _without_control_characters("fine\x1b[2K")
     'fine\ufffd[2K'
     """
     return "".join(
-        sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text
+        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}"
+        for character in text
     )
 
 
-def _pressed(key: Callable[[], str], known: str) -> str:
+def _wait_for_key(key: Callable[[], str], accepted: str) -> str:
     while True:
-        pressed = key().lower()
-        if pressed and pressed in known:
-            return pressed
+        pressed_key = key().lower()
+        if pressed_key and pressed_key in accepted:
+            return pressed_key
 
 
-def replay(batch: Batch, column: str, second: str | None = None) -> None:
+def replay_columns(batch: AuditedBatch, column: str, second: str | None = None) -> None:
     """Take the verdicts from a column, in the order that the audit draws, until it closes.
 
-    second: the column of the second person's; only those that the lot asks for are read.
+    second: the column of the second person's verdicts; only the rows that the draw asks for are read.
     """
     losses = tables.read_numbers(batch.path, column)
-    theirs = None if second is None else tables.read_numbers(batch.path, second)
-    sitting = Sitting(batch)
-    while (turn := sitting.turn) != "done":
+    second_losses = None if second is None else tables.read_numbers(batch.path, second)
+    turns = ReviewerTurns(batch)
+    while (turn := turns.turn) != "done":
         if turn == "swap":
-            if theirs is None:
+            if second_losses is None:
                 break
-            sitting.swap()
+            turns.swap()
             continue
-        item, (given, name) = sitting.item, (theirs, second) if sitting.second else (losses, column)
-        if given is None or np.isnan(given[item]):
+        item, (values, name) = turns.item, (second_losses, second) if turns.second else (losses, column)
+        if values is None or np.isnan(values[item]):
             raise DataError(
                 f'row {item + 1} of {batch.path} has no loss in column "{name}", and the audit asks for it next; '
                 "label it and give the same command again"
             )
-        batch.audit.record(item, float(given[item]), second=sitting.second)
-    batch.keep()
+        batch.audit.record(item, float(values[item]), second=turns.second)
+    batch.save()
 
 
-def plan_lines(audit: Audit, lang: str = "en") -> list[str]:
-    """What the audit would cost at several true rates, as lines of a table."""
+def audit_plan_lines(audit: Audit, lang: str = "en") -> list[str]:
+    """The expected number of labels at several true rates of wrong items, as lines of a table."""
     rows = [
         f"{forecast.wrong / audit.items:>17.2%}  {forecast.mean:>15,.0f}  {forecast.p90:>17,}   {forecast.proven:>6.1%}"
         for forecast in audit.plan()

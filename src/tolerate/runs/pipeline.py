@@ -14,6 +14,7 @@ from typing import NoReturn, Protocol, TypeVar
 
 import numpy as np
 
+from tolerate.base.arrays import Ints
 from tolerate.base.files import slug, write_whole
 from tolerate.base.folder import RunFolder
 from tolerate.base.json_types import JsonObject
@@ -267,7 +268,7 @@ class _Run:
             return Question(request_text, text=saved)
         return Question(request_text, media=saved)
 
-    def _write_labels(self, path: Path, requests: Sequence[int], losses: Floats, scores: Floats) -> None:
+    def _write_labels(self, path: Path, requests: Ints, losses: Floats, scores: Floats) -> None:
         texts = [self.workshop.request_text(int(request)) for request in requests]
         tables.write(
             path, {"request": np.arange(len(losses)), "asked": texts, "score": scores, "loss": losses}

@@ -76,8 +76,8 @@ def check_items(
     requests = _requests(listed, workshop.data_report().classes, items / "items.csv")
     contents = workshop.open_items([items / name for name in listed["item"]])
     verdicts, scores = workshop.check(contents, requests), workshop.score(contents, requests)
-    columns = {**listed, "read": list(verdicts.reads), "score": scores, "loss": verdicts.losses}
-    tables.write(out, columns)
+    verdict_columns = {"read": list(verdicts.reads), "score": scores, "loss": verdicts.losses}
+    tables.write(out, {**listed, **verdict_columns})
     return CheckedItems(len(requests), int((verdicts.losses > 0).sum()), out)
 
 

@@ -22,7 +22,7 @@ import pytest
 from tests.support.sitting import Desk, Sitter, png
 from tolerate.data import tables
 from tolerate.errors import OptionError, RunError
-from tolerate.runs.audit_session import Batch, ask
+from tolerate.runs.audit_session import AuditedBatch, AuditOptions, audit_at_terminal
 from tolerate.runs.people import PeopleVerdicts, Question
 from tolerate.service.local import Sitters, ask_at_desk, audit_at_desk
 from tolerate.stats.audit.audit import Audit
@@ -41,11 +41,11 @@ def questions(folder: Path, asked: list[Question] = QUESTIONS) -> Callable[[Sitt
     return lambda sitters: ask_at_desk(asked, folder, sitters)
 
 
-def batch_of(folder: Path, items: int = 300, **more: Any) -> Batch:
+def batch_of(folder: Path, items: int = 300, **more: Any) -> AuditedBatch:
     path = folder / "batch.csv"
     if not path.exists():
         path.write_text("question,answer\n" + "".join(f"q {i},a {i}\n" for i in range(items)))
-    return Batch(path, None, None, **{"tolerance": 0.2, "confidence": 0.95, "seed": 0, **more})
+    return AuditedBatch(path, AuditOptions(**{"tolerance": 0.2, **more}))
 
 
 def kept(folder: Path) -> Audit:
@@ -218,15 +218,15 @@ def test_columns_are_shown_for_what_they_are(tmp_path: Path) -> None:
         'seven,pictures/1.png,x\ntwo,missing.png,x\nout,../out.png,x\nevil,"data:image/svg+xml,<svg/>",x\n'
         f'inline,"data:image/png;base64,{b64encode(PNG).decode()}",x\n'
     )
-    batch = Batch(tmp_path / "b.csv", None, None, tolerance=0.5, confidence=0.5, seed=0)
+    batch = AuditedBatch(tmp_path / "b.csv", AuditOptions(0.5, 0.5))
     assert batch.question(0, ["asked", "file"]) == Question("seven", "", file="pictures/1.png")
     assert batch.question(1) == Question("two", "file: missing.png\nnote: x")
     assert batch.question(3, ["file"]) == Question("", "data:image/svg+xml,<svg/>")
     assert batch.question(4) == Question("inline", "x", PNG)
     tables.write(tmp_path / "b.parquet", {"content": [PNG, b"no picture"], "asked": ["a", "b"]})
-    batch = Batch(tmp_path / "b.parquet", None, None, tolerance=0.5, confidence=0.5, seed=0)
+    batch = AuditedBatch(tmp_path / "b.parquet", AuditOptions(0.5, 0.5))
     assert batch.question(0) == Question("a", "", PNG)
-    assert "--page shows them" in batch.show(0, ["content"])
+    assert "--page shows them" in batch.text_of(0, ["content"])
 
 
 def test_pictures_beside_a_batch_are_shown_and_nothing_outside_its_folder(tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ def test_two_named_people_read_ahead_and_each_other(tmp_path: Path) -> None:
 
 def test_what_was_said_at_the_terminal_counts_at_the_desk_and_back(tmp_path: Path) -> None:
     pressed = iter("fffq")
-    ask(batch_of(tmp_path), ["answer"], lambda: next(pressed), lambda text: None)
+    audit_at_terminal(batch_of(tmp_path), ["answer"], lambda: next(pressed), lambda text: None)
     desk = Desk(lambda sitters: audit_at_desk(batch_of(tmp_path), ["answer"], sitters))
     person = desk.person()
     assert "item 4 of 300" in person.place

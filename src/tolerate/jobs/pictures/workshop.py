@@ -101,7 +101,11 @@ class PictureWorkshop(Workshop):
     """Reads the data, divides it by purpose, and fits reader, judge and metrics when they are first needed."""
 
     def __init__(
-        self, plan: RunPlan, folder: Path, reporter: ProgressReporter, read_data: Callable[[], Pictures]
+        self,
+        plan: RunPlan,
+        folder: Path,
+        reporter: ProgressReporter,
+        read_data: Callable[[], LabelledPictures],
     ) -> None:
         super().__init__(plan, folder, reporter)
         self._read_data = read_data

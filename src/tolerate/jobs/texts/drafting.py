@@ -78,18 +78,8 @@ class Drafter:
 
     def write(self, model: str, folder: Path, requests: Ints, k: int, seed: int) -> Drafts:
         """k drafts for each request."""
-        from tolerate.models.writers.writing import write
-
         task = self._task()
-        prompts = [task.model_input(request) for request in requests]
-        rows: Sequence[Sequence[TextWithLogprobs]]
-        if is_prompted(model):
-            rows = self.prompted.write(model, folder, prompts, k, seed % 2**20, self.texts.few_shot)
-        else:
-            templates = [task.template(request) for request in requests]
-            rows = write(
-                folder, prompts, k, seed, self.decoding_of(model), templates if all(templates) else ()
-            )
+        rows = self._rows(model, folder, requests, k, seed)
         texts = [
             [task.shown_text(draft.text, request) for draft in row]
             for row, request in zip(rows, requests, strict=True)
@@ -100,6 +90,20 @@ class Drafter:
             fill_missing([[draft.mean_logprob for draft in row] for row in rows]).reshape(shape),
             fill_missing([[draft.min_logprob for draft in row] for row in rows]).reshape(shape),
         )
+
+    def _rows(
+        self, model: str, folder: Path, requests: Ints, k: int, seed: int
+    ) -> Sequence[Sequence[TextWithLogprobs]]:
+        """k drafts for each request, as the writer made them."""
+        from tolerate.models.writers.writing import write
+
+        task = self._task()
+        prompts = [task.model_input(request) for request in requests]
+        if is_prompted(model):
+            return self.prompted.write(model, folder, prompts, k, seed % 2**20, self.texts.few_shot)
+        templates = [task.template(request) for request in requests]
+        decoding = self.decoding_of(model)
+        return write(folder, prompts, k, seed, decoding, templates if all(templates) else ())
 
     def seconds(self, model: str, folder: Path, candidates: int) -> float:
         """Core-seconds to write the candidates of one request, counted in operations."""

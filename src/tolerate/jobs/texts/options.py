@@ -47,9 +47,14 @@ class TextOptions(ModalityOptions):
 
     def result_keys(self) -> Mapping[str, JsonValue]:
         """The given options that the result depends on; scores are in the refinings already."""
-        keys = {"judge": self.judge, "embed": self.embed, "dedupe": self.dedupe}
-        rubric = {"rubric": rubric_hash(self.rubric)} if self.rubric else {}
-        return {**{name: value for name, value in keys.items() if value}, **rubric}
+        rubric = rubric_hash(self.rubric) if self.rubric else ""
+        keys: dict[str, JsonValue] = {
+            "judge": self.judge,
+            "embed": self.embed,
+            "dedupe": self.dedupe,
+            "rubric": rubric,
+        }
+        return {name: value for name, value in keys.items() if value}
 
     def _with_scores(self, job: Job, refine: tuple[str, ...]) -> tuple[str, ...]:
         """Each refining with each of the scores; the job's own score goes by its name or `own`.

@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class TextTask(ABC):
 
     name: str  # of the data
     limit: int  # tokens of an answer, at most
-    decoding: ClassVar[Mapping[str, float]] = {"temperature": 0.6}  # how candidates are sampled
+    decoding: ClassVar[Mapping[str, Any]] = {"temperature": 0.6}  # fields of models.texts.decoding.Decoding
     rubric: str = ""  # the criteria of a judge, where the user gives no rubric
     system: str = ""  # the system prompt of a model behind a server; empty where it is shown examples
     has_record: bool = (

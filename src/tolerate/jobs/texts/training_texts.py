@@ -22,7 +22,11 @@ class TrainingTexts:
     def pairs(self) -> list[tuple[str, str]]:
         """Prompts and answers to learn from, without near-duplicates where the option `dedupe` is set."""
         pairs = [(pair.prompt, pair.answer) for pair in self._task().pairs(MAX_PAIRS, self.seed)]
-        return [pairs[index] for index in without_near_duplicates([answer for _, answer in pairs])] if self.dedupe else pairs
+        return (
+            [pairs[index] for index in without_near_duplicates([answer for _, answer in pairs])]
+            if self.dedupe
+            else pairs
+        )
 
     @cached_property
     def few_shot(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tolerate.runs.audit_session import Batch
+from tolerate.runs.audit_session import AuditedBatch
 from tolerate.runs.people import PeopleVerdicts, Question
 
 SECOND = "second"  # the seat of the second person, where only one name is given
@@ -31,7 +31,7 @@ class Sitters:
     ready: Callable[[str], None] = field(default=print)
 
 
-def audit_at_desk(batch: Batch, columns: Sequence[str] = (), sitters: Sitters | None = None) -> None:
+def audit_at_desk(batch: AuditedBatch, columns: Sequence[str] = (), sitters: Sitters | None = None) -> None:
     """Audit a batch at the desk until it is closed and the person finishes; verdicts are kept beside it.
 
     columns: to show; none for all. Killed at any moment, it goes on where it stood.

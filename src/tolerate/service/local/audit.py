@@ -11,7 +11,7 @@ from tolerate.errors import RunError
 from tolerate.messages.catalogue import render
 from tolerate.messages.certificates import certificate_text
 from tolerate.messages.terminal import terminal_text
-from tolerate.runs.audit_session import Batch
+from tolerate.runs.audit_session import AuditedBatch
 from tolerate.service.config import JobSettings
 from tolerate.service.local import SECOND, Sitters, desk_of
 from tolerate.service.local.work import Both, Progress, item_of
@@ -27,8 +27,8 @@ class AuditWork:
 
     guide = "no guide"
 
-    def __init__(self, batch: Batch, columns: Sequence[str], sitters: Sitters) -> None:
-        self.batch, self.columns, self.first = batch, batch.shown(columns), sitters.names[0]
+    def __init__(self, batch: AuditedBatch, columns: Sequence[str], sitters: Sitters) -> None:
+        self.batch, self.columns, self.first = batch, batch.shown_columns(columns), sitters.names[0]
         self.job = JobSettings(JOB, (), guide=sitters.guide)
         self.second = batch.audit.second is not None
         self.progress = Progress()
@@ -40,14 +40,14 @@ class AuditWork:
                 f"{self.batch.state} is gone, and the desk still has its verdicts; put it back, or delete "
                 f"{desk_of(self.batch.state)} too to begin again"
             )
-        self.batch.keep()
+        self.batch.save()
         self.follow(db, at)
 
     def follow(self, db: Database, at: float) -> None:
         """Record what the order has come to, and put the next items into the queue."""
         given = _given(db)
         if self._take(given):
-            self.batch.keep()
+            self.batch.save()
         self._ask(db, at, given)
         self.progress = self._progress(db)
 
