@@ -434,7 +434,7 @@ def test_a_plan_from_a_written_file_is_a_small_page_without_a_network() -> None:
         (("compare", "nurse"), "two occupations"),
         (("data", "--from", "no.zip"), "does not exist"),
         (("data", "--pay", "x.csv"), "together with a release"),
-        (("show", "nurse", "--lang", "fr"), "we do not speak"),
+        (("show", "nurse", "--lang", "fr"), "unsupported language"),
     ],
 )
 def test_bad_input_is_told_plainly(words: tuple[str, ...], told: str) -> None:

@@ -61,7 +61,7 @@ def test_nothing_proven_exits_with_1(tmp_path: Path) -> None:
         (["run", "sonnets"], "no job is called"),
         (["run", "mnist"], "needs --data"),
         (["run", "digits", "--models", "vea"], 'Did you mean "vae"'),
-        (["run", "digits", "--budget", "soon"], "no time"),
+        (["run", "digits", "--budget", "soon"], "not a duration"),
         (["run", "mnist", "--data", "no-such-folder"], "no-such-folder"),
     ],
 )

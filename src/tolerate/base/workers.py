@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.queues import Queue
 from queue import Empty
@@ -39,7 +40,7 @@ class Crew:
         spawn = get_context("spawn")
         self._messages: Queue[ProgressMessage] | None = spawn.Queue() if count else None
         self._pool = (
-            ProcessPoolExecutor(count, spawn, initializer=_start_worker, initargs=(self._messages,))
+            ProcessPoolExecutor(count, spawn, initializer=partial(_start_worker, self._messages))
             if count
             else None
         )
@@ -93,7 +94,7 @@ class Task(Generic[Result]):
                     tell(share, text)
 
 
-def _start_worker(messages: "Queue[ProgressMessage]") -> None:
+def _start_worker(messages: "Queue[ProgressMessage] | None") -> None:
     """In a worker: keep the queue for progress messages, and exit when the parent process ends."""
     global _queue
     _queue = messages

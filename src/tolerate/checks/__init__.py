@@ -71,7 +71,7 @@ def find_judge(name: str) -> JudgeMaker:
 def _find(kind: str, name: str, entries: dict[str, str]) -> Callable[..., Any]:
     if name not in entries and ":" not in name:
         raise OptionError(f'no {kind} is called "{name}". {hint(name, entries)}')
-    maker = attribute(entries.get(name, name))
+    maker: Callable[..., Any] = attribute(entries.get(name, name))
     if not callable(maker):
         raise OptionError(f"{name} is {maker!r}, expected a function that makes a {kind}")
     return maker

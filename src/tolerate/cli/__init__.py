@@ -24,8 +24,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         print(f"tolerate {__version__}")
         raise typer.Exit
 
@@ -61,7 +61,7 @@ app.add_typer(career, name="career")
 
 
 def main() -> None:
-    """Run a command; a user's mistake is told in a line, without a trace, and exits with 2."""
+    """Run a command; a TolerateError is printed as one line without a traceback and exits with 2."""
     try:
         app()
     except TolerateError as error:

@@ -3,12 +3,16 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tolerate.cli.options import Json, Lang, speak
+from tolerate.cli.options import Json, Lang, choose_language
 from tolerate.errors import OptionError
+
+if TYPE_CHECKING:
+    from tolerate.base.json_types import JsonObject
+    from tolerate.careers.planning.plan import Plan
 
 career = typer.Typer(
     help="Let the error tolerance of the work decide: tasks, moves, learning. Nothing leaves this machine.",
@@ -43,7 +47,7 @@ def data(
     from tolerate.careers.data.atlas import home, open_atlas, save
     from tolerate.careers.pages.terminal import atlas_lines
 
-    lang = speak(lang)
+    lang = choose_language(lang)
     if release is not None:
         from tolerate.careers.model.release import build
 
@@ -52,22 +56,22 @@ def data(
         raise OptionError(
             "exposure and pay tables are imported together with a release; give --from RELEASE too"
         )
-    there = open_atlas(atlas)
+    loaded_atlas = open_atlas(atlas)
     if as_json:
         print(
             json.dumps(
                 {
-                    "version": there.version,
-                    "occupations": len(there.occupations),
-                    "notes": there.notes,
-                    "sources": [vars(each) for each in there.sources],
+                    "version": loaded_atlas.version,
+                    "occupations": len(loaded_atlas.occupations),
+                    "notes": loaded_atlas.notes,
+                    "sources": [vars(source) for source in loaded_atlas.sources],
                 },
                 indent=1,
                 ensure_ascii=False,
             )
         )
         return
-    print("\n".join(atlas_lines(there, lang)))
+    print("\n".join(atlas_lines(loaded_atlas, lang)))
 
 
 def _quiet(_: str) -> None:
@@ -90,16 +94,16 @@ def show(
     from tolerate.careers.pages import terminal
     from tolerate.careers.planning.plan import show as make
 
-    lang = speak(lang)
-    there = open_atlas(atlas)
-    plan = make(there, occupation, lang)
+    lang = choose_language(lang)
+    loaded_atlas = open_atlas(atlas)
+    plan = make(loaded_atlas, occupation, lang)
     if as_json:
         return _json(plan)
     lines = terminal.plan_lines(plan, lang)
-    others = [f.occupation.title for f in titles.search(there, occupation)[1:4] if f.fit > 0.8]
+    others = [f.occupation.title for f in titles.search(loaded_atlas, occupation)[1:4] if f.fit > 0.8]
     if others:
         lines.append(terminal.also(others, lang))
-    print("\n".join([*lines, "", terminal.sources_line(there, lang)]))
+    print("\n".join([*lines, "", terminal.sources_line(loaded_atlas, lang)]))
     _report(plan, out, lang)
     return None
 
@@ -132,27 +136,27 @@ def plan(
         raise OptionError(
             "say who you are: an occupation, or --me me.toml (write one with: tolerate career ask)"
         )
-    there = open_atlas(atlas)
+    loaded_atlas = open_atlas(atlas)
     if write is not None:
         from tolerate.careers.person.template import write_me
 
-        print(write_me(there, occupation, write, speak(lang)))
+        print(write_me(loaded_atlas, occupation, write, choose_language(lang)))
         return None
     person = (
         read(me)
         if me is not None
         else Person(occupation=occupation, assumed=("slip", "worst", "review", "rework", "human_error"))
     )
-    lang = speak(lang, person.lang)
+    lang = choose_language(lang, person.lang)
     if done and me is None:
         raise OptionError("progress is kept beside me.toml; give --me me.toml together with --done")
     if me is not None:
         person = progress.with_progress(person, me, [name for name in done.split(",") if name.strip()])
-    found = make(there, person)
+    career_plan = make(loaded_atlas, person)
     if as_json:
-        return _json(found)
-    print("\n".join(terminal.plan_lines(found, lang)))
-    _report(found, out, lang)
+        return _json(career_plan)
+    print("\n".join(terminal.plan_lines(career_plan, lang)))
+    _report(career_plan, out, lang)
     return None
 
 
@@ -169,15 +173,15 @@ def compare(
     from tolerate.careers.pages import terminal
     from tolerate.careers.planning.plan import show as make
 
-    lang = speak(lang)
+    lang = choose_language(lang)
     if len(occupations) < 2:
         raise OptionError('name two occupations or more: tolerate career compare "nurse" "game artist"')
-    there = open_atlas(atlas)
-    plans = [make(there, name, lang) for name in occupations]
+    loaded_atlas = open_atlas(atlas)
+    plans = [make(loaded_atlas, name, lang) for name in occupations]
     if as_json:
-        print(json.dumps([_record(each) for each in plans], indent=1, ensure_ascii=False))
+        print(json.dumps([_record(plan) for plan in plans], indent=1, ensure_ascii=False))
         return
-    print("\n".join(terminal.compare_lines(there, [each.occupation for each in plans], plans, lang)))
+    print("\n".join(terminal.compare_lines(loaded_atlas, [plan.occupation for plan in plans], plans, lang)))
     if out is not None:
         from tolerate.careers.pages.page import write_comparison
 
@@ -195,7 +199,7 @@ def ask(
     from tolerate.careers.data.atlas import open_atlas
     from tolerate.careers.person.interview import Interview, at_terminal
 
-    lang = speak(lang)
+    lang = choose_language(lang)
     talk = Interview(open_atlas(atlas), me, lang)
     if page:
         from tolerate.service.local.interview import talk_at_desk
@@ -213,7 +217,7 @@ def _line() -> str | None:
         return None
 
 
-def _report(plan: Any, out: Path | None, lang: str) -> None:
+def _report(plan: "Plan", out: Path | None, lang: str) -> None:
     if out is None:
         return
     from tolerate.careers.pages.page import write_plan
@@ -222,11 +226,11 @@ def _report(plan: Any, out: Path | None, lang: str) -> None:
     print(say("t.report", path=str(write_plan(plan, out, lang))).pick(lang))
 
 
-def _json(plan: Any) -> None:
+def _json(plan: "Plan") -> None:
     print(json.dumps(_record(plan), indent=1, ensure_ascii=False))
 
 
-def _record(plan: Any) -> dict[str, Any]:
+def _record(plan: "Plan") -> "JsonObject":
     from tolerate.careers.pages.record import record
 
     return record(plan)

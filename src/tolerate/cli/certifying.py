@@ -1,13 +1,19 @@
 """`tolerate certify` and `tolerate verify`: a table gets its certificate, and anyone recomputes it."""
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tolerate.cli.options import Cluster, Confidence, Json, Lang, Score, Slice, Weight, share, speak
+from tolerate.cli.options import Cluster, Confidence, Json, Lang, Score, Slice, Weight, choose_language, share
 from tolerate.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from tolerate.data.partition import Parts
+    from tolerate.records import Certificate, Table
+    from tolerate.stats.verification import Verification
 
 
 def certify(
@@ -36,7 +42,7 @@ def certify(
     weight: Weight = None,
     confidence: Confidence = 0.95,
     each_slice: Annotated[
-        bool, typer.Option("--each-slice", help="Also a threshold of its own for each slice.")
+        bool, typer.Option("--each-slice", help="Certify also a separate threshold for each slice.")
     ] = False,
     workers: Annotated[int, typer.Option(help="Processes that count the parts of many files.")] = 1,
     ray: Annotated[bool, typer.Option("--ray", help="Count the parts as tasks of Ray.")] = False,
@@ -53,7 +59,7 @@ def certify(
     from tolerate.stats.certify.threshold import certify
     from tolerate.stats.monitor.drift import with_scores
 
-    lang = speak(lang)
+    lang = choose_language(lang)
     tolerances = _tolerances(loss or ["loss"], tolerance)
     columns = {"score": score, "cluster": cluster, "slice": slice, "weight": weight}
     with _rows(table, list(tolerances), columns, workers, ray) as rows:
@@ -69,8 +75,8 @@ def certify(
         from tolerate.base.files import write_whole
 
         write_whole(out, certificate.dumps().encode())
-    said = [certificate_text(certificate, lang), *slice_lines(certificate, lang)]
-    print(certificate.dumps() if as_json else "\n".join(said))
+    lines = [certificate_text(certificate, lang), *slice_lines(certificate, lang)]
+    print(certificate.dumps() if as_json else "\n".join(lines))
     if not certificate.proven:
         raise typer.Exit(1)
 
@@ -82,14 +88,16 @@ def verify(
     ],
     table: Annotated[
         str | None,
-        typer.Argument(help="The labelled table (or parts) that it rests on; of an audit the batch."),
+        typer.Argument(help="The labelled table (or parts) of the certificate; for an audit the batch."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that count the parts of many files.")] = 1,
     ray: Annotated[bool, typer.Option("--ray", help="Count the parts as tasks of Ray.")] = False,
     state: Annotated[
-        Path | None, typer.Option(help="An audit's file of verdicts. By default beside the batch.")
+        Path | None, typer.Option(help="File of the verdicts of an audit; by default next to the batch.")
     ] = None,
-    score: Annotated[str | None, typer.Option(help="Column of scores that an audit withheld by.")] = None,
+    score: Annotated[
+        str | None, typer.Option(help="Column of scores by which an audit withheld items.")
+    ] = None,
     strategy: Annotated[
         str | None, typer.Option(help="Column of strategies, for the list that `compare --json` printed.")
     ] = None,
@@ -106,33 +114,35 @@ def verify(
     if text.lstrip().startswith("["):
         _verify_compared(text, table, strategy, as_json)
         return
-    promise = Certificate.loads(text)
-    if promise.options.get("kind") == "audit":
-        found = _verify_audit(promise, Path(table), state, score)
+    certified = Certificate.loads(text)
+    if certified.options.get("kind") == "audit":
+        verification = _verify_audit(certified, Path(table), state, score)
     else:
-        with _rows(table, losses_of(promise), columns_of(promise), workers, ray) as rows:
-            found = verify(promise, rows)
+        with _rows(table, losses_of(certified), columns_of(certified), workers, ray) as rows:
+            verification = verify(certified, rows)
     print(
-        json.dumps({"holds": found.holds, "reasons": list(found.reasons)}, indent=1)
+        json.dumps({"holds": verification.holds, "reasons": list(verification.reasons)}, indent=1)
         if as_json
-        else str(found)
+        else str(verification)
     )
-    if not found.holds:
+    if not verification.holds:
         raise typer.Exit(1)
 
 
-def _verify_audit(promise: Any, batch: Path, state: Path | None, score: str | None) -> Any:
+def _verify_audit(
+    certificate: "Certificate", batch: Path, state: Path | None, score: str | None
+) -> "Verification":
     """An audit's certificate against the verdicts kept beside its batch."""
     from tolerate.data import tables
     from tolerate.stats.verification import verify_audit
 
-    kept = state or batch.with_name(f"{batch.name}.audit.json")
+    state_file = state or batch.with_name(f"{batch.name}.audit.json")
     try:
-        record = json.loads(text_of(kept, "the verdicts of an audit; name the file with --state"))
+        record = json.loads(text_of(state_file, "the verdicts of an audit; name the file with --state"))
     except ValueError as error:
-        raise DataError(f"{kept} is damaged: {error}") from None
+        raise DataError(f"{state_file} is damaged: {error}") from None
     scores = None if score is None else tables.read_numbers(batch, score)
-    return verify_audit(promise, record, scores=scores)
+    return verify_audit(certificate, record, scores=scores)
 
 
 def _verify_compared(text: str, table: str, strategy: str | None, as_json: bool) -> None:
@@ -144,25 +154,28 @@ def _verify_compared(text: str, table: str, strategy: str | None, as_json: bool)
     if strategy is None:
         raise OptionError("this is a list of certificates, one a strategy; name its column with --strategy")
     try:
-        told_of = [
+        certificates = [
             (str(row["strategy"]), Certificate.from_json(row["certificate"])) for row in json.loads(text)
         ]
-        names = next(promise.names for _, promise in told_of if promise.names)
+        names = next(certificate.names for _, certificate in certificates if certificate.names)
     except (ValueError, KeyError, TypeError, StopIteration) as error:
         raise DataError(f"expected what `tolerate compare --json` printed: {error!r}") from None
     columns = {role: names.get(role) for role in ("score", "cluster")}
     parts, _ = tables.read_strategies(Path(table), strategy, None, loss=names.get("loss", "loss"), **columns)
-    found = {}
-    for name, promise in told_of:
+    verifications = {}
+    for name, certificate in certificates:
         if name not in parts:
             raise DataError(f'{table} has no strategy "{name}" in column "{strategy}"')
-        found[name] = verify(promise, parts[name])
+        verifications[name] = verify(certificate, parts[name])
     if as_json:
-        told = {name: {"holds": one.holds, "reasons": list(one.reasons)} for name, one in found.items()}
-        print(json.dumps(told, indent=1, ensure_ascii=False))
+        report = {
+            name: {"holds": verification.holds, "reasons": list(verification.reasons)}
+            for name, verification in verifications.items()
+        }
+        print(json.dumps(report, indent=1, ensure_ascii=False))
     else:
-        print("\n".join(f"{name}: {one}" for name, one in found.items()))
-    if not all(one.holds for one in found.values()):
+        print("\n".join(f"{name}: {verification}" for name, verification in verifications.items()))
+    if not all(verification.holds for verification in verifications.values()):
         raise typer.Exit(1)
 
 
@@ -172,9 +185,9 @@ def _verify_ledger(database: str, as_json: bool) -> None:
 
     if database.endswith(".json"):
         raise OptionError(f"{database} looks like a certificate; name its table too, or a service's database")
-    found = replay(kept(database))
-    print(json.dumps(found.to_json(), indent=1) if as_json else str(found))
-    if not found.holds:
+    verification = replay(kept(database))
+    print(json.dumps(verification.to_json(), indent=1) if as_json else str(verification))
+    if not verification.holds:
         raise typer.Exit(1)
 
 
@@ -184,29 +197,27 @@ def _tolerances(losses: list[str], tolerance: float | None) -> dict[str, float]:
     >>> _tolerances(["wrong", "harmful=0.1%"], 0.02)
     {'wrong': 0.02, 'harmful': 0.001}
     """
-    found: dict[str, float] = {}
+    tolerances: dict[str, float] = {}
     for text in losses:
-        name, equals, own = text.rpartition("=")
-        name, limit = (name, share(own)) if equals and name else (text, tolerance)
+        name, equals, written = text.rpartition("=")
+        name, limit = (name, share(written)) if equals and name else (text, tolerance)
         if limit is None:
             raise OptionError(f'no tolerance for "{name}"; give -t 2%, or --loss {name}=2%')
-        if name in found:
+        if name in tolerances:
             raise OptionError(f'the loss "{name}" is named twice; name each column once')
-        found[name] = limit
-    return found
+        tolerances[name] = limit
+    return tolerances
 
 
 def _rows(
-    where: str, losses: list[str], columns: dict[str, str | None], workers: int = 1, ray: bool = False
-) -> Any:
+    location: str, losses: list[str], columns: dict[str, str | None], workers: int = 1, ray: bool = False
+) -> "AbstractContextManager[Table | Parts]":
     """A table in memory, or a source in many files; either in a `with` block."""
-    from contextlib import nullcontext
-
     from tolerate.data import tables
 
-    many = Path(where).is_dir() or any(sign in where for sign in "*?[")
-    if not (many or ray or workers > 1):
-        return nullcontext(tables.read(where, loss=losses, **columns))
+    several_files = Path(location).is_dir() or any(sign in location for sign in "*?[")
+    if not (several_files or ray or workers > 1):
+        return nullcontext(tables.read(location, loss=losses, **columns))
     for role in ("cluster", "weight"):
         if columns.get(role):
             raise OptionError(
@@ -215,7 +226,7 @@ def _rows(
     from tolerate.data.partition import parts
 
     return parts(
-        where,
+        location,
         loss=losses,
         score=columns.get("score"),
         slice=columns.get("slice"),
@@ -224,13 +235,13 @@ def _rows(
     )
 
 
-def losses_of(certificate: Any) -> list[str]:
+def losses_of(certificate: "Certificate") -> list[str]:
     """The columns of losses that a certificate names."""
-    several = [risk["name"] for risk in certificate.risks]
-    return several or [certificate.names.get("loss", "loss")]
+    names = [risk["name"] for risk in certificate.risks]
+    return names or [certificate.names.get("loss", "loss")]
 
 
-def columns_of(certificate: Any) -> dict[str, str | None]:
+def columns_of(certificate: "Certificate") -> dict[str, str | None]:
     roles = ("score", "cluster", "slice", "weight")
     return {role: certificate.names.get(role) for role in roles}
 

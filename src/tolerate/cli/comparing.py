@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tolerate.cli.options import Cluster, Confidence, Json, Lang, Loss, Score, share, speak
+from tolerate.cli.options import Cluster, Confidence, Json, Lang, Loss, Score, choose_language, share
 
 
 def compare(
@@ -26,7 +26,7 @@ def compare(
         str | None, typer.Option(help="Column naming the item, where strategies answered the same ones.")
     ] = None,
     cascade: Annotated[
-        list[str] | None, typer.Option(help="Strategies that ask one another: small,large. May be repeated.")
+        list[str] | None, typer.Option(help="A cascade of strategies: small,large. May be repeated.")
     ] = None,
     tier: Annotated[
         list[str] | None,
@@ -35,27 +35,27 @@ def compare(
         ),
     ] = None,
     cost: Annotated[
-        str | None, typer.Option(help="Column of what making the item cost. By default nothing.")
+        str | None, typer.Option(help="Column of the cost of generating the item; by default 0.")
     ] = None,
     costs: Annotated[str, typer.Option(help="Costs of an item by strategy: small=1,large=20.")] = "",
-    review: Annotated[float, typer.Option(help="Price of a person's look at one item.")] = 1.0,
+    review: Annotated[float, typer.Option(help="Price of a person's review of one item.")] = 1.0,
     confidence: Confidence = 0.95,
-    plan: Annotated[bool, typer.Option("--plan", help="Only say how many labels it takes.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the deal into design and test part.")] = 0,
+    plan: Annotated[bool, typer.Option("--plan", help="Print only the number of labels needed.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the split into design part and test part.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Write the certificate of the cheapest to this file.")
     ] = None,
     as_json: Json = False,
     lang: Lang = "",
 ) -> None:
-    """Which way of doing the job is the cheapest? All the promises hold together, so one may choose.
+    """Find the cheapest strategy at a tolerance; all certificates hold together, so that any may be chosen.
 
     Exits with 1 if none of them may release anything.
     """
-    from tolerate.cli import compare_table as comparison
+    from tolerate.cli import compare_table
 
-    lang = speak(lang)
-    asked = comparison.Asked(
+    lang = choose_language(lang)
+    request = compare_table.ComparisonRequest(
         table=table,
         strategy=strategy,
         loss=loss,
@@ -68,13 +68,15 @@ def compare(
         costs=costs,
     )
     if plan:
-        print("\n".join(comparison.plan_lines(asked, tolerance, confidence, lang)))
+        print("\n".join(compare_table.plan_lines(request, tolerance, confidence, lang)))
         return
-    rows = comparison.compared(asked, tolerance=tolerance, confidence=confidence, review=review, seed=seed)
+    rows = compare_table.compare_strategies(
+        request, tolerance=tolerance, confidence=confidence, review=review, seed=seed
+    )
     if out is not None:
         from tolerate.base.files import write_whole
 
         write_whole(out, rows[0].certificate.dumps().encode())
-    print(comparison.as_json(rows) if as_json else "\n".join(comparison.lines(rows, lang)))
+    print(compare_table.as_json(rows) if as_json else "\n".join(compare_table.lines(rows, lang)))
     if not any(row.certificate.proven for row in rows):
         raise typer.Exit(1)

@@ -6,11 +6,14 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tolerate.errors import OptionError
+
+if TYPE_CHECKING:
+    from tolerate.service.local import Sitters
 
 
 def share(text: str | float) -> float:
@@ -39,33 +42,33 @@ def share_or_all(text: str | float) -> float:
 
 
 def duration(text: str) -> float:
-    """Seconds, written as 60, 60s, 2m or 1h.
+    """Parse a duration written as 60, 60s, 2m or 1h into seconds.
 
     >>> duration("2m")
     120.0
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text.strip())
-    if not found or float(found[1]) == 0:
-        raise typer.BadParameter(f'"{text}" is no time; write 60s, 2m or 1h')
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"]
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text.strip())
+    if not match or float(match[1]) == 0:
+        raise typer.BadParameter(f'"{text}" is not a duration; write 60s, 2m or 1h')
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
 
 
 def language() -> str:
-    """The user's language, as far as we speak it: zh where the locale is Chinese, else en."""
+    """The user's language: zh if TOLERATE_LANG or the locale is Chinese, otherwise en."""
     name = os.environ.get("TOLERATE_LANG") or locale.getlocale()[0] or os.environ.get("LANG", "")
     return "zh" if name.lower().startswith(("zh", "chinese")) else "en"
 
 
-def speak(*wanted: str) -> str:
-    """The first language that is asked for, or the system's."""
-    for lang in wanted:
+def choose_language(*languages: str) -> str:
+    """The first language that is set, or the system's; an unsupported one raises OptionError."""
+    for lang in languages:
         if lang not in ("", "en", "zh"):
-            raise OptionError(f'we do not speak "{lang}"; try --lang en or --lang zh')
-    return next((lang for lang in wanted if lang), "") or language()
+            raise OptionError(f'unsupported language "{lang}"; choose --lang en or --lang zh')
+    return next((lang for lang in languages if lang), "") or language()
 
 
 def names(text: str) -> tuple[str, ...]:
-    """The names in a list with commas.
+    """Split a comma-separated list of names.
 
     >>> names("vae, flow")
     ('vae', 'flow')
@@ -73,20 +76,25 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def tell(line: str) -> None:
-    """A line for the person at the terminal, apart from what the command prints."""
+def print_to_stderr(line: str) -> None:
+    """Print a line for the person at the terminal, apart from the output of the command."""
     print(line, file=sys.stderr, flush=True)
 
 
-def sitters(
-    reviewers: str, guide: Path | None, lang: str, ready: Callable[[str], None], each: int = 1, port: int = 0
-) -> Any:
-    """Who sits at a desk on this machine, from the options of a command."""
+def reviewers_from(
+    reviewers: str,
+    guide: Path | None,
+    lang: str,
+    announce: Callable[[str], None],
+    reviewers_per_item: int = 1,
+    port: int = 0,
+) -> "Sitters":
+    """The reviewers of a desk on this machine, from the options of a command."""
     from tolerate.service.config import text_of
     from tolerate.service.local import Sitters
 
-    said = "" if guide is None else text_of(guide)
-    return Sitters(names(reviewers) or ("first",), lang, said, each, port, ready)
+    guide_text = "" if guide is None else text_of(guide)
+    return Sitters(names(reviewers) or ("first",), lang, guide_text, reviewers_per_item, port, announce)
 
 
 Reviewers = Annotated[

@@ -20,18 +20,20 @@ def people(
     ends, and the ledger keeps that it happened.
     """
     from tolerate.store import Writer, kept
-    from tolerate.store import people as known
+    from tolerate.store import people as store_people
 
     db = kept(database)
-    users = known.users(db)
+    users = store_people.users(db)
     db.close()
     if not new_password:
-        for user, may in users:
-            print(f"{user.name}  {user.role}{'' if may else '  (disabled)'}")
+        for user, enabled in users:
+            print(f"{user.name}  {user.role}{'' if enabled else '  (disabled)'}")
         return
     writer = Writer(database)
     try:
-        password = writer.submit(known.reset_password, new_password, "the command line", time.time()).result()
+        password = writer.submit(
+            store_people.reset_password, new_password, "the command line", time.time()
+        ).result()
     finally:
         writer.close()
     print(f"{new_password}: {password}   (shown this once; every session of theirs has ended)")

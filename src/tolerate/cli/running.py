@@ -15,18 +15,18 @@ from tolerate.cli.options import (
     Lang,
     Port,
     Reviewers,
+    choose_language,
     duration,
     names,
+    reviewers_from,
     share,
-    sitters,
-    speak,
 )
 from tolerate.cli.progress import Console
 
 
 def run(
     job: Annotated[
-        str, typer.Argument(help="A job of the book (tolerate jobs) or package.module:attribute.")
+        str, typer.Argument(help="Name of a built-in job (see `tolerate jobs`) or package.module:attribute.")
     ],
     data: Annotated[
         Path | None, typer.Option(help="Data of the job: a folder or file; digits needs none.")
@@ -76,7 +76,9 @@ def run(
     ] = False,
     reviews: Annotated[int, typer.Option(help="Items that are judged under --review.")] = 300,
     reviewers: Reviewers = "",
-    each: Annotated[int, typer.Option(help="People who judge each item, blind to one another.")] = 1,
+    reviewers_per_item: Annotated[
+        int, typer.Option("--each", help="People who judge each item, blind to one another.")
+    ] = 1,
     guide: Guide = None,
     port: Port = 0,
     judge: Annotated[
@@ -110,7 +112,7 @@ def run(
     from tolerate.runs.plan import plan_run
     from tolerate.service.local import ask_at_desk
 
-    lang = speak(lang)
+    lang = choose_language(lang)
     chosen = find(job)
     options = RunOptions(
         data=data,
@@ -135,7 +137,10 @@ def run(
 
         RunFolder(folder).clear()
     with Console(len(plan.models) + 3, folder / "log.txt", quiet=as_json) as console:
-        desk = partial(ask_at_desk, sitters=sitters(reviewers, guide, lang, console.call, each, port))
+        desk = partial(
+            ask_at_desk,
+            sitters=reviewers_from(reviewers, guide, lang, console.call, reviewers_per_item, port),
+        )
         summary = run_job(chosen, folder, options, console, "tolerate " + shlex.join(sys.argv[1:]), desk)
     if as_json:
         print(json.dumps([point.to_json() for point in summary.best], indent=1))
@@ -150,11 +155,12 @@ def jobs(as_json: Json = False, lang: Lang = "") -> None:
     """List the book of jobs: what each makes, at which tolerance, and how it is run."""
     from tolerate.jobs import JOBS
     from tolerate.jobs import job as find
+    from tolerate.messages.numbers import at_most
 
-    lang = speak(lang)
+    lang = choose_language(lang)
     book = [find(name) for name in JOBS]
     if as_json:
         print(json.dumps([job.to_json() for job in book], indent=1, ensure_ascii=False))
         return
     for job in book:
-        print(f"{job.name:10} {job.tolerance:5.1%}  {job.title[lang]}\n{'':17} {job.example}")
+        print(f"{job.name:10} {at_most(job.tolerance):>5}  {job.title[lang]}\n{'':17} {job.example}")

@@ -3,10 +3,10 @@
 import asyncio
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -108,7 +108,7 @@ def _one_job(
     return ServiceSettings((JobSettings(job, (tier,), share=share, wait=wait, guide=guide_text),))
 
 
-def _run_in_event_loop(work: Callable[[], Any]) -> None:
+def _run_in_event_loop(work: Callable[[], Coroutine[object, object, None]]) -> None:
     """Run a coroutine in uvloop if it is installed, else in asyncio's own event loop."""
     factory = None
     if importlib.util.find_spec("uvloop") is not None:

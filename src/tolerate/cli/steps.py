@@ -3,16 +3,17 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tolerate.cli.certifying import columns_of, losses_of, text_of
-from tolerate.cli.options import Json, Lang, duration, speak
+from tolerate.cli.options import Json, Lang, choose_language, duration
 from tolerate.cli.progress import Console
 
 if TYPE_CHECKING:
     from tolerate.jobs.generate import TextRow
+    from tolerate.records import Certificate, Table
 
 
 def train(
@@ -39,6 +40,7 @@ def train(
     """Train one generator; the same command continues a training that was stopped."""
     from tolerate.base.workers import leads
     from tolerate.jobs import job as find
+    from tolerate.messages.numbers import percent
     from tolerate.runs.options import RunOptions
     from tolerate.runs.steps import train_model
 
@@ -59,7 +61,7 @@ def train(
         print(f"! {finding.what}\n  try: {finding.advice}")
     learning, parameters = figures.get("learning"), figures["parameters"]
     if learning is not None and parameters is not None and learning < parameters:
-        print(f"{learning:,} of them learned: {learning / parameters:.2%}")
+        print(f"{learning:,} of them learned: {percent(learning / parameters)}")
     print(
         f"next: tolerate generate {folder} --count 100 --out {'drawings' if trained.classes else 'texts.csv'}"
     )
@@ -140,12 +142,13 @@ def check(
 ) -> None:
     """Check items by the job's reader, score them by its judge, and write a labelled table."""
     from tolerate.jobs import job as find
+    from tolerate.messages.numbers import percent
     from tolerate.runs.options import RunOptions
     from tolerate.runs.steps import check_items
 
     with Console(2) as console:
         done = check_items(find(job), items, RunOptions(data=data, seed=seed), out, console)
-    print(f"{done.items} items, {done.wrong} wrong ({done.wrong / done.items:.1%}): {done.path}")
+    print(f"{done.items} items, {done.wrong} wrong ({percent(done.wrong / done.items)}): {done.path}")
     print(f"next: tolerate certify {done.path} --score score --tolerance 5%")
 
 
@@ -161,7 +164,7 @@ def report(
     from tolerate.records import Certificate
     from tolerate.report import write_certificate_report, write_report
 
-    lang = speak(lang)
+    lang = choose_language(lang)
     if source.is_dir():
         summary = json.loads(text_of(source / "summary.json", "a finished run"))
         print(write_report({**summary, "lang": lang}, out or source))
@@ -180,7 +183,7 @@ def report(
     )
 
 
-def _table_of(certificate: Any, path: Path) -> Any:
+def _table_of(certificate: "Certificate", path: Path) -> "Table":
     """The table that a certificate names, with the same columns in the same roles."""
     from tolerate.data import tables
 

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tolerate.base.arrays import Contents, Floats, Ints
 from tolerate.base.registry import attribute
 from tolerate.errors import OptionError, hint
-from tolerate.refine.pool import Choice, Floats, Pool
+from tolerate.refine.pool import Choice, Pool
 from tolerate.refine.steps import above, best_of, first_of, no_copies, plain
 
 __all__ = ["FILTERS", "PICKERS", "REFINERS", "Choice", "Pool", "Refining", "parse", "refine"]
@@ -104,19 +105,19 @@ def _with(step: Callable[..., Any], numbers: list[float], pool: Pool) -> Any:
     return step(pool, *numbers)
 
 
-Judge = Callable[[NDArray[Any], NDArray[np.int64]], Floats]  # (contents [n, ...], requests [n]) -> scores [n]
-Repair = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]  # contents in, repaired contents out
+Judge = Callable[[Contents, Ints], Floats]  # (contents [n, ...], requests [n]) -> scores [n]
+Repair = Callable[[Contents, Ints], Contents]  # contents in, repaired contents out
 
 
 def refine(
-    contents: NDArray[Any],
-    requests: NDArray[np.int64],
+    contents: Contents,
+    requests: Ints,
     judge: Judge,
     how: Refining,
     *,
-    nearness: Callable[[NDArray[Any]], Floats] | None = None,
+    nearness: Callable[[Contents], Floats] | None = None,
     repair: Repair | None = None,
-) -> tuple[NDArray[Any], Choice]:
+) -> tuple[Contents, Choice]:
     """Repair, score and choose candidates: one content a request [requests, ...] and how it was chosen.
 
     contents: [requests, k, ...] candidates; requests: [requests].

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.checks import Contents, Floats, Ints, Verdicts
+from tolerate.base.arrays import Contents, Floats, Ints
+from tolerate.checks import Verdicts
 from tolerate.messages.catalogue import message
 
 SLACK = 0.25  # of the range seen on real pictures, allowed beyond each end

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.checks import Contents, Floats, Ints
+from tolerate.base.arrays import Contents, Floats, Ints
 
 
 @dataclass(frozen=True)
