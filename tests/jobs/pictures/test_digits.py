@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 
+from tests.support.chinese import english_words
 from tolerate.data.pictures import digits
+from tolerate.messages.certificates import certificate_text
 from tolerate.records import Certificate
 
 TOLERATE = [sys.executable, "-m", "tolerate"]
@@ -65,6 +67,7 @@ def test_the_certificate_can_be_verified_from_its_labels(run: tuple[Path, str]) 
     certificate = Certificate.loads((run[0] / "certificate.json").read_text("utf-8"))
     assert certificate.proven and certificate.coverage > 0.5
     assert "reader" in certificate.losses_by and "%" in certificate.losses_by
+    assert english_words(certificate_text(certificate, "zh"), {"reader"}) == []
 
 
 def test_no_real_picture_serves_two_purposes(run: tuple[Path, str]) -> None:

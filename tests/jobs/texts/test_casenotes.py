@@ -5,16 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.chinese import english_words
 from tolerate.jobs import job
-from tolerate.jobs.texts.casenotes import CaseNotes, Finding, Record, compare, note, read_note
+from tolerate.jobs.texts.casenotes import CaseNotes, Measurement, PatientRecord, compare_note, note, read_note
+from tolerate.messages.certificates import certificate_text
+from tolerate.records import Certificate
 from tolerate.runs.options import RunOptions
 from tolerate.runs.pipeline import run
 
-RECORD = Record(
+RECORD = PatientRecord(
     (
-        Finding("radius", "18.0", "high"),
-        Finding("worst area", "990", "normal"),
-        Finding("texture", "17.1", "normal"),
+        Measurement("radius", "18.0", "high"),
+        Measurement("worst area", "990", "normal"),
+        Measurement("texture", "17.1", "normal"),
     ),
     "benign",
 )
@@ -28,7 +31,7 @@ def task() -> CaseNotes:
 
 def test_every_note_of_the_grammar_is_right() -> None:
     rng = np.random.default_rng(0)
-    assert not any(compare(RECORD, note(RECORD, rng)).wrong for _ in range(300))
+    assert not any(compare_note(RECORD, note(RECORD, rng)).wrong for _ in range(300))
 
 
 @pytest.mark.parametrize(
@@ -48,13 +51,13 @@ def test_every_note_of_the_grammar_is_right() -> None:
     ],
 )
 def test_a_fault_is_seen(text: str, seen: str) -> None:
-    found = compare(RECORD, text)
+    found = compare_note(RECORD, text)
     assert found.wrong and seen in found.read
 
 
 def test_the_wrong_part_is_marked() -> None:
     text = GOOD.replace("18.0", "18.1")
-    assert [text[start:end] for start, end in compare(RECORD, text).marks] == ["18.1"]
+    assert [text[start:end] for start, end in compare_note(RECORD, text).marks] == ["18.1"]
 
 
 def test_the_check_finds_seeded_faults_and_passes_right_notes(task: CaseNotes) -> None:
@@ -79,7 +82,7 @@ def test_requests_are_alike_for_a_seed_and_ask_each_finding_once(task: CaseNotes
     requests = task.requests(200, 7)
     assert (requests == task.requests(200, 7)).all() and len(set(requests.tolist())) == 200
     for request in requests:
-        names = [one.name for one in task.record(int(request)).findings]
+        names = [one.name for one in task.record(int(request)).measurements]
         assert len(set(names)) == 3
 
 
@@ -129,6 +132,8 @@ def test_a_small_run_ends_in_a_certificate_and_a_report(tmp_path: Path) -> None:
     )
     summary = run(job("casenotes"), tmp_path / "run", options).to_json()
     assert (tmp_path / "run" / "DONE").exists()
+    certificate = Certificate.loads((tmp_path / "run" / "certificate.json").read_text("utf-8"))
+    assert english_words(certificate_text(certificate, "zh"), {job("casenotes").check}) == []
     page = (tmp_path / "run" / "report.html").read_text("utf-8")
     assert "made-text" in page or not summary["sheets"].get("released")
     assert summary["reader"]["tested_on"] == 2000 and summary["reader"]["wrong"] == 0
