@@ -50,9 +50,10 @@ class Trainable(nn.Module, ABC):
     """A model that the training loop can train.
 
     A constructor takes the dimensions of the data, then options by keyword; a subclass passes its options on to
-    `super().__init__(..., **options)`, so that the model can be rebuilt from its folder. Names of losses that the loop
-    knows: `loss` (shown as progress), and of adversarial models `d_loss`, `g_loss` and `d_accuracy` (share of real and
-    generated examples that the discriminator classifies correctly, 0 to 1; left out by a critic).
+    `super().__init__(..., **options)`, or adds them to `self.options`, so that its folder can rebuild the model.
+    Names of losses that the loop knows: `loss` (shown as progress), and of adversarial models `d_loss`, `g_loss` and
+    `d_accuracy` (share of real and generated examples that the discriminator classifies correctly, 0 to 1; a critic
+    has none).
     """
 
     mean_over_processes: Callable[[float], float] | None = None  # set by the loop where there are several

@@ -11,7 +11,7 @@ from tests.support.training import train_pictures
 from tolerate.models.base import generator
 from tolerate.models.pictures.base import draws
 from tolerate.models.pictures.dcgan import ConvDiscriminator
-from tolerate.models.pictures.gan import GAN, DenseDiscriminator, play, rescale
+from tolerate.models.pictures.gan import GAN, DenseDiscriminator, play_step, rescale
 from tolerate.models.pictures.r3gan import squared_slope
 from tolerate.models.pictures.wgan_gp import gradient_penalty
 from tolerate.models.registry import build
@@ -130,7 +130,7 @@ def test_the_penalties_teach_the_critic(name: str, tiny: tuple[Tiny, Tensor, Ten
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_pass_gives_both_players_their_gradients(name: str) -> None:
-    """`play` gives the gradients that two separate passes, straight from the losses, give."""
+    """`play_step` gives the gradients that two separate passes, straight from the losses, give."""
     model = gan_model(name)
     labels, rng = torch.arange(10), generator(5)
     drawn = model.generator(model.noise(labels, rng), labels)
@@ -147,7 +147,7 @@ def test_one_pass_gives_both_players_their_gradients(name: str) -> None:
         "discriminator": torch.optim.SGD(model.discriminator.parameters(), lr=0.0),
         "generator": torch.optim.SGD(model.generator.parameters(), lr=0.0),
     }
-    play(still, d_loss, g_loss, None, f, shown, drawn)
+    play_step(still, d_loss, g_loss, None, f, shown, drawn)
     for (net, _), expected in zip(players, slow, strict=True):
         for weight, gradient in zip(net.parameters(), expected, strict=True):
             torch.testing.assert_close(weight.grad, gradient, rtol=1e-3, atol=1e-6)

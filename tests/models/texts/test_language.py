@@ -21,7 +21,7 @@ from tolerate.models.texts.language import END, PAD, LanguageModel, log_likeliho
 from tolerate.models.texts.lstm import LSTM
 from tolerate.models.texts.tokens import Tokens, characters, learn_tokens, load_tokens
 from tolerate.models.texts.transformer import Transformer
-from tolerate.models.training.muon import Muon, orthogonal
+from tolerate.models.training.muon import Muon, orthogonalize
 from tolerate.models.writers.writing import perplexity, teach_writer, write, writer_in
 
 TEXT = np.array(["abcdr".index(sign) for sign in "abracadabraabracadabracabbadabraabacadabra"])
@@ -373,7 +373,7 @@ def test_a_decoding_that_means_nothing_is_refused(wrong: dict[str, float]) -> No
 def test_orthogonal_keeps_the_directions() -> None:
     matrix = torch.randn(1, 6, 9, generator=torch.manual_seed(0))
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-    found = orthogonal(matrix, steps=8)
+    found = orthogonalize(matrix, steps=8)
     along = (left.mT @ found @ right.mT)[0]
     assert float((along - along.diag().diag()).abs().max()) < 1e-3
     assert float((along.diag() - 1).abs().max()) < 0.35

@@ -12,7 +12,7 @@ What is different, and why:
   processor spends its time on moving memory.
 - Channels are few (16 at half size, doubled as the size is halved): in a short time, seeing several times
   as many pictures is worth more than wide layers.
-- No batch norm in the discriminator: it would compare pictures within a batch, which `play` must not
+- No batch norm in the discriminator: it would compare pictures within a batch, which `play_step` must not
   have; and a small linear layer before its outputs, without which it can hardly tell the classes apart.
 - The learning rate, the average of weights and the shared pass of `gan.py`.
 """
@@ -25,10 +25,10 @@ from torch.nn import functional as F
 
 from tolerate.models.base import Recipe
 from tolerate.models.pictures.base import Shape
-from tolerate.models.pictures.gan import GAN, of_class
+from tolerate.models.pictures.gan import GAN, class_logit
 from tolerate.models.pictures.layers import one_hot
 
-COARSE = 8  # the largest shorter side of the coarsest grid
+COARSEST_SIDE = 8  # the largest shorter side of the coarsest grid
 
 
 def halvings(shape: Shape) -> int:
@@ -38,15 +38,15 @@ def halvings(shape: Shape) -> int:
     (1, 2, 2, 3)
     """
     count = 1
-    while -(-min(shape[1:]) // 2**count) > COARSE:
+    while -(-min(shape[1:]) // 2**count) > COARSEST_SIDE:
         count += 1
     return count
 
 
-def grid(shape: Shape) -> tuple[int, int]:
+def coarsest_grid(shape: Shape) -> tuple[int, int]:
     """Height and width of the coarsest grid, rounded up.
 
-    >>> grid((1, 28, 28)), grid((3, 9, 11))
+    >>> coarsest_grid((1, 28, 28)), coarsest_grid((3, 9, 11))
     ((7, 7), (5, 6))
     """
     cell = 2 ** halvings(shape)
@@ -62,7 +62,7 @@ class ConvGenerator(nn.Module):
 
     def __init__(self, shape: Shape, classes: int, latent: int, width: int) -> None:
         super().__init__()
-        self.shape, self.classes, self.grid = shape, classes, grid(shape)
+        self.shape, self.classes, self.grid = shape, classes, coarsest_grid(shape)
         widths = [width * 2**level for level in reversed(range(halvings(shape)))]
         self.start = nn.Linear(latent + classes, self.grid[0] * self.grid[1] * widths[0])
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for channels in widths)
@@ -85,7 +85,7 @@ class ConvDiscriminator(nn.Module):
 
     def __init__(self, shape: Shape, classes: int, width: int, hidden: int = 128) -> None:
         super().__init__()
-        rows, columns = grid(shape)
+        rows, columns = coarsest_grid(shape)
         cell = 2 ** halvings(shape)
         self.margin = (0, columns * cell - shape[2], 0, rows * cell - shape[1])
         layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(4 * shape[0], width, 3, padding=1)]
@@ -98,7 +98,7 @@ class ConvDiscriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         padded = F.pad(images, self.margin, value=-1.0) if any(self.margin) else images
-        return of_class(self.layers(padded), labels)
+        return class_logit(self.layers(padded), labels)
 
 
 class DCGAN(GAN):

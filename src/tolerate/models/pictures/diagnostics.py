@@ -15,7 +15,9 @@ FAILED_SHARE = 0.1  # of the real pictures' variety, below which draws have coll
 
 
 @torch.no_grad()
-def diagnose_draws(draw: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> list[TrainingDiagnosis]:
+def diagnose_draws(
+    draw: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor
+) -> list[TrainingDiagnosis]:
     """Whether `draw` makes as various pictures as the real ones, and different ones for different classes."""
     real = _pictures_by_class(images, labels)
     if not real:

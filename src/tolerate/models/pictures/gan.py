@@ -12,7 +12,7 @@ What makes this one better than the textbook's at an equal amount of computing:
 - Adam with beta1 = 0 and thirty times the usual learning rate, which falls to zero along half a cosine.
   Momentum chases an opponent that has moved on (Gidel et al. 2019); without it large steps are safe.
 - Small batches: more steps for the same pictures.
-- Both players learn from one pass through D (`play`), which saves drawing and judging a second batch.
+- Both players learn from one pass through D (`play_step`), which saves drawing and judging a second batch.
 - The weights that draw are an average over the last few hundred steps. The players circle around their
   equilibrium; the average lies nearer to it than the points of the circle (Yazici et al. 2019). With it
   `dcgan.py` came to an FID of 7.9 instead of 11.3 in 20 CPU-seconds on MNIST (features of a LeNet).
@@ -69,13 +69,13 @@ class DenseDiscriminator(nn.Module):
         )
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        return of_class(self.layers(images.flatten(1)), labels)
+        return class_logit(self.layers(images.flatten(1)), labels)
 
 
-def of_class(logits: Tensor, labels: Tensor) -> Tensor:
+def class_logit(logits: Tensor, labels: Tensor) -> Tensor:
     """The logit of each row's class plus the one that all classes share, the last: [n].
 
-    >>> of_class(torch.tensor([[1.0, 2.0, 10.0]]), torch.tensor([1]))
+    >>> class_logit(torch.tensor([[1.0, 2.0, 10.0]]), torch.tensor([1]))
     tensor([12.])
     """
     return (logits.gather(1, labels[:, None])[:, 0] + logits[:, -1]).float()
@@ -136,7 +136,7 @@ class GAN(PictureModel):
         real, fake = self.discriminator(torch.cat([2 * images - 1, shown]), labels.repeat(2)).chunk(2)
         d_loss, g_loss, d_accuracy = self.losses(real, fake)
         penalty = self.penalty(2 * images - 1, shown.detach(), labels, rng)
-        play(optimizers, d_loss, g_loss, penalty, fake, shown, drawn)
+        play_step(optimizers, d_loss, g_loss, penalty, fake, shown, drawn)
         losses = {"d_loss": d_loss, "g_loss": g_loss, "d_accuracy": d_accuracy, "penalty": penalty}
         return {name: value.detach() for name, value in losses.items() if value is not None}
 
@@ -174,7 +174,7 @@ class GAN(PictureModel):
         return (pictures + 1) / 2
 
 
-def play(
+def play_step(
     optimizers: Optimizers,
     d_loss: Tensor,
     g_loss: Tensor,

@@ -10,7 +10,7 @@ with the loss of Eq. 3:
     step G down   - mean D(G(z, y), y)
 
 What is different, and why: the paper takes five steps of the critic for one of the generator, and
-computes the penalty at every point. Here both step together (`play`), at forty times the paper's
+computes the penalty at every point. Here both step together (`play_step`), at forty times the paper's
 learning rate, on the players of `dcgan.py`, and the penalty, which costs three times as much as a
 pass without, is computed on a part of every fourth batch, with four times the weight: many more pictures
 in the same time. A critic's logits have no zero between real and drawn, so no share "told apart" is logged.
