@@ -17,14 +17,9 @@ from scipy.stats import hypergeom
 
 from tolerate.stats.audit.audit import Audit
 from tolerate.stats.audit.mending import mended_plan
-from tolerate.stats.audit.stopping_plan import (
-    Plan,
-    false_certificate,
-    forecast,
-    power_plan,
-    robust_plan,
-    zero_failure,
-)
+from tolerate.stats.audit.optimal_plan import power_plan, robust_plan
+from tolerate.stats.audit.stopping_plan import StoppingPlan, false_certificate, forecast
+from tolerate.stats.hypergeometric import zero_failure
 from tolerate.stats.sequential import (
     EProcess,
     alpha_shrink,
@@ -56,7 +51,7 @@ def fixed_sample(hoped: int, power: float = 0.9) -> int:
     raise RuntimeError("no fixed sample of this power with at most 60 wrong items")
 
 
-def peeking() -> Plan:
+def peeking() -> StoppingPlan:
     """Invalid: stop as soon as the fixed-sample p-value is at most 5%."""
     sure, t = ITEMS - ALLOWED + np.arange(ALLOWED + 1), 0
     certify_at = sure.copy()
@@ -64,7 +59,7 @@ def peeking() -> Plan:
         while hypergeometric(t, k, ALLOWED + 1) > 1 - CONFIDENCE:
             t += 1
         certify_at[k] = t
-    return Plan(ITEMS, ALLOWED, CONFIDENCE, certify_at, np.empty(0, np.int64), ALLOWED + 1)
+    return StoppingPlan(ITEMS, ALLOWED, CONFIDENCE, certify_at, np.empty(0, np.int64), ALLOWED + 1)
 
 
 def prior_posterior_ratio(losses: np.ndarray) -> int:
@@ -158,7 +153,7 @@ def plans() -> None:
     print(f"{'':46s}  false certificates {false_certificate(twin):.3f} (promised 0.05)")
 
 
-def _beyond(mended: Plan) -> str:
+def _beyond(mended: StoppingPlan) -> str:
     """What mending costs where a batch as it is costs nearly every label, or can never go out."""
     means = [
         f"{rate:.1%}: {forecast(mended, round(rate * ITEMS)).mean:,.0f}" for rate in (0.015, 0.02, 0.025)

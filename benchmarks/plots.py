@@ -18,7 +18,8 @@ from tolerate.messages.numbers import percent
 from tolerate.report import svg
 from tolerate.report.svg import Axis
 from tolerate.stats.audit.assisted import prediction_powered
-from tolerate.stats.audit.stopping_plan import forecast, power_plan, robust_plan
+from tolerate.stats.audit.optimal_plan import power_plan, robust_plan
+from tolerate.stats.audit.stopping_plan import forecast
 from tolerate.stats.bounds import binomial_upper
 from tolerate.stats.monitor.watch import Watch
 

@@ -1,4 +1,4 @@
-"""Text models trained from nothing beside each other, after equal CPU seconds of one thread, in one run.
+"""Text models trained from scratch, compared after equal CPU seconds of one thread, in one run.
 
 shakespeare   bits per character of unseen tiny Shakespeare (its last tenth). Each token is predicted from the 64 to
               127 tokens before it: ours with characters and with BPE, the LSTM, the T5 type (64 tokens as its prompt,
@@ -27,7 +27,8 @@ from benchmarks._mnist import ROOT, say
 from tolerate.jobs import job
 from tolerate.jobs.texts.casenotes import CaseNotes
 from tolerate.jobs.texts.restaurants import Restaurants
-from tolerate.jobs.texts.support import OTHER, SupportWorkshop
+from tolerate.jobs.texts.support import SupportWorkshop
+from tolerate.jobs.texts.support_data import HAND_OVER
 from tolerate.jobs.texts.task import TextTask
 from tolerate.models.base import torch_seed
 from tolerate.models.texts.decoding import Decoding
@@ -45,6 +46,7 @@ from tolerate.models.writers.registry import writer
 from tolerate.models.writers.text_classifier import teach_encoder
 from tolerate.models.writers.writing import perplexity, teach_writer, write
 from tolerate.runs.options import RunOptions
+from tolerate.runs.plan import plan_run
 from tolerate.runs.progress import SilentReporter
 from tolerate.stats.certify.threshold import certify
 
@@ -138,7 +140,7 @@ def records(title: str, task: TextTask, names: Sequence[str], seconds: float, on
     """Writers of a job after equal seconds: facts missing, wrong or invented in their plain drafts."""
     pairs = [(record.prompt, record.answer) for record in task.pairs(20_000, 0)]
     requests = task.requests(400, 11)
-    unseen = [(record.prompt, record.answer) for record in task.unseen(300, 4)]
+    unseen = [(record.prompt, record.answer) for record in task.held_out_pairs(300, 4)]
     say(f"{title:34} {'slot err':>9} {'right':>7} {'bits/char':>9} {'CPU s':>7} {'steps':>6} {'weights':>9}")
     for name in names:
         if only and name not in only:
@@ -146,7 +148,7 @@ def records(title: str, task: TextTask, names: Sequence[str], seconds: float, on
         plan = writer(name)
         began = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
-            taught = teach_writer(
+            trained = teach_writer(
                 plan.entry.path,
                 pairs,
                 Path(folder),
@@ -159,15 +161,17 @@ def records(title: str, task: TextTask, names: Sequence[str], seconds: float, on
             spent = time.process_time() - began
             chosen: dict[str, Any] = task.decoding
             how = Decoding(limit=plan.finer * task.limit, **chosen)
-            drafts = write(Path(folder), [task.reads(request) for request in requests], 1, 0, how)
+            drafts = write(Path(folder), [task.model_input(int(request)) for request in requests], 1, 0, how)
             letters = perplexity(Path(folder), unseen)[1]
-        texts = [task.said(row[0].text, int(request)) for row, request in zip(drafts, requests, strict=True)]
+        texts = [
+            task.shown_text(row[0].text, int(request)) for row, request in zip(drafts, requests, strict=True)
+        ]
         verdicts = [task.check(text, int(request)) for text, request in zip(texts, requests, strict=True)]
         errors = sum(record.slot_errors for record in verdicts) / sum(record.slots for record in verdicts)
         right = 1 - sum(record.wrong for record in verdicts) / len(verdicts)
-        size = sum(weight.numel() for weight in taught.model.parameters())
+        size = sum(weight.numel() for weight in trained.model.parameters())
         say(
-            f"{name:34} {errors:9.4f} {right:7.3f} {letters:9.4f} {spent:7.1f} {taught.steps:6} {size / 1e6:7.2f} M"
+            f"{name:34} {errors:9.4f} {right:7.3f} {letters:9.4f} {spent:7.1f} {trained.steps:6} {size / 1e6:7.2f} M"
         )
 
 
@@ -175,15 +179,15 @@ def records(title: str, task: TextTask, names: Sequence[str], seconds: float, on
 
 
 def support(seconds: float, only: set[str]) -> None:
-    shop = SupportWorkshop(job("support"), RunOptions(data=DATA), Path("."), SilentReporter())
+    shop = SupportWorkshop(plan_run(job("support"), RunOptions(data=DATA)), Path("."), SilentReporter())
     requests = shop.requests(6000, 1)
     say(f"{'help desk':34} {'accuracy':>9} {'outside':>8} {'at 2%':>7} {'CPU s':>7} {'weights':>9}")
     for name, reader, spent in readers(shop, seconds, only):
-        first, trust = reader.answers(shop.desk.asked.texts)
+        first, trust = reader.answers(shop.data.requests.texts)
         answers = np.array(reader.classes)[first]
-        right = answers == np.array(shop.desk.asked.intents)
-        inside = np.arange(len(right)) < shop.desk.inside
-        over = answers == OTHER
+        right = answers == np.array(shop.data.requests.intents)
+        inside = np.arange(len(right)) < shop.data.in_scope
+        over = answers == HAND_OVER
         scores = np.where(over, np.nan, trust)
         released = coverage_at_2_percent(scores[requests], (~right)[requests])
         say(
@@ -199,22 +203,28 @@ def coverage_at_2_percent(scores: Any, wrong: Any) -> float:
 
 
 def readers(shop: SupportWorkshop, seconds: float, only: set[str]) -> Iterator[tuple[str, Any, float]]:
-    """Each reader, taught."""
-    taught = shop.desk.taught
+    """Train each classifier; its name, itself and the CPU seconds."""
+    training = shop.data.training
     for kind in ("linear", "bag", "both"):
         if only and kind not in only:
             continue
         began = time.process_time()
-        reader = teach_reader(kind, taught.texts, taught.intents, abstain=OTHER)
+        reader = teach_reader(kind, training.texts, training.intents, abstain=HAND_OVER)
         yield f"n-grams, {kind}", reader, time.process_time() - began
-    raw = shop.desk.raw
+    raw = shop.data.unlabelled
     for name in ("bert", "bert#pretraining=0", "bert#layers=2", "bert#layers=2+pretraining=0"):
         if only and name not in only:
             continue
         began = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
             encoder = teach_encoder(
-                taught.texts, taught.intents, Path(folder), name=name, raw=raw, budget=seconds, clock="cpu"
+                training.texts,
+                training.intents,
+                Path(folder),
+                name=name,
+                raw=raw,
+                budget=seconds,
+                clock="cpu",
             )
         yield name, encoder, time.process_time() - began
 

@@ -121,7 +121,7 @@ def refining() -> tuple[float, float]:
         mended = [[task.repair(draft, r) for draft in row] for row, r in zip(drafts, requests, strict=True)]
         candidates = [row + repaired for row, repaired in zip(drafts, mended, strict=True)]
         fit = np.array(
-            [[task.rule(draft, r) for draft in row] for row, r in zip(candidates, requests, strict=True)]
+            [[task.passes_rule(draft, r) for draft in row] for row, r in zip(candidates, requests, strict=True)]
         )
         meanings_of = np.array([task.meaning(draft) for row in candidates for draft in row])
         meanings = np.unique(meanings_of, return_inverse=True)[1].reshape(fit.shape)
