@@ -69,7 +69,8 @@ def scored(
     body, score, unchanged = choose(tier, request, answer.body)
     if _adds_logprobs(tier, request):
         body, unchanged = _without_logprobs(body), False
-    prompt_tokens, completion_tokens = (count or 0 for count in token_usage(answer.body))
+    prompt, completion = token_usage(answer.body)
+    prompt_tokens, completion_tokens = prompt or 0, completion or 0
     cost = (prompt_tokens * tier.price_in + completion_tokens * tier.price_out) / 1e6
     raw = answer.raw if unchanged else None
     return ScoredAnswer(tier, body, raw, score, prompt_tokens, completion_tokens, cost, hold_reason)

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import orjson
 
@@ -48,8 +48,7 @@ NO_CERTIFICATE = message("held.no_certificate")
 NOT_CERTIFIED = "not certified"  # the mark, and the decision, of streams of jobs that opted out
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(NamedTuple):
     """What the certified rule says of an answer. certificate: the id of the one in force, if there is one."""
 
     decision: Decision
@@ -57,7 +56,7 @@ class Ruling:
     certificate: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Case:
     """One request on its way to a decision. trail: what each tier did, for the ledger."""
 
@@ -71,8 +70,11 @@ class Case:
     @property
     def cost(self) -> float:
         """The cost of all tiers that answered."""
-        costs = (tier.get("cost") for tier in self.trail)
-        return sum((cost for cost in costs if isinstance(cost, float)), 0.0)
+        total = 0.0
+        for tier in self.trail:
+            cost = tier.get("cost")
+            total += cost if isinstance(cost, float) else 0.0
+        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ class DecisionEngine:
             job = replace(job, share=max(job.share, *(restriction.share for restriction in restrictions)))
         drawn = self._random.share() < job.share
         again = drawn and job.second > 0 and self._random.share() < job.second
-        text = answer_text(answer.body)
+        text, cost = answer_text(answer.body), case.cost
         entry: Entry = {
             "kind": "decision",
             "job": job.name,
@@ -214,7 +216,7 @@ class DecisionEngine:
             "key": case.key.id,
             "slice": request.slice,
             "content": binding.sha256(text),
-            "cost": case.cost,
+            "cost": cost,
             "tokens": [answer.prompt_tokens, answer.completion_tokens],
             "drawn": drawn,
             "share": job.share,
@@ -227,7 +229,7 @@ class DecisionEngine:
         waiting = self._expect_settlement(case.ticket) if waits else None
         committing = time.monotonic()
         try:
-            keep_item = partial(_keep_item, replace(case, job=job), answer, text)
+            keep_item = partial(_keep_item, job, case, answer, text)
             entry = await durable(self.writer.record(entry, keep_item))
         except ApiError:
             self._waiting.pop(case.ticket, None)
@@ -437,9 +439,11 @@ def _label(body: JsonObject, name: str) -> str:
     return value[:MAX_LABEL_CHARACTERS] if isinstance(value, str) else ""
 
 
-def _keep_item(case: Case, answer: ScoredAnswer, text: str, db: Database, entry: Entry) -> None:
-    """Put an item that is held, or drawn, before the reviewers; runs in the writer."""
-    job, request = case.job, case.request
+def _keep_item(
+    job: JobSettings, case: Case, answer: ScoredAnswer, text: str, db: Database, entry: Entry
+) -> None:
+    """Put an item that is held, or drawn, before the reviewers; runs in the writer. job: as it was decided."""
+    request = case.request
     released = entry["decision"] == Decision.RELEASE
     prompt, body = prompt_text(request), answer.body
     if job.mask:
@@ -466,7 +470,7 @@ def _keep_item(case: Case, answer: ScoredAnswer, text: str, db: Database, entry:
             chance=job.share if entry["drawn"] else 1.0,
             drawn=int(entry["drawn"]),
             answer="" if released else orjson.dumps(stored).decode(),
-            cost=case.cost,
+            cost=entry["cost"],
             reviewers=job.reviewers + bool(entry.get("again")),
         ),
         SAMPLE_PRIORITY if released else HELD_PRIORITY,
