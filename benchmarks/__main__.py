@@ -13,7 +13,7 @@ NAMES = sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswi
 
 
 def main(names: list[str]) -> int:
-    """Run the named benchmarks one after the other; how many of them failed."""
+    """Run the named benchmarks in turn and return how many of them failed."""
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
         print(f"no benchmark is called {', '.join(unknown)}. Known: {', '.join(NAMES)}", file=sys.stderr)

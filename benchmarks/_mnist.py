@@ -1,7 +1,7 @@
-"""What the benchmarks on MNIST share: the pictures, one thread, and the options of their commands.
+"""Shared by the benchmarks on MNIST: the pictures, one thread, and the options of their commands.
 
-The feature network and the distances are those of `benchmarks.mnist_gans`, so that figures of both
-commands may stand beside each other.
+The feature network and the distances are those of `benchmarks.mnist_gans`, so that the figures of both
+commands can be compared.
 """
 
 import argparse
@@ -32,7 +32,7 @@ class Mnist:
 
 
 def mnist(data: Path) -> Mnist:
-    """MNIST as published, both parts."""
+    """Load both published parts of MNIST."""
     train, test = idx(data, parts=("train",)), idx(data, parts=("t10k",))
     arrays = (train.images, train.labels, test.images, test.labels)
     images, labels, test_images, test_labels = (torch.tensor(array) for array in arrays)
@@ -40,7 +40,7 @@ def mnist(data: Path) -> Mnist:
 
 
 def options(description: str | None) -> argparse.ArgumentParser:
-    """The options that these commands have in common."""
+    """A parser with the options that these commands share."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -51,13 +51,13 @@ def options(description: str | None) -> argparse.ArgumentParser:
 
 
 def begin(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The chosen options; one thread from here on."""
+    """Parse the options and restrict PyTorch to one thread."""
     torch.set_num_threads(1)
     return parser.parse_args()
 
 
 class Stopwatch:
-    """CPU seconds of this process since it was made."""
+    """CPU seconds of this process since the stopwatch was created."""
 
     def __init__(self) -> None:
         self.began = time.process_time()
@@ -68,6 +68,6 @@ class Stopwatch:
 
 
 def say(line: str) -> None:
-    """A line of the table, at once."""
+    """Print a line and flush it."""
     print(line)
     sys.stdout.flush()

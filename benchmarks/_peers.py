@@ -18,7 +18,7 @@ PATIENCE = 900  # seconds for an installation
 
 
 def use(*requirements: str) -> bool:
-    """Make packages importable, installing them if need be; False (and a line) if that cannot be done."""
+    """Make packages importable, installing them if necessary; prints a line and returns False if that fails."""
     site_packages = _site()
     for name in requirements:
         marker = HOME / f".{name.replace('==', '-')}"

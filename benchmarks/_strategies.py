@@ -33,19 +33,19 @@ class Outcome:
 
 
 def world(costs: Array, risks: Array, tolerance: float) -> World:
-    """Costs in units of the oracle's."""
+    """A world whose costs are multiples of the oracle's."""
     return World(costs / costs[risks <= tolerance].min(), risks)
 
 
 def smooth(rng: np.random.Generator, tolerance: float) -> World:
-    """Cost falls as risk^-1.5, with a scatter of a half; risks 0.5% to 40%, evenly in logarithms."""
+    """Cost falls as risk^-1.5, with a logarithmic standard deviation of 0.5; risks 0.5% to 40%, log-uniform."""
     risks = np.exp(rng.uniform(np.log(0.005), np.log(0.4), MANY))
     costs = (tolerance / risks) ** 1.5 * np.exp(0.5 * rng.standard_normal(MANY))
     return world(costs, risks, tolerance)
 
 
 def few_safe(rng: np.random.Generator, tolerance: float) -> World:
-    """Five of a hundred are safe (1% to 4%), the rest 6% to 40%; cost says nothing."""
+    """Five of a hundred are safe (1% to 4%), the rest 6% to 40%; cost is independent of risk."""
     risks = np.concatenate([rng.uniform(0.01, 0.04, 5), rng.uniform(0.06, 0.4, MANY - 5)])
     return world(np.exp(rng.uniform(0, np.log(10), MANY)), rng.permutation(risks), tolerance)
 
@@ -58,7 +58,7 @@ def near_ties(rng: np.random.Generator, tolerance: float) -> World:
 
 
 def two_crowds(rng: np.random.Generator, tolerance: float) -> World:
-    """Sixty cheap ones far too bad (15% to 50%), forty dear ones fine (0.2% to 3%): a gap between."""
+    """Sixty cheap strategies with risks of 15% to 50%, forty expensive ones with 0.2% to 3%."""
     risks = np.concatenate([rng.uniform(0.15, 0.5, 60), rng.uniform(0.002, 0.03, 40)])
     costs = np.concatenate([rng.uniform(0.1, 1, 60), rng.uniform(1, 8, 40)])
     return world(costs, risks, tolerance)
@@ -73,7 +73,7 @@ POPULATIONS: dict[str, Callable[[np.random.Generator, float], World]] = {
 
 
 def cheapest(good: Array, costs: Array) -> int | None:
-    """The cheapest of those that passed."""
+    """The cheapest strategy that passed, or None."""
     return int(np.argmin(np.where(good, costs, np.inf))) if good.any() else None
 
 
@@ -99,7 +99,7 @@ def holm(rng: np.random.Generator, w: World, budget: int, tolerance: float, delt
 def fixed_sequence(
     rng: np.random.Generator, w: World, budget: int, tolerance: float, delta: float
 ) -> Outcome:
-    """From the dearest to the cheapest, each at the full level, until one fails (2110.01052)."""
+    """Test from the most expensive to the cheapest, each at the full level, until one fails (2110.01052)."""
     n = budget // MANY
     return _walk(rng, w, np.argsort(-w.costs), n, 0, tolerance, delta)
 
@@ -109,7 +109,7 @@ def pareto_testing(
 ) -> Outcome:
     """Half of the labels find the Pareto front of (p-value, cost), half test it from its safest end (2210.07913).
 
-    The second half is shared evenly by the front; what lies behind the first failure is never labelled.
+    The second half is divided equally among the front; strategies behind the first failure are never labelled.
     """
     half = budget // MANY // 2
     p = binomial_p(rng.binomial(half, w.risks), half, tolerance)
@@ -119,7 +119,7 @@ def pareto_testing(
 
 
 def pareto_equal(rng: np.random.Generator, w: World, budget: int, tolerance: float, delta: float) -> Outcome:
-    """Pareto testing with equal labels of every strategy in both halves, as with a table that exists already."""
+    """Pareto testing with equal labels of every strategy in both halves, as in an existing table."""
     half = budget // MANY // 2
     p = binomial_p(rng.binomial(half, w.risks), half, tolerance)
     front = pareto_front(p, w.costs)
@@ -128,7 +128,7 @@ def pareto_equal(rng: np.random.Generator, w: World, budget: int, tolerance: flo
 
 
 def pareto_front(p: Array, costs: Array) -> Array:
-    """Those to which no cheaper one is at least as convincing."""
+    """The strategies that no cheaper one equals in its p-value."""
     order = np.lexsort((p, costs))
     best = np.minimum.accumulate(np.append(np.inf, p[order]))[:-1]
     return order[p[order] < best]

@@ -1,4 +1,4 @@
-"""A trivial model server and load over raw sockets, so that measuring costs little beside what is measured."""
+"""A trivial model server and a load generator over raw sockets, so that measuring adds little CPU time."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ BODY = json.dumps(
 
 
 class Wire(asyncio.Protocol):
-    """Messages of HTTP with a content-length, or in chunks; `got` sees the status and the body of each."""
+    """Parse HTTP messages with a content-length, or in chunks; `on_message` gets the status and the body of each."""
 
     def __init__(self, on_message: Callable[["Wire", int, bytes], None]) -> None:
         self._on_message, self._rest = on_message, b""
@@ -80,7 +80,7 @@ async def _serve(port: int) -> None:
 
 
 def request(path: str, key: str) -> bytes:
-    """A chat request of 250 bytes, as it goes over the wire."""
+    """The bytes of a chat request with a body of 250 bytes."""
     head = (
         f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n"
@@ -91,7 +91,7 @@ def request(path: str, key: str) -> bytes:
 async def closed_loop(
     port: int, message: bytes, connections: int, seconds: float, max_requests: int = 10**9
 ) -> list[float]:
-    """Each connection asks again as soon as it is answered; the latencies in seconds."""
+    """Latencies in seconds, if each connection sends its next request as soon as the last one is answered."""
     took: list[float] = []
     began: dict[Wire, float] = {}
     end, idle = time.perf_counter() + seconds, asyncio.Event()
@@ -123,7 +123,7 @@ async def closed_loop(
 
 
 async def open_loop(port: int, message: bytes, rate: float, seconds: float) -> list[float]:
-    """Requests start by the clock, whatever becomes of those before; latencies count from when they should start."""
+    """Latencies in seconds of requests that start at fixed times; each counts from its scheduled start."""
     took: list[float] = []
     due: dict[Wire, float] = {}
     count, finished = int(rate * seconds), asyncio.Event()

@@ -2,8 +2,8 @@
 
     python -m benchmarks.assisted [--runs 60]
 
-ppi_py 0.2.3 is installed and run live (`_peers.py`), beside our own prediction-powered interval (after PPI++,
-2311.01453), which is marked asymptotic; both are in the table to show how often a certificate resting on them
+ppi_py 0.2.3 is installed by the run (`_peers.py`) and compared with our own prediction-powered interval (after PPI++,
+2311.01453), which is marked asymptotic. Both are in the table to show how often a certificate that rests on them
 would be false.
 """
 
@@ -48,14 +48,14 @@ def audits(runs: int) -> None:
 
 
 def ppi_upper(losses: np.ndarray, guess: np.ndarray, rest: np.ndarray) -> float:
-    """The upper end of ppi_py's two-sided 90% interval: promised to be too low in 5%."""
+    """The upper end of ppi_py's two-sided 90% interval, which may be too low in 5% of cases."""
     from ppi_py import ppi_mean_ci
 
     return float(np.ravel(ppi_mean_ci(losses, guess, rest, alpha=0.1)[1])[0])
 
 
 def false_certificates(runs: int) -> None:
-    """Batches with 2.01% wrong; the promise is at most 2%, and may be given in 5% of cases."""
+    """Print how often batches with 2.01% wrong are certified at 2%; 5% are allowed."""
     uppers: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
         "ours, exact (no judge)": lambda x, g, rest: float(binomial_upper(x.sum(), len(x), 0.95)),
         "ours, betting with the judge": lambda x, g, rest: assisted_upper(

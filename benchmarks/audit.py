@@ -2,9 +2,9 @@
 
     python -m benchmarks.audit [--runs 200]
 
-Ours are exact (enumerated); the others are the published methods written anew, simulated on the same batches
-(confseq 0.0.11 needs Boost's headers to build; its prior-posterior ratio is written anew, too). The last
-lines withhold what a judge flags, and time the parts.
+Ours are exact (enumerated); the others are reimplementations of published methods, simulated on the same batches
+(confseq 0.0.11 needs Boost's headers to build, so its prior-posterior ratio is reimplemented too). The last
+lines withhold what a judge flags, and measure times.
 """
 
 import argparse
@@ -34,7 +34,7 @@ RATES = (0.0, 0.005, 0.01)
 
 
 def hypergeometric(t: int, k: int, wrong: int) -> float:
-    """P(at most k wrong among t drawn)."""
+    """P(at most k errors among t drawn items)."""
     return float(hypergeom.cdf(k, ITEMS, wrong, t))
 
 
@@ -87,7 +87,7 @@ def stops(make: Callable[[], EProcess]) -> Callable[[np.ndarray], int]:
 
 
 def bargain(losses: np.ndarray) -> int:
-    """BARGAIN (2509.02896): the betting test with stakes from a running variance, as if drawn with replacement."""
+    """BARGAIN (2509.02896): the betting test with bets from a running variance, as if drawn with replacement."""
     wealth, total, squares = 0.0, 0.5, 0.25
     for t, loss in enumerate(losses, start=1):
         stake = min(math.sqrt(2 * threshold(CONFIDENCE) * t / (squares * t * math.log(t + 1))), 0.75)
@@ -154,7 +154,7 @@ def plans() -> None:
 
 
 def _beyond(mended: StoppingPlan) -> str:
-    """What mending costs where a batch as it is costs nearly every label, or can never go out."""
+    """Labels with corrections at error rates where a batch as it is needs nearly every label, or cannot be released."""
     means = [
         f"{rate:.1%}: {forecast(mended, round(rate * ITEMS)).mean:,.0f}" for rate in (0.015, 0.02, 0.025)
     ]

@@ -1,8 +1,8 @@
-"""Careers: every figure of the issue in one table, on the splits of the sheet; five to ten CPU minutes.
+"""Careers: every figure of docs/ideas/careers.md in one table; five to ten CPU minutes.
 
     python -m benchmarks.careers [--people 1000] [--only related,flows,agency,severity,people,paths,speed]
 
-Reads the shared folder's careers data (set TOLERATE_SHARED). Beside each figure stands the one to beat.
+Reads the shared folder's careers data (set TOLERATE_SHARED). Each figure is printed beside the one to beat.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def recall(
 
 
 def related(occupations: Gathered) -> Iterator[Row]:
-    """Recall@10 of the ten primary ones, 5-fold by origin."""
+    """Recall@10 of the ten primary related occupations, 5-fold by origin."""
     lists = relate.lists_of(occupations)
     origins = np.array(sorted(lists))
     fold = np.random.default_rng(0).permutation(len(origins)) % 5
@@ -64,7 +64,7 @@ def related(occupations: Gathered) -> Iterator[Row]:
 
 
 def flow_figures(occupations: Gathered) -> Iterator[Row]:
-    """22 groups: fitted to 2019-21, judged on 2022, mean rank correlation within an origin."""
+    """Flows between 22 groups, fitted to 2019-21, tested on 2022: mean rank correlation within an origin."""
     rows = read(SHARED / "cps_flows_2019_2022.csv.gz")
     past, outside = flows.counted(rows, ("2019", "2020", "2021"))
     then, _ = flows.counted(rows, ("2022",))
@@ -149,7 +149,7 @@ def agency(occupations: Gathered) -> Iterator[Row]:
 def _classed(
     kernel: np.ndarray, truth: np.ndarray, groups: np.ndarray, noise: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scores left out of the fit, and classes by cuts that the training rows alone set."""
+    """Out-of-fold scores, and classes by thresholds from the training rows alone."""
     kinds, group = np.unique(groups, return_inverse=True)
     fold = np.random.default_rng(seed).permutation(len(kinds))[group] % 10
     estimates, cls = np.zeros(len(truth)), np.zeros(len(truth), int)
@@ -166,7 +166,7 @@ def _classed(
 
 
 def severity(occupations: Gathered) -> Iterator[Row]:
-    """Consequence of error left out in ten folds by six-digit code, the weights found in every fold anew."""
+    """Consequence of error predicted in ten folds by six-digit code, with weights fitted in every fold."""
     values = occupations.blocks["context"].of("severity")
     groups = np.array([code[:7] for code in occupations.codes])
     kernel = estimate.kernels(occupations, relate.similarities(occupations), ("exactness",))
@@ -203,7 +203,7 @@ def people(count: int) -> Iterator[Row]:
 
 
 def paths() -> Iterator[Row]:
-    """Hours against brute force, and the order against an exact search, on random pieces of the graph."""
+    """Hours compared with brute force, and the order with an exact search, on random subgraphs."""
     ratios, orders = path.against_exact(skills.graph(), trials=60)
     yield (
         "learning paths: hours to the exact optimum, worst of 60",

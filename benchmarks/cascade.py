@@ -5,7 +5,7 @@
 Each set is the population; its items are drawn with replacement (they are the clusters: one answer a model and item). A
 promise is broken when the risk of what the chosen rule releases from the whole set is above the tolerance.
 The cost of the chosen rule is that on the whole set, too. The dear model costs 20, the cheap one 1, a person 100.
-The grid's thresholds are quantiles of the whole set, known beforehand. Peers are written anew from their papers.
+The grid's thresholds are quantiles of the whole set, known beforehand. Peers are reimplemented from their papers.
 """
 
 import argparse
@@ -35,7 +35,7 @@ SETS = {  # file: score column, cheap and dear model, tolerances
 
 
 def load(path: Path, score: str, models: tuple[str, str]) -> Way:
-    """The items that both models have answered, the first answer of each."""
+    """The items that both models answered, with the first answer of each."""
     answers: dict[str, dict[str, tuple[float, float]]] = {}
     with gzip.open(path, "rt", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -76,7 +76,7 @@ def single_model(population: Way, rows: Array, tolerance: float, seed: int) -> R
 
 
 def over_grid(passes: Callable[[Array, float, int], bool]) -> Callable[[Way, Array, float, int], Rule | None]:
-    """The cheapest cascade of the grid that passes."""
+    """A method that takes the cheapest cascade of a grid that passes."""
 
     def method(population: Way, rows: Array, tolerance: float, seed: int) -> Rule | None:
         rules, part = grid(population, 12), population.part(rows)

@@ -36,7 +36,7 @@ def cpu(work: Callable[[], object]) -> float:
 
 
 def cases(rows: int) -> Iterator[Case]:
-    """Columns of several kinds; errors are rarer where the score is high."""
+    """Columns of several types; errors are rarer at high scores."""
     rng = np.random.default_rng(0)
     scores = rng.random(rows)
     wrong = rng.random(rows) > scores**0.25
@@ -53,7 +53,7 @@ def cases(rows: int) -> Iterator[Case]:
 
 
 def ratios(case: Case, rounds: int) -> tuple[float, float, float]:
-    """Median seconds of the sort, and median ratios of a first and of a further call."""
+    """Median seconds of the sort, and median ratios of a first and of a repeated call."""
     _, scores, losses = case
     tolerance = {name: TOLERANCE[name] for name in losses} if len(losses) > 1 else 0.05
     columns = losses if len(losses) > 1 else losses["wrong"]
@@ -72,7 +72,7 @@ def ratios(case: Case, rounds: int) -> tuple[float, float, float]:
 
 
 def measure_memory(rows: int) -> None:
-    """Print how far the process grows while it certifies, in multiples of the columns."""
+    """Print the growth of the process while it certifies, in multiples of the columns."""
     _, scores, losses = next(cases(rows))
     columns = scores.nbytes + losses["wrong"].nbytes
     certify(losses=losses["wrong"][:1000], scores=scores[:1000], tolerance=0.05, confidence=0.9)
@@ -83,7 +83,7 @@ def measure_memory(rows: int) -> None:
 
 
 def resident(line: str) -> int:
-    """Bytes of this process in memory, now (VmRSS) or at the most (VmHWM)."""
+    """Resident bytes of this process, now (VmRSS) or at its peak (VmHWM)."""
     status = next(
         text for text in Path("/proc/self/status").read_text().splitlines() if text.startswith(line)
     )
@@ -91,7 +91,7 @@ def resident(line: str) -> int:
 
 
 def memory(rows: int) -> str:
-    """The same, from a process of its own."""
+    """The result of `measure_memory` in a new process."""
     command = [sys.executable, "-m", "benchmarks.certify_speed", MEASURE, "--rows", str(rows)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 

@@ -26,7 +26,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def fill(db: Database, start: int, count: int) -> None:
-    """So many held items, each with a slot."""
+    """Insert held items, each with an open slot."""
     items = [
         Item(f"tk_{n:024x}", "support", float(n), "user: a question " * 8, "an answer " * 20)
         for n in range(start, start + count)

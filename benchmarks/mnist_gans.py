@@ -47,7 +47,7 @@ def up(into: int, channels: int) -> list[nn.Module]:
 
 
 class PlainGenerator(nn.Module):
-    """The usual one: 256-512-1024 units, or 128 and 64 channels and transposed convolutions."""
+    """The textbook generator: 256-512-1024 units, or 128 and 64 channels and transposed convolutions."""
 
     def __init__(self, convolutional: bool) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class PlainGenerator(nn.Module):
 
 
 class PlainDiscriminator(nn.Module):
-    """The usual one: 1024-512-256 units on pixels and class, or two strided convolutions with the class as planes."""
+    """The textbook discriminator: 1024-512-256 units, or two strided convolutions with the class as planes."""
 
     def __init__(self, convolutional: bool, norm: bool) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class PlainDiscriminator(nn.Module):
 
 @dataclass(frozen=True)
 class Textbook:
-    """What distinguishes the plain models."""
+    """The settings that distinguish the textbook models."""
 
     convolutional: bool = True
     norm: bool = True  # batch norm in the discriminator
@@ -165,7 +165,7 @@ class TextbookModel(PictureModel):
 
 
 class Reader(nn.Module):
-    """LeNet-5 (LeCun et al. 1998) with maxima and rectifiers; its 84 last hidden units are the features."""
+    """LeNet-5 (LeCun et al. 1998) with max-pooling and ReLU; its 84 last hidden units are the features."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class Reader(nn.Module):
 
 
 def train_reader(images: Tensor, labels: Tensor, passes: int = 2) -> Reader:
-    """A reader after a few passes over the training pictures; the same every time."""
+    """Train a reader for a few epochs; deterministic."""
     torch.manual_seed(0)
     reader, batch = Reader(), 128
     optimizer = torch.optim.Adam(reader.parameters(), fused=True)
@@ -203,7 +203,7 @@ def read_pictures(reader: Reader, images: Tensor) -> tuple[np.ndarray, Tensor]:
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """The Fréchet distance of two clouds taken as normal (Heusel et al. 2017, Eq. 6)."""
+    """The Fréchet distance of two samples taken as normal (Heusel et al. 2017, Eq. 6)."""
     c, d = np.cov(a.T), np.cov(b.T)
     values, vectors = np.linalg.eigh(c)
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
@@ -212,13 +212,13 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def inception_score(p: Tensor) -> float:
-    """exp of the mean divergence of the reading of one drawing from that of all (Salimans et al. 2016)."""
+    """Inception Score: exp of the mean KL divergence from the marginal class distribution (Salimans et al. 2016)."""
     return float((p * (p.clamp(1e-12).log() - p.mean(0).log())).sum(1).mean().exp())
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What one training came to."""
+    """The result of one training."""
 
     rate: float
     fid: float
@@ -227,7 +227,7 @@ class TrainingResult:
 
 
 class Bench:
-    """Real pictures, the reader, and what it sees in the test pictures."""
+    """Real pictures, the reader, and its features of the test pictures."""
 
     def __init__(self, data: Path) -> None:
         train_part, test = idx(data, parts=("train",)), idx(data, parts=("t10k",))

@@ -2,10 +2,10 @@
 
     python -m benchmarks.mnist_quality [--data DIR] [--seconds 60] [--seeds 1] [--models vae-mixture ...]
 
-Frechet distance (FID) and Inception Score by one small network taught on the training pictures; 10,000
+Frechet distance (FID) and Inception Score by one small network trained on the training pictures; 10,000
 drawings with the labels of the test pictures, which are the reference. Compare within a table, never
-with FIDs of Inception features: the first line tells how far training pictures lie from test pictures.
-The seconds hold all of the training, fitting of densities included. `copies` is the share of drawings
+with FIDs of Inception features: the first line is the distance of the training pictures from the test pictures.
+The seconds include the complete training, with the fitting of densities. `copies` is the share of drawings
 nearer to a training picture than 99% of test pictures are, which would be 1% for new real digits. The
 ratio is to the plain textbook model, a VAE that draws from its prior.
 """
@@ -28,7 +28,7 @@ LOOKED = 1000  # drawings whose nearest training picture is looked for
 
 
 class Judge:
-    """Real test pictures as a network sees them, and how near they lie to the training pictures."""
+    """Features of the real test pictures, and their distances to the training pictures."""
 
     def __init__(self, data: Mnist) -> None:
         self.data, self.reader = data, train_reader(data.images, data.labels)
@@ -38,7 +38,7 @@ class Judge:
         self.near = float(np.quantile(self.distances(data.test_images[:LOOKED]), 0.01))
 
     def distances(self, images: Tensor) -> np.ndarray:
-        """Of each picture to the nearest training picture, in pixels."""
+        """Distance of each picture to the nearest training picture, in pixels."""
         flat = self.data.images.flatten(1)
         parts = [torch.cdist(part.flatten(1), flat).min(1).values for part in images.split(250)]
         return torch.cat(parts).numpy()
@@ -52,7 +52,7 @@ class Judge:
 
 
 def measure(name: str, data: Mnist, judge: Judge, seconds: float, seed: int) -> tuple[float, ...]:
-    """One training and its drawings: FID, score, read, copies, training seconds."""
+    """Train once and draw: FID, Inception Score, share read as requested, share of copies, training seconds."""
     model, watch = build(name, SHAPE, 10, seed=seed), Stopwatch()
     budget = seconds - FITTING.get(name, 0.0) * min(1.0, seconds / 60)
     options = TrainingOptions(budget=budget, clock="cpu", seed=seed, device="cpu")

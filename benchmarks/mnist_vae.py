@@ -3,15 +3,15 @@
     python -m benchmarks.mnist_vae [--data DIR] [--seconds 60] [--seeds 1] [--examples vae/main.py]
 
 All have 20 latent variables, a standard normal prior and the Bernoulli likelihood on grey pixels, and
-run in this process on one thread. The peers' own code is run as it is, and stopped when its seconds
-are spent; their pictures come from memory, which spares them decoding. Nothing of theirs is written
-anew here:
+run in this process on one thread. The peers' own code is run unchanged, and stopped when its seconds
+are used; their pictures come from memory, which saves them the decoding. None of it is
+reimplemented here:
 
 - pytorch/examples: `git clone https://github.com/pytorch/examples`, then `--examples examples/vae/main.py`
-  or PYTORCH_EXAMPLES_VAE in the environment. What it needs of torchvision is lent to it.
+  or PYTORCH_EXAMPLES_VAE in the environment. The part of torchvision that it needs is provided.
 - pythae: `pip install pythae` (or its folder in PYTHONPATH).
 
-A peer that is not there is left out, and the table says so.
+A peer that is not installed is omitted, and the table says so.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ from tolerate.models.training.plan import TrainingOptions
 
 
 class Spent(Exception):
-    """The CPU seconds of a peer are over."""
+    """Raised when a peer has used its CPU seconds."""
 
 
 def ours(data: Mnist, seconds: float, seed: int) -> tuple[float, float]:
@@ -54,7 +54,7 @@ def ours(data: Mnist, seconds: float, seed: int) -> tuple[float, float]:
 
 
 class Limited:
-    """A data loader that ends everything when the seconds are spent."""
+    """A data loader that raises when the CPU seconds are used up."""
 
     def __init__(self, loader: Any, watch: Stopwatch, seconds: float) -> None:
         self.loader, self.watch, self.limit = loader, watch, seconds
@@ -72,7 +72,7 @@ class Limited:
 
 
 def examples(path: Path, data: Mnist, seconds: float, seed: int) -> tuple[float, float]:
-    """The same of pytorch/examples' vae/main.py, its own training and loss."""
+    """As `ours`, for vae/main.py of pytorch/examples with its own training and loss."""
     with lent_torchvision(data), quiet(), argv("main.py", "--seed", str(seed), "--no-accel"):
         module = ModuleType("pytorch_examples_vae")
         exec(compile(path.read_text("utf-8"), str(path), "exec"), module.__dict__)
@@ -95,7 +95,7 @@ def _reordered(answer: tuple[Tensor, Tensor, Tensor], x: Tensor) -> tuple[Tensor
 
 @contextlib.contextmanager
 def lent_torchvision(data: Mnist) -> Iterator[None]:
-    """As much of torchvision as the example asks for, over pictures in memory."""
+    """The part of torchvision that the example uses, over pictures in memory."""
 
     def pictures(root: str, train: bool = True, **_: Any) -> list[tuple[Tensor, int]]:
         images = data.images if train else data.test_images
@@ -120,7 +120,7 @@ def lent_torchvision(data: Mnist) -> Iterator[None]:
 
 @contextlib.contextmanager
 def argv(*words: str) -> Iterator[None]:
-    """These words as the command line."""
+    """Replace the command line."""
     before, sys.argv = sys.argv, list(words)
     try:
         yield
@@ -130,7 +130,7 @@ def argv(*words: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """What is printed or logged goes nowhere."""
+    """Suppress output and logs."""
     logging.disable(logging.WARNING)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
@@ -138,7 +138,7 @@ def quiet() -> Iterator[None]:
 
 
 def pythae(data: Mnist, seconds: float, seed: int) -> tuple[float, float]:
-    """The same of pythae's VAE with its own networks and trainer, at the rate and batch of the example."""
+    """As `ours`, for pythae's VAE with its own networks and trainer, at the rate and batch of the example."""
     from pythae.data.datasets import BaseDataset
     from pythae.models import VAE, VAEConfig
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
@@ -178,7 +178,7 @@ def pythae(data: Mnist, seconds: float, seed: int) -> tuple[float, float]:
 
 
 def peers(path: Path | None) -> dict[str, Any]:
-    """The peers that are here, each as a function of data, seconds and seed."""
+    """The installed peers, each as a function of data, seconds and seed."""
     methods: dict[str, Any] = {}
     if path is not None and path.is_file():
         methods["pytorch/examples"] = lambda *rest: examples(path, *rest)

@@ -46,7 +46,7 @@ def draw(
     curves: Mapping[str, Curve],
     **extra_marks: object,
 ) -> None:
-    """One plot with named curves and, where given, a dashed line of what is promised."""
+    """Write one plot with named curves and, if `promised` is passed, a dashed line."""
     left, top, right, bottom = FRAME
     places = [a for a, _ in max(curves.values(), key=len)]
     share_x, share_y = bool(extra_marks.get("share_x")), bool(extra_marks.get("share_y"))
@@ -172,7 +172,7 @@ def assisted(runs: int) -> None:
 
 
 def watch(runs: int) -> None:
-    """Mean delay by how bad it became."""
+    """Mean delay by error rate after the change."""
     kinds: dict[str, dict[str, float]] = {
         "5% false alarm for ever": {"confidence": 0.95},
         "a false alarm per 10,000": {"run_length": 10_000.0},

@@ -1,18 +1,17 @@
-"""Real outputs of AI systems with verdicts: who keeps the promise when whole clusters are drawn, and what is released.
+"""Real outputs of AI systems with verdicts: broken promises and share released when complete clusters are drawn.
 
     python -m benchmarks.real_data [--runs 200] [--peer-runs 60] [--sets judge_llmbar,news_frank]
 
-Each set is the population. A sample is drawn from it by whole clusters (questions, documents, calls), with
-replacement, at most 1,000 of them; a promise is broken when the risk of what the threshold releases from the whole
-set is above the tolerance. Four tolerances a set: 0.3, 0.6, 0.97 and 1.15 times the risk of the whole, so that
-strict, ordinary, hopeless-looking and easy promises all occur. Confidence 95%.
+Each set is the population. A sample of complete clusters (questions, documents, calls) is drawn from it with
+replacement, at most 1,000 of them; a promise is broken if the risk of what the threshold releases from the whole
+set is above the tolerance. Four tolerances a set: 0.3, 0.6, 0.97 and 1.15 times the risk of the set, so that
+strict, ordinary, nearly impossible and easy promises occur. Confidence 95%.
 
-MAPIE 1.6 is installed and run live (`_peers.py`): its default (Bonferroni-Holm over 100 thresholds), and its fixed
+MAPIE 1.6 is installed by the run (`_peers.py`): its default (Bonferroni-Holm over 100 thresholds), and its fixed
 sequence over its default grid and over an expert's grid from the top 20%. Its thresholds are
-probabilities, so scores are given to it as ranks. LTT (Hoeffding-Bentkus with Bonferroni) and SGR are written from
-their papers. All of them, and our own test of single rows, count rows as independent: that is what the first figure
-is about. One row a cluster, drawn without regard to the clusters' sizes, is right where all sizes are equal
-and not elsewhere.
+probabilities, so it gets the ranks of the scores. LTT (Hoeffding-Bentkus with Bonferroni) and SGR are
+reimplemented from their papers. All of them, and our own test of single rows, count rows as independent, which the first figure
+measures. One row a cluster, drawn regardless of the clusters' sizes, is valid only if all sizes are equal.
 
 `+-` is the standard error of the simulation; `p` the exact one-sided probability of so many broken
 promises if the method kept 95%.
@@ -73,7 +72,7 @@ class Labelled:
         return len(self.starts) - 1
 
     def resample(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Rows of whole clusters drawn with replacement, and which draw each belongs to."""
+        """Rows of complete clusters drawn with replacement, and the index of the draw of each."""
         drawn = rng.integers(0, self.units, min(self.units, MOST_CLUSTERS))
         sizes = np.diff(self.starts)[drawn]
         fresh = np.repeat(np.arange(len(drawn)), sizes)
@@ -91,7 +90,7 @@ class Labelled:
 
 
 def folder() -> Path:
-    """Where the labelled sets lie."""
+    """The folder of the labelled sets."""
     root = Path(__file__).resolve().parents[2] / "shared" / "data"
     return Path(os.environ.get("TOLERATE_SHARED", root)) / "labelled"
 
@@ -156,7 +155,7 @@ def by_cluster(losses: Array, scores: Array | None, clusters: Array, tolerance: 
 
 
 def by_row(losses: Array, scores: Array | None, clusters: Array, tolerance: float) -> float:
-    """Broken twin: the same exact test, each row as if it stood alone."""
+    """Invalid variant: the same exact test, with rows counted as independent."""
     return _ours(Sample({"loss": losses}, scores, None, None, None), tolerance)
 
 
@@ -195,7 +194,7 @@ def sgr(losses: Array, scores: Array | None, clusters: Array, tolerance: float) 
 
 
 def one_a_cluster(method: Method) -> Method:
-    """A method on one row a cluster, with the cluster's size as its weight forgotten: right where sizes are equal."""
+    """Apply a method to one row a cluster, ignoring cluster sizes: valid only if the sizes are equal."""
 
     def one_row_method(losses: Array, scores: Array | None, clusters: Array, tolerance: float) -> float:
         rng = np.random.default_rng(len(losses))
@@ -255,7 +254,7 @@ def peers() -> dict[str, Method]:
 
 @dataclass(frozen=True)
 class MethodResult:
-    """What a method did over the resamples of a set at a tolerance."""
+    """The result of a method over the resamples of a set at a tolerance."""
 
     broken: int
     runs: int
@@ -263,7 +262,7 @@ class MethodResult:
 
     @property
     def p(self) -> float:
-        """The chance of so many broken promises if each were kept with 95%; exact, one-sided."""
+        """P(at least so many broken promises) if each is kept with 95%; exact, one-sided."""
         return float(binom.sf(self.broken - 1, self.runs, DELTA))
 
 
@@ -329,7 +328,7 @@ def cell(line: MethodResult) -> str:
 
 
 def summary(totals: dict[str, list[MethodResult]]) -> None:
-    """Over all sets and tolerances: promises kept, the worst, and the mean share released."""
+    """Print over all sets and tolerances: broken promises, the worst share, and the mean share released."""
     print(
         f"\n{'all sets and tolerances':36}{'cells':>8}{'broken (p < 0.001)':>20}{'worst':>9}{'released':>11}"
     )

@@ -26,7 +26,7 @@ WAYS = ("one table in memory", "parts, 1 worker", "parts, 2 workers", "parts, Ra
 
 
 def write(folder: Path, rows: int, parts: int) -> None:
-    """A whole table and the same rows in parts."""
+    """Write a table and the same rows in parts."""
     rng = np.random.default_rng(0)
     scores = rng.random(rows)
     columns = {
@@ -44,7 +44,7 @@ def write(folder: Path, rows: int, parts: int) -> None:
 
 
 def certify_by(folder: Path, method: str) -> str:
-    """The certificate by one way, without its date and the hash of its files."""
+    """The certificate by one method, without its date and the hash of its files."""
     if method == WAYS[0]:
         certificate = tol.certify(tables.read(folder / "whole.parquet", **ROLES), tolerance=0.05)
     else:
@@ -55,7 +55,7 @@ def certify_by(folder: Path, method: str) -> str:
 
 
 def measure(folder: Path, method: str) -> tuple[float, float, float, str]:
-    """Seconds on the clock, CPU seconds, peak memory in MB, and the certificate."""
+    """Wall-clock seconds, CPU seconds, peak memory in MB, and the certificate."""
     command = [sys.executable, "-m", "benchmarks.scale", "--folder", str(folder), "--way", method]
     start = time.perf_counter()
     result = subprocess.run(command, capture_output=True, text=True)
@@ -67,7 +67,7 @@ def measure(folder: Path, method: str) -> tuple[float, float, float, str]:
 
 
 def report(folder: Path, method: str) -> None:
-    """In the process of one way: print what it used, then the certificate."""
+    """In the process of one method: print its CPU seconds and memory, then the certificate."""
     certificate = certify_by(folder, method)
     all_used = [resource.getrusage(scope) for scope in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     used = sum(usage.ru_utime + usage.ru_stime for usage in all_used)

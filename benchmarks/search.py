@@ -4,7 +4,7 @@
 
 Tolerance 5%, confidence 90%, populations A (calibrated, 20% wrong), B (4% wrong), C (9.5% wrong, an
 overconfident top 2%). `tol.Audit(scores=..., budget=...)` grows the part it tests; BARGAIN (2509.02896, precision
-target, written anew from the paper: 20 thresholds from the strictest on, WSR betting without replacement, looks
+target, reimplemented from the paper: 20 thresholds from the strictest on, WSR betting without replacement, looks
 every ten labels) walks as well; `certify` has as many labels, drawn uniformly. Reference: for every part all
 labels inside it and one exact test, and the largest that passes is taken; it keeps no promise.
 """
@@ -25,7 +25,7 @@ THRESHOLDS = 20
 
 
 def tolerate(losses: Array, scores: Array, budget: int, seed: int) -> tuple[Array, int]:
-    """[items] what goes out, and the labels used."""
+    """A mask [items] of what is released, and the labels used."""
     audit = Audit(len(losses), TOLERANCE, 1 - DELTA, seed, scores=scores, budget=budget)
     while audit.open:
         item = audit.next()
@@ -63,7 +63,7 @@ def bargain(losses: Array, scores: Array, budget: int, seed: int) -> tuple[Array
 
 
 def betting_crossings(fine: Array, target: float, size: int) -> Array:
-    """[size] whether by then a one-sided bet, for or against "the mean is above the target", has won 1 / delta."""
+    """A mask [size]: whether a bet for or against "the mean is above the target" has reached 1 / delta by then."""
     i = np.arange(1, len(fine) + 1)
     before = np.concatenate([[0.0], np.cumsum(fine)[:-1]])
     mean = (0.5 + before) / i
@@ -78,7 +78,7 @@ def betting_crossings(fine: Array, target: float, size: int) -> Array:
 
 
 def reference(losses: Array, scores: Array, budget: int, seed: int) -> tuple[Array, int]:
-    """The largest part that all labels spent inside it prove by one fixed test: the pick of many, uncorrected."""
+    """The largest part that one fixed test proves with all labels inside it; invalid, since many parts are tried."""
     items, ranked = len(losses), np.argsort(-scores, kind="stable")
     rng, best = np.random.default_rng(seed), 0
     for size in range(items // 50, items + 1, items // 100):

@@ -46,7 +46,7 @@ CERTIFICATE = {
 
 @dataclass
 class Gateway:
-    """A gateway in a process of its own, and what was measured of it."""
+    """A gateway in its own process, with its measurements."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -85,7 +85,7 @@ def _free_port() -> int:
 
 
 def _first(core: int, real: bool = False) -> None:
-    """Stay on this core and come before others, where that is allowed; real: before everything, for short runs."""
+    """Pin to a core with high priority where permitted; real: with real-time priority, for short runs."""
     os.sched_setaffinity(0, {CORES[core % len(CORES)]})
     with contextlib.suppress(PermissionError):
         if real:
@@ -118,7 +118,7 @@ def _running(
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, seconds: float = 120) -> float:
-    """Seconds from now until it answers."""
+    """Seconds until the server answers."""
     began = time.perf_counter()
     while time.perf_counter() < began + seconds:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
@@ -131,7 +131,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, seconds: float = 120) -> f
 
 @contextlib.contextmanager
 def upstream(folder: Path, real: bool = False) -> Iterator[int]:
-    """The trivial model server."""
+    """Run the trivial model server."""
     port = _free_port()
     with _running([sys.executable, "-m", "benchmarks._traffic", str(port)], 1, folder, real) as process:
         _wait(process, f"http://127.0.0.1:{port}/")
@@ -142,7 +142,7 @@ def upstream(folder: Path, real: bool = False) -> Iterator[int]:
 def ours(
     folder: Path, upstream: int, database_folder: Path | None = None, real: bool = False
 ) -> Iterator[Gateway]:
-    """`tolerate serve` as a user starts it."""
+    """Run `tolerate serve` as a user starts it."""
     port = _free_port()
     (folder / "certificate.json").write_text(json.dumps(CERTIFICATE))
     database = (database_folder or folder) / f"{uuid.uuid4().hex}.db"
@@ -161,7 +161,7 @@ def ours(
 
 @contextlib.contextmanager
 def litellm(folder: Path, upstream: int) -> Iterator[Gateway]:
-    """LiteLLM's proxy with one worker and no database."""
+    """Run LiteLLM's proxy with one worker and no database."""
     program = PEERS / "litellm" / "bin" / "litellm"
     if not program.exists():
         subprocess.run([sys.executable, "-m", "venv", PEERS / "litellm"], check=True)
@@ -197,7 +197,7 @@ def litellm(folder: Path, upstream: int) -> Iterator[Gateway]:
 
 
 def measure(gateway: Gateway, connections: int, seconds: float) -> None:
-    """One closed loop."""
+    """Measure a closed loop of requests."""
     cpu, began = gateway.seconds(), time.perf_counter()
     took = asyncio.run(_traffic.closed_loop(gateway.port, gateway.message, connections, seconds))
     gateway.rate.setdefault(connections, []).append(len(took) / (time.perf_counter() - began))
@@ -206,7 +206,7 @@ def measure(gateway: Gateway, connections: int, seconds: float) -> None:
 
 
 def concatenate(parts: list[list[float]]) -> list[float]:
-    """All of them in one list."""
+    """All values in one list."""
     return [value for part in parts for value in part]
 
 
@@ -216,7 +216,7 @@ def quantile(values: list[float], share: float) -> float:
 
 
 def side_by_side(folder: Path, up: int, rounds: int, seconds: float, peer: bool) -> None:
-    """Requests a core-second, in turns."""
+    """Measure requests a core-second, the gateways taking turns."""
     with contextlib.ExitStack() as stack:
         all_ = [stack.enter_context(ours(folder, up))]
         if peer:
@@ -244,7 +244,7 @@ def side_by_side(folder: Path, up: int, rounds: int, seconds: float, peer: bool)
 
 
 def disk(folder: Path, times: int = 300) -> list[float]:
-    """Seconds that this disk takes to confirm 8 KiB, the size of a small commit."""
+    """Seconds that the disk takes to confirm 8 KiB, the size of a small commit."""
     file = os.open(folder / "probe", os.O_CREAT | os.O_RDWR)
     os.pwrite(file, bytes(2**22), 0)
     os.fsync(file)
@@ -260,7 +260,7 @@ def disk(folder: Path, times: int = 300) -> list[float]:
 
 
 def open_loop(folder: Path, rate: float, seconds: float, rounds: int) -> None:
-    """Latency that the gateway adds at a fixed rate of arrivals: its own, and with this disk's confirmation.
+    """Print the latency that the gateway adds at a fixed arrival rate: its own, and including the disk.
 
     Its own is measured with the database in a file system in memory, where a confirmation is immediate.
     """
@@ -311,7 +311,7 @@ def open_loop(folder: Path, rate: float, seconds: float, rounds: int) -> None:
 
 
 def memory(folder: Path, up: int, count: int) -> None:
-    """Resident memory after a start, after 20,000 requests and after as many again as asked."""
+    """Print the resident memory after the start, after 20,000 requests and after `count` more."""
     with ours(folder, up) as gateway:
         sizes = [gateway.resident()]
         for number in (20_000, count):
@@ -325,7 +325,7 @@ def memory(folder: Path, up: int, count: int) -> None:
 
 
 def queue(folder: Path, items: int, reviewers: int, seconds: float) -> None:
-    """A queue of a million items, and reviewers who decide as fast as they can: verdict and next item, durable."""
+    """Measure a queue of items with reviewers who decide without pause: verdict and next item, durable."""
     from tolerate.store import Writer
     from tolerate.store.queue import ITEM, Item
     from tolerate.store.queue import lease as lease_next

@@ -14,7 +14,7 @@ from tolerate.stats.monitor.watch import Watch
 
 
 def microseconds(work: Callable[[], int], runs: int = 5) -> float:
-    """Microseconds a step, of some work that says how many steps it took."""
+    """Microseconds a step of a function that returns its number of steps."""
     times = []
     for _ in range(runs):
         start = time.process_time()
@@ -24,7 +24,7 @@ def microseconds(work: Callable[[], int], runs: int = 5) -> float:
 
 
 def audited(graded: bool) -> Callable[[], int]:
-    """Label a batch of 10,000 to the end; making the plan is not counted as a step, but is timed with the first run."""
+    """Complete an audit of a batch of 10,000; the first run includes the time to compute the plan."""
 
     def work() -> int:
         audit = Audit(items=10_000, tolerance=0.02, seed=1, graded=graded)
@@ -37,7 +37,7 @@ def audited(graded: bool) -> Callable[[], int]:
 
 
 def stepping(graded: bool) -> float:
-    """Microseconds a label, without the opening of the audit."""
+    """Microseconds a label, without the time to start the audit."""
     opening = microseconds(lambda: len([Audit(items=10_000, tolerance=0.02, seed=1, graded=graded)]))
     labels = audited(graded)()
     return microseconds(audited(graded)) - opening / labels

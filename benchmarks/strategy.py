@@ -1,10 +1,10 @@
-"""The cheapest of 100 strategies at tolerance 5%: cost of what is chosen against the oracle's, and labels used.
+"""The cheapest of 100 strategies at tolerance 5%: cost of the chosen one against the oracle's, and labels used.
 
     python -m benchmarks.strategy [--runs 200] [--confidence 0.9]
 
-Ours is the race (`tolerate.Race`), which is told a budget of labels and says of which strategy each is to be.
-The peers are written anew from their papers. Populations are in `benchmarks/_strategies.py`; each run draws one anew.
-Where nothing is proven a person does the job, at `PERSON` times the cost of the oracle's choice.
+Ours is the race (`tolerate.Race`), which gets a budget of labels and chooses the strategy of each label.
+The peers are reimplemented from their papers. Populations are in `benchmarks/_strategies.py`; each run draws a new one.
+If nothing is proven a person does the job, at `PERSON` times the cost of the oracle's choice.
 """
 
 import argparse
@@ -21,7 +21,7 @@ BUDGETS = (5_000, 10_000, 20_000, 50_000)
 
 
 def race(rng: np.random.Generator, w: World, budget: int, tolerance: float, delta: float) -> Outcome:
-    """Ours, fed in errands."""
+    """Our race, fed in batches."""
     names = {str(arm): float(cost) for arm, cost in enumerate(w.costs)}
     contest = Race(
         names,
@@ -42,7 +42,7 @@ METHODS = {**PEERS, "race (ours)": race}
 
 
 def cost(w: World, outcome: Outcome) -> float:
-    """Cost of an accepted item; a person is never dearer than need be."""
+    """Cost of an accepted item, at most the price of a person."""
     return PERSON if outcome.chosen is None else min(PERSON, float(w.costs[outcome.chosen]))
 
 
@@ -60,7 +60,7 @@ def cell(name: str, method: str, budget: int, runs: int, delta: float) -> tuple[
 
 
 def table(runs: int, delta: float, populations: list[str], budgets: list[int]) -> dict[str, list[float]]:
-    """Print all cells; the mean costs by method, budget after budget, of the last population."""
+    """Print all cells; returns the mean costs by method and budget of the last population."""
     curves: dict[str, list[float]] = {}
     print(
         f"confidence {1 - delta:g}: cost / oracle's +- standard error (labels used, thousands; promise broken)"

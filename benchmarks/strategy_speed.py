@@ -1,4 +1,4 @@
-"""CPU seconds and memory to compare 100 strategies on a million labelled rows; and a cascade on as many.
+"""CPU seconds and memory to compare 100 strategies on a million labelled rows; and a cascade on half as many items.
 
 python -m benchmarks.strategy_speed [--rows 1000000] [--strategies 100]
 """

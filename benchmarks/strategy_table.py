@@ -1,9 +1,10 @@
-"""A labelled table that exists: 100 strategies on the same items, errors correlated or not; cost over the oracle's.
+"""An existing labelled table: 100 strategies on the same items, errors correlated or not; cost over the oracle's.
 
     python -m benchmarks.strategy_table [--runs 20] [--items 500] [--correlation 0.5]
 
-Nothing can be allocated here, so that the question is only how to test. Peers as in `benchmarks.strategy`; Pareto
-testing deals items, half for its front and half for its tests. A hard item is hard for all (one normal factor).
+Labels cannot be allocated here, so the only question is how to test. Peers as in `benchmarks.strategy`; Pareto
+testing splits items, half for its front and half for its tests. A difficult item is difficult for all strategies
+(one normal factor).
 """
 
 import argparse

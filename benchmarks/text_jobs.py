@@ -63,7 +63,7 @@ def population(folder: Path, strategy: StrategyResult) -> tuple[Floats, Floats]:
 
 
 def promises(losses: Floats, scores: Floats, labels: int, tolerance: float, among: int, draws: int) -> str:
-    """How many of the certificates from fresh samples of a population are broken by the population itself."""
+    """The share released and the number of broken promises over new samples from a population."""
     broken, shares = 0, []
     for seed in range(draws):
         chosen = np.random.default_rng(seed).integers(0, len(losses), labels)

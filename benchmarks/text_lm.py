@@ -1,11 +1,11 @@
 """Language models of characters on tiny Shakespeare after equal CPU seconds of one thread, in one run.
 
 nanoGPT's CPU configuration (4 layers of width 128, context 64, batch 12, AdamW at 1e-3, no dropout), written
-plainly here with its rate falling over the seconds it has; a Kneser-Ney model of order 7; ours: neural alone (two
+plainly here with its rate decreasing over its seconds; a Kneser-Ney model of order 7; ours: neural alone (two
 layers, tables of hashed bigrams and trigrams, as many parameters in all); and the blend of counts and network.
 Validation: the last tenth of the text, nats a character, windows of 64 whose last 32 count, for every network.
 
-The blend's seconds count everything from the text to the trained model, the counting included; its weights
+The blend's seconds include everything from the text to the trained model, also the counting; its weights
 come from training text alone. `--long` adds the blend for twice as long, its tables at half the rate.
 """
 
@@ -124,7 +124,7 @@ def corpus(path: Path) -> tuple[Tensor, Tensor, int, Script]:
 
 @torch.no_grad()
 def validation(model: LanguageModel, text: Tensor, before: Tensor, step: int = CONTEXT // 2) -> float:
-    """Nats a character: windows of the context, each at least half full."""
+    """Nats a character over windows of which at least the first half is context."""
     model.eval()
     characters = torch.cat([before[-(CONTEXT // 2) :], text])
     firsts = [*range(0, len(characters) - CONTEXT, step)]
@@ -137,7 +137,7 @@ def validation(model: LanguageModel, text: Tensor, before: Tensor, step: int = C
 
 
 def train_model(model: LanguageModel, rows: Tensor, starts: Tensor, seconds: float, batch: int) -> int:
-    """Train for so many CPU seconds; steps done."""
+    """Train for some CPU seconds and return the number of steps."""
     options = TrainingOptions(budget=seconds, clock="cpu", batch=batch, seed=1)
     return train(model, TokenExamples(rows, starts), options).steps
 

@@ -2,13 +2,14 @@
 
 shakespeare   bits per character of unseen tiny Shakespeare (its last tenth). Each token is predicted from the 64 to
               127 tokens before it: ours with characters and with BPE, the LSTM, the T5 type (64 tokens as its prompt,
-              the next 64 as its answer), and Kneser-Ney counts of order 7. The training part teaches the tokenizer.
+              the next 64 as its answer), and Kneser-Ney counts of order 7. The tokenizer is
+              trained on the training part.
 casenotes     notes from patients' records: facts missing, wrong or invented in plain drafts, as in e2e.
 e2e           restaurants from their records: slot error rate of plain drafts, share of drafts without any error, bits
-              per character of people's texts. Records of the asked part, which no model has seen.
+              per character of people's texts. Records of the part for requests, which no model was trained on.
 support       BANKING77 and CLINC150: accuracy, out-of-scope questions answered, and what may be released at 2%
-              (certified at 95% on 6,000 labels, one request in ten out of scope): n-gram readers, which take the
-              seconds they take, and the BERT type with and without pretraining.
+              (certified at 95% on 6,000 labels, one request in ten out of scope): n-gram classifiers, without a
+              limit of seconds, and the BERT type with and without pretraining.
 """
 
 import argparse
@@ -68,7 +69,7 @@ def windows(tokens: Tensor, step: int, start: bool) -> Tensor:
 
 
 def bits(model: LanguageModel, tokens: Tokenizer, text: Tensor, start: bool) -> float:
-    """Bits per character of the second half of each window, which tile the text."""
+    """Bits per character of the second halves of the windows, which cover the text."""
     rows = windows(text, HALF, start)
     log_probabilities = log_likelihoods(model, rows, batch=128)[:, -HALF:]
     letters = sum(len(tokens.decode(row)) for row in rows[:, -HALF:].tolist())
@@ -137,7 +138,7 @@ def casenotes(seconds: float, only: set[str]) -> None:
 
 
 def records(title: str, task: TextTask, names: Sequence[str], seconds: float, only: set[str]) -> None:
-    """Writers of a job after equal seconds: facts missing, wrong or invented in their plain drafts."""
+    """Train the writers of a job for equal seconds; print facts missing, wrong or invented in their drafts."""
     pairs = [(record.prompt, record.answer) for record in task.pairs(20_000, 0)]
     requests = task.requests(400, 11)
     unseen = [(record.prompt, record.answer) for record in task.held_out_pairs(300, 4)]
@@ -197,7 +198,7 @@ def support(seconds: float, only: set[str]) -> None:
 
 
 def coverage_at_2_percent(scores: Any, wrong: Any) -> float:
-    """The share of requests that may be released at 2%; what has no score was handed over."""
+    """The share of requests that may be released at 2%; requests without a score are handed over."""
     certificate = certify(losses=wrong.astype(float), scores=scores, tolerance=0.02, confidence=0.95)
     return certificate.coverage
 

@@ -26,7 +26,7 @@ ROUNDS = 3
 
 
 def seconds(*works: Callable[[], object]) -> list[float]:
-    """The least CPU seconds of each over a few rounds, in turn, after one to warm up."""
+    """The least CPU seconds of each function over alternating rounds, after a warm-up round."""
     rounds: list[list[float]] = [[] for _ in works]
     for turn in range(ROUNDS + 1):
         for times, work in zip(rounds, works, strict=True):
@@ -55,13 +55,13 @@ def llama(width: int) -> Any:
 
 
 def some_prompts(copies: int = 1) -> torch.Tensor:
-    """Prompts of one length, each so many times in a row."""
+    """Prompts of equal length, each repeated `copies` times."""
     prompts = torch.randint(3, VOCABULARY, (PROMPTS // copies, LENGTH), generator=generator(1))
     return prompts.repeat_interleave(copies, 0)
 
 
 def plain_loop(model: Any, prompts: torch.Tensor) -> Callable[[], object]:
-    """Token by token."""
+    """A function that samples token by token with transformers."""
 
     @torch.no_grad()
     def work() -> object:
@@ -76,14 +76,14 @@ def plain_loop(model: Any, prompts: torch.Tensor) -> Callable[[], object]:
 
 
 def own_generate(model: Any, prompts: torch.Tensor) -> Callable[[], object]:
-    """transformers' own loop."""
+    """A function that calls transformers' `generate`."""
     real = torch.ones_like(prompts)
     options = {"max_new_tokens": NEW, "min_new_tokens": NEW, "do_sample": True, "top_k": 0, "pad_token_id": 0}
     return lambda: model.generate(input_ids=prompts, attention_mask=real, **options)
 
 
 def through_name(model: Any, prompts: torch.Tensor, folder: Path) -> Callable[[], object]:
-    """The same network as `hf:FOLDER`, through our decoding."""
+    """A function that decodes the same network as `hf:FOLDER` with our code."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
@@ -101,7 +101,7 @@ def through_name(model: Any, prompts: torch.Tensor, folder: Path) -> Callable[[]
 
 
 def ours() -> Callable[[], object]:
-    """Our decoding; no text ends early, since the end is never among the tokens here."""
+    """A function that decodes with our Transformer; no text ends early, since the end token is never drawn."""
     with torch_seed(0):
         model = Transformer(127, VOCABULARY, width=128, layers=4, heads=4)
     prompts = list(some_prompts())
@@ -121,7 +121,10 @@ def refining() -> tuple[float, float]:
         mended = [[task.repair(draft, r) for draft in row] for row, r in zip(drafts, requests, strict=True)]
         candidates = [row + repaired for row, repaired in zip(drafts, mended, strict=True)]
         fit = np.array(
-            [[task.passes_rule(draft, r) for draft in row] for row, r in zip(candidates, requests, strict=True)]
+            [
+                [task.passes_rule(draft, r) for draft in row]
+                for row, r in zip(candidates, requests, strict=True)
+            ]
         )
         meanings_of = np.array([task.meaning(draft) for row in candidates for draft in row])
         meanings = np.unique(meanings_of, return_inverse=True)[1].reshape(fit.shape)

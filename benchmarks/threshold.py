@@ -5,7 +5,7 @@
 Populations A (calibrated, 20% wrong), B (4% wrong) and C (9.5% wrong, an overconfident top 2%) were looked at while the
 start rule was tuned. The others were not: D and E logistic curves of two slopes, F a mixture of two beta
 densities (12% wrong), G two slopes, H a plateau. MAPIE is installed by the run (`_peers.py`); the other peers are
-written anew from their papers. Real sets, by cluster: `benchmarks.real_data`.
+reimplemented from their papers. Real sets, by cluster: `benchmarks.real_data`.
 
 The limit: to release a share s one must refute "the risk above is more than the tolerance"; against the true curve no
 test does that more often than the likelihood ratio against the closest curve of which the risk is the tolerance
@@ -47,14 +47,14 @@ SIZES = (500, 1000, 5000)
 
 @lru_cache
 def _mixture() -> tuple[Array, Array]:
-    """Rank and error rate there, if right answers score Beta(5, 2) and the 12% wrong ones Beta(2, 3)."""
+    """Ranks and their error rates, if right answers score Beta(5, 2) and the 12% wrong ones Beta(2, 3)."""
     x = np.linspace(0, 1, 20001)
     right, wrong = 0.88 * beta.pdf(x, 5, 2), 0.12 * beta.pdf(x, 2, 3)
     return 0.88 * beta.cdf(x, 5, 2) + 0.12 * beta.cdf(x, 2, 3), wrong / np.maximum(right + wrong, 1e-12)
 
 
 def limit(population: Callable[[Array], Array], n: int, draws: int = 2000) -> float:
-    """The most that any valid method can release on average from n labels drawn uniformly."""
+    """The largest mean share that any valid method can release from n labels drawn uniformly."""
     rng, bins = np.random.default_rng(n), 100
     places = 1 - (np.arange(bins) + 0.5) / bins  # the best first
     rates = np.clip(population(places), 1e-6, 1 - 1e-6)
@@ -81,7 +81,7 @@ def ours(losses: Array, scores: Array, history: History | None = None) -> float:
 
 
 def _prefixes(losses: Array, scores: Array, shares: Array) -> tuple[Array, Array, Array]:
-    """Edges, rows and errors of prefixes of these shares."""
+    """Thresholds, rows and errors of the prefixes with these shares."""
     order = np.argsort(-scores, kind="stable")
     rows = np.maximum(1, np.round(shares * len(scores)).astype(int))
     ranked = np.append(scores[order], -np.inf)
@@ -96,7 +96,7 @@ def ltt_bonferroni(losses: Array, scores: Array) -> float:
 
 
 def fixed_sequence(start: float) -> Method:
-    """LTT, fixed sequence of 100 thresholds with exact p-values from a start that an expert names."""
+    """LTT, fixed sequence of 100 thresholds with exact p-values, from a first share chosen by an expert."""
 
     def method(losses: Array, scores: Array) -> float:
         shares = np.arange(1, 101) / 100

@@ -2,10 +2,10 @@
 
     python -m benchmarks.watch [--runs 200]
 
-MAPIE 1.6 and truescore are installed and run live on the same streams (`_peers.py`): MAPIE's RiskMonitoring with the
+MAPIE 1.6 and truescore are installed by the run and get the same streams (`_peers.py`): MAPIE's RiskMonitoring with the
 tolerance as its threshold and 5% for the stream (it spends half of its level on a reference, which is not needed
-here), truescore's first exclusion and its windows of 1,000. Both look at every label. The others are the published
-methods written anew. A delay is counted from the change on; streams that were alarmed before it are counted apart.
+here), truescore's first exclusion and its windows of 1,000. Both look at every label. The others are
+reimplementations of published methods. A delay is counted from the change on; streams that were alarmed before it are counted apart.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def cusum(losses: np.ndarray) -> int:
 
 
 def started_once(losses: np.ndarray) -> int:
-    """A mixture e-process that never starts anew."""
+    """A mixture e-process that never restarts."""
     process = alarm_betting(TOLERANCE, bets=bets())
     state = process.start()
     for t, loss in enumerate(losses, start=1):
@@ -68,7 +68,7 @@ def started_once(losses: np.ndarray) -> int:
 
 
 def peeking(losses: np.ndarray) -> int:
-    """INVALID: a normal test at every label from the thirtieth on."""
+    """INVALID: a normal test after every label from the thirtieth on."""
     t = np.arange(1, len(losses) + 1)
     z = (np.cumsum(losses) - TOLERANCE * t) / np.sqrt(TOLERANCE * (1 - TOLERANCE) * t)
     over = np.flatnonzero((z > 1.645) & (t >= 30))
@@ -76,7 +76,7 @@ def peeking(losses: np.ndarray) -> int:
 
 
 def mapie_monitoring(losses: np.ndarray) -> int:
-    """MAPIE 1.6: conjugate-mixture empirical Bernstein bound; all its looks come from one update."""
+    """MAPIE 1.6: conjugate-mixture empirical Bernstein bound; one update gives the results of all looks."""
     from mapie.exchangeability_testing import RiskMonitoring
 
     for (
@@ -91,7 +91,7 @@ def mapie_monitoring(losses: np.ndarray) -> int:
 
 
 def truescore_first(losses: np.ndarray) -> int:
-    """truescore: a confidence sequence for the mean of all so far."""
+    """truescore: a confidence sequence for the mean of all labels so far."""
     from truescore.sequential import first_exclusion
 
     exclusions = (first_exclusion(losses[:n], TOLERANCE, alpha=0.05, direction="above") for n in PREFIXES)
@@ -106,7 +106,7 @@ def truescore_windows(losses: np.ndarray) -> int:
 
 
 def peer_methods() -> dict[str, Callable[[np.ndarray], int]]:
-    """The packages that can be installed."""
+    """The methods of the packages that can be installed."""
     methods: dict[str, Callable[[np.ndarray], int]] = {}
     if use("mapie==1.6.0"):
         methods["MAPIE 1.6 RiskMonitoring"] = mapie_monitoring
