@@ -19,7 +19,6 @@ from tolerate.messages import (
     pictures,
     remote,
     report,
-    sentences,
     terminal,
     texts,
 )
@@ -127,12 +126,25 @@ def test_every_key_of_a_sentence_exists() -> None:
 
 
 def strings_of_the_source() -> set[str]:
+    """Every string of the source that is no key of a catalogue's own entry."""
+    strings: set[str] = set()
+    for path, tree in trees():
+        keys = keys_of_entries(tree) if path.parent == SOURCE / "messages" else set()
+        strings |= {
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in keys
+        }
+    return strings
+
+
+def keys_of_entries(tree: ast.Module) -> set[int]:
+    """The nodes that are keys of a catalogue: of the dictionaries assigned at the top of a file."""
     return {
-        node.value
-        for path, tree in trees()
-        if path != Path(sentences.__file__)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        id(key)
+        for statement in tree.body
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.Dict)
+        for key in statement.value.keys
     }
 
 
@@ -157,6 +169,42 @@ def test_every_key_of_a_page_exists(function: str, module: str, catalogue: Mappi
             path,
             key,
         )
+
+
+TEMPLATES = "\n".join(path.read_text("utf-8") for path in SOURCE.rglob("*.html"))
+
+
+def test_every_key_of_a_desk_page_exists() -> None:
+    keys = re.findall(r"\bt\('([^']+)'[,)]", TEMPLATES)
+    starts = re.findall(r"\bt\('([^']+ )' [+~]", TEMPLATES)
+    assert len(keys) > 100 and starts
+    assert set(keys) <= set(desk.WORDS)
+    assert all(any(key.startswith(start) for key in desk.WORDS) for start in starts)
+
+
+@pytest.mark.parametrize("name", sorted(set(CATALOGUES) - {"sentences"}))
+def test_every_text_of_a_page_is_used(name: str) -> None:
+    """Its key stands somewhere in the source or in a template, or the beginning of it does before a variable part."""
+    texts_used = {key for key in strings_of_the_source() if key}
+    for pattern in (r"'([^'\n]*)'", r'"([^"\n]*)"', r"words\.(\w+)"):
+        texts_used |= set(re.findall(pattern, TEMPLATES))
+    starts = {text for text in texts_used if len(text) > 2 and text[-1] in ". -"} | starts_of_the_source()
+    for key in CATALOGUES[name]:
+        kindless = key.split("@")[0]
+        assert kindless in texts_used or any(key.startswith(start) for start in starts), key
+
+
+def starts_of_the_source() -> set[str]:
+    """The literal beginnings of the f-strings of the source."""
+    return {
+        str(node.values[0].value)
+        for _, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        and node.values
+        and isinstance(node.values[0], ast.Constant)
+        and len(str(node.values[0].value)) > 2
+    }
 
 
 def test_no_regular_expression_recovers_a_language() -> None:

@@ -147,7 +147,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "审核者发现 {need} 以上的错误即可；埋设 {seeded} 个错误并全部被发现便能证明",
     ),
     "change.nodetect": ("no reviewer is good enough at this error", "在此错误率下，没有足够好的审核者"),
-    "change.gate": ("a gate keeps a person in it, whatever is measured", "无论测得多少，此项都须有人把关"),
     "change.kept": (
         "within tolerance on what was measured; keep a watch on it",
         "按现有测量在容错率之内；请持续监视",
@@ -169,7 +168,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "of another job of the same kind: a hint, no evidence for this task",
         "来自同类的另一任务：仅供参考，不是本任务的证据",
     ),
-    "technique.measure": ("to measure: {command}", "测量方法：{command}"),
     # the map of occupations
     "map": ("Occupations by their tolerance", "各职业的容错图"),
     "map.lead": (
@@ -251,11 +249,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "path.done": ("Nothing is left to learn for this: all of it is known.", "无须再学：所需均已掌握。"),
     "path.skipped": ("Skipped, as known: {names}.", "已掌握，略过：{names}。"),
     "path.unlocks": ("unlocks {share} of the work: {name}", "解锁 {share} 的工作：{name}"),
-    "path.hours": ("hours", "小时"),
-    "path.total": ("in all", "累计"),
-    "path.skill": ("skill", "技能"),
-    "path.why": ("why", "为何"),
-    "path.here": ("see it or train it here", "在本机查看或训练"),
     "path.read": ("read", "阅读"),
     "path.for": ("needed for {names}", "为“{names}”所需"),
     "path.target": ("a target you named", "您指定的目标"),
@@ -272,7 +265,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "在 {folder} 中没有找到 tolerate 的运行结果，因此只有经验法则。",
     ),
     "techniques.some": ("{n} runs found in {folder}.", "在 {folder} 中找到 {n} 次运行。"),
-    "band": ("tolerance", "容错率"),
     "rule": ("rule of thumb", "经验法则"),
     # what it does not say
     "limits": ("What this does not say", "本报告不说明什么"),
@@ -345,10 +337,5 @@ WORDS: dict[str, tuple[str, str]] = {
     # terminal
     "t.report": ("report: {path}", "报告：{path}"),
     "t.sources": ("figures: {sources}", "数据：{sources}"),
-    "t.more": (
-        'next: tolerate career plan "{name}" --write me.toml',
-        '下一步:tolerate career plan "{name}" --write me.toml',
-    ),
     "t.closer": ("also: {names}", "另有：{names}"),
-    "picture.compare": ("Occupations side by side.", "职业对比。"),
 }

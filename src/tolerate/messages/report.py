@@ -255,7 +255,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "curves": ("Training", "训练"),
     "curves.lead": ("How each generator learned, step by step.", "各生成器的训练过程。"),
     "curve.steps": ("steps", "步"),
-    "curve.log": ("log axis", "对数轴"),
     "curve.alt": ("Training curve of {model}", "{model} 的训练曲线"),
     "metrics": ("Quality", "质量"),
     "metrics.lead": (
@@ -669,5 +668,4 @@ WORDS: dict[str, tuple[str, str]] = {
     "family.api": ("models behind an API", "API 模型"),
     "family.linear": ("linear models", "线性模型"),
     "family.encoder-decoder": ("encoder-decoders", "编码器-解码器"),
-    "colon": (": ", "："),
 }
