@@ -5,7 +5,8 @@
 MAPIE 1.6 and truescore are installed by the run and get the same streams (`_peers.py`): MAPIE's RiskMonitoring with the
 tolerance as its threshold and 5% for the stream (it spends half of its level on a reference, which is not needed
 here), truescore's first exclusion and its windows of 1,000. Both look at every label. The others are
-reimplementations of published methods. A delay is counted from the change on; streams that were alarmed before it are counted apart.
+reimplementations of published methods. A delay is counted from the change on; streams that were alarmed before
+it are counted apart.
 """
 
 import argparse
