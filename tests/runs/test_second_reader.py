@@ -18,8 +18,9 @@ from scipy.stats import binom
 from tolerate.errors import DataError, OptionError
 from tolerate.messages.certificates import certificate_text
 from tolerate.runs.audit_session import AuditedBatch, AuditOptions, ReviewerTurns, audit_at_terminal
-from tolerate.stats.audit.audit import Audit, draw_order
-from tolerate.stats.audit.second_reader import Agreement, agreement, drawn_again
+from tolerate.stats.audit.audit import Audit
+from tolerate.stats.audit.draws import draw_order, draw_second_items
+from tolerate.stats.audit.second_reader import Agreement, agreement
 
 Array = np.ndarray
 
@@ -47,10 +48,10 @@ def batch_file(folder: Path, items: int = 300) -> Path:
 
 
 def test_the_lot_is_kept_by_the_seed_and_apart_from_the_order() -> None:
-    again = drawn_again(1000, 0.1, seed=3)
+    again = draw_second_items(1000, 0.1, seed=3)
     assert len(again) == 100 == len(set(again.tolist()))
-    assert again.tolist() == drawn_again(1000, 0.1, seed=3).tolist()
-    shared = [len(set(drawn_again(1000, 0.1, s)) & set(draw_order(1000, s)[:100])) for s in range(200)]
+    assert again.tolist() == draw_second_items(1000, 0.1, seed=3).tolist()
+    shared = [len(set(draw_second_items(1000, 0.1, s)) & set(draw_order(1000, s)[:100])) for s in range(200)]
     assert abs(np.mean(shared) - 10) < 4 * 2.85 / np.sqrt(200)  # hypergeometric: mean 10, deviation 2.85
 
 
@@ -111,9 +112,9 @@ def test_kappa() -> None:
     assert Agreement(5, 5, 5, 5).kappa == 0.0
     assert Agreement(10, 0, 0, 0).kappa is None and Agreement(0, 0, 0, 0).kappa is None
     assert agreement([(0, 1), (1, 0), (0.5, 0.5)]) == Agreement(0, 1, 1, 1)
-    assert "(kappa 0.64)" in Agreement(18, 1, 0, 1).said()
-    assert "no kappa" in Agreement(20, 0, 0, 0).said()
-    assert "none of the labelled items" in Agreement(0, 0, 0, 0).said()
+    assert "(kappa 0.64)" in Agreement(18, 1, 0, 1).sentence()
+    assert "no kappa" in Agreement(20, 0, 0, 0).sentence()
+    assert "none of the labelled items" in Agreement(0, 0, 0, 0).sentence()
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
@@ -139,7 +140,7 @@ def chance_of_a_false_certificate(share: float | None, runs: int, twin: bool = F
         rng = np.random.default_rng(seed)
         truth = (rng.permutation(items) < 14).astype(float)
         again = np.zeros(items, bool)
-        again[drawn_again(items, share or 1e-9, seed)] = share is not None
+        again[draw_second_items(items, share or 1e-9, seed)] = share is not None
         first = truth * (rng.random(items) < 0.7)
         counted = np.where(again, np.maximum(first, truth), first)
         if twin:

@@ -26,7 +26,7 @@ def job(name: str) -> Job:
     """
     if name not in JOBS and ":" not in name:
         raise OptionError(f'no job is called "{name}". {hint(name, JOBS)}')
-    found = attribute(JOBS.get(name, name))
-    if not isinstance(found, Job):
-        raise OptionError(f"{name} is a {type(found).__name__}, expected a tolerate.records.Job")
-    return found
+    value = attribute(JOBS.get(name, name))
+    if not isinstance(value, Job):
+        raise OptionError(f"{name} is a {type(value).__name__}, expected a tolerate.records.Job")
+    return value

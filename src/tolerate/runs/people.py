@@ -12,7 +12,7 @@ class Question:
     media: the bytes of a picture, sound or film. file: or its name, below the folder of the batch.
     """
 
-    asked: str = ""
+    request: str = ""
     text: str = ""
     media: bytes = field(default=b"", repr=False)
     file: str = ""

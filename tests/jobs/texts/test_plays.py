@@ -8,7 +8,7 @@ import pytest
 from tolerate.checks.texts.english import English, english_words
 from tolerate.errors import DataError, OptionError
 from tolerate.jobs import job
-from tolerate.jobs.texts.plays import COPY, Plays, broken_form, read_play
+from tolerate.jobs.texts.plays import MIN_COPY_CHARACTERS, Plays, find_form_fault, read_play
 from tolerate.runs.options import RunOptions
 from tolerate.runs.pipeline import run
 
@@ -52,7 +52,9 @@ def test_without_the_list_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("text", ["", "...", "KING RICHARD III:", "All:", "so " * 40, "One.\nTwo."])
 def test_what_is_no_line(text: str) -> None:
-    assert broken_form(text, frozenset({"All:"})) and not broken_form("Thus he says:", frozenset({"All:"}))
+    assert find_form_fault(text, frozenset({"All:"})) and not find_form_fault(
+        "Thus he says:", frozenset({"All:"})
+    )
 
 
 def test_bad_files_are_named(tmp_path: Path) -> None:
@@ -76,10 +78,10 @@ def test_parts_do_not_meet_and_the_last_tenth_is_asked(task: Plays) -> None:
 
 
 def test_copies_are_seen_and_marked(task: Plays) -> None:
-    line = next(one for one in task.learned if len(one) > COPY + 10)
+    line = next(one for one in task.learned_lines if len(one) > MIN_COPY_CHARACTERS + 10)
     found = task.check(line, int(task.parts["asked"][0]))
     assert found.wrong and "learned by heart" in found.read
-    part = "Zounds, " + line[:COPY].lower()
+    part = "Zounds, " + line[:MIN_COPY_CHARACTERS].lower()
     assert (
         task.beyond_copies(part) == 0
         and task.beyond_copies("Zounds, thou whey-faced candle of mine eye") == 1

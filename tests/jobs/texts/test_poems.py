@@ -8,7 +8,7 @@ import pytest
 
 from tolerate.errors import DataError
 from tolerate.jobs import job
-from tolerate.jobs.texts.poems import RHYMES, Poems, judged, read_poems
+from tolerate.jobs.texts.poems import RHYMES, Poems, check_form, read_poems
 from tolerate.refine.texts.copied import Copied
 from tolerate.runs.options import RunOptions
 from tolerate.runs.pipeline import run
@@ -32,12 +32,12 @@ GOOD = "床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。
     ],
 )
 def test_the_form(text: str, read: str) -> None:
-    assert judged(text, 5, None).read == read
-    assert judged(text, 7, None).wrong
+    assert check_form(text, 5, None).read == read
+    assert check_form(text, 7, None).wrong
 
 
 def test_a_line_that_was_learned_is_marked() -> None:
-    found = judged(GOOD, 5, Copied(["白日依山盡", "疑是地上霜"]))
+    found = check_form(GOOD, 5, Copied(["白日依山盡", "疑是地上霜"]))
     assert found.read == "line 2 was learned" and GOOD[slice(*found.marks[0])] == "疑是地上霜"
 
 

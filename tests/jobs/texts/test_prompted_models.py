@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.fake_openai import serving
 from tolerate.jobs import job
-from tolerate.jobs.texts.casenotes import Finding, Record, note
+from tolerate.jobs.texts.casenotes import Measurement, PatientRecord, note
 from tolerate.runs.options import RunOptions
 from tolerate.runs.pipeline import run
 
@@ -20,7 +20,7 @@ def scribe(prompt: str, seed: int) -> str:
     findings = [re.fullmatch(r"(.+) ([\d.]+) (very high|high|low|normal)", one) for one in listed]
     if random.Random(f"{prompt} {seed}").random() < 0.1:
         impression = {"benign": "malignant", "malignant": "benign"}[impression]
-    record = Record(tuple(Finding(*found.groups()) for found in findings if found), impression)
+    record = PatientRecord(tuple(Measurement(*found.groups()) for found in findings if found), impression)
     return note(record, np.random.default_rng(seed))
 
 

@@ -4,24 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.e2e_second_reading import FAULTY, PASSED, REFUSED, RIGHT
 from tolerate.errors import DataError
 from tolerate.jobs import job
-from tolerate.jobs.texts.restaurants import (
+from tolerate.jobs.texts.restaurant_slots import (
     PATTERNS,
-    Restaurants,
-    _foreign,
-    _untold,
-    added,
-    compare,
-    opened,
-    parse_record,
-    read_records,
-    stated,
+    compare_text,
+    fact_sentence,
+    has_foreign_telltale,
+    replace_names,
+    slots_without_telltale,
+    stated_values,
 )
+from tolerate.jobs.texts.restaurants import Restaurants, parse_record, read_records
 from tolerate.runs.options import RunOptions
 from tolerate.runs.pipeline import run
-
-from .e2e_second_reading import FAULTY, PASSED, REFUSED, RIGHT
 
 SLOTS = parse_record(
     "name[The Mill], eatType[pub], food[English], priceRange[high], customer rating[1 out of 5], area[riverside], "
@@ -54,19 +51,19 @@ GOOD = (
     ],
 )
 def test_slots_as_read_by_hand(text: str, read: str) -> None:
-    assert compare(SLOTS, text).read == read
+    assert compare_text(SLOTS, text).read == read
 
 
 def test_a_wrong_word_is_marked() -> None:
     text = GOOD.replace("expensive", "cheap")
-    assert [text[start:end] for start, end in compare(SLOTS, text).marks] == ["cheap"]
+    assert [text[start:end] for start, end in compare_text(SLOTS, text).marks] == ["cheap"]
 
 
 @pytest.mark.parametrize(
     ("slot", "value"), [(slot, value) for slot in PATTERNS for value in PATTERNS[slot]], ids=lambda x: str(x)
 )
 def test_a_sentence_by_rule_is_read_as_its_value_alone(slot: str, value: str) -> None:
-    assert stated(added(slot, value)) == {slot: {value}}
+    assert stated_values(fact_sentence(slot, value)) == {slot: {value}}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +87,7 @@ def test_the_check_against_a_second_reading(data: Path) -> None:
 
     def wrong(place: str) -> bool:
         record, text = map(int, place.split("."))
-        return compare(records.slots[record], records.texts[record][text]).wrong
+        return compare_text(records.slots[record], records.texts[record][text]).wrong
 
     missed = [place for place in FAULTY if not wrong(place)]
     passed = [place for place in PASSED if not wrong(place)]
@@ -102,11 +99,13 @@ def test_the_check_against_a_second_reading(data: Path) -> None:
 def test_filter_and_repair_are_weaker_than_the_check() -> None:
     """They look for telltale words: a fault that has the words of a right text goes through, and the check sees it."""
     text = GOOD.replace("is not family-friendly", "is not family-friendly, but great for kids")
-    assert _foreign(SLOTS, opened(text, SLOTS))
+    assert has_foreign_telltale(SLOTS, replace_names(text, SLOTS))
     beside = GOOD.replace("by the river", "near the city centre")
     centre = {**SLOTS, "area": "city centre"}
-    assert not _untold(centre, opened(beside, centre)) and not _foreign(centre, opened(beside, centre))
-    assert compare(centre, beside).wrong
+    assert not slots_without_telltale(centre, replace_names(beside, centre)) and not has_foreign_telltale(
+        centre, replace_names(beside, centre)
+    )
+    assert compare_text(centre, beside).wrong
 
 
 def test_repair_adds_one_fact_and_drops_one(data: Path) -> None:
@@ -115,10 +114,10 @@ def test_repair_adds_one_fact_and_drops_one(data: Path) -> None:
     slots = task.slots(request)
     full = " ".join(
         [f"{slots['name']} is a {slots['eatType']}."]
-        + [added(slot, slots[slot]) for slot in slots if slot not in ("name", "eatType")]
+        + [fact_sentence(slot, slots[slot]) for slot in slots if slot not in ("name", "eatType")]
     )
     assert not task.check(full, request).wrong
-    short = full.replace(added("food", slots["food"]), "").replace("  ", " ")
+    short = full.replace(fact_sentence("food", slots["food"]), "").replace("  ", " ")
     assert task.check(short, request).wrong and not task.check(task.repair(short, request), request).wrong
     assert task.repair("A place.", request) == "A place."
 

@@ -117,5 +117,5 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
 
 def test_the_published_questions_are_read(shared: Path) -> None:
     data = read_support_data(shared / "raw")
-    assert data.in_scope == 3080 and len(data.asked) == 4080 and len(set(data.training.intents)) == 78
-    assert not set(data.asked.texts[data.in_scope :]) & set(data.training.texts)
+    assert data.in_scope == 3080 and len(data.requests) == 4080 and len(set(data.training.intents)) == 78
+    assert not set(data.requests.texts[data.in_scope :]) & set(data.training.texts)

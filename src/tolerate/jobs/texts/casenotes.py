@@ -1,14 +1,14 @@
 """Write a short case note from a patient's record: scikit-learn's breast-cancer records, 569 biopsies.
 
-A request names a patient and three of twenty measurements; the note must state each of them with its value
-and its level, and the impression, and nothing else. No one wrote notes for these records, so the writers
-learn from notes that a small grammar makes; the grammar never sees the patients who are asked about.
+A request names a patient and three of twenty measurements; the note must state each of them with its value and its
+level, and the impression, and nothing else. Nobody wrote notes for these records, so the writers learn from notes that
+a small grammar makes; the grammar never sees the patients who are asked about.
 
-The check reads a note whole: which value and which level belong to which name. It stands for the person who would
-read it, so nothing that refines may ask it: filter and repair see only that the record's names, numbers and impression
-are there, and voting knows no record at all. What they cannot see (two values swapped, a level that is wrong) is what
-the certificate is about. Where a check may be run on each note before it goes out, run it, hold what fails, and no
-sample is needed: what is left is the check's own error.
+The check reads the whole note: which value and which level belong to which name. It stands for the person who would
+read it, so no refining may use it: filter and repair see only that the record's names, numbers and impression are
+present, and voting does not see the record. What they cannot see (two values swapped, a level that is wrong) is what
+the certificate is about. Where a check may be run on each note before it is released, run it and hold what fails;
+then no sample is needed, and what remains is the check's own error.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tolerate.base.arrays import Ints
 from tolerate.errors import OptionError
 from tolerate.jobs.texts.options import SCORE_OPTIONS
-from tolerate.jobs.texts.task import Pair, SeededText, TextTask, TextVerdict, span_of
+from tolerate.jobs.texts.task import DividedTask, Pair, SeededText, TextVerdict, span_of
 from tolerate.jobs.texts.workshop import TextWorkshop
 from tolerate.messages.catalogue import joined, message
 from tolerate.records import Job, Prices
@@ -32,9 +32,9 @@ from tolerate.runs.plan import RunPlan
 from tolerate.runs.progress import ProgressReporter
 
 LEVELS = ("low", "normal", "high", "very high")
-TYPES = ("benign", "malignant")
-ASKED = 3  # findings of a note
-SHIFT = 1 << 31  # a request is patient * SHIFT + a seed that picks its findings
+IMPRESSIONS = ("benign", "malignant")
+MEASUREMENTS_PER_NOTE = 3
+REQUESTS_PER_PATIENT = 1 << 31  # a request is patient * this + a seed that picks its measurements
 
 JOB = Job(
     name="casenotes",
@@ -64,24 +64,27 @@ def open_casenotes(plan: RunPlan, folder: Path, reporter: ProgressReporter) -> T
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One measurement of a record, as it is written."""
+class Measurement:
+    """One measurement of a record, as a note states it."""
 
     name: str  # such as "worst area"
     value: str  # such as "20.1"
     level: str
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.value} {self.level}"
+
 
 @dataclass(frozen=True)
-class Record:
+class PatientRecord:
     """What a note is asked to state."""
 
-    findings: tuple[Finding, ...]
+    measurements: tuple[Measurement, ...]
     impression: str
 
     def __str__(self) -> str:
-        listed = "; ".join(f"{one.name} {one.value} {one.level}" for one in self.findings)
-        return f"{listed}; {self.impression}"
+        parts = "; ".join(map(str, self.measurements))
+        return f"{parts}; {self.impression}"
 
 
 # The records
@@ -110,9 +113,9 @@ def patients() -> Patients:
     except ModuleNotFoundError:
         raise OptionError('the records come with scikit-learn; try: pip install "tolerate[models]"') from None
     data = load_breast_cancer()
-    used = [at for at, name in enumerate(data.feature_names) if not name.endswith("error")]
-    names = tuple(str(data.feature_names[at]).removeprefix("mean ") for at in used)
-    values, malignant = data.data[:, used], 1 - data.target
+    columns = [index for index, name in enumerate(data.feature_names) if not name.endswith("error")]
+    names = tuple(str(data.feature_names[index]).removeprefix("mean ") for index in columns)
+    values, malignant = data.data[:, columns], 1 - data.target
     benign = values[malignant == 0]
     edges = np.stack([np.quantile(benign, 0.05, 0), np.quantile(benign, 0.95, 0), benign.max(0)])
     levels = (values[None] > edges[:, None]).sum(0)
@@ -120,10 +123,10 @@ def patients() -> Patients:
     return Patients(names, values, levels, malignant.astype(np.int64), digest)
 
 
-def written(value: float) -> str:
+def format_value(value: float) -> str:
     """A value with three significant digits, never as an exponent.
 
-    >>> [written(x) for x in (17.99, 1001.0, 0.1184, 0.0)]
+    >>> [format_value(x) for x in (17.99, 1001.0, 0.1184, 0.0)]
     ['18.0', '1000', '0.118', '0']
     """
     if value == 0:
@@ -132,7 +135,7 @@ def written(value: float) -> str:
     return f"{round(value, places):.{max(places, 0)}f}"
 
 
-class CaseNotes(TextTask):
+class CaseNotes(DividedTask):
     """Records, notes to learn from, and the check of a note against its record."""
 
     name = "scikit-learn breast cancer records"
@@ -156,8 +159,12 @@ class CaseNotes(TextTask):
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-        order = np.random.default_rng(seed).permutation(len(self.data.values))
-        self.parts = {"generator": order[:269], "judge": order[269:319], "asked": order[319:]}
+
+    @cached_property
+    def parts(self) -> dict[str, Ints]:
+        """The indices of the patients by purpose."""
+        order = np.random.default_rng(self.seed).permutation(len(self.data.values))
+        return {"generator": order[:269], "judge": order[269:319], "asked": order[319:]}
 
     @cached_property
     def data(self) -> Patients:
@@ -169,30 +176,27 @@ class CaseNotes(TextTask):
         """Of all records."""
         return self.data.sha256
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Patients by purpose."""
-        return {name: len(part) for name, part in self.parts.items()}
-
     def requests(self, n: int, seed: int, part: str = "asked") -> Ints:
         """n requests: a patient of this part and findings, drawn independently."""
         rng = np.random.default_rng(seed)
-        return rng.choice(self.parts[part], n) * SHIFT + rng.integers(0, SHIFT, n)
+        return rng.choice(self.parts[part], n) * REQUESTS_PER_PATIENT + rng.integers(
+            0, REQUESTS_PER_PATIENT, n
+        )
 
-    def record(self, request: int) -> Record:
-        """What a request asks for."""
-        patient, picks = divmod(int(request), SHIFT)
-        rng = np.random.default_rng(picks)
-        which = rng.permutation(len(self.data.names))[:ASKED]
-        findings = [
-            Finding(
-                self.data.names[at],
-                written(self.data.values[patient, at]),
-                LEVELS[self.data.levels[patient, at]],
+    def record(self, request: int) -> PatientRecord:
+        """The record that a request asks for."""
+        patient, columns_seed = divmod(int(request), REQUESTS_PER_PATIENT)
+        rng = np.random.default_rng(columns_seed)
+        columns = rng.permutation(len(self.data.names))[:MEASUREMENTS_PER_NOTE]
+        measurements = [
+            Measurement(
+                self.data.names[column],
+                format_value(self.data.values[patient, column]),
+                LEVELS[self.data.levels[patient, column]],
             )
-            for at in which
+            for column in columns
         ]
-        return Record(tuple(findings), TYPES[self.data.malignant[patient]])
+        return PatientRecord(tuple(measurements), IMPRESSIONS[self.data.malignant[patient]])
 
     def prompt(self, request: int) -> str:
         """The record as the writers read it."""
@@ -211,22 +215,28 @@ class CaseNotes(TextTask):
 
     def check(self, text: str, request: int) -> TextVerdict:
         """Wrong if a stated finding is not in the record, or one of the record is not stated."""
-        return compare(self.record(request), text)
+        return compare_note(self.record(request), text)
 
     def meaning(self, text: str) -> str:
         """What a note says, whatever the order."""
-        found, types, _ = read_note(text)
-        return "|".join(sorted(f"{one.name}={one.value},{one.level}" for one in found) + types)
+        measurements, impressions, _ = read_note(text)
+        return "|".join(
+            sorted(
+                f"{measurement.name}={measurement.value},{measurement.level}" for measurement in measurements
+            )
+            + impressions
+        )
 
     def passes_rule(self, text: str, request: int) -> bool:
         """A cheap filter: the note has the record's numbers, names and impression, each once; it does not see
         which belongs to which."""
         record = self.record(request)
         names = [name for _, _, name in _names(text)]
-        wanted = [one.name for one in record.findings]
+        expected = [measurement.name for measurement in record.measurements]
         return (
-            sorted(re.findall(NUMBER, text)) == sorted(one.value for one in record.findings)
-            and sorted(names) == sorted(wanted)
+            sorted(re.findall(NUMBER, text))
+            == sorted(measurement.value for measurement in record.measurements)
+            and sorted(names) == sorted(expected)
             and re.findall(r"benign|malignant", text) == [record.impression]
         )
 
@@ -237,33 +247,36 @@ class CaseNotes(TextTask):
         better held than written anew by rule.
         """
         record = self.record(request)
-        known = {one.name for one in record.findings}
-        values = {one.value for one in record.findings}
-        kept: list[str] = []
-        said: set[str] = set()
-        types = 0
+        record_names = {measurement.name for measurement in record.measurements}
+        record_values = {measurement.value for measurement in record.measurements}
+        sentences: list[str] = []
+        stated_names: set[str] = set()
+        impressions = 0
         for sentence in _sentences(text):
             names = [name for _, _, name in _names(sentence)]
             numbers = re.findall(NUMBER, sentence)
             impression = re.findall(r"benign|malignant", sentence)
-            new = not (set(names) & said) and len(set(names)) == len(names)
-            whole = len(numbers) == len(names) and (bool(names) != bool(impression))
+            is_new = not (set(names) & stated_names) and len(set(names)) == len(names)
+            is_complete = len(numbers) == len(names) and (bool(names) != bool(impression))
             if (
-                whole
-                and new
-                and set(names) <= known
-                and set(numbers) <= values
-                and (not impression or (impression == [record.impression] and not types))
+                is_complete
+                and is_new
+                and set(names) <= record_names
+                and set(numbers) <= record_values
+                and (not impression or (impression == [record.impression] and not impressions))
             ):
-                kept.append(sentence)
-                said |= set(names)
-                types += bool(impression)
-        missing = [one for one in record.findings if one.name not in said]
-        if len(_sentences(text)) - len(kept) > 1 or len(missing) + (not types) > 1:
+                sentences.append(sentence)
+                stated_names |= set(names)
+                impressions += bool(impression)
+        missing = [measurement for measurement in record.measurements if measurement.name not in stated_names]
+        if len(_sentences(text)) - len(sentences) > 1 or len(missing) + (not impressions) > 1:
             return text
-        added = [f"{one.name.capitalize()} is {one.level} at {one.value}." for one in missing]
-        closing = [] if types else [f"Impression: {record.impression}."]
-        return " ".join([*kept, *added, *closing])
+        additions = [
+            f"{measurement.name.capitalize()} is {measurement.level} at {measurement.value}."
+            for measurement in missing
+        ]
+        closing = [] if impressions else [f"Impression: {record.impression}."]
+        return " ".join([*sentences, *additions, *closing])
 
     def seeded_texts(self, n: int, seed: int) -> Iterator[SeededText]:
         """Notes with a known verdict: right ones by the grammar, and the same with one fault put in."""
@@ -272,41 +285,42 @@ class CaseNotes(TextTask):
             record = self.record(request)
             text = note(record, rng)
             yield SeededText(text, int(request), wrong=False)
-            yield SeededText(_spoiled(text, record, rng), int(request), wrong=True)
+            yield SeededText(_add_fault(text, record, rng), int(request), wrong=True)
 
 
 # The grammar of notes
 
 
-def note(record: Record, rng: np.random.Generator) -> str:
+def note(record: PatientRecord, rng: np.random.Generator) -> str:
     """A right note of a record: one of many ways to put it.
 
-    >>> record = Record((Finding("worst area", "990", "high"), Finding("texture", "17.1", "normal")), "benign")
+    >>> measurements = Measurement("worst area", "990", "high"), Measurement("texture", "17.1", "normal")
+    >>> record = PatientRecord(measurements, "benign")
     >>> note(record, np.random.default_rng(1))
     'Worst area of 990 is high. Texture of 17.1 is normal. Findings suggest a benign lesion.'
     """
-    findings = list(record.findings)
+    measurements = list(record.measurements)
     sentences = []
-    while findings:
-        one = findings.pop(0)
-        if findings and findings[0].level == one.level and rng.random() < 0.3:
-            sentences.append(_both(one, findings.pop(0)))
+    while measurements:
+        first = measurements.pop(0)
+        if measurements and measurements[0].level == first.level and rng.random() < 0.3:
+            sentences.append(_sentence_of_both(first, measurements.pop(0)))
         else:
-            sentences.append(_one(one, rng))
+            sentences.append(_sentence_of(first, rng))
     return " ".join([*sentences, _closing(record.impression, rng)])
 
 
-def _one(one: Finding, rng: np.random.Generator) -> str:
+def _sentence_of(measurement: Measurement, rng: np.random.Generator) -> str:
     forms = (
-        f"{one.name} is {one.level} at {one.value}.",
-        f"{one.name} of {one.value} is {one.level}.",
-        f"{one.name} is {one.value}, {one.level}.",
+        f"{measurement.name} is {measurement.level} at {measurement.value}.",
+        f"{measurement.name} of {measurement.value} is {measurement.level}.",
+        f"{measurement.name} is {measurement.value}, {measurement.level}.",
     )
-    return _capital(forms[rng.integers(len(forms))])
+    return _capitalize(forms[rng.integers(len(forms))])
 
 
-def _both(one: Finding, other: Finding) -> str:
-    return _capital(f"{one.name} ({one.value}) and {other.name} ({other.value}) are {one.level}.")
+def _sentence_of_both(first: Measurement, second: Measurement) -> str:
+    return _capitalize(f"{first.name} ({first.value}) and {second.name} ({second.value}) are {first.level}.")
 
 
 def _closing(impression: str, rng: np.random.Generator) -> str:
@@ -318,7 +332,7 @@ def _closing(impression: str, rng: np.random.Generator) -> str:
     return forms[rng.integers(len(forms))]
 
 
-def _capital(text: str) -> str:
+def _capitalize(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
@@ -361,7 +375,7 @@ _CLOSINGS = tuple(
 
 def _names(text: str) -> list[tuple[int, int, str]]:
     """The measures that a text names, where and which."""
-    return [(found.start(), found.end(), found.group().lower()) for found in _name_pattern().finditer(text)]
+    return [(match.start(), match.end(), match.group().lower()) for match in _name_pattern().finditer(text)]
 
 
 def _sentences(text: str) -> list[str]:
@@ -369,81 +383,96 @@ def _sentences(text: str) -> list[str]:
     return [part for part in re.split(r"(?<=\.)\s+(?=\S)", text.strip()) if part]
 
 
-def read_note(text: str) -> tuple[list[Finding], list[str], list[str]]:
-    """What a note states: findings, impressions, and sentences that say something else.
+def read_note(text: str) -> tuple[list[Measurement], list[str], list[str]]:
+    """What a note states: measurements, impressions, and sentences that say something else.
 
     >>> read_note("Texture is normal at 17.1. The lesion is benign. All is well.")
-    ([Finding(name='texture', value='17.1', level='normal')], ['benign'], ['All is well.'])
+    ([Measurement(name='texture', value='17.1', level='normal')], ['benign'], ['All is well.'])
     """
-    findings: list[Finding] = []
-    types: list[str] = []
-    strange: list[str] = []
+    measurements: list[Measurement] = []
+    impressions: list[str] = []
+    others: list[str] = []
     for sentence in _sentences(text):
-        matches = [found for found in (form.fullmatch(sentence) for form in _forms()) if found]
-        closing = [found for found in (form.fullmatch(sentence) for form in _CLOSINGS) if found]
+        matches = [match for match in (form.fullmatch(sentence) for form in _forms()) if match]
+        closings = [match for match in (form.fullmatch(sentence) for form in _CLOSINGS) if match]
         if matches:
-            said = matches[0].groupdict()
-            findings.append(Finding(said["name"].lower(), said["value"], said["level"].lower()))
-            if "name2" in said:
-                findings.append(Finding(said["name2"].lower(), said["value2"], said["level"].lower()))
-        elif closing:
-            types.append(closing[0].group(1))
+            groups = matches[0].groupdict()
+            measurements.append(Measurement(groups["name"].lower(), groups["value"], groups["level"].lower()))
+            if "name2" in groups:
+                measurements.append(
+                    Measurement(groups["name2"].lower(), groups["value2"], groups["level"].lower())
+                )
+        elif closings:
+            impressions.append(closings[0].group(1))
         else:
-            strange.append(sentence)
-    return findings, types, strange
+            others.append(sentence)
+    return measurements, impressions, others
 
 
-def compare(record: Record, text: str) -> TextVerdict:
+def compare_note(record: PatientRecord, text: str) -> TextVerdict:
     """A note against its record: what is invented, missing or unreadable makes it wrong."""
-    found, types, strange = read_note(text)
-    wanted = list(record.findings)
-    invented = [one for one in found if one not in wanted]
-    missing = [one for one in wanted if one not in found]
-    twice = len(found) != len(set(found))
-    faults = [message("read.states", fact=f"{one.name} {one.value} {one.level}") for one in invented]
-    faults += [message("read.lacks", fact=f"{one.name} {one.value} {one.level}") for one in missing]
-    faults += [message("read.twice")] * twice
-    faults += [message("read.sentence", sentence=sentence) for sentence in strange]
-    if types != [record.impression]:
-        faults.append(_impression_fault(types, record.impression))
-    marks = [span for one in invented for span in span_of(text, one.value)]
-    marks += [span for sentence in strange for span in span_of(text, sentence)]
-    if types and types != [record.impression]:
-        marks += [span for kind in types if kind != record.impression for span in span_of(text, kind)]
-    slots = len(invented) + len(missing) + (types != [record.impression])
+    measurements, impressions, others = read_note(text)
+    expected = list(record.measurements)
+    invented = [measurement for measurement in measurements if measurement not in expected]
+    missing = [measurement for measurement in expected if measurement not in measurements]
+    is_repeated = len(measurements) != len(set(measurements))
+    faults: list[str] = [message("read.states", fact=str(measurement)) for measurement in invented]
+    faults += [message("read.lacks", fact=str(measurement)) for measurement in missing]
+    faults += [message("read.twice")] * is_repeated
+    faults += [message("read.sentence", sentence=sentence) for sentence in others]
+    if impressions != [record.impression]:
+        faults.append(_impression_fault(impressions, record.impression))
+    marks = [span for measurement in invented for span in span_of(text, measurement.value)]
+    marks += [span for sentence in others for span in span_of(text, sentence)]
+    if impressions and impressions != [record.impression]:
+        marks += [
+            span
+            for impression in impressions
+            if impression != record.impression
+            for span in span_of(text, impression)
+        ]
+    slots = len(invented) + len(missing) + (impressions != [record.impression])
     return TextVerdict(
-        bool(faults), joined(faults) or message("read.as_record"), tuple(marks), slots, len(wanted) + 1
+        bool(faults), joined(faults) or message("read.as_record"), tuple(marks), slots, len(expected) + 1
     )
 
 
-def _impression_fault(types: Sequence[str], record: str) -> str:
+def _impression_fault(impressions: Sequence[str], record: str) -> str:
     """What is wrong with the impressions of a note that is not the record's alone."""
-    if not types:
+    if not impressions:
         return message("read.no_impression", record=record)
-    impression: str = types[0]
-    for kind in types[1:]:
-        impression = message("read.both", first=impression, second=kind)
+    impression: str = impressions[0]
+    for further in impressions[1:]:
+        impression = message("read.both", first=impression, second=further)
     return message("read.impression", impression=impression, record=record)
 
 
-def _spoiled(text: str, record: Record, rng: np.random.Generator) -> str:
+def _add_fault(text: str, record: PatientRecord, rng: np.random.Generator) -> str:
     """A right note with one fault: a wrong number, level, name or impression, two numbers swapped, or one part gone."""
-    one, other = (record.findings[at] for at in rng.permutation(len(record.findings))[:2])
-    absent = [name for name in patients().names if name not in {each.name for each in record.findings}]
-    wrong = TYPES[1 - TYPES.index(record.impression)]
+    first, second = (record.measurements[index] for index in rng.permutation(len(record.measurements))[:2])
+    absent = [
+        name
+        for name in patients().names
+        if name not in {measurement.name for measurement in record.measurements}
+    ]
+    other_impression = IMPRESSIONS[1 - IMPRESSIONS.index(record.impression)]
     sentences = _sentences(text)
-    gone = int(rng.integers(len(sentences)))
-    options: Sequence[str] = (
-        text.replace(one.value, written(float(one.value) * 1.1 + 0.01), 1),
-        _swapped(text, one.value, other.value),
-        re.sub(rf"\b{one.name}\b", str(rng.choice(absent)), text, count=1, flags=re.I),
-        text.replace(record.impression, wrong),
-        " ".join(sentences[:gone] + sentences[gone + 1 :]),
-        text.replace(one.level, LEVELS[(LEVELS.index(one.level) + 1) % 3], 1),
+    omitted = int(rng.integers(len(sentences)))
+    variants: Sequence[str] = (
+        text.replace(first.value, format_value(float(first.value) * 1.1 + 0.01), 1),
+        _swap(text, first.value, second.value),
+        re.sub(rf"\b{first.name}\b", str(rng.choice(absent)), text, count=1, flags=re.I),
+        text.replace(record.impression, other_impression),
+        " ".join(sentences[:omitted] + sentences[omitted + 1 :]),
+        text.replace(first.level, LEVELS[(LEVELS.index(first.level) + 1) % 3], 1),
     )
-    spoiled = options[int(rng.integers(len(options)))]
-    return spoiled if spoiled != text else f"{text} {_one(Finding(str(absent[0]), '1.00', 'low'), rng)}"
+    faulty = variants[int(rng.integers(len(variants)))]
+    return (
+        faulty
+        if faulty != text
+        else f"{text} {_sentence_of(Measurement(str(absent[0]), '1.00', 'low'), rng)}"
+    )
 
 
-def _swapped(text: str, one: str, other: str) -> str:
-    return text.replace(one, "\0").replace(other, one).replace("\0", other)
+def _swap(text: str, first: str, second: str) -> str:
+    return text.replace(first, "\0").replace(second, first).replace("\0", second)

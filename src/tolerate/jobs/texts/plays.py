@@ -1,8 +1,8 @@
 """Write the next line of a play after the lines before it: tiny Shakespeare, character by character.
 
-Wrong is a line with a word that is no English by a dictionary check, one that is no line (empty, without an end, a
-speaker's name alone), or one that is copied: whole, or over a long stretch, from what the writers learned. Whether it
-makes sense, no check here says. The split is the published one: nothing of the last tenth is learned from.
+A line is wrong if it has a word that is no English by a dictionary, if it is no line (empty, without an end, a
+speaker's name alone), or if it is copied, as a whole or over a long stretch, from the lines that the writers learned.
+Whether it makes sense is not checked. The split is the published one: nothing of the last tenth is learned from.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from tolerate.base.arrays import Ints
 from tolerate.checks.texts.english import English, words_of
 from tolerate.errors import DataError
 from tolerate.jobs.texts.options import SCORE_OPTIONS
-from tolerate.jobs.texts.task import Pair, SeededText, TextTask, TextVerdict
+from tolerate.jobs.texts.task import DividedTask, Pair, SeededText, TextVerdict
 from tolerate.jobs.texts.workshop import TextWorkshop
 from tolerate.messages.catalogue import joined, message
 from tolerate.records import Job, Prices
@@ -25,11 +25,13 @@ from tolerate.refine.texts.copied import Copied
 from tolerate.runs.plan import RunPlan
 from tolerate.runs.progress import ProgressReporter
 
-CUTS = {"generator": 0.85, "judge": 0.9, "asked": 1.0}  # where each part ends, as a share of the text
-GIVEN = 80  # characters of the lines before, at most
-LONGEST = 75  # characters of a line, at most
-COPY = 25  # characters: a shared stretch of so many counts as copied; one real line in a thousand has one
-WHOLE = 4  # words: a whole line of so many counts as copied; "I am content." does not
+PART_ENDS = {"generator": 0.85, "judge": 0.9, "asked": 1.0}  # where each part ends, as a share of the text
+MAX_CONTEXT_CHARACTERS = 80  # of the lines before
+MAX_LINE_CHARACTERS = 75
+MIN_COPY_CHARACTERS = (
+    25  # characters: a shared stretch of so many counts as copied; one real line in a thousand has one
+)
+MIN_COPIED_LINE_WORDS = 4  # of a line that counts as copied; "I am content." does not
 SPEAKER = re.compile(r"[A-Z][\w' ]*:")
 
 JOB = Job(
@@ -70,39 +72,38 @@ def read_play(path: Path) -> tuple[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a play: {error}; expected UTF-8 text") from None
     lines = text.split("\n")
-    cast = cast_of(lines)
-    spoken = sum(is_spoken(line, cast) for line in lines)
+    speakers = speakers_of(lines)
+    spoken = sum(is_spoken(line, speakers) for line in lines)
     if spoken < 1000:
         raise DataError(f"{path} holds {spoken} spoken lines; expected at least 1,000 to learn from")
     return text, hashlib.sha256(data).hexdigest()
 
 
-def cast_of(lines: Sequence[str]) -> frozenset[str]:
-    """Who speaks: the lines of a name and a colon that nothing stands before.
+def speakers_of(lines: Sequence[str]) -> frozenset[str]:
+    """The speakers: lines of a name and a colon after an empty line.
 
-    >>> sorted(cast_of(["All:", "Speak, speak.", "He says:", "", "First Citizen:", "You are all resolved."]))
+    >>> sorted(speakers_of(["All:", "Speak, speak.", "He says:", "", "First Citizen:", "You are all resolved."]))
     ['All:', 'First Citizen:']
     """
-    before = ["", *lines[:-1]]
-    return frozenset(
-        line for line, last in zip(lines, before, strict=True) if not last.strip() and SPEAKER.fullmatch(line)
-    )
+    previous_lines = ["", *lines[:-1]]
+    pairs = zip(lines, previous_lines, strict=True)
+    return frozenset(line for line, previous in pairs if not previous.strip() and SPEAKER.fullmatch(line))
 
 
-def is_spoken(line: str, cast: frozenset[str]) -> bool:
-    """Whether a line is spoken: not empty, not a speaker's name, and no longer than a line is.
+def is_spoken(line: str, speakers: frozenset[str]) -> bool:
+    """Whether a line is spoken: not empty, not a speaker's name, and not too long.
 
     >>> [is_spoken(line, frozenset({"First Citizen:"})) for line in ("First Citizen:", "", "Speak, speak.")]
     [False, False, True]
     """
-    return 0 < len(line.strip()) <= LONGEST and line not in cast
+    return 0 < len(line.strip()) <= MAX_LINE_CHARACTERS and line not in speakers
 
 
-class Plays(TextTask):
-    """Places in a play, dealt to purposes by where they stand; a request is the number of a line."""
+class Plays(DividedTask):
+    """The lines of a play, divided by purpose in their order; a request is the number of a line."""
 
     name = "tiny Shakespeare"
-    limit = LONGEST + 5
+    limit = MAX_LINE_CHARACTERS + 5
     decoding = {"temperature": 0.8, "top_p": 0.95}  # noqa: RUF012
     reads_characters = True
     learns_prompts = True
@@ -132,172 +133,171 @@ class Plays(TextTask):
 
     @cached_property
     def lines(self) -> list[str]:
-        """All lines, as they stand."""
+        """All lines of the file."""
         return self._read[0].split("\n")
 
     @cached_property
-    def cast(self) -> frozenset[str]:
-        """Who speaks in the play."""
-        return cast_of(self.lines)
+    def speakers(self) -> frozenset[str]:
+        """The speakers of the play."""
+        return speakers_of(self.lines)
 
     @cached_property
     def parts(self) -> dict[str, Ints]:
-        """Which spoken lines are for what; the lines before each are of its own part."""
+        """The numbers of the spoken lines by purpose; the lines before each belong to the same part."""
         ends = np.cumsum([len(line) + 1 for line in self.lines])
-        edges = [0, *(int(np.searchsorted(ends, share * ends[-1])) for share in CUTS.values())]
+        edges = [0, *(int(np.searchsorted(ends, share * ends[-1])) for share in PART_ENDS.values())]
         return {
             name: np.array(
-                [at for at in range(first + 4, last) if is_spoken(self.lines[at], self.cast)], dtype=np.int64
+                [index for index in range(start + 4, end) if is_spoken(self.lines[index], self.speakers)],
+                dtype=np.int64,
             )
-            for name, first, last in zip(CUTS, edges[:-1], edges[1:], strict=True)
+            for name, start, end in zip(PART_ENDS, edges[:-1], edges[1:], strict=True)
         }
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Spoken lines by purpose."""
-        return {name: len(part) for name, part in self.parts.items()}
-
-    def requests(self, n: int, seed: int, part: str = "asked") -> Ints:
-        """n places of a part, drawn independently."""
-        return np.random.default_rng(seed).choice(self.parts[part], n)
-
     def prompt(self, request: int) -> str:
-        """The lines before: as many as fit, four at most."""
-        given: list[str] = []
+        """The lines before it: as many as fit, four at most."""
+        context: list[str] = []
         for line in reversed(self.lines[max(0, int(request) - 4) : int(request)]):
-            if sum(map(len, given)) + len(given) + len(line) > GIVEN:
+            if sum(map(len, context)) + len(context) + len(line) > MAX_CONTEXT_CHARACTERS:
                 break
-            given.insert(0, line)
-        return "\n".join(given)
+            context.insert(0, line)
+        return "\n".join(context)
 
     def pairs(self, n: int, seed: int) -> list[Pair]:
         """Every spoken line of the writers' part, after those before it."""
-        return [Pair(self.prompt(at), self.lines[at]) for at in self.parts["generator"].tolist()]
+        return [Pair(self.prompt(index), self.lines[index]) for index in self.parts["generator"].tolist()]
 
     def held_out_pairs(self, n: int, seed: int) -> list[Pair]:
         """Lines of the asked part."""
-        return [Pair(self.prompt(at), self.lines[at]) for at in self.requests(n, seed).tolist()]
+        return [Pair(self.prompt(index), self.lines[index]) for index in self.requests(n, seed).tolist()]
 
     # The check
 
     @cached_property
-    def learned(self) -> list[str]:
+    def learned_lines(self) -> list[str]:
         """The spoken lines that the writers learned."""
-        return [self.lines[at] for at in self.parts["generator"].tolist()]
+        return [self.lines[index] for index in self.parts["generator"].tolist()]
 
     @cached_property
     def english(self) -> English:
-        """Words of what was learned and of the cast, and modern ones."""
-        return English([*self.lines[: int(self.parts["generator"][-1]) + 1], *self.cast])
+        """The dictionary: words of the learned lines and of the speakers, and modern ones."""
+        return English([*self.lines[: int(self.parts["generator"][-1]) + 1], *self.speakers])
 
     @cached_property
     def copied(self) -> Copied:
-        """What was learned as one text, so that a stretch over the end of a line counts too."""
-        return Copied([flat(" ".join(self.learned))])
+        """Finds stretches of the learned lines, also over the end of a line."""
+        return Copied([flatten(" ".join(self.learned_lines))])
 
     @cached_property
-    def whole_lines(self) -> frozenset[str]:
-        """The lines that were learned, without what does not matter."""
-        return frozenset(flat(line) for line in self.learned)
+    def flat_lines(self) -> frozenset[str]:
+        """The learned lines in lower case with single blanks."""
+        return frozenset(flatten(line) for line in self.learned_lines)
 
     def check(self, text: str, request: int) -> TextVerdict:
-        """English words, a whole line, and not copied."""
-        broken = broken_form(text, self.cast)
-        if broken:
-            return TextVerdict(True, broken, ((0, len(text)),))
-        strange = self.english.unknown_words(text, self.prompt(request))
-        copied = self.copy_in(text)
-        words = ", ".join(text[start:end] for start, end in strange)
-        faults = [message("read.not_english", words=words)] if strange else []
+        """Wrong if it is no line, has a word that is no English, or is copied."""
+        form_fault = find_form_fault(text, self.speakers)
+        if form_fault:
+            return TextVerdict(True, form_fault, ((0, len(text)),))
+        unknown = self.english.unknown_words(text, self.prompt(request))
+        copied = self.find_copy(text)
+        words = ", ".join(text[start:end] for start, end in unknown)
+        faults = [message("read.not_english", words=words)] if unknown else []
         faults += [message("read.learned", text=text[copied[0] : copied[1]])] if copied else []
-        marks = [*strange, *([copied] if copied else [])]
+        marks = [*unknown, *([copied] if copied else [])]
         return TextVerdict(bool(faults), joined(faults) or message("read.english"), tuple(marks))
 
-    def copy_in(self, text: str) -> tuple[int, int] | None:
-        """The part of a line that was learned by heart, if there is one."""
-        if flat(text) in self.whole_lines and len(words_of(text)) >= WHOLE:
+    def find_copy(self, text: str) -> tuple[int, int] | None:
+        """The span of a line that was copied from the learned ones, if there is one."""
+        if flatten(text) in self.flat_lines and len(words_of(text)) >= MIN_COPIED_LINE_WORDS:
             return 0, len(text)
-        return self.copied.stretch(text.lower(), COPY)
+        return self.copied.stretch(text.lower(), MIN_COPY_CHARACTERS)
 
     def passes_rule(self, text: str, request: int) -> bool:
-        """It is a line, says no word three times in a row, and has a vowel in every word; no dictionary is asked."""
+        """Whether it is a line with no word three times in a row and a vowel in every word; no dictionary is used."""
         words = [word.lower() for _, _, word in words_of(text)]
-        again = any(one == two == three for one, two, three in zip(words, words[1:], words[2:], strict=False))
+        is_repetitive = any(
+            first == second == third
+            for first, second, third in zip(words, words[1:], words[2:], strict=False)
+        )
         return (
-            not broken_form(text, self.cast)
-            and not again
+            not find_form_fault(text, self.speakers)
+            and not is_repetitive
             and all(re.search("[aeiouy]", word) for word in words)
         )
 
     def beyond_copies(self, text: str) -> float:
-        """0 where the line, or a long stretch of it, was learned by heart; 1 else."""
-        return 0.0 if self.copy_in(text) else 1.0
+        """0 where the line, or a long stretch of it, is copied from the learned ones; else 1."""
+        return 0.0 if self.find_copy(text) else 1.0
 
     def seeded_texts(self, n: int, seed: int) -> Iterator[SeededText]:
-        """Real lines that no writer saw, and lines with one fault: a made-up word put in, or one learned by heart.
+        """Real lines that no writer saw, and lines with one fault: an invented word, or a line copied as a whole.
 
-        The words are spelled by counts of three letters, as a weak writer's are; those of the check's own lists are
-        left out, since they may be English.
+        The words are spelled by counts of three letters, as those of a weak writer are; words in the check's own lists
+        are excluded, since they may be English.
         """
         rng = np.random.default_rng(seed)
-        spelling = spell(self.learned)
-        asked, lines = self.parts["asked"], [line for line in self.learned if len(line) >= COPY]
-        for at in rng.choice(asked, min(n, len(asked)), replace=False).tolist():
-            yield SeededText(self.lines[at], at, wrong=False)
-            strange = rng.random() < 0.8
-            made = _spoiled(self.lines[at], self.english, spelling, rng) if strange else _one_of(lines, rng)
-            yield SeededText(made, at, wrong=True)
+        contexts = letter_contexts(self.learned_lines)
+        indices = self.parts["asked"]
+        long_lines = [line for line in self.learned_lines if len(line) >= MIN_COPY_CHARACTERS]
+        for index in rng.choice(indices, min(n, len(indices)), replace=False).tolist():
+            line = self.lines[index]
+            yield SeededText(line, index, wrong=False)
+            is_misspelled = rng.random() < 0.8
+            faulty = (
+                _misspell(line, self.english, contexts, rng) if is_misspelled else _choose(long_lines, rng)
+            )
+            yield SeededText(faulty, index, wrong=True)
 
 
-def flat(text: str) -> str:
+def flatten(text: str) -> str:
     """A text in lower case with single blanks."""
     return " ".join(text.split()).lower()
 
 
-def broken_form(text: str, cast: frozenset[str]) -> str:
+def find_form_fault(text: str, speakers: frozenset[str]) -> str:
     """Why a text is no line; empty where it is one.
 
-    >>> [broken_form(text, frozenset({"ROMEO:"})) for text in ("ROMEO:", "?", "Now is the winter")]
+    >>> [find_form_fault(text, frozenset({"ROMEO:"})) for text in ("ROMEO:", "?", "Now is the winter")]
     ["a speaker's name, no line", 'says nothing', '']
     """
     line = text.strip()
     if not words_of(line):
         return message("read.nothing")
-    if len(line) > LONGEST or "\n" in line:
+    if len(line) > MAX_LINE_CHARACTERS or "\n" in line:
         return message("read.several_lines")
-    named = line in cast or re.fullmatch(r"[A-Z][A-Z' ]+:", line)
-    return message("read.speaker") if named else ""
+    is_speaker = line in speakers or re.fullmatch(r"[A-Z][A-Z' ]+:", line)
+    return message("read.speaker") if is_speaker else ""
 
 
-def spell(texts: Sequence[str]) -> dict[str, list[str]]:
-    """What follows two letters inside the words of some texts; "^" begins a word, "$" ends it."""
-    found: dict[str, list[str]] = {}
+def letter_contexts(texts: Sequence[str]) -> dict[str, list[str]]:
+    """The letters that follow two letters in the words of some texts; "^" begins a word, "$" ends it."""
+    followers: dict[str, list[str]] = {}
     for text in texts:
         for _, _, word in words_of(text):
-            signs = f"^^{word.lower()}$"
-            for at in range(2, len(signs)):
-                found.setdefault(signs[at - 2 : at], []).append(signs[at])
-    return found
+            letters = f"^^{word.lower()}$"
+            for index in range(2, len(letters)):
+                followers.setdefault(letters[index - 2 : index], []).append(letters[index])
+    return followers
 
 
-def made_up(spelling: dict[str, list[str]], rng: np.random.Generator) -> str:
+def invent_word(contexts: dict[str, list[str]], rng: np.random.Generator) -> str:
     """A word of at least three letters, letter by letter."""
     while True:
         word = "^^"
         while not word.endswith("$") and len(word) < 20:
-            word += _one_of(spelling[word[-2:]], rng)
+            word += _choose(contexts[word[-2:]], rng)
         if len(word) >= 6 and word.endswith("$"):
             return word[2:-1]
 
 
-def _one_of(choices: Sequence[str], rng: np.random.Generator) -> str:
+def _choose(choices: Sequence[str], rng: np.random.Generator) -> str:
     return choices[int(rng.integers(len(choices)))]
 
 
-def _spoiled(line: str, english: English, spelling: dict[str, list[str]], rng: np.random.Generator) -> str:
+def _misspell(line: str, english: English, contexts: dict[str, list[str]], rng: np.random.Generator) -> str:
     """The line with one word made up, such that no list has it."""
     words = words_of(line)
     start, end, _ = words[int(rng.integers(len(words)))] if words else (0, len(line), "")
-    while (word := made_up(spelling, rng)) in english.words:
+    while (word := invent_word(contexts, rng)) in english.words:
         continue
     return line[:start] + word + line[end:]

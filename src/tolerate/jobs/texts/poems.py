@@ -1,13 +1,14 @@
 """Write a Chinese quatrain to a title, in the form that is asked for: four lines of five or of seven characters.
 
-Wrong is a poem whose form is broken (lines, length, signs), whose second and fourth line do not rhyme, that uses one
-rhyme word twice, says a line twice, or has a whole line from a poem it learned. Whether it is any good, no check says.
+A poem is wrong if its form is broken (lines, length, signs), if its second and fourth line do not rhyme, if it uses one
+rhyme word twice, says a line twice, or has a whole line from a poem it learned. Its quality is not checked.
 
-Writers read the title, the form and a rhyme, drawn by lot, so that they know at the second line how the fourth is to
-end. They learn from quatrains and from both halves of poems of eight lines, which rhyme alike: 絕句 are "cut verse".
+Writers read the title, the form and a random rhyme, so that at the second line they know how the fourth is to end.
+They learn from quatrains and from both halves of poems of eight lines, which rhyme in the same way (絕句 means "cut
+verse").
 
-Form is no question of truth: who looks at a poem sees whether it has it. So `rules` asks half of the check itself, and
-what a certificate of `+rules+no-copies` adds is little; those without say what the writer alone can be trusted with.
+Whether a poem has its form can be seen by everyone. So `rules` uses half of the check itself, and a certificate of
+`+rules+no-copies` adds little; those without it say what the writer alone can be trusted with.
 """
 
 import gzip
@@ -27,7 +28,7 @@ from tolerate.checks.own_error import OwnError
 from tolerate.checks.texts.rhyme import groups_of, rhymes
 from tolerate.errors import DataError
 from tolerate.jobs.texts.options import SCORE_OPTIONS
-from tolerate.jobs.texts.task import Pair, TextTask, TextVerdict
+from tolerate.jobs.texts.task import DividedTask, Pair, TextVerdict, split_shares
 from tolerate.jobs.texts.workshop import TextWorkshop
 from tolerate.messages.catalogue import joined, message
 from tolerate.records import Job, Prices
@@ -36,11 +37,11 @@ from tolerate.runs.plan import RunPlan
 from tolerate.runs.progress import ProgressReporter
 
 FORMS = {5: "五言", 7: "七言"}
-PARTS = {"generator": 0.8, "judge": 0.05, "asked": 0.15}
-SIGN = r"[\u3400-\u9fff]"
+PART_SHARES = {"generator": 0.8, "judge": 0.05, "asked": 0.15}
+CHARACTER = r"[\u3400-\u9fff]"
 RHYMES = "麻波皆支姑魚開微豪尤寒文唐庚"  # a sign for each group of `checks.rhyme`
-RARE = 5
-FREE = "無"  # where a learned poem's ends do not rhyme today
+MIN_CHARACTER_COUNT = 5
+NO_RHYME = "無"  # where a learned poem's ends do not rhyme today
 
 JOB = Job(
     name="poems",
@@ -82,13 +83,13 @@ class Poem:
 
     @property
     def rhyme(self) -> str:
-        """The sign of the rhyme of the second and the fourth line; FREE if they do not rhyme as they are said today.
+        """The sign of the rhyme of the second and the fourth line; NO_RHYME if they do not rhyme in Mandarin.
 
         >>> Poem("", ("床前明月光", "疑是地上霜", "舉頭望明月", "低頭思故鄉")).rhyme
         '唐'
         """
-        both = groups_of(self.lines[1][-1]) & groups_of(self.lines[3][-1])
-        return RHYMES[min(both)] if both else FREE
+        shared = groups_of(self.lines[1][-1]) & groups_of(self.lines[3][-1])
+        return RHYMES[min(shared)] if shared else NO_RHYME
 
     def __str__(self) -> str:
         return "，".join(self.lines[:2]) + "。" + "，".join(self.lines[2:]) + "。"
@@ -112,13 +113,13 @@ def read_poems(path: Path) -> Anthology:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
-        found = [_verses(json.loads(line)) for line in text.splitlines() if line.strip()]
+        poems_by_record = [_quatrains(json.loads(line)) for line in text.splitlines() if line.strip()]
     except (OSError, EOFError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} cannot be read as poems ({error!r}); expected JSON lines with title and lines"
         ) from None
     poems, halves = (
-        tuple(dict.fromkeys(one for verses in found if len(verses) == lines for one in verses))
+        tuple(dict.fromkeys(poem for verses in poems_by_record if len(verses) == lines for poem in verses))
         for lines in (1, 2)
     )
     if len(poems) < 100:
@@ -126,18 +127,22 @@ def read_poems(path: Path) -> Anthology:
     return Anthology(poems, halves, hashlib.sha256(data).hexdigest())
 
 
-def _verses(record: dict[str, object]) -> list[Poem]:
+def _quatrains(record: dict[str, object]) -> list[Poem]:
     """A poem of four lines of five or seven; two halves of one of eight; nothing of any other, nor of songs (詞)."""
     if record.get("kind") == "songci":
         return []
-    lines = tuple(re.findall(f"{SIGN}+", "".join(map(str, record["lines"]))))  # type: ignore[call-overload]
-    title = "".join(re.findall(SIGN, str(record["title"])))[:12]
-    fits = len(lines) in (4, 8) and len({len(line) for line in lines}) == 1 and len(lines[0]) in FORMS
-    return [Poem(title, lines[at : at + 4]) for at in range(0, len(lines), 4)] if fits and title else []
+    lines = tuple(re.findall(f"{CHARACTER}+", "".join(map(str, record["lines"]))))  # type: ignore[call-overload]
+    title = "".join(re.findall(CHARACTER, str(record["title"])))[:12]
+    is_regular = len(lines) in (4, 8) and len({len(line) for line in lines}) == 1 and len(lines[0]) in FORMS
+    return (
+        [Poem(title, lines[start : start + 4]) for start in range(0, len(lines), 4)]
+        if is_regular and title
+        else []
+    )
 
 
-class Poems(TextTask):
-    """Quatrains, dealt to purposes by poem."""
+class Poems(DividedTask):
+    """Quatrains, divided by purpose."""
 
     name = "Chinese quatrains"
     limit = 40
@@ -156,53 +161,46 @@ class Poems(TextTask):
         self.path, self.seed = path, seed
 
     @cached_property
-    def _read(self) -> Anthology:
+    def anthology(self) -> Anthology:
         return read_poems(self.path)
 
     @property
     def poems(self) -> tuple[Poem, ...]:
         """All quatrains."""
-        return self._read.poems
+        return self.anthology.poems
 
     @property
     def sha256(self) -> str:
         """Of the file."""
-        return self._read.sha256
+        return self.anthology.sha256
 
     @cached_property
-    def learned(self) -> tuple[Poem, ...]:
-        """What the writers learn from: their own quatrains, and halves that share no line with the others'.
+    def learned_poems(self) -> tuple[Poem, ...]:
+        """The poems that writers learn from: the generator's quatrains, and halves that share no line with the others.
 
-        Poems with a sign that comes less than RARE times are left out: nobody learns to use it from so few.
+        Poems with a character that occurs less than MIN_CHARACTER_COUNT times are excluded: it cannot be learned.
         """
-        own = [self.poems[at] for at in self.parts["generator"].tolist()]
-        others = [self.poems[at] for name in ("judge", "asked") for at in self.parts[name].tolist()]
-        kept = {line for poem in others for line in poem.lines}
-        halves = [half for half in self._read.halves if not kept & set(half.lines)]
-        found = list(dict.fromkeys([*own, *halves]))
-        counts = Counter(sign for poem in found for sign in "".join(poem.lines))
-        return tuple(poem for poem in found if min(counts[sign] for sign in "".join(poem.lines)) >= RARE)
+        generator_poems = [self.poems[index] for index in self.parts["generator"].tolist()]
+        others = [self.poems[index] for name in ("judge", "asked") for index in self.parts[name].tolist()]
+        reserved_lines = {line for poem in others for line in poem.lines}
+        halves = [half for half in self.anthology.halves if not reserved_lines & set(half.lines)]
+        poems = list(dict.fromkeys([*generator_poems, *halves]))
+        counts = Counter(character for poem in poems for character in "".join(poem.lines))
+        return tuple(
+            poem
+            for poem in poems
+            if min(counts[character] for character in "".join(poem.lines)) >= MIN_CHARACTER_COUNT
+        )
 
     @cached_property
     def rhymes(self) -> list[str]:
-        """The rhymes of what was learned, as often as they come."""
-        return [poem.rhyme for poem in self.learned if poem.rhyme != FREE]
+        """The rhymes of the learned poems, as often as they occur."""
+        return [poem.rhyme for poem in self.learned_poems if poem.rhyme != NO_RHYME]
 
     @cached_property
     def parts(self) -> dict[str, Ints]:
-        """Which poems are for what."""
-        order = np.random.default_rng(self.seed).permutation(len(self.poems))
-        cuts = np.cumsum([round(share * len(order)) for share in list(PARTS.values())[:-1]])
-        return dict(zip(PARTS, np.split(order, cuts), strict=True))
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Poems by purpose."""
-        return {name: len(part) for name, part in self.parts.items()}
-
-    def requests(self, n: int, seed: int, part: str = "asked") -> Ints:
-        """n poems of a part, whose titles and forms are asked for, drawn independently."""
-        return np.random.default_rng(seed).choice(self.parts[part], n)
+        """The indices of the quatrains by purpose."""
+        return split_shares(len(self.poems), PART_SHARES, self.seed)
 
     def prompt(self, request: int) -> str:
         """The form and the title."""
@@ -210,10 +208,10 @@ class Poems(TextTask):
         return f"{FORMS[poem.length]} {poem.title}"
 
     def model_input(self, request: int) -> str:
-        """The form, a rhyme drawn by lot (always the same for a request), and the title."""
+        """The form, a random rhyme (always the same for a request), and the title."""
         poem = self.poems[int(request)]
-        chosen = np.random.default_rng(int(request)).integers(len(self.rhymes))
-        return _asked(poem, self.rhymes[chosen])
+        index = np.random.default_rng(int(request)).integers(len(self.rhymes))
+        return _model_prompt(poem, self.rhymes[index])
 
     def template(self, request: int) -> str:
         """Four lines of the length that is asked for, with their signs."""
@@ -221,33 +219,36 @@ class Poems(TextTask):
         return f"{line}，{line}。{line}，{line}。"
 
     def pairs(self, n: int, seed: int) -> list[Pair]:
-        """The writers' own poems with their titles, forms and rhymes, in an order drawn by lot."""
-        order = np.random.default_rng(seed).permutation(len(self.learned))
-        return [Pair(_asked(one, one.rhyme), str(one)) for one in (self.learned[at] for at in order[:n])]
+        """The learned poems with their titles, forms and rhymes, in random order."""
+        order = np.random.default_rng(seed).permutation(len(self.learned_poems))
+        return [
+            Pair(_model_prompt(poem, poem.rhyme), str(poem))
+            for poem in (self.learned_poems[index] for index in order[:n])
+        ]
 
     def held_out_pairs(self, n: int, seed: int) -> list[Pair]:
         """Poems of the asked part, with their own rhymes."""
-        some = [self.poems[at] for at in self.parts["asked"][:n].tolist()]
-        return [Pair(_asked(poem, poem.rhyme), str(poem)) for poem in some]
+        poems = [self.poems[index] for index in self.parts["asked"][:n].tolist()]
+        return [Pair(_model_prompt(poem, poem.rhyme), str(poem)) for poem in poems]
 
     @cached_property
     def copied(self) -> Copied:
-        """The lines that the writers learned."""
-        return Copied(line for poem in self.learned for line in poem.lines)
+        """Finds lines that the writers learned."""
+        return Copied(line for poem in self.learned_poems for line in poem.lines)
 
     def check(self, text: str, request: int) -> TextVerdict:
         """Form, rhyme, and no line that was learned."""
-        return judged(text, self.poems[int(request)].length, self.copied)
+        return check_form(text, self.poems[int(request)].length, self.copied)
 
     def passes_rule(self, text: str, request: int) -> bool:
-        """Form and rhyme alone; copying is looked at by `no-copies`."""
-        return not judged(text, self.poems[int(request)].length, None).wrong
+        """Whether form and rhyme are right; copying is a matter of `no-copies`."""
+        return not check_form(text, self.poems[int(request)].length, None).wrong
 
     def beyond_copies(self, text: str) -> float:
         """0 where a whole line was learned, 1 where none was."""
         return (
             0.0
-            if any(self.copied.length(line) >= len(line) for line in re.findall(f"{SIGN}+", text))
+            if any(self.copied.length(line) >= len(line) for line in re.findall(f"{CHARACTER}+", text))
             else 1.0
         )
 
@@ -257,20 +258,20 @@ class Poems(TextTask):
         Most refusals are rhymes of the Tang that Mandarin has lost.
         """
         rng = np.random.default_rng(seed)
-        asked = rng.choice(self.parts["asked"], min(n, len(self.parts["asked"])), replace=False)
+        indices = rng.choice(self.parts["asked"], min(n, len(self.parts["asked"])), replace=False)
         refused = missed = 0
-        for at in asked.tolist():
-            poem = self.poems[at]
-            refused += judged(str(poem), poem.length, None).wrong
-            missed += not judged(next(_spoiled(poem, self.poems, rng)), poem.length, None).wrong
-        return OwnError(len(asked), missed, len(asked), refused)
+        for index in indices.tolist():
+            poem = self.poems[index]
+            refused += check_form(str(poem), poem.length, None).wrong
+            missed += not check_form(next(_faulty_versions(poem, self.poems, rng)), poem.length, None).wrong
+        return OwnError(len(indices), missed, len(indices), refused)
 
 
-def _asked(poem: Poem, rhyme: str) -> str:
+def _model_prompt(poem: Poem, rhyme: str) -> str:
     return f"{FORMS[poem.length]} {rhyme} {poem.title}"
 
 
-def _spoiled(poem: Poem, others: tuple[Poem, ...], rng: np.random.Generator) -> Iterator[str]:
+def _faulty_versions(poem: Poem, others: tuple[Poem, ...], rng: np.random.Generator) -> Iterator[str]:
     """The poem with one fault: a character too many or too few, a line gone, or an end that rhymes with nothing."""
     text = str(poem)
     kind = int(rng.integers(4))
@@ -286,24 +287,24 @@ def _spoiled(poem: Poem, others: tuple[Poem, ...], rng: np.random.Generator) -> 
             yield text[:-2] + other + "。"
 
 
-def judged(text: str, length: int, copied: Copied | None) -> TextVerdict:
+def check_form(text: str, length: int, copied: Copied | None) -> TextVerdict:
     """A poem's form: four lines of this length with their signs, the second and fourth rhyming; and no copied line.
 
-    >>> judged("床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。", 5, None).read
+    >>> check_form("床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。", 5, None).read
     'in form'
     """
-    line = f"({SIGN}{{{length}}})"
-    found = re.fullmatch(f"{line}，{line}。{line}，{line}。", text.strip())
-    if found is None:
+    line = f"({CHARACTER}{{{length}}})"
+    match = re.fullmatch(f"{line}，{line}。{line}，{line}。", text.strip())
+    if match is None:
         return TextVerdict(True, message("read.not_four_lines", length=length), ((0, len(text)),))
-    lines, faults, marks = found.groups(), [], []
+    lines, faults, marks = match.groups(), [], []
     if not rhymes(lines[1][-1], lines[3][-1]):
         faults.append(message("read.no_rhyme", first=lines[1][-1], second=lines[3][-1]))
-        marks += [(found.end(2) - 1, found.end(2)), (found.end(4) - 1, found.end(4))]
+        marks += [(match.end(2) - 1, match.end(2)), (match.end(4) - 1, match.end(4))]
     if len(set(lines)) < len(lines):
         faults.append(message("read.line_twice"))
-    for place, each in enumerate(lines, 1):
-        if copied is not None and copied.length(each) >= length:
-            faults.append(message("read.line_learned", line=place))
-            marks.append(found.span(place))
+    for number, verse in enumerate(lines, 1):
+        if copied is not None and copied.length(verse) >= length:
+            faults.append(message("read.line_learned", line=number))
+            marks.append(match.span(number))
     return TextVerdict(bool(faults), joined(faults) or message("read.in_form"), tuple(marks))

@@ -51,12 +51,12 @@ class TextScores:
         self._check_options({refining.by for refining in refinings})
         self.rubric = read_rubric(self.options.rubric) if self.options.rubric else ""
 
-    def _check_options(self, used: set[str]) -> None:
+    def _check_options(self, scores: set[str]) -> None:
         options = self.options
-        if "judge" in used and not options.judge:
+        if "judge" in scores and not options.judge:
             raise OptionError("the score by-judge needs a model that judges; add --judge openai:MODEL@URL")
         for option, value, score in (("rubric", options.rubric, "judge"), ("embed", options.embed, "alike")):
-            if value and score not in used:
+            if value and score not in scores:
                 raise OptionError(f"--{option} is for the score {score}; add --scores own,{score}")
 
     def own(self, texts: Strings, means: Floats, least: Floats, requests: Ints) -> dict[str, Scorer]:

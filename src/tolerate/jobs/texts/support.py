@@ -155,7 +155,7 @@ class SupportWorkshop(Workshop):
 
     def data_report(self) -> DataReport:
         """The questions and how many of them serve each purpose."""
-        sizes = {"generator": len(self.data.training), "asked": len(self.data.asked)}
+        sizes = {"generator": len(self.data.training), "asked": len(self.data.requests)}
         return DataReport(
             DATA_NAME,
             sum(sizes.values()),
@@ -180,11 +180,11 @@ class SupportWorkshop(Workshop):
         rng = np.random.default_rng(seed)
         outside = rng.random(n) < OUT_OF_SCOPE_SHARE
         inside = rng.integers(0, self.data.in_scope, n)
-        return np.where(outside, rng.integers(self.data.in_scope, len(self.data.asked), n), inside)
+        return np.where(outside, rng.integers(self.data.in_scope, len(self.data.requests), n), inside)
 
     def request_text(self, request: int) -> str:
         """The question."""
-        return self.data.asked.texts[int(request)]
+        return self.data.requests.texts[int(request)]
 
     # Classifiers
 
@@ -193,7 +193,7 @@ class SupportWorkshop(Workshop):
         entry, start = find_classifier(model), time.monotonic()
         classifier = self._fit(model, entry.kind, folder, reporter)
         trained, start = time.monotonic() - start, time.monotonic()
-        classifier(self.data.asked.texts[:SPEED_QUESTIONS])
+        classifier(self.data.requests.texts[:SPEED_QUESTIONS])
         return ModelReport(
             name=model,
             title=entry.title,
@@ -257,7 +257,7 @@ class SupportWorkshop(Workshop):
         """Core-seconds to classify one question, counted in operations."""
         from tolerate.models.writers.ngram_classifier import load_reader, reading_cost
 
-        return reading_cost(load_reader(folder), self.data.asked.texts[:COST_QUESTIONS])
+        return reading_cost(load_reader(folder), self.data.requests.texts[:COST_QUESTIONS])
 
     # Choosing and checking
 
@@ -276,11 +276,11 @@ class SupportWorkshop(Workshop):
         )
 
     def _is_wrong(self, content: Content, request: int) -> bool:
-        return str(content) != self.data.asked.intents[int(request)]
+        return str(content) != self.data.requests.intents[int(request)]
 
     def _reading(self, content: Content, request: int) -> str:
         if self._is_wrong(content, request):
-            return message("read.label", label=self.data.asked.intents[int(request)])
+            return message("read.label", label=self.data.requests.intents[int(request)])
         return message("read.as_labelled")
 
     def open_items(self, paths: Sequence[Path]) -> Contents:
@@ -292,8 +292,8 @@ class SupportWorkshop(Workshop):
         from tolerate.models.writers.ngram_classifier import load_reader
 
         classifier = load_reader(self.folder / "models" / slug(model))
-        answers = np.array(classifier.classes)[classifier(self.data.asked.texts).argmax(1)]
-        right = answers == np.array(self.data.asked.intents)
+        answers = np.array(classifier.classes)[classifier(self.data.requests.texts).argmax(1)]
+        right = answers == np.array(self.data.requests.intents)
         inside = np.arange(len(right)) < self.data.in_scope
         return ModelMetrics(
             {

@@ -67,7 +67,7 @@ class SupportData:
     """Questions to learn from, and questions that customers ask; of the latter those in scope come first."""
 
     training: LabelledQuestions
-    asked: LabelledQuestions
+    requests: LabelledQuestions
     in_scope: int  # how many of the asked are in scope
     sha256: str
     unlabelled: tuple[str, ...] = ()  # questions of all kinds without their intents, to pretrain on
@@ -85,9 +85,11 @@ def read_support_data(folder: Path) -> SupportData:
         (*train.texts, *outside, *foreign), (*train.intents, *[HAND_OVER] * (len(outside) + len(foreign)))
     )
     out_of_scope = [text for text, _ in clinc["oos_test"]]
-    asked = LabelledQuestions((*test.texts, *out_of_scope), (*test.intents, *[HAND_OVER] * len(out_of_scope)))
+    requests = LabelledQuestions(
+        (*test.texts, *out_of_scope), (*test.intents, *[HAND_OVER] * len(out_of_scope))
+    )
     unlabelled = tuple(text for text, _ in clinc["train"])
-    return SupportData(training, asked, len(test), digest.hexdigest(), unlabelled)
+    return SupportData(training, requests, len(test), digest.hexdigest(), unlabelled)
 
 
 def _bytes(path: Path, digest: "hashlib._Hash") -> bytes:

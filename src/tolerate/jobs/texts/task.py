@@ -165,9 +165,12 @@ def split_shares(n: int, shares: Mapping[str, float], seed: int) -> dict[str, In
 
 
 class DividedTask(TextTask):
-    """A task whose records are divided by purpose once, so that a request is the index of a record."""
+    """A task whose records are divided by purpose once; a request is the index of a record."""
 
-    parts: Mapping[str, Ints]  # indices by purpose; set by the subclass
+    @property
+    @abstractmethod
+    def parts(self) -> Mapping[str, Ints]:
+        """The indices of the records by purpose."""
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -26,11 +26,11 @@ class Verifier:
 
     def alone(self, means: Floats, least: Floats) -> Floats:
         """Chance that a text is right, by its log probabilities."""
-        return _chance(self.single, features(means, least))
+        return _probability(self.single, features(means, least))
 
     def voted(self, means: Floats, least: Floats, share: Floats) -> Floats:
         """The same where the share of candidates that agree is known."""
-        return _chance(self.agreed, [*features(means, least), share])
+        return _probability(self.agreed, [*features(means, least), share])
 
     def to_json(self) -> dict[str, Any]:
         """The weights."""
@@ -51,18 +51,18 @@ def fit_verifier(means: Floats, least: Floats, meanings: Ints, wrong: Mask) -> V
     """Fit both on candidates [requests, k] whose verdict is known."""
     share = (meanings[:, :, None] == meanings[:, None, :]).mean(2)
     right = ~wrong.ravel()
-    given = [each.ravel() for each in features(means, least)]
-    return Verifier(_fit(given, right), _fit([*given, share.ravel()], right))
+    columns = [feature.ravel() for feature in features(means, least)]
+    return Verifier(_fit(columns, right), _fit([*columns, share.ravel()], right))
 
 
-def _chance(weights: tuple[float, ...], given: list[Floats]) -> Floats:
-    logit = weights[0] + sum(w * each for w, each in zip(weights[1:], given, strict=True))
+def _probability(weights: tuple[float, ...], columns: list[Floats]) -> Floats:
+    logit = weights[0] + sum(w * column for w, column in zip(weights[1:], columns, strict=True))
     return np.asarray(1 / (1 + np.exp(-np.clip(logit, -40, 40))), dtype=np.float64)
 
 
-def _fit(given: list[Floats], right: Mask) -> tuple[float, ...]:
+def _fit(columns: list[Floats], right: Mask) -> tuple[float, ...]:
     """Weights that make the verdicts likeliest, with a ridge; features are brought to one scale first."""
-    x = np.stack(given, 1)
+    x = np.stack(columns, 1)
     middle, spread = x.mean(0), x.std(0) + 1e-9
     design = np.c_[np.ones(len(x)), (x - middle) / spread]
     sign = np.where(right, 1.0, -1.0)

@@ -112,7 +112,7 @@ class TextWorkshop(Workshop):
     def check_report(self) -> CheckReport:
         """The check and its own error on texts whose verdict is known."""
         error = self.task.own_error(SEEDED_TEXTS, self.plan.options.seed + 1)
-        known = (
+        error_report = (
             CheckErrorReport(error.tested, error.wrong, error.rate, *error.interval())
             if error.tested
             else None
@@ -121,7 +121,7 @@ class TextWorkshop(Workshop):
             name=self.plan.job.check,
             by="rule",
             sentence=joined([message("check.by_rule", check=self.plan.job.check), own_error_sentence(error)]),
-            error=known,
+            error=error_report,
         )
 
     # Requests
