@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tolerate.stats.audit.assisted import JudgedAudit, assisted_upper
-from tolerate.stats.audit.audit import Audit, draw_order
-from tolerate.stats.audit.stopping_plan import robust_plan
+from tolerate.stats.audit.audit import Audit
+from tolerate.stats.audit.draws import draw_order
+from tolerate.stats.audit.optimal_plan import robust_plan
 
 pytestmark = pytest.mark.law
 

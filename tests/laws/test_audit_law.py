@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 
 from tolerate.stats.audit.audit import Audit
-from tolerate.stats.audit.stopping_plan import (
-    Plan,
-    allowed_wrong,
-    false_certificate,
-    forecast,
-    power_plan,
-    robust_plan,
-)
+from tolerate.stats.audit.optimal_plan import power_plan, robust_plan
+from tolerate.stats.audit.stopping_plan import StoppingPlan, false_certificate, forecast
+from tolerate.stats.hypergeometric import allowed_wrong
 
 pytestmark = pytest.mark.law
 NOBODY = np.empty(0, np.int64)
@@ -27,7 +22,7 @@ def finish(audit: Audit, losses: np.ndarray) -> Audit:
     return audit
 
 
-def slow_error(plan: Plan, wrong: int) -> Fraction:
+def slow_error(plan: StoppingPlan, wrong: int) -> Fraction:
     """Chance of a certificate in exact integers: first passages through the boundary (never giving up)."""
     at, first = plan.certify_at[:wrong].tolist(), []
     for k, t in enumerate(at):

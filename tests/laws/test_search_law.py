@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-import tolerate.stats.audit.audit as audit_module
 import tolerate.stats.audit.search as search_module
 from tolerate.stats.audit.audit import Audit
-from tolerate.stats.audit.search import Chain, growing_chains
+from tolerate.stats.audit.parts import Chain
+from tolerate.stats.audit.search import growing_chains
 from tolerate.stats.bounds import binomial_p
 
 Curve = Callable[[np.ndarray], np.ndarray]  # error rate by the share ranked above, 0 (best) to 1
@@ -110,7 +110,7 @@ def test_every_part_a_chance_of_its_own_is_caught(monkeypatch: pytest.MonkeyPatc
         parts = growing_chains(scores, items, confidence, start=0.03)[0].parts
         return [Chain((part,), confidence) for part in parts[::18]]  # each about twice the one before
 
-    monkeypatch.setattr(audit_module, "growing_chains", side_by_side)
+    monkeypatch.setattr(search_module, "growing_chains", side_by_side)
     assert share_broken(*POPULATIONS["evenly too bad"], 10_000, 2000, 100) > most(100)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tolerate.errors import DataError, OptionError
-from tolerate.stats.audit.stopping_plan import allowed_wrong
+from tolerate.stats.hypergeometric import allowed_wrong
 from tolerate.stats.sequential import (
     EPROCESSES,
     EProcess,

@@ -21,10 +21,10 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaln, gammaln
+from scipy.special import betainc, betaln
 
 from tolerate.errors import DataError, OptionError
-from tolerate.stats.audit.stopping_plan import allowed_wrong
+from tolerate.stats.hypergeometric import allowed_wrong, log_sequences
 
 Floats = NDArray[np.float64]
 State = TypeVar("State")
@@ -41,7 +41,7 @@ class Capital(NamedTuple):
     logs: Floats
 
 
-class Counts(NamedTuple):
+class LabelCounts(NamedTuple):
     """State of a process on 0/1 losses that depends on the counts alone."""
 
     labels: int
@@ -87,7 +87,7 @@ def betting(tolerance: float, *, bets: Floats = BETS) -> EProcess[Capital]:
     _refuse_tolerance(tolerance)
 
     def step(state: Capital, loss: float) -> Capital:
-        return _bet(state, checked(loss), tolerance, bets)
+        return _bet(state, checked_loss(loss), tolerance, bets)
 
     return EProcess(lambda: _begin(bets), step, _mean_wealth, "above", False, None)
 
@@ -106,14 +106,14 @@ def betting_without_replacement(
     least = tolerance * items if total is None else total
 
     def step(state: Capital, loss: float) -> Capital:
-        return _bet(state, checked(loss), _rest(least - state.total, items - state.labels), bets)
+        return _bet(state, checked_loss(loss), _rest(least - state.total, items - state.labels), bets)
 
     return EProcess(lambda: _begin(bets), step, _mean_wealth, "above", False, items)
 
 
 def hypergeometric_mixture(
     tolerance: float, items: int, *, hoped: tuple[int, ...] | None = None
-) -> EProcess[Counts]:
+) -> EProcess[LabelCounts]:
     """Likelihood of hoped-for batches over that of the best batch which must not pass; 0/1 losses.
 
     The likelihood of a sequence depends on its counts only, so the state is (labels, wrong). Exact for
@@ -130,14 +130,14 @@ def hypergeometric_mixture(
     if bad > items:
         raise OptionError(f"with tolerance {tolerance} no batch of {items} items is too bad; nothing to test")
 
-    def log_wealth(state: Counts) -> float:
+    def log_wealth(state: LabelCounts) -> float:
         t, k = state
-        null = _log_sequence(items, np.array([bad]), t, k)[0]
+        null = log_sequences(items, np.array([bad]), t, k)[0]
         if null == -np.inf:  # impossible under the null: one way or the other
             return math.inf if k < bad else -math.inf
-        return log_sum(_log_sequence(items, good, t, k)) - math.log(len(good)) - float(null)
+        return log_sum(log_sequences(items, good, t, k)) - math.log(len(good)) - float(null)
 
-    return EProcess(lambda: Counts(0, 0), _count, log_wealth, "above", True, items)
+    return EProcess(lambda: LabelCounts(0, 0), _count, log_wealth, "above", True, items)
 
 
 def alpha_fixed(tolerance: float, items: int, *, hoped: float | None = None) -> EProcess[Capital]:
@@ -153,7 +153,7 @@ def alpha_fixed(tolerance: float, items: int, *, hoped: float | None = None) -> 
         left = items - state.labels
         null = _rest(tolerance * items - state.total, left)
         aim = _rest(target * items - state.total, left)
-        return _alpha_step(state, checked(loss), null, min(max(aim, 0.0), null))
+        return _alpha_step(state, checked_loss(loss), null, min(max(aim, 0.0), null))
 
     return EProcess(lambda: _begin(np.ones(1)), step, _mean_wealth, "above", False, items)
 
@@ -173,12 +173,12 @@ def alpha_shrink(
         null = _rest(tolerance * items - state.total, items - state.labels)
         aim = (strength * target + state.total) / (strength + state.labels)
         slack = (tolerance - target) / 2 / math.sqrt(strength + state.labels)
-        return _alpha_step(state, checked(loss), null, min(max(aim, 0.0), max(null - slack, 0.0)))
+        return _alpha_step(state, checked_loss(loss), null, min(max(aim, 0.0), max(null - slack, 0.0)))
 
     return EProcess(lambda: _begin(np.ones(1)), step, _mean_wealth, "above", False, items)
 
 
-def beta_mixture(tolerance: float, *, wrong: float = 0.5, fine: float = 25.0) -> EProcess[Counts]:
+def beta_mixture(tolerance: float, *, wrong: float = 0.5, fine: float = 25.0) -> EProcess[LabelCounts]:
     """Mixes the likelihood ratio over all rates below the tolerance; independent 0/1 losses.
 
     The weight is Beta(wrong, fine) cut off at the tolerance, so the wealth has a closed form in the
@@ -187,7 +187,7 @@ def beta_mixture(tolerance: float, *, wrong: float = 0.5, fine: float = 25.0) ->
     _refuse_tolerance(tolerance)
     scale = betaln(wrong, fine) + math.log(betainc(wrong, fine, tolerance))
 
-    def log_wealth(state: Counts) -> float:
+    def log_wealth(state: LabelCounts) -> float:
         a, b = wrong + state.wrong, fine + state.labels - state.wrong
         below = float(betainc(a, b, tolerance))
         if below <= 0:
@@ -195,7 +195,7 @@ def beta_mixture(tolerance: float, *, wrong: float = 0.5, fine: float = 25.0) ->
         null = state.wrong * math.log(tolerance) + (state.labels - state.wrong) * math.log1p(-tolerance)
         return float(betaln(a, b) + math.log(below) - scale - null)
 
-    return EProcess(lambda: Counts(0, 0), _count, log_wealth, "above", True, None)
+    return EProcess(lambda: LabelCounts(0, 0), _count, log_wealth, "above", True, None)
 
 
 def alarm_betting(tolerance: float, *, bets: Floats | None = None) -> EProcess[Capital]:
@@ -209,7 +209,7 @@ def alarm_betting(tolerance: float, *, bets: Floats | None = None) -> EProcess[C
     stakes = np.minimum(stakes, 1.0)
 
     def step(state: Capital, loss: float) -> Capital:
-        loss = checked(loss)
+        loss = checked_loss(loss)
         with np.errstate(divide="ignore"):
             logs = state.logs + np.log1p(stakes * ((loss - tolerance) / tolerance))
         return Capital(state.labels + 1, state.total + loss, logs)
@@ -217,7 +217,7 @@ def alarm_betting(tolerance: float, *, bets: Floats | None = None) -> EProcess[C
     return EProcess(lambda: _begin(stakes), step, _mean_wealth, "within", False, None)
 
 
-EPROCESSES: dict[str, Callable[..., EProcess[Capital]] | Callable[..., EProcess[Counts]]] = {
+EPROCESSES: dict[str, Callable[..., EProcess[Capital]] | Callable[..., EProcess[LabelCounts]]] = {
     "betting": betting,
     "betting_without_replacement": betting_without_replacement,
     "hypergeometric_mixture": hypergeometric_mixture,
@@ -228,7 +228,7 @@ EPROCESSES: dict[str, Callable[..., EProcess[Capital]] | Callable[..., EProcess[
 }
 
 
-def checked(loss: float) -> float:
+def checked_loss(loss: float) -> float:
     """The loss, if it is a number in [0, 1]."""
     if not 0 <= loss <= 1:
         raise DataError(f"loss {loss} is outside [0, 1]; divide by the largest possible loss first")
@@ -301,19 +301,7 @@ def _alpha_step(state: Capital, loss: float, null: float, aim: float) -> Capital
     return Capital(state.labels + 1, state.total + loss, logs)
 
 
-def _count(state: Counts, loss: float) -> Counts:
+def _count(state: LabelCounts, loss: float) -> LabelCounts:
     if loss not in (0, 1):
         raise DataError(f"loss {loss} is neither 0 nor 1; for graded losses use a betting process")
-    return Counts(state.labels + 1, state.wrong + int(loss))
-
-
-def _log_sequence(items: int, wrong: NDArray[np.int64], labels: int, seen: int) -> Floats:
-    """[batches] ln probability of one sequence of labels with `seen` wrong, -inf where it cannot be."""
-    left, bad = items - labels, wrong - seen
-    can = (bad >= 0) & (bad <= left)
-    bad = np.where(can, bad, 0)
-
-    def choose(n: int, k: NDArray[np.int64]) -> Floats:
-        return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)  # type: ignore[no-any-return]
-
-    return np.where(can, choose(left, bad) - choose(items, wrong), -np.inf)
+    return LabelCounts(state.labels + 1, state.wrong + int(loss))

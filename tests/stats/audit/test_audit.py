@@ -9,17 +9,12 @@ import numpy as np
 import pytest
 
 from tolerate.errors import DataError, OptionError
-from tolerate.stats.audit.audit import Audit, draw_order
+from tolerate.stats.audit.audit import Audit
+from tolerate.stats.audit.draws import draw_order
+from tolerate.stats.audit.optimal_plan import power_plan, robust_plan
 from tolerate.stats.audit.parts import nested_parts
-from tolerate.stats.audit.stopping_plan import (
-    Plan,
-    allowed_wrong,
-    false_certificate,
-    forecast,
-    power_plan,
-    robust_plan,
-    zero_failure,
-)
+from tolerate.stats.audit.stopping_plan import StoppingPlan, false_certificate, forecast
+from tolerate.stats.hypergeometric import allowed_wrong, zero_failure
 
 NOBODY = np.empty(0, np.int64)
 
@@ -37,7 +32,7 @@ def batch(items: int, wrong: int, seed: int = 0) -> np.ndarray:
     return losses
 
 
-def slow_error(plan: Plan, wrong: int) -> Fraction:
+def slow_error(plan: StoppingPlan, wrong: int) -> Fraction:
     """Chance of a certificate, by counting label sequences in exact integers (first passage, no float)."""
     first = []
     for k, t in enumerate(plan.certify_at[:wrong].tolist()):
@@ -147,7 +142,7 @@ class TestPlan:
                 break
         assert paths and certify_at[:1] == [147]
         rest = [10_000 - 200 + k for k in range(len(certify_at), 201)]
-        twin = Plan(10_000, 200, 0.95, np.array(certify_at + rest), NOBODY, 201)
+        twin = StoppingPlan(10_000, 200, 0.95, np.array(certify_at + rest), NOBODY, 201)
         assert false_certificate(twin) > 0.15
 
 

@@ -10,10 +10,12 @@ from tolerate.errors import OptionError
 from tolerate.messages.certificates import certificate_text
 from tolerate.stats.audit.audit import Audit
 from tolerate.stats.audit.mending import mended_plan
-from tolerate.stats.audit.stopping_plan import Plan, allowed_wrong, false_certificate, forecast, robust_plan
+from tolerate.stats.audit.optimal_plan import robust_plan
+from tolerate.stats.audit.stopping_plan import StoppingPlan, false_certificate, forecast
+from tolerate.stats.hypergeometric import allowed_wrong
 
 
-def broken(plan: Plan, tolerance: float, wrong: int) -> float:
+def broken(plan: StoppingPlan, tolerance: float, wrong: int) -> float:
     """Chance that what goes out has too many wrong, from the definition: states (labels, found) one by one."""
     alive, chance = {0: 1.0}, 0.0
     for t in range(plan.items + 1):

@@ -14,15 +14,17 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, ndtri
+from scipy.special import ndtri
 
 from tolerate.errors import DataError, OptionError
 from tolerate.messages.catalogue import message
 from tolerate.records import Certificate
-from tolerate.stats.audit.audit import draw_order
-from tolerate.stats.audit.stopping_plan import Verdict, allowed_wrong, forecast, robust_plan
-from tolerate.stats.audit.trials import Counting
-from tolerate.stats.sequential import BETS, Floats, checked, log_sum, threshold
+from tolerate.stats.audit.counting import CountingTest
+from tolerate.stats.audit.draws import draw_order, draw_pilot
+from tolerate.stats.audit.optimal_plan import robust_plan
+from tolerate.stats.audit.stopping_plan import Verdict, forecast
+from tolerate.stats.hypergeometric import allowed_wrong, log_sequences
+from tolerate.stats.sequential import BETS, Floats, checked_loss, log_sum, threshold
 
 Ints = NDArray[np.int64]
 
@@ -74,16 +76,10 @@ class JudgedAudit:
         self.allowed = allowed_wrong(self.items, tolerance)
         self._order = draw_order(self.items, seed)
         self._losses: dict[int, float] = {}
-        self._first = self._draw_pilot()
-        self._test: Counting | None = None
+        self._first = draw_pilot(self.flagged, self.pilot, seed).tolist()
+        self._test: CountingTest | None = None
         self.design: str | None = None
         self._settle()
-
-    def _draw_pilot(self) -> list[int]:
-        """Flagged items in an order of their own, independent of the audit's."""
-        keys = np.random.Philox(np.random.SeedSequence([self.seed, 1])).random_raw(self.items)
-        places = np.flatnonzero(self.flagged)
-        return [int(i) for i in places[np.argsort(np.atleast_1d(keys)[places], kind="stable")][: self.pilot]]
 
     @property
     def open(self) -> bool:
@@ -132,11 +128,11 @@ class JudgedAudit:
                 order = self._order[self.flagged[self._order]]
                 self._first = [int(item) for item in order if int(item) not in self._losses]
         if self.design == "uniform":
-            self._test = Counting(self._order, robust_plan(self.items, self.allowed, self.confidence))
+            self._test = CountingTest(self._order, robust_plan(self.items, self.allowed, self.confidence))
         elif not self._first and self._verdict == "open":
             rest = self._order[~self.flagged[self._order]]
             left = self.allowed - int(sum(self._losses.values()))
-            self._test = Counting(rest, robust_plan(len(rest), left, self.confidence, _LITTLE))
+            self._test = CountingTest(rest, robust_plan(len(rest), left, self.confidence, _LITTLE))
 
     def _flags_pay(self) -> bool:
         """Whether the pilot promises that labelling every flagged item first saves labels."""
@@ -253,10 +249,10 @@ class StratifiedEvidence:
         null, hope = np.zeros(1), 0.0
         for size, labels, wrong in zip(self.sizes, state.labels, state.wrong, strict=True):
             most = min(size, bad)
-            logs = _log_sequences(size, np.arange(most + 1), labels, wrong)
+            logs = log_sequences(size, np.arange(most + 1), labels, wrong)
             null = _best_spread(null, logs)[: bad + 1]
             chosen = np.unique([min(size, round(rate * size)) for rate in self.hoped])
-            hope += log_sum(_log_sequences(size, chosen, labels, wrong)) - math.log(len(chosen))
+            hope += log_sum(log_sequences(size, chosen, labels, wrong)) - math.log(len(chosen))
         worst = float(null[bad]) if len(null) > bad else -math.inf
         if worst == -math.inf:
             return -math.inf if sum(state.wrong) >= bad else math.inf
@@ -280,16 +276,6 @@ def stratified_mixture(
     if not 0 < tolerance < 1:
         raise OptionError(f"tolerance is {tolerance}; expected a share above 0 and below 1, e.g. 0.02")
     return StratifiedEvidence(tuple(sizes), tolerance, tuple(hoped))
-
-
-def _log_sequences(items: int, wrong: Ints, labels: int, seen: int) -> Floats:
-    """[batches] ln probability of one sequence of `labels` labels with `seen` wrong from each batch."""
-    left, bad = items - labels, wrong - seen
-    can = (bad >= 0) & (bad <= left)
-    bad = np.where(can, bad, 0)
-    ways = gammaln(left + 1) - gammaln(bad + 1) - gammaln(left - bad + 1)
-    all_ways = gammaln(items + 1) - gammaln(wrong + 1) - gammaln(items - wrong + 1)
-    return np.where(can, ways - all_ways, -np.inf)
 
 
 def _best_spread(first: Floats, second: Floats) -> Floats:
@@ -322,7 +308,7 @@ class AssistedEvidence:
     def step(self, state: Floats, loss: float, prediction: float) -> Floats:
         """One labelled item."""
         trust = np.array([[t] for t, _ in TRUST])
-        corrected = checked(loss) - trust * (checked(prediction) - self.mean_prediction)
+        corrected = checked_loss(loss) - trust * (checked_loss(prediction) - self.mean_prediction)
         most = 1 + trust * self.mean_prediction  # the largest corrected loss
         with np.errstate(divide="ignore"):
             return state + np.log1p(BETS * (self.tolerance - corrected) / (most - self.tolerance))
@@ -342,7 +328,7 @@ def assisted_betting(tolerance: float, mean_prediction: float) -> AssistedEviden
     """
     if not 0 < tolerance < 1:
         raise OptionError(f"tolerance is {tolerance}; expected a share above 0 and below 1, e.g. 0.02")
-    return AssistedEvidence(tolerance, checked(mean_prediction))
+    return AssistedEvidence(tolerance, checked_loss(mean_prediction))
 
 
 def assisted_upper(
@@ -358,7 +344,7 @@ def assisted_upper(
     """
     x, g = _paired(losses, predictions)
     trust = np.array([t for t, _ in TRUST])
-    corrected = x[:, None] - trust * (g[:, None] - checked(mean_prediction))  # [n, trust]
+    corrected = x[:, None] - trust * (g[:, None] - checked_loss(mean_prediction))  # [n, trust]
     most = 1 + trust * mean_prediction
     shares = np.log([[share] for _, share in TRUST]) - math.log(len(BETS))
 

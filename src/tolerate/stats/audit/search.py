@@ -14,35 +14,76 @@ batches whose first part is too bad; by the union bound the two together keep th
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr
 
 from tolerate.errors import OptionError
-from tolerate.stats.audit.parts import Part, nested_parts
-from tolerate.stats.audit.stopping_plan import Floats, Ints, Plan, proven_by_counting
+from tolerate.stats.audit.counting import CountingTest
+from tolerate.stats.audit.options import START_SHARE, AuditOptions
+from tolerate.stats.audit.parts import Chain, nested_parts
+from tolerate.stats.audit.stopping_plan import StoppingPlan
+from tolerate.stats.audit.trials import PartTest, Trial
+from tolerate.stats.hypergeometric import Floats, Ints, allowed_wrong, proven_by_counting
 
-START = 0.2  # share of the batch in the first part: small enough to be good, large enough to hold labels
 GROWTH = 1.04  # each part has so many times the items of the one before
-STRICTER = 0.15  # of the level: for the sequence of parts smaller than the first
-SMALLEST = 0.02  # share of the batch in the smallest part of that sequence
-LATE = 1.5  # the error is spent like (labels / budget)^LATE: late looks are the powerful ones
-UNLIKELY = 0.03  # the first part of a sequence is left where the budget proves it with less than this chance
+RESERVE_SHARE = 0.15  # of the level, for the sequence of parts smaller than the first
+SMALLEST_SHARE = 0.02  # of the batch, in the smallest part of that sequence
+SPENDING_EXPONENT = 1.5  # the error is spent like (labels / budget)^1.5: late looks are the powerful ones
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
-    """Parts tested in this order, each only after the one before is proven, at one confidence."""
+class BudgetSearch:
+    """The largest part that a fixed number of labels can prove (`trials.AuditMode`)."""
 
-    parts: tuple[Part, ...]
-    confidence: float
+    options: AuditOptions
+    scores: ArrayLike
+    budget: int
+
+    @cached_property
+    def chains(self) -> Sequence[Chain]:
+        """Parts that grow from the start to the whole batch, and smaller ones in reserve."""
+        return growing_chains(self.scores, self.options.items, self.options.confidence, self.options.start)
+
+    @property
+    def max_labels(self) -> int:
+        """The budget."""
+        return self.budget
+
+    @property
+    def method(self) -> str:
+        """Name and source of the test, and the budget."""
+        return f"audit without replacement of growing parts, exact, at most {self.budget:,} labels (LTT 2110.01052)"
+
+    @property
+    def forecast_rates(self) -> tuple[float, ...]:
+        """From none to three quarters of the tolerance."""
+        return (0, 0.125, 0.25, 0.5, 0.75)
+
+    def test(self, order: Ints, confidence: float) -> PartTest:
+        """An exact test that spends its error late."""
+        allowed = allowed_wrong(len(order), self.options.tolerance)
+        return CountingTest(order, budget_plan(len(order), allowed, confidence, self.budget))
+
+    def give_up(self, trials: Sequence[Trial], losses: Mapping[int, float]) -> None:
+        """Leave the first part of a chain if the budget will hardly prove it; nothing is proven yet by then."""
+        if trials[-1].index == 0:
+            trials[-1].test.stop_if_unlikely(self.budget - len(losses), self.budget)
+
+    def assumptions(self, losses: Mapping[int, float]) -> tuple[str, ...]:
+        """None beside those of every audit."""
+        return ()
 
 
 def growing_chains(
-    scores: ArrayLike, items: int, confidence: float, start: float = START, kept: float = STRICTER
+    scores: ArrayLike,
+    items: int,
+    confidence: float,
+    start: float = START_SHARE,
+    reserve: float = RESERVE_SHARE,
 ) -> list[Chain]:
     """The two sequences of parts: from the first part to the whole batch, and the smaller ones in reserve.
 
@@ -56,12 +97,14 @@ def growing_chains(
         raise OptionError(f"start is {start}; expected a share of the batch above 0 and up to 1, e.g. 0.2")
     risk = 1 - confidence
     large = nested_parts(scores, items, [1 - share for share in _shares(items, start, 1.0)])
-    small = nested_parts(scores, items, [1 - share for share in _shares(items, SMALLEST, start)] or [0.0])
+    small = nested_parts(
+        scores, items, [1 - share for share in _shares(items, SMALLEST_SHARE, start)] or [0.0]
+    )
     first = int(large[0].members.sum())
     small = [part for part in small if int(part.members.sum()) < first]
     if not small:
         return [Chain(tuple(large), confidence)]
-    return [Chain(tuple(large), 1 - risk * (1 - kept)), Chain(tuple(small), 1 - risk * kept)]
+    return [Chain(tuple(large), 1 - risk * (1 - reserve)), Chain(tuple(small), 1 - risk * reserve)]
 
 
 def _shares(items: int, first: float, last: float) -> list[float]:
@@ -73,7 +116,7 @@ def _shares(items: int, first: float, last: float) -> list[float]:
 
 
 @lru_cache(maxsize=512)
-def budget_plan(items: int, allowed: int, confidence: float, budget: int) -> Plan:
+def budget_plan(items: int, allowed: int, confidence: float, budget: int) -> StoppingPlan:
     """A plan for at most `budget` labels that spends nearly all of its error on late, powerful looks.
 
     After t labels a part is proven with at most b(t) wrong ones, the largest b for which the exact
@@ -87,12 +130,12 @@ def budget_plan(items: int, allowed: int, confidence: float, budget: int) -> Pla
     """
     sure = proven_by_counting(items, allowed)
     if allowed >= items:
-        return Plan(items, items, confidence, np.zeros(items + 1, np.int64), np.empty(0, np.int64), 0)
+        return StoppingPlan(items, items, confidence, np.zeros(items + 1, np.int64), np.empty(0, np.int64), 0)
     first = _first_proof(items, allowed + 1, 1 - confidence, min(budget, items))[: allowed + 1]
     certify_at = sure.copy()
     certify_at[: len(first)] = np.minimum(first, sure[: len(first)])
     certify_at = np.maximum.accumulate(certify_at)
-    return Plan(items, allowed, confidence, certify_at, np.empty(0, np.int64), max(1, len(first)))
+    return StoppingPlan(items, allowed, confidence, certify_at, np.empty(0, np.int64), max(1, len(first)))
 
 
 def _first_proof(items: int, wrong: int, error: float, horizon: int) -> Ints:
@@ -105,7 +148,7 @@ def _first_proof(items: int, wrong: int, error: float, horizon: int) -> Ints:
         up = alive * np.clip((wrong - k) / (items - t), 0, 1)
         alive = np.append(alive - up, 0.0)
         alive[1:] += up
-        may = error * ((t + 1) / horizon) ** LATE
+        may = error * ((t + 1) / horizon) ** SPENDING_EXPONENT
         while len(alive) and spent + alive[0] <= may:
             spent += float(alive[0])
             alive, low = alive[1:], low + 1
@@ -115,17 +158,3 @@ def _first_proof(items: int, wrong: int, error: float, horizon: int) -> Ints:
         if alive[-1] < 1e-18:  # far above: such a part is never proven
             alive = alive[:-1]
     return np.array(proofs, np.int64)
-
-
-def chance_of_proof(plan: Plan, labels: int, wrong: int, more: int) -> float:
-    """Roughly how likely a part is proven within `more` further labels, judged by its labels so far.
-
-    Used to leave a part that will not be proven; no promise rests on it.
-    """
-    end = min(plan.items, labels + more)
-    most = int(np.searchsorted(plan.certify_at, end, side="right")) - 1
-    if most < wrong:
-        return 0.0
-    rate, left = (wrong + 0.5) / (labels + 1), end - labels
-    spread = math.sqrt(rate * (1 - rate) * left * (1 + left / (labels + 1))) + 1e-9
-    return float(ndtr((most + 0.5 - wrong - left * rate) / spread))

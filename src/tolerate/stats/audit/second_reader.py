@@ -1,35 +1,20 @@
-"""A second person on a share of the items: who is read again, and how far the two agree.
+"""How far two people agree who read the same items of an audit.
 
-Which items are read again is drawn beside the order of labelling, before any verdict. Of two verdicts the worse
-counts, so a second reading can only make a certificate harder to get: what is certified with it would
-have been certified on the first person's word alone, and the promise holds for either.
+Which items are read twice is drawn beside the order of labelling, before any verdict (`draws.draw_second_items`). Of
+two verdicts the worse counts, so a second reading can only make a certificate harder to get: what is certified with
+it would have been certified on the first person's word alone, and the promise holds for either.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tolerate.messages.catalogue import message
 from tolerate.stats.bounds import binomial_upper
 
 
-def drawn_again(items: int, share: float, seed: int) -> NDArray[np.int64]:
-    """The items that a second person reads if they are labelled, in the order of that reading.
-
-    A lot apart from the order of labelling (`draw_order`), kept by the same seed.
-
-    >>> drawn_again(10, share=0.3, seed=1).tolist()
-    [7, 1, 3]
-    """
-    keys = np.random.Philox(np.random.SeedSequence([seed, 2])).random_raw(items)
-    return np.argsort(np.atleast_1d(keys), kind="stable")[: int(np.ceil(share * items))]
-
-
 @dataclass(frozen=True)
 class Agreement:
-    """What two people said of the same items, neither knowing the other's verdict: counts."""
+    """Counts of the verdicts of two people on the same items, neither knowing the other's."""
 
     fine: int  # both said fine
     missed: int  # the first said fine, the second wrong
@@ -66,8 +51,8 @@ class Agreement:
         """
         return float(binomial_upper(self.missed, self.fine + self.missed, confidence))
 
-    def said(self) -> str:
-        """One sentence for a certificate."""
+    def sentence(self) -> str:
+        """The agreement in one sentence of a certificate."""
         if not self.items:
             return message("second.none")
         if self.kappa is None:
@@ -75,7 +60,7 @@ class Agreement:
         return message("second.agreement", items=self.items, same=self.same, kappa=self.kappa)
 
     def advice(self) -> tuple[str, ...]:
-        """What the second reading says of the first; no part of the promise."""
+        """Sentences on what the first person missed; no part of the promise."""
         fine = self.fine + self.missed
         if not fine:
             return ()
@@ -88,10 +73,10 @@ def agreement(pairs: Iterable[tuple[float, float]]) -> Agreement:
     >>> agreement([(0, 0), (0, 1), (1, 1)])
     Agreement(fine=1, missed=1, raised=0, wrong=1)
     """
-    found = list(pairs)
+    losses = list(pairs)
     return Agreement(
-        fine=sum(first == second == 0 for first, second in found),
-        missed=sum(first < second for first, second in found),
-        raised=sum(first > second for first, second in found),
-        wrong=sum(first == second > 0 for first, second in found),
+        fine=sum(first == second == 0 for first, second in losses),
+        missed=sum(first < second for first, second in losses),
+        raised=sum(first > second for first, second in losses),
+        wrong=sum(first == second > 0 for first, second in losses),
     )

@@ -1,4 +1,4 @@
-"""When to stop labelling a finished batch: the exact optimum, found in a fraction of a second.
+"""Stopping rules for a finished batch, and their exact error and cost.
 
 A batch has `items` items; `allowed` of them may be wrong. Items are labelled in random order
 without replacement. After `t` labels with `k` wrong ones a plan says: proven, hopeless, or go on.
@@ -8,44 +8,25 @@ labels on. Then (1) the worst batch that must not be certified holds `allowed + 
 a fine item into a wrong one only raises `k` along the path; and (2) the number of label sequences
 that leave at each state does not depend on what the batch holds, so that one forward pass gives the
 exact false-certificate probability and the exact cost for every batch.
-
-The boundary that costs least is found by dynamic programming, one level of `k` at a time. Write Q for the
-probability of one path under the batches one hopes for, P0 for the one that must not pass, and
-W(t, k) for Q times the best expected cost from (t, k) on:
-
-    W(t, k) = min( mu P0(t, k),  lam Q(t, k),  Q(t, k) + W(t+1, k) + W(t+1, k+1) )
-
-The multiplier `mu` prices a false certificate, `lam` giving up. Along one level this is a reversed
-cumulative sum and a reversed running minimum, so the whole table is a few hundred vector operations
-where the plain recursion walks two million states.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, ndtri
+from scipy.special import ndtr
 
-from tolerate.errors import OptionError
+from tolerate.stats.hypergeometric import Floats, Ints, hypergeometric_cdf, log_path, proven_by_counting
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Verdict = Literal["open", "proven", "hopeless"]
-
-# What the robust plan hopes for: share of the tolerance that is really wrong -> how much that case counts.
-ROBUST: Mapping[float, float] = {0.0: 0.7, 0.125: 1.0, 0.25: 1.5, 0.375: 1.0, 0.5: 1.6, 0.625: 0.6, 0.75: 0.4}
-
-_LEVELS = 240  # optimised numbers of wrong items; beyond them a few pre-planned looks
-_GRID = 10_000  # time points of the dynamic programme; longer plans are designed on a coarser clock
-_RESERVE = 0.02  # share of the allowed error that pays for the looks beyond the last level
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class StoppingPlan:
     """When a batch is proven, and when to give up: a stopping rule fixed before the first label.
 
     certify_at: [allowed + 1] labels from which `k` wrong ones prove the batch (non-decreasing).
@@ -74,6 +55,7 @@ class Plan:
     def verdict(self, labels: int, wrong: int) -> Verdict:
         """What the plan says after `labels` labels of which `wrong` are wrong.
 
+        >>> from tolerate.stats.audit.optimal_plan import robust_plan
         >>> robust_plan(10, 1, 0.95).verdict(10, 1)
         'proven'
         """
@@ -98,75 +80,7 @@ class Forecast:
     proven: float
 
 
-def allowed_wrong(items: int, tolerance: float) -> int:
-    """The largest number of wrong items whose share does not exceed the tolerance.
-
-    >>> allowed_wrong(10_000, 0.02)
-    200
-    """
-    exact = tolerance * items
-    nearest = round(exact)
-    return nearest if math.isclose(exact, nearest, rel_tol=1e-12) else math.floor(exact)
-
-
-def zero_failure(items: int, allowed: int, confidence: float) -> int:
-    """Labels, all fine, that prove a batch when none may turn out wrong (hypergeometric, exact).
-
-    >>> zero_failure(10_000, 200, 0.95)
-    147
-    """
-    if allowed >= items:
-        return 0
-    labels = np.arange(items + 1)
-    miss = np.exp(log_path(items, allowed + 1, labels, 0))
-    return int(np.argmax(miss <= 1 - confidence + 1e-15))
-
-
-@lru_cache(maxsize=64)
-def robust_plan(
-    items: int,
-    allowed: int,
-    confidence: float,
-    rates: tuple[tuple[float, float], ...] = tuple(ROBUST.items()),
-) -> Plan:
-    """The plan that never gives up and is cheap for every true rate at once.
-
-    It minimises the sum over `rates` of (weight x expected labels / what that rate costs at best)
-    subject to an exact false-certificate probability of at most 1 - confidence.
-
-    >>> robust_plan(10_000, 200, 0.95).certify_at[:3]
-    array([190, 312, 404])
-    """
-    _refuse_nonsense(items, allowed, confidence)
-    if allowed >= items:
-        return _sure(items, items, confidence, levels=0)
-    clock = _clock(items, allowed)
-    search = _Search(items // clock, allowed, confidence, dict(rates))
-    return search.best() if clock == 1 else _on_real_clock(items, clock, search)
-
-
-@lru_cache(maxsize=64)
-def power_plan(items: int, allowed: int, confidence: float, hoped: int, power: float) -> Plan:
-    """The cheapest plan that proves a batch with `hoped` wrong items with probability `power`, or gives up.
-
-    >>> plan = power_plan(10_000, 200, 0.95, hoped=50, power=0.9)
-    >>> forecast(plan, 50).mean < 285
-    True
-    """
-    _refuse_nonsense(items, allowed, confidence)
-    if not 0 <= hoped <= allowed:
-        raise OptionError(
-            f"{hoped} wrong items are expected, but only {allowed} are allowed; "
-            "expect fewer, or raise the tolerance"
-        )
-    if not 0 < power < 1:
-        raise OptionError(f"power is {power}; expected a probability between 0 and 1, e.g. 0.9")
-    if allowed >= items:
-        return _sure(items, items, confidence, levels=0)
-    return _PowerSearch(items, allowed, confidence, hoped, power).best()
-
-
-def false_certificate(plan: Plan, wrong: int | None = None) -> float:
+def false_certificate(plan: StoppingPlan, wrong: int | None = None) -> float:
     """Exact probability that a batch with `wrong` wrong items is certified falsely; default: the worst batch.
 
     Summed over all label sequences by a forward recursion that only adds positive terms. Where a plan has
@@ -179,25 +93,16 @@ def false_certificate(plan: Plan, wrong: int | None = None) -> float:
     wrong = plan.allowed + 1 if wrong is None else wrong
     if wrong > plan.items:
         return 0.0
-    return _exact_error(plan, wrong) + sum(chance for _, chance in _late_looks(plan, wrong))
+    return exact_error(plan, wrong) + sum(chance for _, chance in _late_look_chances(plan, wrong))
 
 
-def _exact_error(plan: Plan, wrong: int) -> float:
+def exact_error(plan: StoppingPlan, wrong: int) -> float:
     """Probability of a certificate up to the last level."""
     exits = plan.exits
     return float(exits.probability(plan.items, wrong)[exits.proven].sum())
 
 
-def _broken(plan: Plan, held: Ints, wrong: int) -> float:
-    """Chance that a mended batch is proven with too few found for the wrong items it holds."""
-    if wrong > plan.items:
-        return 0.0
-    exits = plan.exits
-    false = exits.proven & (held[np.minimum(exits.k, len(held) - 1)] < wrong)
-    return float(exits.probability(plan.items, wrong)[false].sum())
-
-
-def forecast(plan: Plan, wrong: int) -> Forecast:
+def forecast(plan: StoppingPlan, wrong: int) -> Forecast:
     """Expected labels, their 90th percentile and the chance of a certificate, by exact enumeration.
 
     With looks beyond the last level (large batches close to the tolerance) the rest is taken
@@ -210,51 +115,25 @@ def forecast(plan: Plan, wrong: int) -> Forecast:
     return Forecast(wrong, float(labels @ chance), int(p90), float(chance[proven].sum()))
 
 
-def _refuse_nonsense(items: int, allowed: int, confidence: float) -> None:
-    if items < 1:
-        raise OptionError(f"a batch of {items} items cannot be audited; expected at least one")
-    if allowed < 0:
-        raise OptionError(f"{allowed} allowed wrong items; expected 0 or more")
-    if not 0 < confidence < 1:
-        raise OptionError(f"confidence is {confidence}; expected a probability between 0 and 1, e.g. 0.95")
+def chance_of_proof(plan: StoppingPlan, labels: int, wrong: int, more_labels: int) -> float:
+    """Roughly how likely a part is proven within `more_labels` further labels, judged by its labels so far.
 
-
-@lru_cache(maxsize=8)
-def _log_factorials(n: int) -> Floats:
-    return gammaln(np.arange(n + 1, dtype=np.float64) + 1)  # type: ignore[no-any-return]
-
-
-def _log_choose(lf: Floats, n: Ints, k: Ints | int) -> Floats:
-    """ln C(n, k), -inf where there is no such choice."""
-    left = n - np.asarray(k)
-    exists = (left >= 0) & (np.asarray(k) >= 0)
-    inside = np.maximum(left, 0)
-    value = lf[np.maximum(n, 0)] - lf[np.maximum(k, 0)] - lf[inside]
-    return np.where(exists, value, -np.inf)
-
-
-def log_path(items: int, wrong: int, t: Ints, k: Ints | int) -> Floats:
-    """ln probability of one sequence of t labels with k wrong, from a batch with `wrong` wrong items."""
-    lf = _log_factorials(items)
-    whole = lf[items] - lf[wrong] - lf[items - wrong]
-    return _log_choose(lf, items - t, wrong - np.asarray(k)) - whole  # type: ignore[no-any-return]
-
-
-def _sure(items: int, allowed: int, confidence: float, levels: int) -> Plan:
-    """The plan that certifies only once the rest of the batch can no longer matter."""
-    return Plan(items, allowed, confidence, proven_by_counting(items, allowed), np.empty(0, np.int64), levels)
-
-
-def proven_by_counting(items: int, allowed: int) -> Ints:
-    """[allowed + 1] labels after which `k` wrong ones prove a batch by arithmetic: the rest cannot matter.
-
-    >>> proven_by_counting(10, 1).tolist()
-    [9, 10]
+    Used to leave a part that will not be proven; no promise rests on it.
     """
-    return np.clip(items - allowed + np.arange(allowed + 1), 0, items)
+    end = min(plan.items, labels + more_labels)
+    provable = int(np.searchsorted(plan.certify_at, end, side="right")) - 1
+    if provable < wrong:
+        return 0.0
+    rate, coming = (wrong + 0.5) / (labels + 1), end - labels
+    spread = math.sqrt(rate * (1 - rate) * coming * (1 + coming / (labels + 1))) + 1e-9
+    return float(ndtr((provable + 0.5 - wrong - coming * rate) / spread))
 
 
-# The forward pass: how many label sequences leave at each state.
+def counting_plan(items: int, allowed: int, confidence: float, levels: int) -> StoppingPlan:
+    """The plan that certifies only once the rest of the batch can no longer matter."""
+    return StoppingPlan(
+        items, allowed, confidence, proven_by_counting(items, allowed), np.empty(0, np.int64), levels
+    )
 
 
 @dataclass(frozen=True)
@@ -271,7 +150,16 @@ class Exits:
         return np.exp(self.log_count + log_path(items, wrong, self.t, self.k))
 
 
-def _walk(plan: Plan) -> Iterator[tuple[Ints, Ints, Floats, NDArray[np.bool_]]]:
+def _broken(plan: StoppingPlan, held: Ints, wrong: int) -> float:
+    """Chance that a mended batch is proven with too few found for the wrong items it holds."""
+    if wrong > plan.items:
+        return 0.0
+    exits = plan.exits
+    false = exits.proven & (held[np.minimum(exits.k, len(held) - 1)] < wrong)
+    return float(exits.probability(plan.items, wrong)[false].sum())
+
+
+def _walk(plan: StoppingPlan) -> Iterator[tuple[Ints, Ints, Floats, NDArray[np.bool_]]]:
     """Level by level: sequences enter level k with their k-th wrong item, and leave proven or given up."""
     if plan.levels == 0:
         at = plan.certify_at[:1]
@@ -303,7 +191,7 @@ def _walk(plan: Plan) -> Iterator[tuple[Ints, Ints, Floats, NDArray[np.bool_]]]:
         yield left, np.full_like(left, plan.levels), shift + np.log(entering[left]), np.zeros(len(left), bool)
 
 
-def _looks(plan: Plan) -> list[tuple[int, int]]:
+def _looks(plan: StoppingPlan) -> list[tuple[int, int]]:
     """(labels, most wrong) of the looks beyond the last level; none if reaching it means giving up."""
     if plan.levels == 0 or len(plan.give_up_at) > plan.levels or plan.may_hold is not None:
         return []
@@ -312,30 +200,17 @@ def _looks(plan: Plan) -> list[tuple[int, int]]:
     return [(int(late[i]), plan.levels + int(i)) for i in ends]
 
 
-def _late_looks(plan: Plan, wrong: int) -> list[tuple[int, float]]:
+def _late_look_chances(plan: StoppingPlan, wrong: int) -> list[tuple[int, float]]:
     """(labels, chance of at most so many wrong) of each look beyond the last level."""
-    return [(t, _hypergeometric_cdf(plan.items, wrong, t, k)) for t, k in _looks(plan)]
+    return [(t, hypergeometric_cdf(plan.items, wrong, t, k)) for t, k in _looks(plan)]
 
 
-def _hypergeometric_cdf(items: int, wrong: int, labels: int, k: int) -> float:
-    """P(at most k wrong among `labels` drawn without replacement)."""
-    top = min(k, wrong, labels)
-    mean = labels * wrong / items
-    far = math.ceil(15 * math.sqrt(mean + 1) + 50)  # what lies further down is below 1e-20 of the sum
-    low = max(0, labels - (items - wrong), min(top, math.floor(mean)) - far)
-    if low > top:
-        return 0.0
-    seen = np.arange(low, top + 1)
-    lf, t = _log_factorials(items), np.full(top + 1 - low, labels)
-    return min(1.0, float(np.exp(_log_choose(lf, t, seen) + log_path(items, wrong, t, seen)).sum()))
-
-
-def _outcomes(plan: Plan, wrong: int) -> tuple[Ints, Floats, NDArray[np.bool_]]:
+def _outcomes(plan: StoppingPlan, wrong: int) -> tuple[Ints, Floats, NDArray[np.bool_]]:
     """Every way an audit can end: after how many labels, how likely, whether proven."""
     exits = plan.exits
     labels, chance, proven = exits.t, exits.probability(plan.items, wrong), exits.proven
     done = float(chance.sum())
-    for t, below in _late_looks(plan, wrong):
+    for t, below in _late_look_chances(plan, wrong):
         more = max(0.0, below - done)
         labels, chance, proven = np.append(labels, t), np.append(chance, more), np.append(proven, True)
         done += more
@@ -345,315 +220,3 @@ def _outcomes(plan: Plan, wrong: int) -> tuple[Ints, Floats, NDArray[np.bool_]]:
         return np.append(labels, after), np.append(chance, rest), np.append(proven, True)
     end = round((plan.allowed + 1) * (plan.items + 1) / (wrong + 1)) if wrong > plan.allowed else plan.items
     return np.append(labels, end), np.append(chance, rest), np.append(proven, False)
-
-
-# The search for the cheapest plan.
-
-
-def _horizon(items: int, allowed: int) -> int:
-    """Labels after which a plan is no longer optimised."""
-    levels = min(allowed + 1, _LEVELS)
-    return min(items, math.ceil(1.7 * (levels + 5) * items / (allowed + 1)))
-
-
-def _clock(items: int, allowed: int) -> int:
-    """Labels a tick of the design's clock: 1 unless the plan would be too long for the grid."""
-    return max(1, math.ceil(_horizon(items, allowed) / _GRID))
-
-
-def _on_real_clock(items: int, clock: int, search: "_Search") -> Plan:
-    """A plan designed on a coarser clock, stretched until its exact error on the real one fits."""
-    real = _Search(items, search.allowed, search.confidence, {}, design=False)
-    ticks = search.best().certify_at[: search.levels]
-    for stretch in range(100):
-        head = np.ceil(ticks * (clock * (1 + 0.002 * stretch))).astype(np.int64)
-        plan = real._plan(real._with_looks(head))
-        if _exact_error(plan, search.allowed + 1) <= search.budget:
-            return plan
-    return _sure(items, search.allowed, search.confidence, search.levels)
-
-
-class _Search:
-    """Finds the price `mu` of a false certificate at which the optimal plan spends just the allowed error."""
-
-    def __init__(
-        self,
-        items: int,
-        allowed: int,
-        confidence: float,
-        rates: Mapping[float, float],
-        *,
-        design: bool = True,
-    ) -> None:
-        self.items, self.allowed, self.confidence = items, allowed, confidence
-        self.error = 1 - confidence
-        self.levels = min(allowed + 1, _LEVELS)
-        self.budget = self.error * (1 - _RESERVE) if self.levels <= allowed else self.error
-        self.tail = self._looks() if self.levels <= allowed else np.empty(0, np.int64)
-        if design:
-            self.hoped, self.weights = _hopes(items, allowed, confidence, rates)
-            self.tables = _Tables(items, allowed + 1, self.levels, _horizon(items, allowed))
-            self.tables.hope(self.hoped, self.weights)
-
-    def best(self) -> Plan:
-        """The cheapest plan met whose exact error stays within the budget."""
-        head = _sure(self.items, self.allowed, self.confidence, self.levels).certify_at[: self.levels].copy()
-        head[0] = zero_failure(self.items, self.allowed, self.confidence)
-        found = self._plan(self._with_looks(head))
-        cost = self._cost(found)
-        if self.allowed == 0:
-            return found
-        for plan in self._candidates():
-            price = self._cost(plan)
-            if price < cost:
-                found, cost = plan, price
-        return found
-
-    def _candidates(self) -> Iterator[Plan]:
-        """Plans within the budget, the multiplier closing in on it."""
-        start = float(self.weights @ self._ideal()) / (self.error * -math.log(self.error))
-        price = _Price(math.log(start), self.budget)
-        while price.open:
-            plan = self._plan(self._with_looks(self.tables.certify_at(math.exp(price.mu))))
-            error = _exact_error(plan, self.allowed + 1)
-            if error <= self.budget:
-                yield plan
-            price.move(error)
-
-    def _plan(self, certify_at: Ints) -> Plan:
-        sure = proven_by_counting(self.items, self.allowed)
-        certify_at = np.maximum.accumulate(np.minimum(certify_at, sure))
-        return Plan(self.items, self.allowed, self.confidence, certify_at, np.empty(0, np.int64), self.levels)
-
-    def _with_looks(self, head: Ints) -> Ints:
-        return head if self.levels > self.allowed else np.concatenate([head, self.tail])
-
-    def _looks(self) -> Ints:
-        """Beyond the last level: looks a tenth apart in wrong items, sharing the reserve evenly."""
-        ends = _look_ends(self.levels, self.allowed)
-        share = self.error * _RESERVE / len(ends)
-        at, looks = 0, []
-        for end in ends:
-            at = _first_look(self.items, self.allowed + 1, end, share, at)
-            looks.append(at)
-        sizes = np.diff([self.levels - 1, *ends])
-        return np.repeat(np.array(looks, np.int64), sizes)
-
-    def _ideal(self) -> Floats:
-        """Roughly what each hoped-for batch costs at best: ln(1/error) / Kullback-Leibler."""
-        return _ideal_cost(self.items, self.allowed, self.confidence, self.hoped)
-
-    def _cost(self, plan: Plan) -> float:
-        """Weighted expected labels; what passes the last level is taken to cost the whole horizon."""
-        exits = plan.exits
-        chances = [exits.probability(self.items, wrong) for wrong in self.hoped]
-        means = [chance @ exits.t + (1 - chance.sum()) * self.tables.t[-1] for chance in chances]
-        return float(self.weights @ np.array(means))
-
-
-class _Price:
-    """Closes in on the ln(multiplier) that just keeps the error budget (the error falls like 1 / mu)."""
-
-    def __init__(self, start: float, budget: float, tries: int = 12) -> None:
-        self.mu, self.budget, self.tries = start, budget, tries
-        self.low, self.high, self.stretch = -math.inf, math.inf, 1.0
-        self.open = True
-
-    def move(self, error: float) -> None:
-        """Take in the error met at `mu`, and choose the next `mu`."""
-        fits = error <= self.budget
-        self.low, self.high = (self.low, self.mu) if fits else (self.mu, self.high)
-        self.tries -= 1
-        narrow = self.high - self.low < 1e-3
-        self.open = self.tries > 0 and not narrow and not 0.9985 * self.budget <= error <= self.budget
-        jump = math.log(max(error, 1e-9) / self.budget)
-        step = self.mu + self.stretch * (jump + math.copysign(1e-3, jump))
-        self.stretch *= 2  # errors come in steps: leave a plateau by longer strides
-        self.mu = step if self.low < step < self.high else (self.low + self.high) / 2
-
-
-def _hopes(
-    items: int, allowed: int, confidence: float, rates: Mapping[float, float]
-) -> tuple[list[int], Floats]:
-    """Numbers of wrong items to be good at, and the weight of one label in each case."""
-    weights: dict[int, float] = {}
-    for share, weight in rates.items():
-        wrong = min(round(share * (allowed + 1)), allowed)
-        weights[wrong] = weights.get(wrong, 0.0) + weight
-    hoped = list(weights)
-    return hoped, np.array(list(weights.values())) / _ideal_cost(items, allowed, confidence, hoped)
-
-
-def _ideal_cost(items: int, allowed: int, confidence: float, hoped: list[int]) -> Floats:
-    limit = (allowed + 1) / items
-    rate = np.array(hoped) / items
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bad = np.where(rate > 0, rate * np.log(rate / limit), 0.0)
-        fine = np.where(limit < 1, (1 - rate) * np.log((1 - rate) / (1 - limit)), np.inf)
-    free = -math.log(1 - confidence) / np.maximum(bad + fine, 1e-300)
-    cost: Floats = 1 / (1 / np.maximum(free, 1.0) + 1 / items)  # never more than the batch
-    return cost
-
-
-def _look_ends(levels: int, allowed: int) -> list[int]:
-    """Most wrong items of each late look: a tenth more each time, the last one all that is allowed."""
-    ends, end = [], levels
-    while end < allowed:
-        end = min(allowed, math.ceil(end * 1.1))
-        ends.append(end)
-    return ends or [allowed]
-
-
-def _first_look(items: int, wrong: int, k: int, chance: float, earliest: int) -> int:
-    """The fewest labels, at least `earliest`, of which at most k are wrong with at most this chance."""
-    low, high = earliest, items - wrong + 1 + k  # at `high` it is impossible
-    while low < high:
-        middle = (low + high) // 2
-        if _hypergeometric_cdf(items, wrong, middle, k) <= chance:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
-class _Tables:
-    """Path probabilities on a grid of (k, t), and the backward pass over them.
-
-    Level k is scaled by (wrong / items)^-k, so that no entry that matters underflows.
-    """
-
-    def __init__(self, items: int, wrong: int, levels: int, horizon: int) -> None:
-        self.items, self.levels = max(items, 1), levels
-        self.t = np.arange(min(horizon, self.items) + 1)
-        self.rate = wrong / self.items
-        self.null = self._paths(min(wrong, self.items))
-
-    def hope(self, hoped: list[int], weights: Floats) -> None:
-        """Set Q: the weighted mixture of the batches one hopes for."""
-        self.hoped = np.zeros_like(self.null)
-        for wrong, weight in zip(hoped, weights, strict=True):
-            self.hoped += weight * self._paths(wrong)
-
-    def _paths(self, wrong: int) -> Floats:
-        """[levels, t] scaled probability of one path to (t, k)."""
-        lf = _log_factorials(self.items)
-        left = self.items - self.t
-        paths = np.zeros((self.levels, len(self.t)))
-        for k in range(min(self.levels, wrong + 1)):
-            size = int(np.searchsorted(-left, -(wrong - k), side="right"))  # where enough items are left
-            n = left[:size]
-            constant = (
-                lf[self.items] - lf[wrong] - lf[self.items - wrong] + lf[wrong - k] + k * math.log(self.rate)
-            )
-            paths[k, :size] = np.exp(lf[n] - lf[n - (wrong - k)] - constant)
-        return paths
-
-    def certify_at(self, mu: float) -> Ints:
-        """[levels] the optimal boundary of a plan that never gives up."""
-        return self._backward(mu, math.inf)[0]
-
-    def boundaries(self, mu: float, lam: float) -> tuple[Ints, Ints]:
-        """[levels] the optimal boundaries of a plan that may give up at price `lam`."""
-        return self._backward(mu, lam)
-
-    def _backward(self, mu: float, lam: float) -> tuple[Ints, Ints]:
-        certify_at, give_up_at = np.empty(self.levels, np.int64), np.full(self.levels, -1)
-        beyond = min(lam, len(self.t) / 2)  # cost of a path that leaves the grid
-        after = np.zeros(len(self.t))
-        for k in range(self.levels - 1, -1, -1):
-            prove, give_up = mu * self.null[k], self.hoped[k] * lam if lam < math.inf else None
-            stop = prove if give_up is None else np.minimum(prove, give_up)
-            step = self.hoped[k].copy()
-            step[:-1] += self.rate * after[1:]
-            step[-1] = beyond * self.hoped[k, -1]
-            go_on = np.cumsum(step[::-1])[::-1]
-            gain = stop - go_on
-            best = np.minimum.accumulate(gain[::-1])[::-1]
-            after = np.minimum(go_on + best, stop)
-            certify_at[k], give_up_at[k] = _edges(gain <= best, prove, give_up)
-        return certify_at, give_up_at
-
-
-def _edges(stops: NDArray[np.bool_], prove: Floats, give_up: Floats | None) -> tuple[int, int]:
-    """First time from which one certifies for good, and last time before it at which one gives up."""
-    proves = stops if give_up is None else stops & (prove <= give_up)
-    certify = len(proves) - int(np.argmin(proves[::-1])) if not proves.all() else 0
-    if give_up is None:
-        return certify, -1
-    gives_up = np.flatnonzero(stops[:certify] & ~proves[:certify])
-    return certify, int(gives_up[-1]) if len(gives_up) else -1
-
-
-class _PowerSearch:
-    """Finds the two prices at which the optimal plan just keeps the error and just reaches the power."""
-
-    def __init__(self, items: int, allowed: int, confidence: float, hoped: int, power: float) -> None:
-        self.items, self.allowed, self.confidence = items, allowed, confidence
-        self.hoped, self.power, self.error = hoped, power, 1 - confidence
-        horizon = min(items, self._horizon())
-        rate = (allowed + 1) / items
-        self.levels = min(allowed + 1, math.ceil(1.3 * horizon * rate) + 8)
-        self.clock = max(1, math.ceil(horizon / _GRID))
-        self.tables = _Tables(items // self.clock, allowed + 1, self.levels, horizon // self.clock)
-        self.tables.hope([hoped], np.ones(1))
-        self.unit = float(_ideal_cost(items, allowed, confidence, [hoped])[0]) / self.clock
-
-    def _horizon(self) -> int:
-        """Three times the size of a fixed sample with this error and power (normal approximation)."""
-        bad, good = (self.allowed + 1) / self.items, self.hoped / self.items
-        spread = -ndtri(self.error) * math.sqrt(bad * (1 - bad)) + ndtri(self.power) * math.sqrt(
-            good * (1 - good)
-        )
-        return math.ceil(3 * max(float(spread / (bad - good)) ** 2, 3 / bad)) + 10
-
-    def best(self) -> Plan:
-        """The cheapest plan met that keeps both promises; all of it labelled if none does."""
-        found = self._zero_failure()
-        cost = forecast(found, self.hoped).mean if self.hoped == 0 else float(self.items)
-        low, high = math.log(0.2), math.log(1e4)  # ln of lam; both prices in units of the ideal cost
-        lam, mu = math.log(4.0), math.log(1 / self.error)
-        for _ in range(12):
-            plan, mu = self._spend(lam, mu)
-            seen = forecast(plan, self.hoped)
-            if seen.proven >= self.power and seen.mean < cost:
-                found, cost = plan, seen.mean
-            low, high = (low, min(high, lam)) if seen.proven >= self.power else (max(low, lam), high)
-            if high - low < 0.01 or self.power <= seen.proven < self.power + 1e-3:
-                break
-            step = lam + math.log((1 - seen.proven + 1e-9) / (1 - self.power))
-            lam = step if low + 0.004 < step < high - 0.004 else (low + high) / 2
-        return found
-
-    def _zero_failure(self) -> Plan:
-        """Proven at the zero-failure size, or when all that could be wrong has been seen."""
-        certify_at = _sure(self.items, self.allowed, self.confidence, self.levels).certify_at.copy()
-        certify_at[0] = zero_failure(self.items, self.allowed, self.confidence)
-        nobody = np.empty(0, np.int64)
-        return Plan(self.items, self.allowed, self.confidence, certify_at, nobody, self.allowed + 1)
-
-    def _spend(self, lam: float, mu: float) -> tuple[Plan, float]:
-        """For one price of giving up: the plan that uses up the error budget, and its ln mu."""
-        price, found = _Price(mu, self.error), None
-        while price.open:
-            plan = self._plan(self.unit * math.exp(lam), self.unit * math.exp(price.mu))
-            error = false_certificate(plan)
-            if error <= self.error:
-                mu, found = price.mu, plan
-            price.move(error)
-        return found or _sure(self.items, self.allowed, self.confidence, self.levels), mu
-
-    def _plan(self, lam: float, mu: float) -> Plan:
-        certify, give_up = self.tables.boundaries(mu, lam)
-        sure = proven_by_counting(self.items, self.allowed)
-        certify_at = sure.copy()
-        certify_at[: self.levels] = np.minimum(certify * self.clock, sure[: self.levels])
-        give_up_at = np.where(give_up >= 0, give_up * self.clock, -1)
-        give_up_at = np.append(give_up_at, self.items)[: self.allowed + 1]  # past the last level: hopeless
-        return Plan(
-            self.items,
-            self.allowed,
-            self.confidence,
-            np.maximum.accumulate(certify_at),
-            give_up_at,
-            self.levels,
-        )

@@ -1,199 +1,169 @@
-"""The tests of one part of a batch: counts beside an exact plan, or bets on graded losses.
+"""Parts of a batch under test, one after another, each by the test that the kind of audit gives it.
 
-Both read the labels of a part in the part's own random order (`advance`), say how they stand (`verdict`), what a
-certificate may promise (`bound`) and, once closed, why nothing is proven (`why`).
+A kind of audit is an `AuditMode`: `fixed_parts.FixedParts`, `mending.MendedBatch` and `search.BudgetSearch` for 0/1
+losses, and `graded.GradedLosses` around one of them for losses in between.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
-from tolerate.messages.catalogue import message
-from tolerate.stats.audit.parts import Part
-from tolerate.stats.audit.search import UNLIKELY, chance_of_proof
-from tolerate.stats.audit.stopping_plan import Forecast, Plan, Verdict, forecast
-from tolerate.stats.sequential import BETS, Capital, EProcess, betting_without_replacement, threshold
-
-if TYPE_CHECKING:
-    from tolerate.stats.audit.audit import Audit
+from tolerate.stats.audit.options import AuditOptions
+from tolerate.stats.audit.parts import Chain, Part
+from tolerate.stats.audit.stopping_plan import Forecast, Verdict
 
 Ints = NDArray[np.int64]
 
-ENOUGH = 0.1  # share of a budget that is spent on a part before it may be given up
-PATIENCE = 0.25  # a larger part is tried while it may cost at most this share of the labels so far
+
+class PartTest(Protocol):
+    """The test of one part: reads the part's labels in the part's own random order, and says how it stands."""
+
+    @property
+    def order(self) -> Ints:
+        """Items of the part, in the order in which their labels are read."""
+        ...
+
+    @property
+    def used(self) -> int:
+        """Labels read so far."""
+        ...
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the part is proven, can no longer be proven, or neither."""
+        ...
+
+    def next(self) -> int:
+        """The item whose label is read next."""
+        ...
+
+    def advance(self, losses: Mapping[int, float]) -> None:
+        """Read the labelled items that come next in the order, until the test decides."""
+        ...
+
+    def labels_at_best(self, losses: Mapping[int, float]) -> int:
+        """Further labels until the part is proven if every one of them is fine."""
+        ...
+
+    def stop_if_longer_than(self, labels: float, losses: Mapping[int, float]) -> None:
+        """Give the part up if even fine labels would have to be more than this many."""
+        ...
+
+    def stop_if_unlikely(self, labels_left: int, budget: int) -> None:
+        """Give the part up once the labels left of a budget will hardly prove it."""
+        ...
+
+    def forecast(self, wrong: int) -> Forecast:
+        """What the test costs on a part with so many wrong items."""
+        ...
+
+    def bound(self, tolerance: float) -> float:
+        """Upper bound on the risk of a proven part: the exact risk once all is labelled."""
+        ...
+
+    def reason(self, options: AuditOptions) -> str:
+        """Why the part is not proven, once it can no longer be."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One part under test: its place in its chain, and the test."""
+    """One part under test: which chain it belongs to, its index there, and the test."""
 
     chain: int
-    place: int
+    index: int
     part: Part
-    test: "Counting | Betting"
+    test: PartTest
 
 
-@dataclass(eq=False)
-class Counting:
-    """The test of one part with 0/1 losses: counts, and a plan to compare them with."""
+class AuditMode(Protocol):
+    """What differs from one kind of audit to another: the parts, the test of each, and when one is given up."""
 
-    order: Ints
-    rule: Plan
-    used: int = 0  # leading items of the order that have been counted
-    wrong: int = 0
-    verdict: Verdict = "open"
-    stopped: bool = False
+    @property
+    def chains(self) -> Sequence[Chain]:
+        """The sequences of parts to prove; the next is begun if the first part of the one before is not proven."""
+        ...
 
-    def __post_init__(self) -> None:
-        self.verdict = self.rule.verdict(0, 0)
+    @property
+    def max_labels(self) -> int:
+        """Labels that may be asked for."""
+        ...
 
-    def next(self) -> int:
-        return int(self.order[self.used])
+    @property
+    def method(self) -> str:
+        """Name and source of the test, as the certificate states it."""
+        ...
 
-    def advance(self, losses: Mapping[int, float]) -> None:
-        """Count the labelled items that come next in the order, until the plan decides."""
-        while self.verdict == "open" and (loss := losses.get(int(self.order[self.used]))) is not None:
-            self.used += 1
-            self.wrong += int(loss)
-            self.verdict = self.rule.verdict(self.used, self.wrong)
+    @property
+    def forecast_rates(self) -> tuple[float, ...]:
+        """True risks for which costs are forecast by default, in tolerances."""
+        ...
 
-    def at_best(self, losses: Mapping[int, float]) -> int:
-        """Further labels until it is proven if every one of them is fine."""
-        wrong, last = self.wrong, int(self.rule.certify_at[self.wrong])
-        place = self.used
-        while place < last:  # items labelled for a smaller part count as soon as the order reaches them
-            wrong += int(losses.get(int(self.order[place]), 0.0))
-            last = int(self.rule.certify_at[min(wrong, len(self.rule.certify_at) - 1)])
-            place += 1
-        return sum(int(item) not in losses for item in self.order[self.used : last])
+    def test(self, order: Ints, confidence: float) -> PartTest:
+        """The test of a part whose labels are read in this order."""
+        ...
 
-    def stop_if_longer_than(self, labels: float, losses: Mapping[int, float]) -> None:
-        if self.at_best(losses) > labels:
-            self.verdict, self.stopped = "hopeless", True
+    def give_up(self, trials: Sequence[Trial], losses: Mapping[int, float]) -> None:
+        """Close the last trial if it costs more labels than it is worth; it is open."""
+        ...
 
-    def leave_if_unlikely(self, left: int, budget: int) -> None:
-        """Give the part up once the labels left will hardly prove it."""
-        tried = self.used >= budget * ENOUGH or left == 0
-        if tried and chance_of_proof(self.rule, self.used, self.wrong, left) < UNLIKELY:
-            self.verdict, self.stopped = "hopeless", True
-
-    def forecast(self, wrong: int) -> Forecast:
-        return forecast(self.rule, wrong)
-
-    def bound(self, tolerance: float) -> float:
-        """What is proven of the risk: the exact share once all is labelled."""
-        size, held = len(self.order), self.rule.may_hold
-        if held is not None:
-            left = 0 if self.used == size else int(held[self.wrong]) - self.wrong
-            return min(left / max(1, size - self.wrong), tolerance)
-        return self.wrong / size if self.used == size else min(self.rule.allowed / size, tolerance)
-
-    def why(self, audit: "Audit") -> str:
-        rule = self.rule
-        if audit.budget is not None:
-            return message(
-                "audit.budget", wrong=self.wrong, labels=self.used, items=rule.items, budget=audit.budget
-            )
-        if self.wrong > rule.allowed:
-            return message("audit.too_many", wrong=self.wrong, allowed=rule.allowed, items=rule.items)
-        return message(
-            "audit.gave_up",
-            wrong=self.wrong,
-            labels=self.used,
-            share=audit.expected or 0.0,
-            power=audit.power or 0.0,
-        )
+    def assumptions(self, losses: Mapping[int, float]) -> tuple[str, ...]:
+        """What the promise rests on, beside the order of labelling and the losses."""
+        ...
 
 
-@dataclass(eq=False)
-class Betting:
-    """The test of one part with graded losses: an e-process and the wealth it has to reach."""
+class TrialSequence:
+    """The parts tested so far: a larger part after a proven one, another chain where the first part fails.
 
-    order: Ints
-    tolerance: float
-    confidence: float
-    used: int = 0
-    verdict: Verdict = "open"
-    process: EProcess[Capital] = field(init=False)
-    state: Capital = field(init=False)
+    order: items of the whole batch in the order of labelling.
+    """
 
-    def __post_init__(self) -> None:
-        self.process = betting_without_replacement(self.tolerance, len(self.order))
-        self.state = self.process.start()
+    def __init__(self, mode: AuditMode, order: Ints) -> None:
+        self._mode, self._order = mode, order
+        self._trials: list[Trial] = []
+        self.restart()
 
-    def next(self) -> int:
-        return int(self.order[self.used])
+    def restart(self) -> None:
+        """Begin again with the first part and no labels."""
+        self._trials = [self.trial(0, 0)]
+        self.advance({})
+
+    def trial(self, chain: int, index: int) -> Trial:
+        """A new trial of a part, nothing labelled yet."""
+        part = self._mode.chains[chain].parts[index]
+        order = self._order[part.members[self._order]]
+        return Trial(chain, index, part, self._mode.test(order, self._mode.chains[chain].confidence))
 
     def advance(self, losses: Mapping[int, float]) -> None:
-        while self.verdict == "open" and (loss := losses.get(int(self.order[self.used]))) is not None:
-            self.used += 1
-            self.state = self.process.step(self.state, loss)
-            self.verdict = self._judge()
+        """Push the evidence as far as the labels reach, on to a larger part once one is proven."""
+        self._advance_current(losses)
+        while (following := self._following()) is not None:
+            self._trials.append(following)
+            self._advance_current(losses)
 
-    def _judge(self) -> Verdict:
-        most = self.tolerance * len(self.order) * (1 + 1e-12)
-        if self.state.total > most:
-            return "hopeless"
-        if self.used == len(self.order) or self.process.log_wealth(self.state) >= threshold(self.confidence):
-            return "proven"
-        return "open"
+    @property
+    def current(self) -> PartTest:
+        """The test that asks for labels now, or was the last to."""
+        return self._trials[-1].test
 
-    def at_best(self, losses: Mapping[int, float]) -> int:
-        """Further labels until it is proven if every one of them is fine."""
-        twin = Betting(self.order, self.tolerance, self.confidence, self.used, self.verdict)
-        twin.state, fresh = self.state, 0
-        while twin.verdict == "open":
-            item = int(self.order[twin.used])
-            fresh += item not in losses
-            twin.advance({item: losses.get(item, 0.0)})
-        return fresh
+    @property
+    def proven(self) -> Trial | None:
+        """The largest part proven so far."""
+        proven = [trial for trial in self._trials if trial.test.verdict == "proven"]
+        return proven[-1] if proven else None
 
-    def stop_if_longer_than(self, labels: float, losses: Mapping[int, float]) -> None:
-        if self.at_best(losses) > labels:
-            self.verdict = "hopeless"
+    def _advance_current(self, losses: Mapping[int, float]) -> None:
+        self.current.advance(losses)
+        if self.current.verdict == "open":
+            self._mode.give_up(self._trials, losses)
 
-    def leave_if_unlikely(self, left: int, budget: int) -> None:
-        """Give the part up once its losses are above what may be lost so far, after a good share of the budget."""
-        if self.used >= budget * PATIENCE and self.state.total > self.tolerance * self.used:
-            self.verdict = "hopeless"
-
-    def forecast(self, wrong: int, runs: int = 100) -> Forecast:
-        used, proven = _simulate(len(self.order), self.tolerance, self.confidence, wrong, runs)
-        p90 = int(np.quantile(used, 0.9, method="higher"))
-        return Forecast(wrong, float(used.mean()), p90, float(proven.mean()))
-
-    def bound(self, tolerance: float) -> float:
-        size = len(self.order)
-        return min(self.state.total / size, tolerance) if self.used == size else tolerance
-
-    def why(self, audit: "Audit") -> str:
-        allowed = self.tolerance * len(self.order)
-        return message("audit.lost", total=float(self.state.total), allowed=allowed)
-
-
-def _simulate(
-    items: int, tolerance: float, confidence: float, wrong: int, runs: int
-) -> tuple[Ints, NDArray[np.bool_]]:
-    """Labels used and whether proven, for `runs` batches with `wrong` losses of 1 and the rest 0."""
-    rng, target = np.random.default_rng(0), threshold(confidence) + np.log(len(BETS))
-    logs, left = np.zeros((runs, len(BETS))), np.full(runs, wrong)
-    used, proven = np.full(runs, items), np.full(runs, wrong <= tolerance * items)
-    running = np.arange(runs)
-    for t in range(items):
-        null = (tolerance * items - (wrong - left[running])) / (items - t)
-        bad = rng.random(len(running)) < left[running] / (items - t)
-        left[running] -= bad
-        with np.errstate(divide="ignore"):
-            factor = np.log1p(BETS * ((null - bad) / np.maximum(1 - null, 1e-12))[:, None])
-        logs[running] += factor
-        sure, lost = null >= 1, wrong - left[running] > tolerance * items * (1 + 1e-12)
-        done = lost | sure | (logsumexp(logs[running], axis=1) >= target)
-        used[running[done]], proven[running[done]] = t + 1, ~lost[done]
-        running = running[~done]
-        if not len(running):
-            break
-    return used, proven
+    def _following(self) -> Trial | None:
+        """The next part: a larger one after a proven one, the other chain if the first proved nothing."""
+        last, chains = self._trials[-1], self._mode.chains
+        if last.test.verdict == "proven" and last.index + 1 < len(chains[last.chain].parts):
+            return self.trial(last.chain, last.index + 1)
+        failed = last.test.verdict == "hopeless" and last.index == 0 and last.chain + 1 < len(chains)
+        return self.trial(last.chain + 1, 0) if failed else None

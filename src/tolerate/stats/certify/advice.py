@@ -11,7 +11,24 @@ from tolerate.stats.certify.fixed_sequence import critical, zero_failure_size
 from tolerate.stats.certify.prefixes import Found
 
 LITTLE = 0.2  # of the sample; where more is released, nobody needs to be told what else it takes
-LADDER = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7)
+TOLERANCE_LADDER = (
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.015,
+    0.02,
+    0.03,
+    0.05,
+    0.07,
+    0.1,
+    0.15,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.7,
+)
 LIKELY = 0.8  # chance of success that a number of labels is named for
 GROWTH = 1.25  # numbers of labels are tried in steps of a quarter
 TOO_MANY = 1e7
@@ -80,7 +97,7 @@ def _rounded(labels: float) -> int:
 def _provable(given: Evidence, tolerances: Mapping[str, float], delta: float) -> str:
     """The smallest tolerance of the ladder at which these labels prove something."""
     hardest = min(tolerances.values())
-    rungs = [rung for rung in LADDER if rung > hardest]
+    rungs = [rung for rung in TOLERANCE_LADDER if rung > hardest]
     for rung in rungs:
         scale = rung / hardest
         wider = {name: min(0.99, tolerance * scale) for name, tolerance in tolerances.items()}

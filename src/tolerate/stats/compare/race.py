@@ -34,7 +34,7 @@ from tolerate.stats.certify.fixed_sequence import critical, zero_failure_size
 from tolerate.stats.certify.samples import share
 from tolerate.stats.compare.compared import Compared, cheapest_first, checked_costs
 from tolerate.stats.compare.stopping import Looks, looks
-from tolerate.stats.sequential import BETS, checked
+from tolerate.stats.sequential import BETS, checked_loss
 from tolerate.version import __version__
 
 LOOKING = 0.6  # of all labels, before the first test; times k / (k + FEW) for k strategies
@@ -179,7 +179,7 @@ class Race:
                 f"the verdict is on {ask}, but {self.next()} was asked for; "
                 "labels that were not asked for prove nothing here"
             )
-        self.tell([checked(float(loss))])
+        self.tell([checked_loss(float(loss))])
 
     @property
     def errand(self) -> tuple[str, int]:
