@@ -11,8 +11,8 @@ MAPIE 1.6 is installed by the run (`_peers.py`): its default (Bonferroni-Holm ov
 sequence over its default grid and over an expert's grid from the top 20%. Its thresholds are
 probabilities, so it gets the ranks of the scores. LTT (Hoeffding-Bentkus with Bonferroni) and SGR are
 reimplemented from their papers. All of them, and our own test of single rows, count rows as independent, which
-the first figure
-measures. One row a cluster, drawn regardless of the clusters' sizes, is valid only if all sizes are equal.
+the first figure measures. One row a cluster, drawn regardless of the clusters' sizes, is valid only if all sizes
+are equal.
 
 `+-` is the standard error of the simulation; `p` the exact one-sided probability of so many broken
 promises if the method kept 95%.

@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.reports import HOSTILE, ParsedPage, certificate
 from tolerate.errors import DataError
+from tolerate.messages.catalogue import message
+from tolerate.messages.catalogue import render as render_sentence
 from tolerate.report import write_certificate_report
 from tolerate.report.page import render_certificate
 
@@ -41,3 +43,13 @@ def test_texts_of_a_certificate_are_escaped() -> None:
 def test_columns_of_different_tables_are_refused() -> None:
     with pytest.raises(DataError, match="got 3 scores and 2 losses"):
         render_certificate(certificate(), scores=np.zeros(3), losses=np.zeros(2))
+
+
+def test_stored_sentences_are_shown_in_both_languages() -> None:
+    waiting = message("audit.waiting", items=1200)
+    page = render_certificate(
+        certificate(assumptions=(waiting,), losses_by=waiting, advice=(waiting, "as told"))
+    )
+    chinese = render_sentence(waiting, "zh")
+    assert chinese != waiting and page.count(f">{chinese}</span>") == 3
+    assert "<li>as told</li>" in page

@@ -4,10 +4,13 @@ from collections.abc import Callable, Sequence
 
 from tolerate.base.json_types import JsonObject
 from tolerate.messages.both import Both, both, join
+from tolerate.messages.catalogue import in_both
 from tolerate.messages.numbers import at_least, at_most, digits, money, percent, score_from
 from tolerate.messages.report import family_name, say
+from tolerate.records import Message
 from tolerate.report import tolerance_map
 from tolerate.report.charts import proof_plot, proofs, verdict
+from tolerate.report.json_reading import object_of
 from tolerate.report.section import Section
 from tolerate.report.summary import BestPoint, ProofPoint, RunSummary, StrategyPoint, StrategyResult
 from tolerate.report.tolerance_map import (
@@ -178,22 +181,33 @@ def certificate_section(summary: RunSummary) -> Section | None:
     certificate = summary.certificate
     if certificate is None or not (certificate.sentence or certificate.record):
         return None
-    advice = certificate.record.get("advice")
     return {
         "brief": both(certificate.brief) if certificate.brief else None,
         "sentence": both(certificate.sentence),
         "facts": certificate_facts(certificate.record),
-        "advice": [both(text) for text in advice] if isinstance(advice, list | tuple) else [],
+        "advice": certificate_sentences(certificate.record, "advice"),
     }
 
 
-def certificate_facts(record: JsonObject) -> list[tuple[Both, str]]:
+def certificate_facts(record: JsonObject) -> list[tuple[Both, Both | str]]:
     """Name and value of each figure that a certificate's record has."""
+    losses_by = Message.from_json(
+        str(record.get("losses_by")), object_of(record.get("messages")).get("losses_by")
+    )
     return [
-        (say(f"certificate.{key}"), text_of(record[field]))
+        (say(f"certificate.{key}"), in_both(losses_by) if field == "losses_by" else text_of(record[field]))
         for field, (key, text_of) in CERTIFICATE_FACTS.items()
         if record.get(field) not in (None, "")
     ]
+
+
+def certificate_sentences(record: JsonObject, field: str) -> list[Both]:
+    """The sentences of a list in a certificate's record, in Chinese too where their keys are stored."""
+    texts, stored = record.get(field), object_of(record.get("messages")).get(field)
+    if not isinstance(texts, list | tuple):
+        return []
+    keys = stored if isinstance(stored, list | tuple) and len(stored) == len(texts) else [None] * len(texts)
+    return [in_both(Message.from_json(str(text), key)) for text, key in zip(texts, keys, strict=True)]
 
 
 def proof_section(summary: RunSummary) -> Section | None:

@@ -20,7 +20,7 @@ from tolerate.messages.report import WORDS, say, texts_of
 from tolerate.records import Certificate, Floats
 from tolerate.report.charts import risk_plot
 from tolerate.report.item_sheets import nouns_of
-from tolerate.report.overview import certificate_facts, job_title
+from tolerate.report.overview import certificate_facts, certificate_sentences, job_title
 from tolerate.report.sections import SECTIONS, sections_of
 from tolerate.report.summary import RunSummary, as_summary
 from tolerate.report.svg import MARKERS, marker
@@ -91,16 +91,17 @@ def render_certificate(
     certificate: Certificate, lang: str = "en", *, scores: Floats | None = None, losses: Floats | None = None
 ) -> str:
     """The page of a single certificate as text."""
+    record = certificate.to_json()
+    created = f"{_date(certificate.made)}, tolerate {certificate.version}" if certificate.made else None
     return _fill(
         "certificate.html",
         lang,
         title=say("alone"),
-        created=both(f"{_date(certificate.made)}, tolerate {certificate.version}")
-        if certificate.made
-        else None,
+        created=both(created) if created else None,
         sentence=Both(certificate_text(certificate, "en"), certificate_text(certificate, "zh")),
-        certificate=certificate,
-        facts=certificate_facts(certificate.to_json()),
+        facts=certificate_facts(record),
+        assumptions=certificate_sentences(record, "assumptions"),
+        advice=certificate_sentences(record, "advice"),
         curves=_risk_curves(certificate, scores, losses),
         slices=[_slice_row(row) for row in certificate.slices],
         record=certificate.dumps(),
