@@ -248,7 +248,7 @@ def read_numbers(path: str | Path, name: str) -> Floats:
     return _numbers(_columns(path, [name])[name], name, path)
 
 
-def write(path: str | Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> None:
+def write(path: str | Path, columns: Mapping[str, Sequence[object] | NDArray[Any]]) -> None:
     """Write columns of equal length as Parquet, CSV or JSONL, atomically."""
     import pyarrow as pa
 

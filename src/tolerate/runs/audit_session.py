@@ -64,7 +64,7 @@ class AuditedBatch:
         text_columns = [name for name in tables.columns_of(path) if name not in self.binary]
         self.texts = tables.read_texts(path, text_columns)
         self._bytes: dict[str, Callable[[int], bytes]] = {}
-        self.size = len(next(iter(self.texts.values()))) if text_columns else tables.rows_of(path)
+        self.size = len(next(iter(self.texts.values()))) if text_columns else tables.row_count(path)
         self.texts |= {name: [BYTES_NOTE] * self.size for name in self.binary}
         self.scores = None if score is None else tables.read_numbers(path, score)
         self.audit = self._resumed_audit(options) or Audit(

@@ -1,12 +1,12 @@
 """Single steps of a job: train one model, check items from files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from tolerate.base.arrays import Ints
+from tolerate.base.arrays import Floats, Ints
 from tolerate.base.files import to_json, write_whole
 from tolerate.base.json_types import JsonValue
 from tolerate.base.workers import leads
@@ -76,8 +76,9 @@ def check_items(
     requests = _requests(listed, workshop.data_report().classes, items / "items.csv")
     contents = workshop.open_items([items / name for name in listed["item"]])
     verdicts, scores = workshop.check(contents, requests), workshop.score(contents, requests)
-    verdict_columns = {"read": list(verdicts.reads), "score": scores, "loss": verdicts.losses}
-    tables.write(out, {**listed, **verdict_columns})
+    columns: dict[str, Sequence[object] | Floats] = {**listed}
+    columns |= {"read": list(verdicts.reads), "score": scores, "loss": verdicts.losses}
+    tables.write(out, columns)
     return CheckedItems(len(requests), int((verdicts.losses > 0).sum()), out)
 
 
