@@ -4,7 +4,9 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 WORKERS ?= 2
 
-.PHONY: demo test check laws bench setup clean
+.PHONY: demo test check laws bench docs wheel setup clean
+
+CODE := src tests benchmarks examples docs/conf.py docs/_extensions
 
 demo: .venv/.demo
 	$(BIN)/tolerate run digits
@@ -13,8 +15,8 @@ test: .venv/.test
 	$(RUN) $(BIN)/python -m pytest -n $(WORKERS)
 
 check: .venv/.test
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
 
@@ -24,6 +26,12 @@ laws: .venv/.test
 
 bench: .venv/.test
 	$(BIN)/python -m benchmarks
+
+docs: .venv/.test
+	$(BIN)/sphinx-build -E -W --keep-going docs build/docs
+
+wheel:
+	PYTHON=$(PYTHON) .ci/wheel
 
 setup: .venv/.test
 
