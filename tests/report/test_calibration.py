@@ -30,9 +30,11 @@ def strategy(refine: str, *points: StrategyPoint) -> StrategyResult:
     return StrategyResult(f"w {refine}", "w", refine, calibration=measured_calibration(), points=points)
 
 
-def two_scores(*extra: StrategyPoint, own: float = 0.4, round_trip: float = 0.7) -> RunSummary:
+def two_scores(*extra: StrategyPoint, first_share: float = 0.4, second_share: float = 0.7) -> RunSummary:
     """A run whose writer was ranked by two scores."""
-    first, second = (StrategyPoint(0.1, "above", 0.5, share, 1 - share) for share in (own, round_trip))
+    first, second = (
+        StrategyPoint(0.1, "above", 0.5, share, 1 - share) for share in (first_share, second_share)
+    )
     best = BestPoint(0.1, coverage=0.7, strategy="w vote-of-4+by-round-trip", zone="part")
     return RunSummary(
         job=JobReport(tolerance=0.1, kind="texts"),
@@ -61,7 +63,7 @@ def test_the_page_shows_both_sections() -> None:
 
 def test_if_nothing_is_released_the_next_tolerance_compares_the_scores() -> None:
     extra = [StrategyPoint(0.2, "above", 0.5, share, 1 - share) for share in (0.4, 0.7)]
-    section = scores_section(two_scores(*extra, own=0.0, round_trip=0.0))
+    section = scores_section(two_scores(*extra, first_share=0.0, second_share=0.0))
     assert section is not None
     assert "20%" in section["lead"].en and section["rows"][0]["cells"][1]["text"] == "70%"
 

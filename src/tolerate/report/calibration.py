@@ -38,8 +38,8 @@ def calibration_section(summary: RunSummary) -> Section | None:
         return None
     winners = [best.strategy for best in best_points(summary)]
     job_best = best_at_job_tolerance(summary)
-    own = job_best.strategy if job_best else None
-    ranked = sorted(claims, key=lambda claim: (claim[0].id != own, claim[0].id not in winners))
+    job_strategy = job_best.strategy if job_best else None
+    ranked = sorted(claims, key=lambda claim: (claim[0].id != job_strategy, claim[0].id not in winners))
     return {
         "pictures": [
             {
@@ -135,12 +135,12 @@ def scores_section(summary: RunSummary) -> Section | None:
     compared = [strategy for by_score in rows.values() for strategy in by_score.values()]
     tolerance = _distinguishing_tolerance(summary, compared)
     judge = summary.preparation.judge
-    own = (judge.name if judge else "") or "–"
+    judge_name = (judge.name if judge else "") or "–"
     columns = list(dict.fromkeys(score for by_score in rows.values() for score in by_score))
     return {
         "lead": say("scores.lead", tolerance=at_most(tolerance)),
         "columns": [
-            {"name": _score_name(score, own), "explanation": say(f"score.{score or 'own'}")}
+            {"name": _score_name(score, judge_name), "explanation": say(f"score.{score or 'own'}")}
             for score in columns
         ],
         "rows": [
@@ -165,8 +165,8 @@ def split_score(refine: str) -> tuple[str, str]:
     return refining, scores[0] if scores else ""
 
 
-def _score_name(score: str, own: str) -> Both:
-    return refine_name(SCORE_PREFIX + score) if score else Both(own, own)
+def _score_name(score: str, judge_name: str) -> Both:
+    return refine_name(SCORE_PREFIX + score) if score else Both(judge_name, judge_name)
 
 
 def _row_name(summary: RunSummary, model: str, refining: str) -> Both:
@@ -181,11 +181,11 @@ def _cells(shares: Sequence[float | None]) -> list[Section]:
 
 
 def _distinguishing_tolerance(summary: RunSummary, compared: Sequence[StrategyResult]) -> float | None:
-    own = job_tolerance(summary)
-    if any(_coverage(strategy, own) for strategy in compared):
-        return own
+    job_level = job_tolerance(summary)
+    if any(_coverage(strategy, job_level) for strategy in compared):
+        return job_level
     points = [point for strategy in compared for point in usable_points(strategy)]
-    return min((point.tolerance for point in points if point.coverage), default=own)
+    return min((point.tolerance for point in points if point.coverage), default=job_level)
 
 
 def _coverage(strategy: StrategyResult | None, tolerance: float | None) -> float | None:

@@ -255,14 +255,14 @@ def risk_plot(
     if not len(shares):
         return None
     count = min(len(shares), MAX_RISK_POINTS)
-    drawn = np.unique(np.linspace(0, len(shares) - 1, count).round().astype(int))
+    indices = np.unique(np.linspace(0, len(shares) - 1, count).round().astype(int))
     frame = NARROW if narrow else WIDE
     left, top, right, bottom = frame.plot
     x = Axis(0, 1, left, right)
-    y = Axis(0, max(float(risks[drawn].max()), 1.5 * tolerance) * 1.08, bottom, top)
+    y = Axis(0, max(float(risks[indices].max()), 1.5 * tolerance) * 1.08, bottom, top)
     points = [
         (x.pixel(float(share)), y.pixel(float(risk)))
-        for share, risk in zip(shares[drawn], risks[drawn], strict=True)
+        for share, risk in zip(shares[indices], risks[indices], strict=True)
     ]
     limit, note = y.pixel(tolerance), say("alone.tolerance", tolerance=at_most(tolerance))
     return svg.picture(

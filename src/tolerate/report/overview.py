@@ -141,7 +141,7 @@ def _map_row(summary: RunSummary, best: BestPoint) -> Section:
 def _strategy_row(summary: RunSummary, strategy: StrategyResult) -> Section:
     tolerance = job_tolerance(summary)
     points = tolerance_map.usable_points(strategy)
-    own = next((point for point in points if point.tolerance == tolerance), StrategyPoint(0.0))
+    point_at_job = next((point for point in points if point.tolerance == tolerance), StrategyPoint(0.0))
     return {
         "name": strategy_name(summary, strategy.id),
         "family": family_name(tolerance_map.family_of(strategy)),
@@ -149,8 +149,8 @@ def _strategy_row(summary: RunSummary, strategy: StrategyResult) -> Section:
         "compute": digits(strategy.compute_seconds, 2),
         "labels": digits(strategy.labels, 6),
         "risk": percent(strategy.risk),
-        "coverage": percent(own.coverage),
-        "cost": money(own.cost, summary.job.unit),
+        "coverage": percent(point_at_job.coverage),
+        "cost": money(point_at_job.cost, summary.job.unit),
     }
 
 

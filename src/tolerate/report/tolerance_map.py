@@ -350,9 +350,11 @@ def _joined(segments: list[list[Point]]) -> list[list[Point]]:
 def describe(summary: RunSummary, strategy: StrategyResult) -> Both:
     """A strategy in one sentence: cost and coverage at the job's tolerance and at the strictest one it proves."""
     points = usable_points(strategy)
-    own = [point for point in points if point.tolerance == job_tolerance(summary)]
+    at_job_tolerance = [point for point in points if point.tolerance == job_tolerance(summary)]
     strictest = [point for point in points if point.scope != "nothing"][-1:]
-    phrases = [_describe_point(point, summary.job.unit) for point in dict.fromkeys(own + strictest)]
+    phrases = [
+        _describe_point(point, summary.job.unit) for point in dict.fromkeys(at_job_tolerance + strictest)
+    ]
     return say("map.line", name=strategy_name(summary, strategy.id), points=join(phrases))
 
 
