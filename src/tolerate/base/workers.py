@@ -16,23 +16,23 @@ from queue import Empty
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-Tell = Callable[[float, str], None]  # (share of the work that is done, 0 to 1; what is going on)
+ProgressCallback = Callable[[float, str], None]  # (share of the work that is done, 0 to 1; what is going on)
 ProgressMessage = tuple[float, str]
 Result = TypeVar("Result")
 MAX_WORKERS = 4  # on a machine of any size
 _queue: "Queue[ProgressMessage] | None" = None  # in a worker: where its progress messages go
 
 
-def leads() -> bool:
+def is_first_process() -> bool:
     """Whether this process writes the files: the first, or the only one, of those that torchrun started.
 
-    >>> leads()
+    >>> is_first_process()
     True
     """
     return os.environ.get("RANK", "0") == "0"
 
 
-class Crew:
+class WorkerPool:
     """A pool of worker processes; with none, work is done in this process when its result is requested."""
 
     def __init__(self, workers: int | None = None) -> None:
@@ -54,12 +54,12 @@ class Crew:
         if self._pool is not None:
             self._pool.shutdown(wait=error is None, cancel_futures=True)
 
-    def submit(self, function: Callable[..., Result], *arguments: object) -> "Task[Result]":
+    def submit(self, function: Callable[..., Result], *arguments: object) -> "WorkerTask[Result]":
         """Start `function(*arguments, tell)` in a worker; function and arguments must be picklable."""
-        future = None if self._pool is None else self._pool.submit(function, *arguments, tell)
-        return Task(self, function, arguments, future)
+        future = None if self._pool is None else self._pool.submit(function, *arguments, send_progress)
+        return WorkerTask(self, function, arguments, future)
 
-    def words(self) -> list[ProgressMessage]:
+    def drain_progress(self) -> list[ProgressMessage]:
         """The progress messages of the workers since the last call."""
         messages: list[ProgressMessage] = []
         while self._messages is not None:
@@ -70,19 +70,19 @@ class Crew:
         return messages
 
 
-class Task(Generic[Result]):
+class WorkerTask(Generic[Result]):
     """Work submitted to the pool."""
 
     def __init__(
         self,
-        crew: Crew,
+        crew: WorkerPool,
         function: Callable[..., Result],
         arguments: tuple[object, ...],
         future: Future[Result] | None,
     ) -> None:
         self._crew, self._function, self._arguments, self._future = crew, function, arguments, future
 
-    def result(self, tell: Tell) -> Result:
+    def result(self, tell: ProgressCallback) -> Result:
         """Wait for the result; progress messages of the workers meanwhile are passed to `tell`."""
         if self._future is None:
             return self._function(*self._arguments, tell)
@@ -90,7 +90,7 @@ class Task(Generic[Result]):
             try:
                 return self._future.result(timeout=0.2)
             except FutureTimeoutError:
-                for share, text in self._crew.words()[-1:]:
+                for share, text in self._crew.drain_progress()[-1:]:
                     tell(share, text)
 
 
@@ -108,7 +108,7 @@ def _exit_with_parent() -> None:
         os._exit(1)
 
 
-def tell(share: float, text: str) -> None:
+def send_progress(share: float, text: str) -> None:
     """In a worker: send a progress message to the process that started it."""
     if _queue is not None:
         _queue.put((share, text))
