@@ -20,7 +20,7 @@ from scipy.special import ndtri
 
 from tolerate.stats.bounds import binomial_p
 from tolerate.stats.compare.cascade import Cascade
-from tolerate.stats.compare.rules import EVERYTHING, SKIP, Way, cost_of, grid, outcomes
+from tolerate.stats.compare.rules import RELEASE_ALL, SKIP_TIER, StrategyData, cost_of, rule_grid, apply_rule
 from tolerate.stats.compare.strategies import compare
 
 Array = np.ndarray
@@ -34,7 +34,7 @@ SETS = {  # file: score column, cheap and dear model, tolerances
 }
 
 
-def load(path: Path, score: str, models: tuple[str, str]) -> Way:
+def load(path: Path, score: str, models: tuple[str, str]) -> StrategyData:
     """The items that both models answered, with the first answer of each."""
     answers: dict[str, dict[str, tuple[float, float]]] = {}
     with gzip.open(path, "rt", encoding="utf-8") as file:
@@ -45,10 +45,10 @@ def load(path: Path, score: str, models: tuple[str, str]) -> Way:
     losses, scores = (np.array([[by_model[m][i] for m in models] for by_model in answered]) for i in (0, 1))
     n = len(answered)
     scores = np.where(np.isnan(scores), -np.inf, scores)
-    return Way("", scores, losses, np.arange(n), np.ones(n), np.array(COSTS), True)
+    return StrategyData("", scores, losses, np.arange(n), np.ones(n), np.array(COSTS), True)
 
 
-def ours(population: Way, rows: Array, tolerance: float, seed: int, chain: bool = True) -> Rule | None:
+def ours(population: StrategyData, rows: Array, tolerance: float, seed: int, chain: bool = True) -> Rule | None:
     part = population.part(rows)
     names = ("cheap", "dear")
     cheapest = compare(
@@ -65,24 +65,24 @@ def ours(population: Way, rows: Array, tolerance: float, seed: int, chain: bool 
     if not answer.proven:
         return None
     if isinstance(answer, Cascade):
-        special = {"all": EVERYTHING, "skipped": SKIP}
+        special = {"all": RELEASE_ALL, "skipped": SKIP_TIER}
         return tuple(special.get(tier.rule, tier.threshold) for tier in answer.tiers)  # type: ignore[misc]
-    threshold = EVERYTHING if answer.threshold is None else answer.threshold
-    return (threshold, SKIP) if cheapest.name == "cheap" else (SKIP, threshold)
+    threshold = RELEASE_ALL if answer.threshold is None else answer.threshold
+    return (threshold, SKIP_TIER) if cheapest.name == "cheap" else (SKIP_TIER, threshold)
 
 
-def single_model(population: Way, rows: Array, tolerance: float, seed: int) -> Rule | None:
+def single_model(population: StrategyData, rows: Array, tolerance: float, seed: int) -> Rule | None:
     return ours(population, rows, tolerance, seed, chain=False)
 
 
-def over_grid(passes: Callable[[Array, float, int], bool]) -> Callable[[Way, Array, float, int], Rule | None]:
+def over_grid(passes: Callable[[Array, float, int], bool]) -> Callable[[StrategyData, Array, float, int], Rule | None]:
     """A method that takes the cheapest cascade of a grid that passes."""
 
-    def method(population: Way, rows: Array, tolerance: float, seed: int) -> Rule | None:
-        rules, part = grid(population, 12), population.part(rows)
+    def method(population: StrategyData, rows: Array, tolerance: float, seed: int) -> Rule | None:
+        rules, part = rule_grid(population, 12), population.part(rows)
         best, chosen = REVIEW, None
         for rule in rules:
-            outcome = outcomes(part, rule)
+            outcome = apply_rule(part, rule)
             cost = cost_of(part, rule, outcome.tier, REVIEW)
             if cost < best and len(outcome.losses) and passes(outcome.losses, tolerance, len(rules)):
                 best, chosen = cost, rule
@@ -125,7 +125,7 @@ def table(folder: Path, runs: int, items: int, sets: list[str]) -> None:
                     if rule is None:
                         costs.append(REVIEW)
                         continue
-                    outcome = outcomes(population, rule)
+                    outcome = apply_rule(population, rule)
                     costs.append(cost_of(population, rule, outcome.tier, REVIEW))
                     broken += bool(len(outcome.losses) and outcome.losses.mean() > tolerance)
                 error = np.std(costs) / np.sqrt(runs)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from tolerate.stats.certify.first_test import _start_without_history
-from tolerate.stats.certify.fixed_sequence import sizes
+from tolerate.stats.certify.fixed_sequence import prefix_sizes
 from tolerate.stats.certify.threshold import certify
 
 Case = tuple[str, np.ndarray, dict[str, np.ndarray]]
@@ -65,7 +65,7 @@ def ratios(case: Case, rounds: int) -> tuple[float, float, float]:
     for _ in range(rounds):
         sorts.append(cpu(lambda: np.sort(scores)))
         _start_without_history.cache_clear()
-        sizes.cache_clear()
+        prefix_sizes.cache_clear()
         first.append(cpu(ours) / sorts[-1])
         repeated.append(cpu(ours) / sorts[-1])
     return statistics.median(sorts), statistics.median(first), statistics.median(repeated)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks._peers import use
-from tolerate.stats.monitor.watch import WORSE, Watch
+from tolerate.stats.monitor.watch import RISK_MULTIPLES, Watch
 from tolerate.stats.sequential import alarm_betting
 
 TOLERANCE, CHANGE, LENGTH = 0.02, 2_000, 40_000
@@ -42,12 +42,12 @@ def detector(losses: np.ndarray) -> int:
 
 
 def bets() -> np.ndarray:
-    return np.array([(times - 1) * TOLERANCE / (1 - TOLERANCE) for times, _ in WORSE])
+    return np.array([(times - 1) * TOLERANCE / (1 - TOLERANCE) for times, _ in RISK_MULTIPLES])
 
 
 def cusum(losses: np.ndarray) -> int:
     """CUSUM e-detector with the same bets (Shin, Ramdas and Rinaldo), average run length 10,000."""
-    shares = np.array([share for _, share in WORSE])
+    shares = np.array([share for _, share in RISK_MULTIPLES])
     values = np.zeros(len(shares))
     up, down = 1 + bets() * (1 - TOLERANCE) / TOLERANCE, 1 - bets()
     for t, loss in enumerate(losses, start=1):
