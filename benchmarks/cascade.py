@@ -20,7 +20,7 @@ from scipy.special import ndtri
 
 from tolerate.stats.bounds import binomial_p
 from tolerate.stats.compare.cascade import Cascade
-from tolerate.stats.compare.rules import RELEASE_ALL, SKIP_TIER, StrategyData, cost_of, rule_grid, apply_rule
+from tolerate.stats.compare.rules import RELEASE_ALL, SKIP_TIER, StrategyData, apply_rule, cost_of, rule_grid
 from tolerate.stats.compare.strategies import compare
 
 Array = np.ndarray
@@ -48,7 +48,9 @@ def load(path: Path, score: str, models: tuple[str, str]) -> StrategyData:
     return StrategyData("", scores, losses, np.arange(n), np.ones(n), np.array(COSTS), True)
 
 
-def ours(population: StrategyData, rows: Array, tolerance: float, seed: int, chain: bool = True) -> Rule | None:
+def ours(
+    population: StrategyData, rows: Array, tolerance: float, seed: int, chain: bool = True
+) -> Rule | None:
     part = population.part(rows)
     names = ("cheap", "dear")
     cheapest = compare(
@@ -75,7 +77,9 @@ def single_model(population: StrategyData, rows: Array, tolerance: float, seed: 
     return ours(population, rows, tolerance, seed, chain=False)
 
 
-def over_grid(passes: Callable[[Array, float, int], bool]) -> Callable[[StrategyData, Array, float, int], Rule | None]:
+def over_grid(
+    passes: Callable[[Array, float, int], bool],
+) -> Callable[[StrategyData, Array, float, int], Rule | None]:
     """A method that takes the cheapest cascade of a grid that passes."""
 
     def method(population: StrategyData, rows: Array, tolerance: float, seed: int) -> Rule | None:
