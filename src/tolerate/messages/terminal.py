@@ -30,6 +30,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "if so many are wrong  you label about  (9 in 10 at most)   proven",
         "若实际错误率为     约需标注     （九成情况下至多）  获证概率",
     ),
+    "open": ("open {link}", "请打开 {link}"),
+    "open for": ("{name}: open {link}", "{name}：请打开 {link}"),
     "verdict": ("verdict {at:,} of {of:,}", "第 {at:,} 个判定，共 {of:,} 个"),
     "verdicts kept": ("{labels:,} verdicts are kept.", "{labels:,} 个判定已保存。"),
 }

@@ -9,12 +9,13 @@ from pathlib import Path
 from tolerate.base.json_types import JsonObject
 from tolerate.errors import OptionError, RunError
 from tolerate.messages.desk import WORDS
+from tolerate.messages.terminal import terminal_text
 from tolerate.service.config import ServiceSettings
 from tolerate.service.database_reader import DatabaseReader
 from tolerate.service.local import SECOND, Sitters
 from tolerate.service.local.desk import LocalDesk
 from tolerate.service.local.links import Links
-from tolerate.service.local.serving import HOST, SIGNS, address, listen, port_of
+from tolerate.service.local.serving import HOST, address, listen, port_of
 from tolerate.service.local.work import Work
 from tolerate.store import Database, Writer, people, queue
 from tolerate.store.schema import meta, set_meta
@@ -102,7 +103,8 @@ class Local:
         alone = name == self.first and not self.several and not self.has_second
         lang = self.sitters.lang
         known = WORDS.get(f"seat {name}", (name, name))[lang == "zh"]
-        self.sitters.ready(SIGNS[lang if alone else f"{lang} other"].format(name=known, link=link))
+        line = terminal_text("open", link=link) if alone else terminal_text("open for", name=known, link=link)
+        self.sitters.ready(line.pick(lang))
 
 
 def _add(db: Database, name: str, role: str, at: float, lang: str) -> None:

@@ -11,13 +11,14 @@ from typing import Any, Protocol
 
 from tolerate.base.json_types import JsonObject
 from tolerate.errors import TolerateError
+from tolerate.messages.terminal import terminal_text
 from tolerate.service.config import ServiceSettings
 from tolerate.service.desk import Desk, Page, Response, Visit, go
 from tolerate.service.desk.render import page
 from tolerate.service.http.requests import Request
 from tolerate.service.local.link_login import LinkDesk
 from tolerate.service.local.links import Links
-from tolerate.service.local.serving import HOST, SIGNS, address, end_soon, listen, port_of
+from tolerate.service.local.serving import HOST, address, end_soon, listen, port_of
 from tolerate.store import people
 from tolerate.store.queue import OnSettled, Settled
 
@@ -80,7 +81,7 @@ class _Host:
 
     async def serve(self, name: str, port: int) -> None:
         """From the link to the end."""
-        links = Links(lambda who, link: self.ready(SIGNS[self.talk.lang].format(link=link)))
+        links = Links(lambda who, link: self.ready(terminal_text("open", link=link).pick(self.talk.lang)))
         with port_of(port) as listening:
             links.base = address(listening)
             desk = TalkDesk(self, links, name)

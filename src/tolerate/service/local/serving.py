@@ -20,12 +20,6 @@ from tolerate.service.http.requests import (
 )
 
 HOST = "127.0.0.1"
-SIGNS = {
-    "en": "open {link}",
-    "zh": "请打开 {link}",
-    "en other": "{name}: open {link}",
-    "zh other": "{name}：请打开 {link}",
-}
 
 
 def port_of(port: int) -> socket.socket:
