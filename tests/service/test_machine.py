@@ -11,7 +11,7 @@ from tests.support.service_machine import FILE, Machine, OnPostgres
 from tolerate.service.decide import binding
 from tolerate.service.decide.engine import DecisionEngine
 from tolerate.store import Writer, people, queue
-from tolerate.store import degraded as tightened
+from tolerate.store import restrictions
 
 SHORT = settings(max_examples=25, stateful_step_count=25, deadline=None, derandomize=True)
 
@@ -88,7 +88,7 @@ BROKEN = {
     "another guide": (binding, "mismatches", lambda *given: []),
     "another name": (DecisionEngine, "_check_served_model", _say_nothing),
     "withdrawn at the last moment": (Writer, "_append", _without_the_last_look),
-    "degraded": (tightened, "held", lambda *given: ""),
+    "degraded": (restrictions, "held", lambda *given: ""),
     "verdicts and undo": (queue, "verdict", lambda *given, **named: VERDICT(*given, **named) or True),
 }
 

@@ -1,8 +1,10 @@
 """The gateway keeps the promise: what is released, what is held, and that nothing leaves before its row."""
 
+import asyncio
 import json
 import re
 import time
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,11 +13,15 @@ from pathlib import Path
 import openai
 import pytest
 
-from tests.support.service_fakes import Served, Upstream, certificate, served, upstream
+from tests.support import inside
+from tests.support.inside import call, started
+from tests.support.service_fakes import OPENER, Served, Upstream, certificate, served, upstream
+from tests.support.waiting import DEADLINE_SECONDS, eventually
 from tolerate.errors import OptionError, TolerateError
+from tolerate.service import app
 from tolerate.service.config import JobSettings, ServiceSettings, TierSettings, load
 from tolerate.service.upstream.guard import check_url
-from tolerate.store import connect, people, promises, queue
+from tolerate.store import connect, people, certificates, queue
 from tolerate.store.ledger import last
 from tolerate.store.verify import Replay, verify
 
@@ -188,18 +194,21 @@ def judge_next(service: Served, loss: float, who: str = "bob") -> None:
 
 
 def test_a_held_answer_may_wait_for_a_person(model: Upstream, url: str, tmp_path: Path) -> None:
-    with served(service_of(model.url, url, tmp_path, wait=20.0)) as service:
+    with served(service_of(model.url, url, tmp_path, wait=DEADLINE_SECONDS)) as service:
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(service.chat, {"say": "worth waiting for", "score": 0.1})
-            while service.write(queue.backlog, "support", time.time()).open == 0:
-                time.sleep(0.02)
+            eventually(lambda: service.write(queue.backlog, "support", time.time()).open)
             judge_next(service, 0.0)
-            assert answer.result(30)[2]["choices"][0]["message"]["content"] == "worth waiting for"
+            assert (
+                answer.result(DEADLINE_SECONDS)[2]["choices"][0]["message"]["content"] == "worth waiting for"
+            )
 
 
 def two_tiers(model: Upstream, url: str, folder: Path, **cheap: object) -> ServiceSettings:
     """A cheap model that may release little, and a dear one behind it."""
-    first = TierSettings("cheap", model.url, "small", "given", certificate=write_certificate(folder, threshold=0.95))
+    first = TierSettings(
+        "cheap", model.url, "small", "given", certificate=write_certificate(folder, threshold=0.95)
+    )
     second = TierSettings(
         "dear", model.url, "large", "given", certificate=write_certificate(folder, "b.json", threshold=0.5)
     )
@@ -209,9 +218,9 @@ def two_tiers(model: Upstream, url: str, folder: Path, **cheap: object) -> Servi
 
 def test_a_tier_that_may_not_release_escalates_to_the_next(model: Upstream, url: str, tmp_path: Path) -> None:
     with served(two_tiers(model, url, tmp_path)) as service:
-        model.seen.clear()
+        model.requests.clear()
         assert service.chat({"say": "hi", "score": 0.7})[1]["x-tolerate-decision"] == "release"
-        assert [body["model"] for body in model.seen] == ["small", "large"]
+        assert [body["model"] for body in model.requests] == ["small", "large"]
         (entry,) = [row for row in service.write(last, 10) if row["kind"] == "decision"]
         assert entry["tier"] == "dear" and [each["tier"] for each in entry["tiers"]] == ["cheap", "dear"]
     assert replay(url).holds
@@ -222,11 +231,11 @@ def test_what_no_certified_tier_passed_on_is_not_the_next_ones(
 ) -> None:
     """A tier's certificate speaks of what the tier before judged and passed on: no certificate there, nothing goes out."""
     with served(two_tiers(model, url, tmp_path)) as service:
-        service.write(promises.withdraw, "support", "cheap", "ann", "enough", time.time())
-        model.seen.clear()
+        service.write(certificates.withdraw, "support", "cheap", "ann", "enough", time.time())
+        model.requests.clear()
         body = service.chat({"say": "SECRET", "score": 0.99})[2]
         assert body["tolerate"]["reason"] == "no certificate stands" and "SECRET" not in str(body)
-        assert [each["model"] for each in model.seen] == ["small"]
+        assert [each["model"] for each in model.requests] == ["small"]
 
 
 def test_a_tier_that_is_down_passes_nothing_on(model: Upstream, url: str, tmp_path: Path) -> None:
@@ -292,12 +301,12 @@ def test_decide_alone(desk: Served) -> None:
 def test_an_answer_is_given_again_from_the_cache_and_decided_again(
     model: Upstream, url: str, tmp_path: Path
 ) -> None:
-    with served(service_of(model.url, url, tmp_path, cache=60.0)) as service:
-        model.seen.clear()
+    with served(service_of(model.url, url, tmp_path, cache=DEADLINE_SECONDS)) as service:
+        model.requests.clear()
         for _ in range(3):
             assert service.chat({"say": "once", "score": 0.9})[1]["x-tolerate-decision"] == "release"
-        assert len(model.seen) == 1
-        service.write(promises.withdraw, "support", None, "ann", "enough", time.time())
+        assert len(model.requests) == 1
+        service.write(certificates.withdraw, "support", None, "ann", "enough", time.time())
         assert service.chat({"say": "once", "score": 0.9})[1]["x-tolerate-decision"] == "review"
     assert replay(url).decisions == 4
 
@@ -313,10 +322,21 @@ def test_personal_data_is_masked_before_it_is_stored(model: Upstream, tmp_path: 
 # Streams
 
 
-def test_a_stream_sends_comments_until_the_verdict(desk: Served) -> None:
-    _, headers, text = desk.chat({"say": "patience", "score": 0.9, "sleep": 2.3}, stream=True)
-    assert headers["content-type"].startswith("text/event-stream")
-    assert text.index(": held until the verdict") < text.index("patience")
+def test_a_stream_sends_comments_until_the_verdict(
+    desk: Served, model: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model answers only after a comment has come."""
+    monkeypatch.setattr(app, "KEEP_ALIVE_SECONDS", 0.01)
+    model.release.clear()
+    content = json.dumps({"say": "patience", "score": 0.9, "hold": True})
+    body = {"model": "support", "messages": [{"role": "user", "content": content}], "stream": True}
+    headers = {"authorization": f"Bearer {desk.key}"}
+    request = urllib.request.Request(f"{desk.url}/v1/chat/completions", json.dumps(body).encode(), headers)
+    with OPENER.open(request, timeout=DEADLINE_SECONDS) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert response.readline() == b": held until the verdict\n"
+        model.release.set()
+        assert b"patience" in response.read()
 
 
 def test_an_uncertified_stream_is_marked_in_every_chunk(model: Upstream, url: str, tmp_path: Path) -> None:
@@ -375,10 +395,10 @@ def test_another_model_prompt_or_judge_makes_it_void(
             headers["x-tolerate-decision"] == "review"
             and body["tolerate"]["reason"] == "no certificate stands"
         )
-        (promise,) = running.write(promises.history, "support")
+        (promise,) = running.write(certificates.history, "support")
         assert promise.status == "void" and next(iter(change)) in promise.why
     with served(service) as running:  # what it holds for is back, and so is the promise
-        (promise,) = running.write(promises.history, "support")
+        (promise,) = running.write(certificates.history, "support")
         assert promise.status == "active"
     assert replay(url).holds
 
@@ -388,11 +408,11 @@ def test_a_changed_guide_or_table_makes_it_void(model: Upstream, url: str, tmp_p
     table.write_text("loss\n0\n")
     service = other(service_of(model.url, url, tmp_path, guide="one"), table=str(table))
     with served(service) as running:
-        assert running.write(promises.active)
+        assert running.write(certificates.active)
     table.write_text("loss\n1\n")
     with served(replace(service, jobs=(replace(service.jobs[0], guide="two"),))) as running:
-        assert not running.write(promises.active)
-        (promise,) = running.write(promises.history, "support")
+        assert not running.write(certificates.active)
+        (promise,) = running.write(certificates.history, "support")
         assert "guide, data" in promise.why
 
 
@@ -400,7 +420,7 @@ def test_a_model_that_answers_under_another_name_makes_it_void(desk: Served) -> 
     assert desk.chat({"say": "a", "score": 0.9})[1]["x-tolerate-decision"] == "release"
     assert desk.chat({"say": "b", "score": 0.9, "model": "swapped"})[1]["x-tolerate-decision"] == "review"
     assert desk.chat({"say": "c", "score": 0.9})[1]["x-tolerate-decision"] == "review"
-    (alarm,) = desk.write(promises.alarms, "support")
+    (alarm,) = desk.write(certificates.alarms, "support")
     assert alarm["kind"] == "void" and "swapped" in alarm["why"]
 
 
@@ -413,9 +433,9 @@ def test_a_system_prompt_that_is_not_the_certified_one_is_held(
         for system, decision in (("Be kind.", "release"), ("Be cruel.", "review")):
             ask = {"model": "support", "messages": [{"role": "system", "content": system}, user]}
             assert running.ask("POST", "/v1/chat/completions", ask)[1]["x-tolerate-decision"] == decision
-        model.seen.clear()
+        model.requests.clear()
         assert running.chat({"say": "a", "score": 0.9})[1]["x-tolerate-decision"] == "release"
-        assert model.seen[0]["messages"][0] == {"role": "system", "content": "Be kind."}
+        assert model.requests[0]["messages"][0] == {"role": "system", "content": "Be kind."}
 
 
 # The watch
@@ -430,16 +450,15 @@ def test_reviews_withdraw_a_promise_and_a_restart_does_not_bring_it_back(
             running.chat({"say": "wrong", "score": 0.9})
         for _ in range(20):
             judge_next(running, 1.0)
-        began = time.monotonic()
-        while running.chat({"say": "SECRET", "score": 0.9})[1]["x-tolerate-decision"] == "release":
-            assert time.monotonic() - began < 10
+        # The commit of the verdict that proves the promise wrong withdraws it: the next answer is held.
+        assert running.chat({"say": "SECRET", "score": 0.9})[1]["x-tolerate-decision"] == "review"
         overview = running.ask("GET", "/v1/watch/support")[2]
         assert (
             overview["tiers"][0]["certificate"]["ended_by"] == "watch"
             and overview["alarms"][0]["kind"] == "risk"
         )
     with served(service) as running:
-        assert not running.write(promises.active)
+        assert not running.write(certificates.active)
     assert replay(url).holds
 
 
@@ -450,7 +469,7 @@ def test_only_the_drawn_share_is_evidence(model: Upstream, url: str, tmp_path: P
         for _ in range(30):
             judge_next(running, 1.0)
         assert (
-            running.write(promises.active)
+            running.write(certificates.active)
             and running.ask("GET", "/v1/watch/support")[2]["tiers"][0]["labels"] == 0
         )
 
@@ -460,11 +479,10 @@ def test_webhooks_are_told_of_alarms(model: Upstream, url: str, tmp_path: Path) 
     service = replace(service, webhooks=(f"{model.url}/hook/completions",))
     with served(service) as running:
         running.chat({"say": "a", "score": 0.9})
-        model.seen.clear()
+        model.requests.clear()
         running.chat({"say": "b", "score": 0.9, "model": "swapped"})
-        while not any("event" in body for body in model.seen):
-            time.sleep(0.02)
-        assert next(body for body in model.seen if "event" in body)["kind"] == "void"
+        eventually(lambda: any("event" in body for body in model.requests))
+        assert next(body for body in model.requests if "event" in body)["kind"] == "void"
 
 
 # Upstreams that fail
@@ -523,18 +541,22 @@ def test_if_the_row_cannot_be_written_nothing_is_released(desk: Served) -> None:
 
 def test_a_stop_finishes_what_was_taken(model: Upstream, url: str, tmp_path: Path) -> None:
     """A request in flight is answered, one that waits for a person gets its ticket, and the ledger says it stopped."""
-    service = service_of(model.url, url, tmp_path, wait=60.0)
-    with ThreadPoolExecutor(2) as pool:
+    service = replace(service_of(model.url, url, tmp_path, wait=DEADLINE_SECONDS), drain=DEADLINE_SECONDS)
+    model.release.clear()
+    with ThreadPoolExecutor(3) as pool:
         with served(service) as running:
-            slow = pool.submit(running.chat, {"say": "finished", "score": 0.9, "sleep": 1.0})
-            waits = pool.submit(running.chat, {"say": "SECRET", "score": 0.1})
-            while (
-                running.write(queue.backlog, "support", time.time()).open == 0
-                or running.running.app.in_flight < 2
-            ):
-                time.sleep(0.02)
-        assert slow.result(10)[2]["choices"][0]["message"]["content"] == "finished"
-        assert waits.result(10)[2]["tolerate"]["decision"] == "review"
+            slow = pool.submit(running.chat, {"say": "finished", "score": 0.9, "hold": True})
+            waiting = pool.submit(running.chat, {"say": "SECRET", "score": 0.1})
+            eventually(lambda: running.write(queue.backlog, "support", time.time()).open)
+            eventually(lambda: running.running.app.in_flight == 2)
+
+            def release() -> None:
+                eventually(lambda: running.running.app.stopping)
+                model.release.set()
+
+            pool.submit(release)
+        assert slow.result(DEADLINE_SECONDS)[2]["choices"][0]["message"]["content"] == "finished"
+        assert waiting.result(DEADLINE_SECONDS)[2]["tolerate"]["decision"] == "review"
     db = connect(url)
     assert last(db, 1)[0]["kind"] == "stopped"
     db.close()
@@ -571,12 +593,28 @@ def test_paths_methods_and_keys(desk: Served) -> None:
     assert desk.ask("GET", "/", key=None)[0] == 303
 
 
-def test_wrong_keys_and_rates_are_limited(desk: Served) -> None:
-    slow = desk.write(people.add_key, "slow", "ann", time.time(), rate=2.0)
-    statuses = [desk.ask("GET", "/v1/models", key=slow)[0] for _ in range(5)]
-    assert statuses[:2] == [200, 200] and 429 in statuses
-    assert 429 in [desk.ask("GET", "/v1/models", key="tol_no")[0] for _ in range(40)]
-    assert desk.ask("GET", "/v1/models")[0] == 200  # a right key is not locked out with the wrong ones
+def test_wrong_keys_and_rates_are_limited(url: str, tmp_path: Path) -> None:
+    """With a clock of our own: 2 requests a second of one key, 30 wrong keys at once from one address."""
+    now = [0.0]
+
+    async def life() -> None:
+        running, _ = await started(inside.service_of(url, tmp_path))
+        gateway = app.App(running.engine, running.reader, clock=lambda: now[0])
+        add_slow = lambda db: people.add_key(db, "slow", "ann", time.time(), rate=2.0)  # noqa: E731
+        slow = await running.writer.do(add_slow)
+
+        async def statuses(key: str, count: int) -> list[int]:
+            return [(await call(gateway, "GET", "/v1/models", None, key)).status for _ in range(count)]
+
+        assert await statuses(slow, 4) == [200, 200, 429, 429]
+        now[0] += 0.5
+        assert await statuses(slow, 2) == [200, 429]
+        assert await statuses("tol_no", 31) == [401] * 30 + [429]
+        # A right key is not locked out with the wrong ones.
+        assert await statuses(running.initial_secrets.key, 1) == [200]
+        await running.stop()
+
+    asyncio.run(life())
 
 
 def test_a_revoked_key_opens_nothing_at_once(desk: Served) -> None:

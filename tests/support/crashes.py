@@ -85,7 +85,9 @@ def lost(db: Database, told: Told) -> list[str]:
 # Power losses
 
 
-async def _ask(running: RunningService, key: str, log: Log, name: str, rng: random.Random, count: int) -> None:
+async def _ask(
+    running: RunningService, key: str, log: Log, name: str, rng: random.Random, count: int
+) -> None:
     """One application."""
     for number in range(count):
         label = f"{name}{number}"
@@ -97,13 +99,23 @@ async def _ask(running: RunningService, key: str, log: Log, name: str, rng: rand
         await call(running.app, "POST", "/v1/chat/completions", asked(label, rng), key, on_send=on_send)
 
 
-async def _review(running: RunningService, log: Log, who: str, name: str, rng: random.Random, count: int) -> None:
-    """One reviewer, at the store."""
+async def _review(
+    running: RunningService,
+    log: Log,
+    who: str,
+    name: str,
+    rng: random.Random,
+    asks: "asyncio.Future[Any]",
+    count: int,
+) -> None:
+    """One reviewer, at the store: so many verdicts, or fewer if all is asked and nothing waits any more."""
     for number in range(count):
         task = await running.writer.do(lambda db: queue.lease(db, who, time.time()))
-        if task is None:
+        while task is None:
+            if asks.done():
+                return
             await asyncio.sleep(0.005)
-            continue
+            task = await running.writer.do(lambda db: queue.lease(db, who, time.time()))
         said = {"who": who, "slot": str(task.slot), "nonce": f"{name}{number}", "loss": str(rng.randrange(2))}
         await running.writer.do(judge, said)
         log.note(("verdict", who, said["nonce"], task.slot))
@@ -119,9 +131,9 @@ async def _work(folder: Path, log: Log, seed: int, count: int, synchronous: str)
         running.writer._db.run("PRAGMA wal_autocheckpoint=60")  # so that checkpoints are interrupted too
         key = running.initial_secrets.key or key
         rng = random.Random(seed + turn)
-        asks = [_ask(running, key, log, f"{turn}{name}", rng, count // 8) for name in "pqrs"]
-        reviews = [_review(running, log, who, f"{turn}", rng, count // 8) for who in "ab"]
-        await asyncio.gather(*asks, *reviews)
+        asks = asyncio.gather(*(_ask(running, key, log, f"{turn}{name}", rng, count // 8) for name in "pqrs"))
+        await asyncio.gather(*(_review(running, log, who, f"{turn}", rng, asks, count // 8) for who in "ab"))
+        await asks
         await running.stop()
 
 

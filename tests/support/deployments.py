@@ -20,8 +20,8 @@ from tolerate.records import Certificate
 from tolerate.service.config import JobSettings, ServiceSettings, TierSettings
 from tolerate.service.watch.evidence import settlement_watcher
 from tolerate.stats.certify.threshold import certify
-from tolerate.stats.monitor.watch import WORSE, time_left
-from tolerate.store import connect, people, promises, queue
+from tolerate.stats.monitor.watch import RISK_MULTIPLES, weight_left
+from tolerate.store import connect, people, certificates, queue
 from tolerate.store.people import Key
 from tolerate.store.verify import verify
 
@@ -78,7 +78,9 @@ async def _deploy(
     (folder / "c.json").write_text(made.dumps())
     tier = TierSettings("main", MODEL, "tiny", "given", certificate=str(folder / "c.json"))
     where = url or str(folder / "t.db")
-    running, _ = await started(ServiceSettings((JobSettings("support", (tier,), share=1.0),), database=where, port=0))
+    running, _ = await started(
+        ServiceSettings((JobSettings("support", (tier,), share=1.0),), database=where, port=0)
+    )
     if where.endswith(".db"):
         running.writer._db.run("PRAGMA synchronous=OFF")  # durability has laws of its own
     await running.stop_tasks()
@@ -93,8 +95,8 @@ async def _deploy(
         rows = await asyncio.gather(*(running.engine.decide(job, body, key) for body in bodies))
         outcome.released += sum(row["decision"] == "release" for row in rows)
         alarm = await running.writer.do(_review, clock, told)
-        found = await running.writer.do(promises.history, "support")
-        watch = await running.writer.do(promises.load_watch, found[0].id, "support", "main")
+        found = await running.writer.do(certificates.history, "support")
+        watch = await running.writer.do(certificates.load_watch, found[0].id, "support", "main")
         outcome.reviews = 0 if watch is None else watch["lines"][0]["labels"]
         if alarm:
             outcome.alarm = outcome.reviews
@@ -131,8 +133,8 @@ def expected_delay(change: int) -> float:
     step) / KL. Every other bet and start can only make it sooner.
     """
     t = TOLERANCE
-    share = dict(WORSE)[2.0]
-    left = time_left(np.array([change, change + 1.0]), t)
+    share = dict(RISK_MULTIPLES)[2.0]
+    left = weight_left(np.array([change, change + 1.0]), t)
     needed = -math.log(1 - CONFIDENCE) - math.log(share) - math.log(left[0] - left[1])
     growth = 2 * t * math.log(2) + (1 - 2 * t) * math.log((1 - 2 * t) / (1 - t))
     return (needed + math.log(2)) / growth

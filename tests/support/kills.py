@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 
 from tests.support.crashes import Told, asked, faults, heard, judge
 from tests.support.inside import service_of, started
+from tests.support.waiting import DEADLINE_SECONDS
 from tolerate.errors import DataError
 from tolerate.service.app import App
 from tolerate.service.http.requests import Request, Send, respond_json
@@ -44,7 +45,9 @@ async def _serve(url: str, folder: Path, pipe: Connection, early: bool) -> None:
     running.app = App(running.engine, running.reader, desk=review_route(running))
     if early:
         answer_before_commit(running)
-    await create_server(running, lambda said: pipe.send((running.engine.base_url, running.initial_secrets.key))).serve()
+    await create_server(
+        running, lambda said: pipe.send((running.engine.base_url, running.initial_secrets.key))
+    ).serve()
 
 
 def review_route(running: RunningService) -> Any:
@@ -69,7 +72,7 @@ def answer_before_commit(running: RunningService) -> None:
     record = running.writer.record
 
     async def early(entry: dict[str, Any], also: Any = None) -> dict[str, Any]:
-        asyncio.get_running_loop().call_later(0.05, lambda: record(entry, also))
+        asyncio.get_running_loop().call_later(DEADLINE_SECONDS, lambda: record(entry, also))
         return {"seq": 0, "at": time.time(), **entry}
 
     running.writer.record = early  # type: ignore[method-assign, assignment]
@@ -212,7 +215,7 @@ async def _until_killed(process: Any, world: World, port: int) -> None:
     """Kill in the middle of the load: after some answers and verdicts, and at no particular instant."""
     load = asyncio.ensure_future(world.load(port))
     enough, before = world.told.count + world.rng.randrange(1, 40), time.monotonic()
-    while world.told.count < enough and time.monotonic() < before + 10:
+    while world.told.count < enough and time.monotonic() < before + DEADLINE_SECONDS:
         await asyncio.sleep(0.002)
     await asyncio.sleep(world.rng.random() * 0.01)
     process.kill()

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from tests.support.service_fakes import certificate
+from tests.support.waiting import DEADLINE_SECONDS
 from tolerate.store import connect
 from tolerate.store.ledger import rows
 from tolerate.store.verify import verify
@@ -102,8 +103,9 @@ async def _load(url: str, heard: Heard, pid: int, rng: random.Random) -> None:
         workers.append(asyncio.ensure_future(_review(session, url, heard)))
         while not heard.cookie and not workers[-1].done():  # a login takes its time, on purpose
             await asyncio.sleep(0.01)
-        more, end = len(heard.verdicts), time.monotonic() + 10
-        while (len(heard.verdicts) == more or not heard.released) and time.monotonic() < end:
+        before, deadline = len(heard.verdicts), time.monotonic() + DEADLINE_SECONDS
+        while not (len(heard.verdicts) > before and heard.released and heard.held):
+            assert time.monotonic() < deadline, "nothing was answered"
             await asyncio.sleep(0.01)
         await asyncio.sleep(rng.uniform(0.0, 0.2))
         os.kill(pid, signal.SIGKILL)

@@ -7,6 +7,7 @@ import math
 import re
 import secrets
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -18,6 +19,7 @@ import pytest
 from aiohttp import web
 
 from tests.support import postgres
+from tests.support.waiting import DEADLINE_SECONDS
 from tolerate.records import Certificate
 
 
@@ -61,11 +63,16 @@ def database(kind: str, folder: Path) -> Iterator[str]:
 
 
 class Upstream:
-    """A fake model: the last message says what it answers. Keys: say, score, calls, fail, times, raw, pieces, model, sleep."""
+    """A fake model: the last message says what it answers.
+
+    Keys: say, score, calls, fail, times, raw, pieces, model, and hold, which keeps the answer back until `release` is
+    set. requests: the bodies that it was sent.
+    """
 
     def __init__(self) -> None:
-        self.seen: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self.model: str | None = "tiny"
+        self.release = threading.Event()
         self._fails: dict[str, int] = {}
         self.url = ""
 
@@ -73,10 +80,11 @@ class Upstream:
         if request.path.endswith("/models"):
             return web.json_response({"data": [{"id": "tiny"}]})
         body = await request.json()
-        self.seen.append(body)
+        self.requests.append(body)
         text = body["messages"][-1].get("content") if "messages" in body else body["prompt"]
         asked = _asked(text)
-        await asyncio.sleep(asked.get("sleep", 0))
+        if asked.get("hold"):
+            await asyncio.to_thread(self.release.wait, DEADLINE_SECONDS)
         if "fail" in asked and self._fails.get(text, 0) < asked.get("times", 99):
             self._fails[text] = self._fails.get(text, 0) + 1
             return web.json_response({"error": "no"}, status=asked["fail"])
@@ -155,16 +163,18 @@ def pieces_of(whole: dict[str, Any], text: bool) -> list[str]:
 
 
 class Thread:
-    """An event loop in a thread, with something that runs in it."""
+    """An event loop in a thread, with something that runs in it, and a clock that tests may advance."""
 
     def __init__(self, work: Callable[["Thread"], Awaitable[None]]) -> None:
         self.ready, self.error, self.result = threading.Event(), None, None
         self.loop = asyncio.new_event_loop()
+        self._advanced = 0.0
+        self.loop.time = lambda: time.monotonic() + self._advanced  # type: ignore[method-assign]
         self.end = asyncio.Event()
         self._work = work
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
-        assert self.ready.wait(30), "it did not start"
+        assert self.ready.wait(DEADLINE_SECONDS), "it did not start"
         if self.error is not None:
             raise self.error
 
@@ -180,11 +190,16 @@ class Thread:
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in that loop and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(DEADLINE_SECONDS)
+
+    def advance(self, seconds: float) -> None:
+        """Advance the loop's clock: its timers that are due then run now."""
+        self._advanced += seconds
+        self.loop.call_soon_threadsafe(lambda: None)
 
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.end.set)
-        self.thread.join(30)
+        self.thread.join(DEADLINE_SECONDS)
         if self.error is not None:
             raise self.error
 
@@ -231,7 +246,7 @@ class Served:
             given["authorization"] = f"Bearer {key or self.key}"
         request = urllib.request.Request(self.url + path, data, given, method=method)
         try:
-            with OPENER.open(request, timeout=30) as response:
+            with OPENER.open(request, timeout=DEADLINE_SECONDS) as response:
                 return response.status, response.headers, _loaded(response.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -244,7 +259,7 @@ class Served:
         return self.ask("POST", "/v1/chat/completions", body)
 
     def write(self, work: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        return self.running.writer.submit(lambda db: work(db, *given, **named)).result(30)
+        return self.running.writer.submit(lambda db: work(db, *given, **named)).result(DEADLINE_SECONDS)
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):

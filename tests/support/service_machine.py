@@ -18,9 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.support.inside import call, chat, service_of, started
 from tests.support.service_fakes import certificate, database
+from tests.support.waiting import DEADLINE_SECONDS
 from tolerate.service.watch.evidence import settlement_watcher
-from tolerate.store import connect, promises, queue
-from tolerate.store import degraded as tightened
+from tolerate.store import connect, certificates, queue
+from tolerate.store import restrictions
 from tolerate.store.verify import verify
 
 SCORES = st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9])
@@ -56,7 +57,7 @@ class Machine(RuleBasedStateMachine):
         self.bound = {"model": "tiny", "prompt": "be kind", "judge": "given", "guide": "a guide"}
         self.kept = {FILE: Kept("active", dict(self.bound))}
         self.standing: float | None = FILE
-        self.narrow: tightened.Tightening | None = None
+        self.narrow: restrictions.Tightening | None = None
         self.served = "tiny"
         self.done: dict[str, list[float]] = {}
         self._start()
@@ -73,7 +74,7 @@ class Machine(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     def write(self, work: Any) -> Any:
-        return self.running.writer.submit(work).result(30)
+        return self.running.writer.submit(work).result(DEADLINE_SECONDS)
 
     def post(self, path: str, body: Any) -> Any:
         return self.do(call(self.running.app, "POST", path, body, self.key))
@@ -119,16 +120,16 @@ class Machine(RuleBasedStateMachine):
     def install(self, threshold: float) -> None:
         """Somebody puts a certificate in force for what is configured now."""
         made = certificate(threshold=threshold)
-        self.write(lambda db: promises.propose(db, "support", "main", made, {}, "ann", 1.0))
+        self.write(lambda db: certificates.propose(db, "support", "main", made, {}, "ann", 1.0))
         job = self.running.service.jobs[0]
-        self.do(self.running.install_certificate(job, job.tiers[0], promises.certificate_id(made), "ann"))
+        self.do(self.running.install_certificate(job, job.tiers[0], certificates.certificate_id(made), "ann"))
         self._end("replaced")
         self.kept[threshold], self.standing = Kept("active", dict(self.bound)), threshold
 
     @rule(when=st.sampled_from(["now", "while the model answers", "after the rule was asked"]))
     def withdraw(self, when: str) -> None:
         """Somebody withdraws; what is on its way then must be held too."""
-        enough = lambda db: promises.withdraw(db, "support", None, "ann", "enough", 1.0)  # noqa: E731
+        enough = lambda db: certificates.withdraw(db, "support", None, "ann", "enough", 1.0)  # noqa: E731
         if when == "now":
             self.write(enough)
         else:
@@ -149,9 +150,9 @@ class Machine(RuleBasedStateMachine):
         """Scores are others: a band of them is held too, from the next answer on."""
         if self.standing is None:
             return
-        self.narrow = tightened.Tightening("", (band,), share=1.0)
+        self.narrow = restrictions.Tightening("", (band,), share=1.0)
         id = self.running.writer.standing["support", "main"]
-        self.write(lambda db: tightened.tighten(db, id, "support", "main", self.narrow, "watch", 1.0))
+        self.write(lambda db: restrictions.tighten(db, id, "support", "main", self.narrow, "watch", 1.0))
 
     @rule()
     def ease(self) -> None:
@@ -253,7 +254,7 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "running"):
             return
         made = (
-            None if self.standing is None else promises.certificate_id(certificate(threshold=self.standing))
+            None if self.standing is None else certificates.certificate_id(certificate(threshold=self.standing))
         )
         assert self.running.writer.standing.get(("support", "main")) == made, self.standing
         assert all(len(losses) == 1 for losses in self.done.values()), self.done

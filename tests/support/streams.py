@@ -7,6 +7,7 @@ committed row that releases this very request. What a client gets whole must be 
 
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 from collections.abc import Iterator
@@ -21,9 +22,10 @@ from tolerate.service import app as app_module
 from tolerate.service.decide import binding
 from tolerate.service.openai_format import DONE, ApiError, event_bytes
 from tolerate.service.server import RunningService
-from tolerate.store import connect, promises
+from tolerate.store import connect, certificates
 from tolerate.store.verify import verify
 
+PERIOD, GAP = 60, 10  # streams from one withdrawal to the next, and without a certificate
 JUNK: list[Any] = [None, True, -1, 2**70, 0.5, "x", [], {}, [None], {"a": 1}, "\ud800", "\0"]
 
 
@@ -212,15 +214,14 @@ async def _slow(asked: dict[str, Any]) -> None:
         await asyncio.sleep(0.004)
 
 
-async def _come_and_go(running: RunningService, stop: asyncio.Event) -> None:
-    """Somebody withdraws the certificate and puts one in force again, all the time."""
-    tier = running.service.jobs[0].tiers[0]
-    while not stop.is_set():
-        await asyncio.sleep(0.03)
-        await running.writer.do(promises.withdraw, "support", None, "ann", "a try", 1.0)
-        await asyncio.sleep(0.003)
-        bound = binding.current_binding(running.service.jobs[0], tier, certificate())
-        await running.writer.do(promises.install, "support", "main", certificate(), bound, "ann", 1.0)
+async def _come_and_go(running: RunningService, finished: int) -> None:
+    """Withdraw the certificate after some streams, and put one in force again a few streams later, all the time."""
+    if finished % PERIOD == PERIOD - GAP:
+        await running.writer.do(certificates.withdraw, "support", None, "ann", "a try", 1.0)
+    if finished % PERIOD == 0:
+        job = running.service.jobs[0]
+        bound = binding.current_binding(job, job.tiers[0], certificate())
+        await running.writer.do(certificates.install, "support", "main", certificate(), bound, "ann", 1.0)
         await running.reload_certificates()
 
 
@@ -241,17 +242,15 @@ async def _fuzz(
     disk = running.writer._db = Committed(running.writer._db)  # type: ignore[assignment]
     if broken is not None:
         broken(running)
-    numbers, wrong, stop = iter(range(count)), [], asyncio.Event()
+    numbers, finished, wrong = iter(range(count)), itertools.count(1), []
 
     async def work(rng: random.Random) -> None:
         for number in numbers:
             wrong.extend(await one(running, disk, rng, number))  # type: ignore[arg-type]
+            await _come_and_go(running, next(finished))
 
-    changes = asyncio.ensure_future(_come_and_go(running, stop))
     with _quick_comments():
-        await asyncio.gather(*(work(random.Random(f"{seed} {place}")) for place in range(48)))
-    stop.set()
-    await changes
+        await asyncio.gather(*(work(random.Random(f"{seed} {worker}")) for worker in range(48)))
     await running.stop()
     return wrong, disk  # type: ignore[return-value]
 

@@ -40,8 +40,8 @@ from tolerate.service.openai_format import (
     stream_events,
 )
 from tolerate.service.watch.overview import overview
-from tolerate.store import people, promises, queue
-from tolerate.store.degraded import Tightening, state
+from tolerate.store import people, certificates, queue
+from tolerate.store.restrictions import Tightening, state
 
 Route = Callable[[Request, Send], Awaitable[None]]
 KEEP_ALIVE_SECONDS = 2.0  # between the comments of a held stream
@@ -63,15 +63,19 @@ class App:
         reader: DatabaseReader,
         desk: Route | None = None,
         readiness: Callable[[], JsonObject] = _is_ready,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """desk: answers the paths below /desk. readiness: the body of /readyz, while the service does not stop."""
+        """desk: answers the paths below /desk. readiness: the body of /readyz, while the service does not stop.
+
+        clock: of the rate limits.
+        """
         self.engine, self.reader, self._desk, self._readiness = engine, reader, desk, readiness
         self.service, self.metrics = engine.service, engine.metrics
         self.stopping = False
         self.in_flight = 0
         self._keys: dict[str, people.Key] = {}
-        self._rates = TokenBuckets(0.0, 1.0)
-        self._wrong_keys = TokenBuckets(*WRONG_KEYS)
+        self._rates = TokenBuckets(0.0, 1.0, clock=clock)
+        self._wrong_keys = TokenBuckets(*WRONG_KEYS, clock=clock)
         self._routes: dict[tuple[str, str], Route] = {
             ("POST", "/v1/chat/completions"): self._chat,
             ("POST", "/v1/completions"): self._text,
@@ -334,7 +338,7 @@ class App:
         """Each job with its certificates in force."""
         key = await self._authenticate(request, "read")
         active = {
-            (promise.job, promise.tier): promise for promise in await self.reader.query(promises.active)
+            (promise.job, promise.tier): promise for promise in await self.reader.query(certificates.active)
         }
         jobs = [
             {
@@ -430,7 +434,7 @@ def _model_record(job: JobSettings) -> JsonObject:
 
 
 def _tier_record(
-    tier: str, promise: promises.Promise | None, restrictions: tuple[Tightening, ...]
+    tier: str, promise: certificates.Promise | None, restrictions: tuple[Tightening, ...]
 ) -> JsonObject:
     """A tier with its certificate in force."""
     if promise is None:

@@ -1,18 +1,19 @@
 """Who is slow or endless is let go, and nothing secret is written to the log or the database."""
 
 import socket
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.support.service_fakes import Served, Upstream, certificate, served, upstream
+from tests.support.waiting import DEADLINE_SECONDS, eventually
 from tolerate.service.config import JobSettings, ServiceSettings, TierSettings
 from tolerate.service.http.connection import MAX_HEAD_BYTES
 
-SOON = 0.3  # seconds that the service waits for a request
+RECEIVE_SECONDS = 10.0  # that the service waits for a request, on a clock that the tests advance
 HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 BODY = b"POST /v1/decide HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\ncontent-length: 99\r\n\r\n{"
 
@@ -29,57 +30,95 @@ def service(model: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield running
 
 
-def service_of(url: str, folder: Path, **more: object) -> ServiceSettings:
+def service_of(url: str, folder: Path, **settings: object) -> ServiceSettings:
     path = folder / "certificate.json"
     path.write_text(certificate().dumps())
-    tier = TierSettings("main", url, judge="given", key="sk-upstream-secret", certificate=str(path))
+    tier = TierSettings(
+        "main", url, judge="given", key="sk-upstream-secret", certificate=str(path), timeout=1e6
+    )
     job = JobSettings("support", (tier,), share=1.0)
-    return ServiceSettings((job,), str(folder / "t.db"), port=0, receive=SOON, **more)
+    return ServiceSettings((job,), str(folder / "t.db"), port=0, receive=RECEIVE_SECONDS, **settings)
 
 
-def talk(url: str, *pieces: bytes, pause: float = 0.0) -> bytes:
-    """What comes back until the service closes the connection; an error if it never does."""
-    host, _, port = url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as line:
-        heard = b""
+def connect(service: Served) -> socket.socket:
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=DEADLINE_SECONDS)
+
+
+def read_until_closed(service: Served, connection: socket.socket) -> bytes:
+    """What the service still sends until it closes the connection, while its clock goes on."""
+    received: list[bytes] = []
+    connection.settimeout(0.05)
+
+    def is_closed() -> bool:
         try:
-            for piece in pieces:
-                line.sendall(piece)
-                time.sleep(pause)
-            while more := line.recv(2**16):
-                heard += more
-        except (ConnectionResetError, BrokenPipeError):
-            pass
-        return heard
+            received.append(connection.recv(2**16))
+        except TimeoutError:
+            service.thread.advance(RECEIVE_SECONDS / 4)
+            return False
+        except ConnectionResetError:
+            return True
+        return received[-1] == b""
+
+    eventually(is_closed)
+    return b"".join(received)
 
 
 def test_who_sends_nothing_is_let_go(service: Served) -> None:
-    assert talk(service.url) == b""
+    with connect(service) as connection:
+        assert read_until_closed(service, connection) == b""
 
 
 def test_who_sends_a_head_byte_by_byte_is_let_go(service: Served) -> None:
-    pieces = [HEALTH[place : place + 1] for place in range(len(HEALTH) - 1)]
-    assert talk(service.url, *pieces, pause=SOON / 10) == b""
+    """The clock goes on with each byte, so that the head takes longer than it may."""
+    with connect(service) as connection:
+        try:
+            for index in range(len(HEALTH) - 1):
+                connection.sendall(HEALTH[index : index + 1])
+                service.thread.advance(RECEIVE_SECONDS / 10)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        assert read_until_closed(service, connection) == b""
 
 
 def test_a_second_head_that_does_not_end_is_let_go(service: Served) -> None:
-    assert talk(service.url, HEALTH, HEALTH[:20]).startswith(b"HTTP/1.1 200 OK")
+    with connect(service) as connection:
+        connection.sendall(HEALTH)
+        assert connection.recv(2**16).startswith(b"HTTP/1.1 200 OK")
+        connection.sendall(HEALTH[:20])
+        assert b"HTTP" not in read_until_closed(service, connection)
 
 
 def test_headers_without_end_are_refused(service: Served) -> None:
-    lines = [b"GET /healthz HTTP/1.1\r\n", *[b"x: " + b"y" * 1000 + b"\r\n"] * (HEAD // 1000 + 10)]
-    assert talk(service.url, *lines) in (b"", *[b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-        b"content-length: 0\r\nconnection: close\r\n\r\n"])  # fmt: skip
+    line = b"x: " + b"y" * 1000 + b"\r\n"
+    refusal = (
+        b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    )
+    with connect(service) as connection:
+        try:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\n" + line * (MAX_HEAD_BYTES // 1000 + 10))
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        assert read_until_closed(service, connection) in (b"", refusal)
 
 
 def test_a_body_that_does_not_come_is_refused(service: Served) -> None:
-    heard = talk(service.url, BODY % service.key.encode())
-    assert heard.startswith(b"HTTP/1.1 408 ") and b"Traceback" not in heard
+    with connect(service) as connection:
+        connection.sendall(BODY % service.key.encode())
+        response = read_until_closed(service, connection)
+        assert response.startswith(b"HTTP/1.1 408 ") and b"Traceback" not in response
 
 
-def test_a_slow_answer_is_none_of_this(service: Served) -> None:
-    """The limits are on what comes in; a model may take its time, and a connection may wait for the next request."""
-    status, _, body = service.chat({"say": "hello", "score": 0.9, "sleep": 3 * SOON})
+def test_a_slow_answer_is_none_of_this(service: Served, model: Upstream) -> None:
+    """The limits are on what comes in; a model may take its time."""
+    model.release.clear()
+    before = len(model.requests)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(service.chat, {"say": "hello", "score": 0.9, "hold": True})
+        eventually(lambda: len(model.requests) > before)
+        service.thread.advance(3 * RECEIVE_SECONDS)
+        model.release.set()
+        status, _, body = answer.result(DEADLINE_SECONDS)
     assert status == 200 and body["choices"][0]["message"]["content"] == "hello"
 
 
@@ -101,11 +140,11 @@ def test_no_secret_is_written(model: Upstream, tmp_path: Path, capfd: pytest.Cap
         service.ask("GET", f"/nowhere?key={service.key}")
         service.write(_withdraw)
         logged = capfd.readouterr()
-    said = logged.err + logged.out + capfd.readouterr().err
-    assert '"event":"request"' in said  # the log was on
-    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    log = logged.err + logged.out + capfd.readouterr().err
+    assert '"event":"request"' in log  # the log was on
+    files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     for secret in secrets:
-        assert secret not in said and secret.encode() not in kept, secret
+        assert secret not in log and secret.encode() not in files, secret
 
 
 def _login(service: Served, form: dict[str, str]):
@@ -115,6 +154,6 @@ def _login(service: Served, form: dict[str, str]):
 
 
 def _withdraw(db: object) -> None:
-    from tolerate.store import promises
+    from tolerate.store import certificates
 
-    promises.withdraw(db, "support", None, "ann", "enough", 1.0)
+    certificates.withdraw(db, "support", None, "ann", "enough", 1.0)

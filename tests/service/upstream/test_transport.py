@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.support.waiting import DEADLINE_SECONDS, eventually_async
 from tolerate.service.upstream.transport import BodyTooLong, ConnectionBroken, UpstreamPool
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -59,7 +60,7 @@ async def answering(
         await asyncio.gather(*handlers)
 
 
-async def ask(calls: UpstreamPool, url: str, most: int = 1000, timeout: float = 5.0) -> bytes:
+async def ask(calls: UpstreamPool, url: str, most: int = 1000, timeout: float = DEADLINE_SECONDS) -> bytes:
     async with calls.post(url, b"{}", {"a": "b"}, timeout) as response:
         return await response.read(most)
 
@@ -94,7 +95,7 @@ def test_a_connection_is_used_again() -> None:
 def test_a_connection_that_is_over_is_not_used_again(answer: bytes) -> None:
     async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
         assert await ask(calls, url) == b"hello"
-        await asyncio.sleep(0.02)
+        await eventually_async(lambda: not any(line.reusable for line in calls._open))
         assert await ask(calls, url) == b"hello"
         assert len(seen) == 2
 
@@ -122,7 +123,7 @@ def test_what_is_no_answer_is_refused(answer: bytes | None) -> None:
 
 def test_a_body_that_is_cut_off_is_refused() -> None:
     async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
-        async with calls.post(url, b"", {}, 5.0) as response:
+        async with calls.post(url, b"", {}, DEADLINE_SECONDS) as response:
             with pytest.raises(ConnectionBroken):
                 await response.read(1000)
 

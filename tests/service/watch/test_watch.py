@@ -19,15 +19,16 @@ from tests.service.test_service import replay, service_of, write_certificate
 from tests.support.inside import call, started
 from tests.support.inside import service_of as service_inside
 from tests.support.service_fakes import Served, Thread, Upstream, certificate, served, upstream
+from tests.support.waiting import DEADLINE_SECONDS, eventually
 from tolerate.errors import OptionError
 from tolerate.records import Decision
 from tolerate.service.config import checked
 from tolerate.service.watch.evidence import certify_columns, evidence_columns
 from tolerate.service.watch.webhooks import key_of, signed, verify_signature
 from tolerate.stats.monitor.drift import reference_of
-from tolerate.store import connect, deliveries, people, promises, queue
-from tolerate.store import degraded as tightened
-from tolerate.store.degraded import HELD_BAND, HELD_SLICE, Tightening, held
+from tolerate.store import connect, deliveries, people, certificates, queue
+from tolerate.store import restrictions
+from tolerate.store.restrictions import HELD_BAND, HELD_SLICE, Tightening, held
 from tolerate.store.ledger import append
 from tolerate.store.schema import prepare
 
@@ -61,7 +62,7 @@ def judge(desk: Served, bad: str, count: int = 400) -> None:
         queue.settle_due(db, now + 60, note)
         return told
 
-    told = desk.running.writer.submit(work).result(60)
+    told = desk.running.writer.submit(work).result(DEADLINE_SECONDS)
     desk.thread.loop.call_soon_threadsafe(desk.running.after_settlement, [], told)
 
 
@@ -206,7 +207,7 @@ def test_a_restart_and_another_certificate(tmp_path: Path) -> None:
         running = await opened(tmp_path)
         assert {row["reason"] for row in await traffic(running, [0.6])} == {HELD_BAND}
         await running.writer.do(
-            promises.install, "support", "main", certificate(threshold=0.4), {}, "ann", 9.0
+            certificates.install, "support", "main", certificate(threshold=0.4), {}, "ann", 9.0
         )
         await running.reload_certificates()
         assert {row["decision"] for row in await traffic(running, [0.6])} == {"release"}
@@ -225,7 +226,7 @@ def test_an_answer_on_its_way_is_held_too(tmp_path: Path) -> None:
         what = Tightening("", ((0.5, 0.7),))
 
         def narrowing(*given: Any) -> Any:
-            running.writer.submit(tightened.tighten, id, "support", "main", what, "watch", 1.0)
+            running.writer.submit(restrictions.tighten, id, "support", "main", what, "watch", 1.0)
             return record(*given)
 
         running.writer.record = narrowing
@@ -265,7 +266,7 @@ def test_a_ledger_that_ignores_a_state_is_found(tmp_path: Path, fault: str) -> N
         about = {"job": "support", "tier": "main", "ticket": "t", "score": 0.6, "certificate": id}
         if fault == "released":
             what = Tightening("", ((0.5, 0.7),))
-            await running.writer.do(tightened.tighten, id, "support", "main", what, "watch", 1.0)
+            await running.writer.do(restrictions.tighten, id, "support", "main", what, "watch", 1.0)
             row = {**about, "decision": "release", "reason": ""}
         else:
             row = {**about, "decision": "review", "reason": HELD_BAND}
@@ -291,7 +292,7 @@ def test_a_tier_that_is_narrowed_hands_nothing_to_the_next(tmp_path: Path) -> No
         running, _ = await started(replace(service, jobs=(job,)))
         id = running.writer.standing["support", "main"]
         what = Tightening("", ((0.5, 0.7),))
-        await running.writer.do(tightened.tighten, id, "support", "main", what, "watch", 1.0)
+        await running.writer.do(restrictions.tighten, id, "support", "main", what, "watch", 1.0)
         ask = {
             "model": "support",
             "messages": [{"role": "user", "content": json.dumps({"say": "S", "score": 0.6})}],
@@ -365,17 +366,17 @@ def test_one_that_waits_for_its_second_reading_counts_as_wrong(
 
 
 class Receiver:
-    """A webhook's other end: what it heard, and whether it answers."""
+    """A webhook's other end: the notices it accepted, and whether it answers."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[dict[str, str], bytes]] = []
+        self.notices: list[tuple[dict[str, str], bytes]] = []
         self.up, self.url = True, ""
 
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.read()
         if not self.up:
             return web.Response(status=503)
-        self.heard.append(({name.lower(): value for name, value in request.headers.items()}, body))
+        self.notices.append(({name.lower(): value for name, value in request.headers.items()}, body))
         return web.Response(status=204)
 
 
@@ -401,13 +402,6 @@ def receiver() -> Iterator[Receiver]:
         thread.stop()
 
 
-def until(done: Any, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-
-
 def test_notices_are_signed_and_survive_a_restart(
     model: Upstream, url: str, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -421,21 +415,22 @@ def test_notices_are_signed_and_survive_a_restart(
         browser = Browser(desk)
         browser.get("watch/support")
         browser.post("withdraw/support", {"why": "enough"})
-        until(lambda: desk.write(lambda db: db.one("SELECT tries FROM deliveries")[0]) >= 1)
-    assert not receiver.heard
+        eventually(lambda: desk.write(lambda db: db.one("SELECT tries FROM deliveries")[0]) >= 1)
+    assert not receiver.notices
     receiver.up = True
     with served(service) as desk:
         assert desk.running.initial_secrets.webhook_secret is None  # shown once
-        until(lambda: receiver.heard)
-        time.sleep(1.5)
-        ((headers, body),) = receiver.heard  # once it was taken it is not sent again
-        said = json.loads(body)
-        assert said["kind"] == "withdrawn" and said["why"] == "enough" and said["job"] == "support"
-        assert headers["webhook-id"] == f"alarm_{said['id']}"
-        assert verify_signature(secret, headers, body, time.time())
-        assert not verify_signature(secret, headers, body + b" ", time.time())
-        assert not verify_signature(secret, headers, body, time.time() + 3600)
-        assert not verify_signature("whsec_" + "A" * 44, headers, body, time.time())
+        eventually(lambda: receiver.notices)
+        eventually(lambda: not desk.write(deliveries.due, service.webhooks, time.time() + 1e6))
+        assert not desk.thread.do(desk.running.webhooks.send_due())
+        ((headers, body),) = receiver.notices  # once it was accepted it is not sent again
+        notice, sent = json.loads(body), float(headers["webhook-timestamp"])
+        assert notice["kind"] == "withdrawn" and notice["why"] == "enough" and notice["job"] == "support"
+        assert headers["webhook-id"] == f"alarm_{notice['id']}"
+        assert verify_signature(secret, headers, body, sent)
+        assert not verify_signature(secret, headers, body + b" ", sent)
+        assert not verify_signature(secret, headers, body, sent + 3600)
+        assert not verify_signature("whsec_" + "A" * 44, headers, body, sent)
 
 
 def test_old_alarms_are_not_told_to_a_new_webhook(
@@ -443,15 +438,18 @@ def test_old_alarms_are_not_told_to_a_new_webhook(
 ) -> None:
     service = service_of(model.url, url, tmp_path)
     with served(service) as desk:
-        desk.write(promises.alarm, "support", "risk", 1.0, {"why": "long ago"})
+        desk.write(certificates.alarm, "support", "risk", 1.0, {"why": "long ago"})
     with served(replace(service, webhooks=(receiver.url,), webhook_secret="mine")) as desk:
         assert desk.running.initial_secrets.webhook_secret is None
         for kind in ("one", "two", "three"):
-            desk.write(promises.alarm, "support", kind, 2.0, {"why": kind})
+            desk.write(certificates.alarm, "support", kind, 2.0, {"why": kind})
         desk.thread.loop.call_soon_threadsafe(desk.running.webhooks.wake)
-        until(lambda: len(receiver.heard) == 3)
-    assert [json.loads(body)["kind"] for _, body in receiver.heard] == ["one", "two", "three"]
-    assert all(verify_signature("mine", headers, body, time.time()) for headers, body in receiver.heard)
+        eventually(lambda: len(receiver.notices) == 3)
+    assert [json.loads(body)["kind"] for _, body in receiver.notices] == ["one", "two", "three"]
+    assert all(
+        verify_signature("mine", headers, body, float(headers["webhook-timestamp"]))
+        for headers, body in receiver.notices
+    )
 
 
 def test_tries_wait_longer_and_longer_and_end(tmp_path: Path) -> None:
@@ -460,7 +458,7 @@ def test_tries_wait_longer_and_longer_and_end(tmp_path: Path) -> None:
     prepare(db)
     deliveries.follow(db, hook)
     for kind in ("first", "second"):
-        promises.alarm(db, "support", kind, 1.0, {})
+        certificates.alarm(db, "support", kind, 1.0, {})
     now, waited = 100.0, []
     while (found := deliveries.due(db, hook, now)) and found[0].body["kind"] == "first":
         kept = deliveries.tried(db, found[0], False, now)
