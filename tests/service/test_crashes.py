@@ -10,13 +10,13 @@ from tests.support.kills import kills
 
 def test_kills_lose_and_double_nothing(url: str, tmp_path: Path) -> None:
     wrong, told = kills(url, tmp_path, times=4, seed=1)
-    assert wrong == [] and told.answers and told.verdicts
+    assert wrong == [] and seen_by_clients.answers and seen_by_clients.verdicts
 
 
 def test_an_answer_before_its_commit_is_caught(tmp_path: Path) -> None:
     """The broken twin: rows are written a little later, as a background flush would."""
     wrong, _ = kills(str(tmp_path / "t.db"), tmp_path, times=2, seed=1, early=True)
-    assert any("has no such row" in each for each in wrong)
+    assert any("has no such row" in fault for fault in wrong)
 
 
 def test_power_losses_lose_nothing(tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ def test_a_worse_model_loses_its_promise(demo: tuple[str, str, str]) -> None:
     def released() -> bool:
         question = {"model": "sums", "messages": [{"role": "user", "content": "What is 17 + 25?"}]}
         sent = json.dumps(question).encode()
-        asked = {"authorization": f"Bearer {key}", "content_type": "application/json"}
-        status, _, body = ask(f"{base}/v1/chat/completions", sent, **asked)
+        headers = {"authorization": f"Bearer {key}", "content_type": "application/json"}
+        status, _, body = ask(f"{base}/v1/chat/completions", sent, **headers)
         assert status == 200
         choice = json.loads(body)["choices"][0]
         assert choice["finish_reason"] in ("stop", "content_filter")

@@ -17,15 +17,15 @@ from tests.support.deployments import (
 
 
 def test_a_drift_to_twice_the_tolerance_is_found(url: str, tmp_path: Path) -> None:
-    found = deploy(url, tmp_path, 3, at_the_tolerance(), items=2000, drift=200)
-    assert found.alarm is not None and 200 < found.alarm < 200 + 3 * expected_delay(200)
-    assert found.faults == [] and found.released < 2000
+    outcome = deploy(url, tmp_path, 3, at_the_tolerance(), items=2000, drift=200)
+    assert outcome.alarm is not None and 200 < outcome.alarm < 200 + 3 * expected_delay(200)
+    assert outcome.faults == [] and outcome.released < 2000
 
 
 def test_a_certificate_from_labels_is_kept(url: str, tmp_path: Path) -> None:
-    found = deploy(url, tmp_path, 1, certified(np.random.default_rng(2), 1500), items=150)
-    assert found.released == found.reviews == 150 and found.alarm is None and found.risk <= TOLERANCE
-    assert found.faults == []
+    outcome = deploy(url, tmp_path, 1, certified(np.random.default_rng(2), 1500), items=150)
+    assert outcome.released == outcome.reviews == 150 and outcome.alarm is None and outcome.risk <= TOLERANCE
+    assert outcome.faults == []
 
 
 def test_thresholds_without_confidence_are_caught() -> None:

@@ -10,8 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.support.service_machine import FILE, Machine, OnPostgres
 from tolerate.service.decide import binding
 from tolerate.service.decide.engine import DecisionEngine
-from tolerate.store import Writer, people, queue
-from tolerate.store import restrictions
+from tolerate.store import Writer, people, queue, restrictions
 
 SHORT = settings(max_examples=25, stateful_step_count=25, deadline=None, derandomize=True)
 
@@ -71,25 +70,25 @@ def test_moves_that_matter(name: str) -> None:
     play(*MOVES[name])
 
 
-async def _say_nothing(*given: Any) -> None:
+async def _say_nothing(*arguments: Any) -> None:
     pass
 
 
 def _without_the_last_look(writer: Writer, entry: dict[str, Any]) -> dict[str, Any]:
-    kept, writer.standing = writer.standing, {(entry.get("job"), entry.get("tier")): entry.get("certificate")}
+    standing, writer.standing = writer.standing, {(entry.get("job"), entry.get("tier")): entry.get("certificate")}
     try:
         return APPEND(writer, entry)
     finally:
-        writer.standing = kept
+        writer.standing = standing
 
 
 APPEND, VERDICT = Writer._append, queue.verdict
 BROKEN = {
-    "another guide": (binding, "mismatches", lambda *given: []),
+    "another guide": (binding, "mismatches", lambda *arguments: []),
     "another name": (DecisionEngine, "_check_served_model", _say_nothing),
     "withdrawn at the last moment": (Writer, "_append", _without_the_last_look),
-    "degraded": (restrictions, "held", lambda *given: ""),
-    "verdicts and undo": (queue, "verdict", lambda *given, **named: VERDICT(*given, **named) or True),
+    "degraded": (restrictions, "held", lambda *arguments: ""),
+    "verdicts and undo": (queue, "verdict", lambda *arguments, **named: VERDICT(*arguments, **named) or True),
 }
 
 

@@ -91,7 +91,7 @@ def test_the_description_is_kept(model: Upstream, url: str, tmp_path: Path) -> N
     def check(desk: Served) -> int:
         schema = schemathesis.openapi.from_url(f"{desk.url}/openapi.json")
         headers = {"authorization": f"Bearer {desk.key}"}
-        routes = [found.ok() for found in schema.get_all_operations()]
+        routes = [operation.ok() for operation in schema.get_all_operations()]
         for route in routes:
             for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
                 cases = route.as_strategy(generation_mode=mode)
@@ -101,12 +101,12 @@ def test_the_description_is_kept(model: Upstream, url: str, tmp_path: Path) -> N
                     phases=[Phase.generate], database=None,
                 )  # fmt: skip
                 @given(case=cases)
-                def one(case: Any) -> None:
+                def call_once(case: Any) -> None:
                     answer = case.call_and_validate(headers=headers, excluded_checks=[ignored_auth])
                     assert "Traceback" not in answer.text
 
                 with contextlib.suppress(Unsatisfiable):  # a route without input has no bad input
-                    one()
+                    call_once()
         return len(routes)
 
     service = service_of(model.url, url, tmp_path)

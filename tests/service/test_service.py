@@ -21,7 +21,7 @@ from tolerate.errors import OptionError, TolerateError
 from tolerate.service import app
 from tolerate.service.config import JobSettings, ServiceSettings, TierSettings, load
 from tolerate.service.upstream.guard import check_url
-from tolerate.store import connect, people, certificates, queue
+from tolerate.store import certificates, connect, people, queue
 from tolerate.store.ledger import last
 from tolerate.store.verify import Replay, verify
 
@@ -91,8 +91,8 @@ def test_the_official_client_runs_unchanged(model: Upstream, url: str, tmp_path:
             assert text.choices[0].text == "plain"
             assert [m.id for m in client.models.list()] == ["support"]
             assert client.models.retrieve("support").id == "support"
-    found = replay(url)
-    assert found.holds and found.decisions == 6 and found.released == 4
+    result = replay(url)
+    assert result.holds and result.decisions == 6 and result.released == 4
 
 
 def test_tool_calls_whole_and_streamed(desk: Served) -> None:
@@ -108,13 +108,13 @@ def test_tool_calls_whole_and_streamed(desk: Served) -> None:
             "{}",
         ]
         with client.chat.completions.create(model="support", messages=messages, stream=True) as stream:
-            found: dict[int, list[str]] = {}
+            streamed: dict[int, list[str]] = {}
             for chunk in stream:
                 for call in chunk.choices[0].delta.tool_calls or []:
-                    part = found.setdefault(call.index, ["", ""])
+                    part = streamed.setdefault(call.index, ["", ""])
                     part[0] += call.function.name or ""
                     part[1] += call.function.arguments or ""
-        assert found == {0: ["look", '{"at": "北京"}'], 1: ["wait", "{}"]}
+        assert streamed == {0: ["look", '{"at": "北京"}'], 1: ["wait", "{}"]}
 
 
 def test_errors_are_the_clients_errors(desk: Served) -> None:
@@ -133,11 +133,11 @@ def test_errors_are_the_clients_errors(desk: Served) -> None:
 def held_calls(service: Served) -> dict[str, tuple[int, object]]:
     """One held answer in every shape; none may let the text out."""
     bad = {"say": "SECRET", "score": 0.1}
-    found = {}
+    responses = {}
     for name, more in (("whole", {}), ("stream", {"stream": True}), ("several", {"n": 2})):
         status, _, body = service.chat(bad, **more)
-        found[name] = (status, body)
-    return found
+        responses[name] = (status, body)
+    return responses
 
 
 # What is released and what is held
@@ -179,10 +179,10 @@ def test_a_ticket_tells_its_own_key_what_became_of_it(desk: Served) -> None:
     other = desk.write(people.add_key, "other", "ann", time.time())
     assert desk.ask("GET", f"/v1/tickets/{ticket}", key=other)[0] == 404
     judge_next(desk, 0.0)
-    found = desk.ask("GET", f"/v1/tickets/{ticket}")[2]
+    state = desk.ask("GET", f"/v1/tickets/{ticket}")[2]
     assert (
-        found["state"] == "released"
-        and found["completion"]["choices"][0]["message"]["content"] == "held back"
+        state["state"] == "released"
+        and state["completion"]["choices"][0]["message"]["content"] == "held back"
     )
 
 
@@ -222,7 +222,7 @@ def test_a_tier_that_may_not_release_escalates_to_the_next(model: Upstream, url:
         assert service.chat({"say": "hi", "score": 0.7})[1]["x-tolerate-decision"] == "release"
         assert [body["model"] for body in model.requests] == ["small", "large"]
         (entry,) = [row for row in service.write(last, 10) if row["kind"] == "decision"]
-        assert entry["tier"] == "dear" and [each["tier"] for each in entry["tiers"]] == ["cheap", "dear"]
+        assert entry["tier"] == "dear" and [tier["tier"] for tier in entry["tiers"]] == ["cheap", "dear"]
     assert replay(url).holds
 
 
@@ -235,7 +235,7 @@ def test_what_no_certified_tier_passed_on_is_not_the_next_ones(
         model.requests.clear()
         body = service.chat({"say": "SECRET", "score": 0.99})[2]
         assert body["tolerate"]["reason"] == "no certificate stands" and "SECRET" not in str(body)
-        assert [each["model"] for each in model.requests] == ["small"]
+        assert [request["model"] for request in model.requests] == ["small"]
 
 
 def test_a_tier_that_is_down_passes_nothing_on(model: Upstream, url: str, tmp_path: Path) -> None:
@@ -577,9 +577,9 @@ def test_a_stop_finishes_what_was_taken(model: Upstream, url: str, tmp_path: Pat
     ],
 )  # fmt: skip
 def test_bad_bodies(desk: Served, body: bytes, status: int) -> None:
-    found, _, said = desk.ask("POST", "/v1/chat/completions", body)
-    assert found == status and "Traceback" not in str(said)
-    assert set(said["error"]) == {"message", "type", "param", "code"}
+    code, _, said = desk.ask("POST", "/v1/chat/completions", body)
+    assert code == status and "Traceback" not in str(response)
+    assert set(response["error"]) == {"message", "type", "param", "code"}
 
 
 def test_paths_methods_and_keys(desk: Served) -> None:
@@ -655,7 +655,7 @@ def test_settings_are_checked(tmp_path: Path) -> None:
     )
     job = load(path).jobs[0]
     assert (job.share, job.guide, job.tiers[0].name) == (1.0, "Be strict.", "tier1")
-    for text, said in (
+    for text, message in (
         ("[jobs.a]\nshre = 1\n[[jobs.a.tiers]]\nupstream = 'u'", 'Did you mean "share"'),
         ("[jobs.a]\n", "has no tiers"),
         ("", "names no job"),
@@ -664,7 +664,7 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         ("[jobs.'a b']\n[[jobs.'a b'.tiers]]\nupstream = 'u'", "not a valid name of a job"),
     ):
         path.write_text(text)
-        with pytest.raises(TolerateError, match=re.escape(said)):
+        with pytest.raises(TolerateError, match=re.escape(message)):
             load(path)
 
 

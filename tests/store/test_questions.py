@@ -11,7 +11,7 @@ from tests.support.service_fakes import certificate, database
 from tolerate.service.config import JobSettings, TierSettings
 from tolerate.service.watch.evidence import evidence_columns, settlement_watcher
 from tolerate.service.watch.overview import overview
-from tolerate.store import Database, Writer, connect, people, promises, queue
+from tolerate.store import Database, Writer, certificates, connect, people, queue, traffic
 from tolerate.store.ledger import last
 
 JOB = JobSettings("support", (TierSettings("main", "http://127.0.0.1:9/v1"),))
@@ -25,10 +25,10 @@ QUESTIONS: dict[str, Callable[[Database], Any]] = {
     "said": lambda db: queue.said(db, "t1"),
     "task": lambda db: queue.task(db, 9, "ann"),
     "evidence": lambda db: evidence_columns(db, "support", "main", 0.0),
-    "active": lambda db: promises.active(db),
-    "history": lambda db: promises.history(db, "support"),
-    "alarms": lambda db: promises.alarms(db, "support"),
-    "minutes": lambda db: promises.minutes(db, "support", 0, ""),
+    "active": lambda db: certificates.active(db),
+    "history": lambda db: certificates.history(db, "support"),
+    "alarms": lambda db: certificates.alarms(db, "support"),
+    "minutes": lambda db: traffic.minutes(db, "support", 0, ""),
     "users": lambda db: people.users(db),
     "keys": lambda db: [key.name for key, _ in people.keys(db)],
     "last": lambda db: [entry["kind"] for entry in last(db)],
@@ -38,7 +38,7 @@ QUESTIONS: dict[str, Callable[[Database], Any]] = {
 
 def fill(db: Database) -> None:
     """Something of everything, at fixed times."""
-    id = promises.install(db, "support", "main", certificate(), {"model": "m"}, "ann", 1.0)
+    id = certificates.install(db, "support", "main", certificate(), {"model": "m"}, "ann", 1.0)
     people.add_user(db, "ann", "long enough", "owner", "setup", 1.0)
     people.add_key(db, "app", "ann", 1.0)
     item = queue.Item(
@@ -54,8 +54,8 @@ def fill(db: Database) -> None:
             queue.verdict(db, task.slot, who, loss, float(press), nonce=str(press), settled=note)
     queue.settle_due(db, 100.0, note)
     queue.lease(db, "eve", 101.0)
-    promises.alarm(db, "support", "risk", 3.0, {"why": "a test"})
-    promises.add_minutes(db, [promises.Minute("support", "", 7, released=3, scores=(1,) * 10)])
+    certificates.alarm(db, "support", "risk", 3.0, {"why": "a test"})
+    traffic.add_minutes(db, [traffic.Minute("support", "", 7, released=3, scores=(1,) * 10)])
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.service_fakes import certificate
 from tolerate.errors import DataError, OptionError, RunError
-from tolerate.store import Writer, connect, people, promises, queue
+from tolerate.store import Writer, certificates, connect, people, queue, traffic
 from tolerate.store.agreement import alpha, kappa
 from tolerate.store.ledger import append, chain, last, rows
 from tolerate.store.verify import Replay, verify
@@ -60,7 +60,7 @@ def record(writer: Writer, entries: list[dict], also=None) -> list[dict]:
 
 
 def test_decisions_are_on_the_disk_when_answered(writer: Writer, url: str) -> None:
-    id = do(writer, promises.install, "support", "one", certificate(), {}, "ann", 1.0)
+    id = do(writer, certificates.install, "support", "one", certificate(), {}, "ann", 1.0)
     written = record(writer, [decision(f"t{i}", id) for i in range(700)])
     reader = connect(url, read_only=True)
     assert [entry["seq"] for entry in written] == list(range(2, 702))
@@ -70,8 +70,8 @@ def test_decisions_are_on_the_disk_when_answered(writer: Writer, url: str) -> No
 
 
 def test_a_release_after_the_withdrawal_is_written_as_a_review(writer: Writer, url: str) -> None:
-    id = do(writer, promises.install, "support", "one", certificate(), {}, "ann", 1.0)
-    do(writer, promises.withdraw, "support", None, "watch", "too many errors", 2.0)
+    id = do(writer, certificates.install, "support", "one", certificate(), {}, "ann", 1.0)
+    do(writer, certificates.withdraw, "support", None, "watch", "too many errors", 2.0)
     kept = []
     (entry,) = record(writer, [decision("late", id)], lambda db, entry: kept.append(entry["ticket"]))
     assert entry["decision"] == "review" and kept == ["late"]
@@ -149,7 +149,7 @@ def tampered(url: str, statement: str, *values: object) -> list[str]:
     ],
 )
 def test_tampering_is_seen(writer: Writer, url: str, statement: str, found: str) -> None:
-    id = do(writer, promises.install, "support", "one", certificate(), {}, "ann", 1.0)
+    id = do(writer, certificates.install, "support", "one", certificate(), {}, "ann", 1.0)
     record(writer, [decision(f"t{i}", id) for i in range(4)])
     do(writer, queue.keep, held("t9"))
     slot = do(writer, queue.lease, "bob", 1.0).slot
@@ -159,7 +159,7 @@ def test_tampering_is_seen(writer: Writer, url: str, statement: str, found: str)
 
 
 def test_a_rewritten_row_is_seen_even_with_a_new_hash(writer: Writer, url: str) -> None:
-    id = do(writer, promises.install, "support", "one", certificate(), {}, "ann", 1.0)
+    id = do(writer, certificates.install, "support", "one", certificate(), {}, "ann", 1.0)
     record(writer, [decision(f"t{i}", id, "review", 0.1) for i in range(4)])
     reader = connect(url)
     before = list(rows(reader))
@@ -174,7 +174,7 @@ def test_a_rewritten_row_is_seen_even_with_a_new_hash(writer: Writer, url: str) 
 
 def test_a_decision_that_does_not_follow_is_seen(writer: Writer, url: str) -> None:
     """A service that released below the threshold, with perfect hashes, is found out by the replay."""
-    id = do(writer, promises.install, "support", "one", certificate(threshold=0.8), {}, "ann", 1.0)
+    id = do(writer, certificates.install, "support", "one", certificate(threshold=0.8), {}, "ann", 1.0)
     record(writer, [decision("t1", id, score=0.85), decision("t2", id, score=0.79)])
     (fault,) = replay(url).faults
     assert "t2 at score 0.79" in fault
@@ -184,20 +184,20 @@ def test_a_decision_that_does_not_follow_is_seen(writer: Writer, url: str) -> No
 
 
 def test_another_certificate_takes_the_place(writer: Writer) -> None:
-    one = do(writer, promises.install, "support", "one", certificate(), {"model": "a"}, "ann", 1.0)
-    two = do(writer, promises.install, "support", "one", certificate(0.1), {"model": "a"}, "bob", 2.0)
+    one = do(writer, certificates.install, "support", "one", certificate(), {"model": "a"}, "ann", 1.0)
+    two = do(writer, certificates.install, "support", "one", certificate(0.1), {"model": "a"}, "bob", 2.0)
     assert writer.standing == {("support", "one"): two}
-    newest, oldest = do(writer, promises.history, "support")
+    newest, oldest = do(writer, certificates.history, "support")
     assert (newest.id, newest.status) == (two, "active")
     assert (oldest.id, oldest.status, oldest.ended_by) == (one, "replaced", "bob")
-    again = do(writer, promises.install, "support", "one", certificate(), {}, "ann", 3.0)
+    again = do(writer, certificates.install, "support", "one", certificate(), {}, "ann", 3.0)
     assert again == one and writer.standing[("support", "one")] == one
 
 
 def test_minutes_add_up(writer: Writer) -> None:
-    one = promises.Minute("support", "", 7, released=2, scores=(1,) * 10)
-    do(writer, promises.add_minutes, [one, one])
-    (both,) = do(writer, promises.minutes, "support", 0)
+    one = traffic.Minute("support", "", 7, released=2, scores=(1,) * 10)
+    do(writer, traffic.add_minutes, [one, one])
+    (both,) = do(writer, traffic.minutes, "support", 0)
     assert both.released == 4 and both.scores == (2,) * 10
 
 

@@ -21,7 +21,7 @@ from tolerate.service.config import JobSettings, ServiceSettings, TierSettings
 from tolerate.service.watch.evidence import settlement_watcher
 from tolerate.stats.certify.threshold import certify
 from tolerate.stats.monitor.watch import RISK_MULTIPLES, weight_left
-from tolerate.store import connect, people, certificates, queue
+from tolerate.store import certificates, connect, people, queue
 from tolerate.store.people import Key
 from tolerate.store.verify import verify
 
@@ -41,11 +41,11 @@ class Outcome:
     faults: list[str]
 
 
-def true_risk(made: Certificate) -> float:
+def true_risk(promise: Certificate) -> float:
     """Of what is released; 0 if nothing is."""
-    if made.scope == "nothing":
+    if promise.scope == "nothing":
         return 0.0
-    return STEEP * (1 - (made.threshold or 0.0)) / 2
+    return STEEP * (1 - (promise.threshold or 0.0)) / 2
 
 
 def certified(rng: np.random.Generator, labels: int) -> Certificate:
@@ -61,21 +61,21 @@ def at_the_tolerance() -> Certificate:
 
 
 def deploy(
-    url: str | None, folder: Path, seed: int, made: Certificate, items: int, drift: int | None = None
+    url: str | None, folder: Path, seed: int, promise: Certificate, items: int, drift: int | None = None
 ) -> Outcome:
     """Serve so many releasable items, all of them drawn for review; from item `drift` on all is twice as bad.
 
     url: the database; None for a new file of SQLite.
     """
     rng = np.random.default_rng(seed)
-    return asyncio.run(_deploy(url, folder / f"d{seed}", rng, made, items, drift))
+    return asyncio.run(_deploy(url, folder / f"d{seed}", rng, promise, items, drift))
 
 
 async def _deploy(
-    url: str | None, folder: Path, rng: np.random.Generator, made: Certificate, items: int, drift: int | None
+    url: str | None, folder: Path, rng: np.random.Generator, promise: Certificate, items: int, drift: int | None
 ) -> Outcome:
     folder.mkdir()
-    (folder / "c.json").write_text(made.dumps())
+    (folder / "c.json").write_text(promise.dumps())
     tier = TierSettings("main", MODEL, "tiny", "given", certificate=str(folder / "c.json"))
     where = url or str(folder / "t.db")
     running, _ = await started(
@@ -85,8 +85,8 @@ async def _deploy(
         running.writer._db.run("PRAGMA synchronous=OFF")  # durability has laws of its own
     await running.stop_tasks()
     key, job = Key("k", "k", people.SCOPES, (), 0.0, None), running.service.jobs[0]
-    clock, told, outcome = _clock(), [], Outcome(made, true_risk(made), 0, 0, None, [])
-    low = made.threshold or 0.0
+    clock, alarms, outcome = _clock(), [], Outcome(promise, true_risk(promise), 0, 0, None, [])
+    low = promise.threshold or 0.0
     for start in range(0, items, BATCH):
         scores = low + (1 - low) * rng.random(BATCH)
         chances = STEEP * (1 - scores) if drift is None or start < drift else np.full(BATCH, 2 * TOLERANCE)
@@ -94,9 +94,9 @@ async def _deploy(
         bodies = [{"content": say, "score": float(s)} for say, s in zip(says, scores, strict=True)]
         rows = await asyncio.gather(*(running.engine.decide(job, body, key) for body in bodies))
         outcome.released += sum(row["decision"] == "release" for row in rows)
-        alarm = await running.writer.do(_review, clock, told)
-        found = await running.writer.do(certificates.history, "support")
-        watch = await running.writer.do(certificates.load_watch, found[0].id, "support", "main")
+        alarm = await running.writer.do(_review, clock, alarms)
+        history = await running.writer.do(certificates.history, "support")
+        watch = await running.writer.do(certificates.load_watch, history[0].id, "support", "main")
         outcome.reviews = 0 if watch is None else watch["lines"][0]["labels"]
         if alarm:
             outcome.alarm = outcome.reviews
@@ -115,14 +115,14 @@ def _clock() -> Iterator[float]:
         yield now
 
 
-def _review(db: Any, clock: Iterator[float], told: list[Any]) -> bool:
+def _review(db: Any, clock: Iterator[float], alarms: list[Any]) -> bool:
     """One reviewer goes through the queue, until the watch withdraws; whether it did."""
-    note = settlement_watcher(lambda: 0.0, told)
-    while not told and (task := queue.lease(db, "ann", now := next(clock))) is not None:
+    note = settlement_watcher(lambda: 0.0, alarms)
+    while not alarms and (task := queue.lease(db, "ann", now := next(clock))) is not None:
         loss = float(task.item.content == "wrong")
         queue.verdict(db, task.slot, "ann", loss, now, nonce=str(now), settled=note)
     queue.settle_due(db, next(clock) + queue.UNDO, note)
-    return bool(told)
+    return bool(alarms)
 
 
 def expected_delay(change: int) -> float:
@@ -145,8 +145,8 @@ def naive(rng: np.random.Generator, labels: int) -> Certificate:
     scores = rng.random(labels)
     losses = rng.random(labels) < STEEP * (1 - scores)
     order = np.argsort(-scores)
-    seen = np.cumsum(losses[order]) / np.arange(1, labels + 1)
-    return certificate(TOLERANCE, threshold=float(scores[order][np.flatnonzero(seen <= TOLERANCE)[-1]]))
+    risks = np.cumsum(losses[order]) / np.arange(1, labels + 1)
+    return certificate(TOLERANCE, threshold=float(scores[order][np.flatnonzero(risks <= TOLERANCE)[-1]]))
 
 
 def allowed(runs: int, chance: float) -> float:

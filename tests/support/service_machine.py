@@ -20,8 +20,7 @@ from tests.support.inside import call, chat, service_of, started
 from tests.support.service_fakes import certificate, database
 from tests.support.waiting import DEADLINE_SECONDS
 from tolerate.service.watch.evidence import settlement_watcher
-from tolerate.store import connect, certificates, queue
-from tolerate.store import restrictions
+from tolerate.store import certificates, connect, queue, restrictions
 from tolerate.store.verify import verify
 
 SCORES = st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9])
@@ -102,9 +101,9 @@ class Machine(RuleBasedStateMachine):
         """The first name that the model answers under is bound; another one makes the certificate void."""
         if self.standing is None:
             return
-        kept = self.kept[self.standing]
-        kept.served = kept.served or self.served
-        if kept.served != self.served:
+        record = self.kept[self.standing]
+        record.served = record.served or self.served
+        if record.served != self.served:
             self._end("void")
 
     @rule(score=st.one_of(SCORES, st.none()))
@@ -119,10 +118,10 @@ class Machine(RuleBasedStateMachine):
     @rule(threshold=st.sampled_from([0.3, FILE, 0.8]))
     def install(self, threshold: float) -> None:
         """Somebody puts a certificate in force for what is configured now."""
-        made = certificate(threshold=threshold)
-        self.write(lambda db: certificates.propose(db, "support", "main", made, {}, "ann", 1.0))
+        new_certificate = certificate(threshold=threshold)
+        self.write(lambda db: certificates.propose(db, "support", "main", new_certificate, {}, "ann", 1.0))
         job = self.running.service.jobs[0]
-        self.do(self.running.install_certificate(job, job.tiers[0], certificates.certificate_id(made), "ann"))
+        self.do(self.running.install_certificate(job, job.tiers[0], certificates.certificate_id(new_certificate), "ann"))
         self._end("replaced")
         self.kept[threshold], self.standing = Kept("active", dict(self.bound)), threshold
 
@@ -135,9 +134,9 @@ class Machine(RuleBasedStateMachine):
         else:
             writer, record = self.running.writer, self.running.writer.record
             if when == "while the model answers":
-                self.models.between = lambda asked: writer.do(enough)
+                self.models.between = lambda instructions: writer.do(enough)
             else:
-                writer.record = lambda *given: (writer.submit(enough), record(*given))[1]
+                writer.record = lambda *arguments: (writer.submit(enough), record(*arguments))[1]
             heard = self.post("/v1/chat/completions", chat({"say": "SECRET"}))
             self.models.between, writer.record = None, record
             assert heard.status == 200 and b"SECRET" not in heard.body
@@ -213,12 +212,12 @@ class Machine(RuleBasedStateMachine):
                 loss,
                 self.now,
                 nonce=nonce,
-                settled=self._note(settlement_watcher(lambda: self.now, told)),
+                settled=self._note(settlement_watcher(lambda: self.now, alarms)),
             )
 
         assert self.write(press)
         assert not (again and self.write(press))
-        self._alarmed(told)
+        self._alarmed(alarms)
 
     def _note(self, then: Any) -> Any:
         def settled(db: Any, done: queue.Settled) -> None:
@@ -227,9 +226,9 @@ class Machine(RuleBasedStateMachine):
 
         return settled
 
-    def _alarmed(self, told: list[Any]) -> None:
+    def _alarmed(self, alarms: list[Any]) -> None:
         """The watch withdrew."""
-        if told:
+        if alarms:
             self._end("withdrawn")
 
     @rule(who=PEOPLE)
@@ -241,10 +240,10 @@ class Machine(RuleBasedStateMachine):
     def time_passes(self) -> None:
         """What can no longer be taken back is settled."""
         self.now += queue.UNDO + 1
-        told: list[Any] = []
-        note = self._note(settlement_watcher(lambda: self.now, told))
+        alarms: list[Any] = []
+        note = self._note(settlement_watcher(lambda: self.now, alarms))
         self.write(lambda db: queue.settle_due(db, self.now, note))
-        self._alarmed(told)
+        self._alarmed(alarms)
 
     # Always
 
@@ -253,10 +252,10 @@ class Machine(RuleBasedStateMachine):
         """The writer, the table and the model agree, and nothing is decided twice."""
         if not hasattr(self, "running"):
             return
-        made = (
+        expected = (
             None if self.standing is None else certificates.certificate_id(certificate(threshold=self.standing))
         )
-        assert self.running.writer.standing.get(("support", "main")) == made, self.standing
+        assert self.running.writer.standing.get(("support", "main")) == expected, self.standing
         assert all(len(losses) == 1 for losses in self.done.values()), self.done
 
     def teardown(self) -> None:
@@ -265,13 +264,13 @@ class Machine(RuleBasedStateMachine):
             return
         self.do(self.running.stop())
         db = connect(self.url, read_only=True)
-        found = verify(db)
+        result = verify(db)
         tickets = [row[0] for row in db.all("SELECT ticket FROM items WHERE settled IS NOT NULL")]
         db.close()
         self.loop.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         next(self._databases, None)  # it is dropped
-        assert found.holds, found.faults
+        assert result.holds, result.faults
         assert sorted(tickets) == sorted(self.done)
 
 

@@ -22,7 +22,7 @@ from tolerate.service import app as app_module
 from tolerate.service.decide import binding
 from tolerate.service.openai_format import DONE, ApiError, event_bytes
 from tolerate.service.server import RunningService
-from tolerate.store import connect, certificates
+from tolerate.store import certificates, connect
 from tolerate.store.verify import verify
 
 PERIOD, GAP = 60, 10  # streams from one withdrawal to the next, and without a certificate
@@ -69,14 +69,14 @@ def answer(rng: random.Random, label: str, text: bool, n: int) -> dict[str, Any]
     """A whole answer that carries its label in every part."""
     mark = f"<{label}>"
     says = [" ".join([mark] * rng.randrange(1, 4)) for _ in range(n)]
-    asked: dict[str, Any] = {"says": says, "scores": [rng.choice([0.9, 0.6, 0.2]) for _ in range(n)]}
+    instructions: dict[str, Any] = {"says": says, "scores": [rng.choice([0.9, 0.6, 0.2]) for _ in range(n)]}
     if not text and rng.random() < 0.25:
         name = {"name": f"do_{mark}", "arguments": json.dumps({"a": mark})}
-        asked["calls"] = [
+        instructions["calls"] = [
             {"id": f"c{i}", "type": "function", "function": name} for i in range(rng.randrange(1, 3))
         ]
     body = {"prompt": ""} if text else {"messages": []}
-    return Upstream().answer({**body, "n": n}, asked)
+    return Upstream().answer({**body, "n": n}, instructions)
 
 
 def fuzzed(rng: random.Random, pieces: list[str]) -> list[bytes]:
@@ -85,7 +85,7 @@ def fuzzed(rng: random.Random, pieces: list[str]) -> list[bytes]:
     for _ in range(rng.choice([0, 0, 1, 1, 1, 2, 3])):
         events = rng.choice(ACCIDENTS)(rng, events)
     if rng.random() < 0.5:
-        whole = b"".join(each for each in events if each != BREAK)
+        whole = b"".join(event for event in events if event != BREAK)
         cuts = sorted(rng.sample(range(len(whole) + 1), min(len(whole), rng.randrange(1, 8))))
         broken = [BREAK] if BREAK in events else []
         events = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)] + broken
@@ -97,13 +97,13 @@ def _poison(rng: random.Random, events: list[bytes]) -> list[bytes]:
     place = rng.randrange(len(events))
     with contextlib.suppress(ValueError, TypeError):
         body = json.loads(events[place][6:])
-        at: Any = body
-        while isinstance(at, dict | list) and at:
-            name = rng.choice(list(at)) if isinstance(at, dict) else rng.randrange(len(at))
-            if rng.random() < 0.4 or not isinstance(at[name], dict | list) or not at[name]:
-                at[name] = rng.choice(JUNK)
+        node: Any = body
+        while isinstance(node, dict | list) and node:
+            name = rng.choice(list(node)) if isinstance(node, dict) else rng.randrange(len(node))
+            if rng.random() < 0.4 or not isinstance(node[name], dict | list) or not node[name]:
+                node[name] = rng.choice(JUNK)
                 break
-            at = at[name]
+            node = node[name]
         return [*events[:place], b"data: " + json.dumps(body).encode() + b"\n\n", *events[place + 1 :]]
     return events
 
@@ -115,10 +115,10 @@ def _corrupt(rng: random.Random, events: list[bytes]) -> list[bytes]:
     return [*events[:place], bytes(event), *events[place + 1 :]]
 
 
-def _inserted(*given: bytes) -> Any:
+def _inserted(*insertions: bytes) -> Any:
     def insert(rng: random.Random, events: list[bytes]) -> list[bytes]:
         place = rng.randrange(len(events) + 1)
-        return [*events[:place], rng.choice(given), *events[place:]]
+        return [*events[:place], rng.choice(insertions), *events[place:]]
 
     return insert
 
@@ -139,8 +139,8 @@ ACCIDENTS: list[Any] = [
     _inserted(b"data: {\n\n", b"data: 7\n\n", b"data: []\n\n", b"data: \xff\n\n", b"junk\n\n"),
     _inserted(b'data: {"error": {"message": "no"}}\n\n'),
     lambda rng, events: events[: rng.randrange(len(events) + 1)] or [b""],
-    lambda rng, events: [event for each in events for event in [each] * rng.choice([1, 1, 1, 2])],
-    lambda rng, events: [each.replace(b"\n", b"\r\n") for each in events],
+    lambda rng, events: [event for copied in events for event in [copied] * rng.choice([1, 1, 1, 2])],
+    lambda rng, events: [event.replace(b"\n", b"\r\n") for event in events],
 ]  # fmt: skip
 
 
@@ -187,14 +187,14 @@ def _unmarked(piece: bytes) -> int:
     return sum(json.loads(line).get("tolerate") != "not certified" for line in lines)
 
 
-async def one(running: RunningService, disk: Committed, rng: random.Random, number: int) -> list[str]:
+async def run_stream(running: RunningService, disk: Committed, rng: random.Random, number: int) -> list[str]:
     """One fuzzed stream from the request to its end."""
     label, text, n = f"s{number}", rng.random() < 0.3, rng.choice([1, 1, 1, 2, 3])
     whole = answer(rng, label, text, n)
     pieces = [piece.decode("latin-1") for piece in fuzzed(rng, pieces_of(whole, text))]
-    asked = json.dumps({"pieces": pieces, "slow": rng.random() < 0.1})
+    instructions = json.dumps({"pieces": pieces, "slow": rng.random() < 0.1})
     body: dict[str, Any] = {"model": "support", "n": n, "stream": True, "metadata": {"slice": label}}
-    body |= {"prompt": asked} if text else {"messages": [{"role": "user", "content": asked}]}
+    body |= {"prompt": instructions} if text else {"messages": [{"role": "user", "content": instructions}]}
     if rng.random() < 0.3:
         body["stream_options"] = {"include_usage": True}
     gone = asyncio.Event() if rng.random() < 0.05 else None
@@ -202,15 +202,15 @@ async def one(running: RunningService, disk: Committed, rng: random.Random, numb
         asyncio.get_running_loop().call_later(rng.random() * 0.004, gone.set)
     client = Client(label, disk, running.service.jobs[0].stream != "held")
     path = "/v1/completions" if text else "/v1/chat/completions"
-    given = {"on_send": client.on_send, "gone": gone}
-    heard = await call(running.app, "POST", path, body, running.initial_secrets.key or "", **given)
+    client_side = {"on_send": client.on_send, "gone": gone}
+    heard = await call(running.app, "POST", path, body, running.initial_secrets.key or "", **client_side)
     if b'"code":"internal"' in heard.body:
         client.wrong.append(f"{label}: the gateway itself failed on {pieces}")
     return client.at_the_end(TEXT if text else CHAT, gone is not None)
 
 
-async def _slow(asked: dict[str, Any]) -> None:
-    if asked.get("slow"):
+async def _slow(instructions: dict[str, Any]) -> None:
+    if instructions.get("slow"):
         await asyncio.sleep(0.004)
 
 
@@ -238,7 +238,7 @@ async def _fuzz(
     url: str, folder: Path, count: int, seed: int, broken: Any, more: dict[str, Any]
 ) -> tuple[list[str], Committed]:
     running, models = await started(service_of(url, folder, **more))
-    models.between = lambda asked: _slow(asked)
+    models.between = lambda instructions: _slow(instructions)
     disk = running.writer._db = Committed(running.writer._db)  # type: ignore[assignment]
     if broken is not None:
         broken(running)
@@ -246,7 +246,7 @@ async def _fuzz(
 
     async def work(rng: random.Random) -> None:
         for number in numbers:
-            wrong.extend(await one(running, disk, rng, number))  # type: ignore[arg-type]
+            wrong.extend(await run_stream(running, disk, rng, number))  # type: ignore[arg-type]
             await _come_and_go(running, next(finished))
 
     with _quick_comments():
@@ -264,8 +264,8 @@ def fuzz(
     if broken is None:
         wrong += verify(db).faults
     db.close()
-    said = [row["decision"] for rows in disk.rows.values() for row in rows]
-    return wrong, {each: said.count(each) for each in sorted(set(said))}
+    decisions = [row["decision"] for rows in disk.rows.values() for row in rows]
+    return wrong, {decision: decisions.count(decision) for decision in sorted(set(decisions))}
 
 
 # Broken twins

@@ -40,7 +40,7 @@ from tolerate.service.openai_format import (
     stream_events,
 )
 from tolerate.service.watch.overview import overview
-from tolerate.store import people, certificates, queue
+from tolerate.store import certificates, people, queue
 from tolerate.store.restrictions import Tightening, state
 
 Route = Callable[[Request, Send], Awaitable[None]]
@@ -345,7 +345,7 @@ class App:
                 "job": job.name,
                 "tiers": [
                     _tier_record(
-                        tier.name, active.get((job.name, tier.name)), self.engine.restrictions(job, tier)
+                        tier.name, active.get((job.name, tier.name)), self.engine.restrictions_on(job, tier)
                     )
                     for tier in job.tiers
                 ],

@@ -27,7 +27,7 @@ from tolerate.service.http.listen import http_server
 from tolerate.service.http.requests import Receive, Request, Scope, Send, respond_json
 from tolerate.service.server import InitialSecrets, RunningService, listen
 from tolerate.service.watch.evidence import settlement_watcher
-from tolerate.store import Database, people, promises, queue
+from tolerate.store import Database, certificates, people, queue
 
 TOLERANCE, LABELS = 0.02, 2000
 HIDDEN_UNITS, STEPS, BATCH_SIZE, LEARNING_RATE = 64, 900, 256, 0.01
@@ -165,7 +165,7 @@ class Demonstration:
         """Put the other network in place; the return of the good one is recorded as a repair."""
         self.model.worse = worse
         if not worse:
-            await self.running.writer.do(promises.mend, "sums", "the button", time.time())
+            await self.running.writer.do(certificates.mend, "sums", "the button", time.time())
 
     async def set_other_questions(self, other: bool) -> None:
         """Ask for sums of small numbers, or the certified questions."""

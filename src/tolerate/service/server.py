@@ -30,7 +30,7 @@ from tolerate.service.upstream.guard import check_url
 from tolerate.service.watch import drift
 from tolerate.service.watch.evidence import certificate_watch, settlement_watcher
 from tolerate.service.watch.webhooks import WebhookSender, load_secret
-from tolerate.store import Database, Writer, deliveries, people, promises, queue
+from tolerate.store import Database, Writer, certificates, deliveries, people, queue, traffic
 from tolerate.store.ledger import append
 
 SWITCH_SECONDS = 0.0005  # after which the writer's thread gets its turn
@@ -117,12 +117,12 @@ class RunningService:
 
     async def reload_certificates(self) -> None:
         """Read the certificates in force, after anything changed them."""
-        certificates = await self.reader.query(promises.active)
-        self.engine.load_certificates(certificates)
-        active = {(promise.job, promise.tier) for promise in certificates}
+        in_force = await self.reader.query(certificates.active)
+        self.engine.load_certificates(in_force)
+        active = {(promise.job, promise.tier) for promise in in_force}
         for job, tier in self._tiers():
             self.metrics.standing.labels(job.name, tier.name).set((job.name, tier.name) in active)
-            self.metrics.set_restrictions(job.name, tier.name, self.engine.restrictions(job, tier))
+            self.metrics.set_restrictions(job.name, tier.name, self.engine.restrictions_on(job, tier))
 
     async def settle(self) -> None:
         """Make verdicts final that can no longer be taken back."""
@@ -154,12 +154,12 @@ class RunningService:
 
     async def install_certificate(self, job: JobSettings, tier: TierSettings, id: str, by: str) -> None:
         """Put a stored certificate in force, bound to what is configured now."""
-        promise = await self.reader.query(promises.find, id, job.name, tier.name)
+        promise = await self.reader.query(certificates.find, id, job.name, tier.name)
         if promise is None:
             return
         bound = binding.current_binding(job, tier, promise.certificate)
         now = time.time()
-        await self.writer.do(promises.install, job.name, tier.name, promise.certificate, bound, by, now)
+        await self.writer.do(certificates.install, job.name, tier.name, promise.certificate, bound, by, now)
         await self.reload_certificates()
 
     async def end_restriction(self, job: JobSettings, tier: str, slice: str, by: str, why: str) -> None:
@@ -173,7 +173,7 @@ class RunningService:
         """Write the counts, and test the scores, that gathered in memory."""
         minutes = self.engine.counters.take_minutes()
         if minutes:
-            await self.writer.do(promises.add_minutes, minutes)
+            await self.writer.do(traffic.add_minutes, minutes)
         for (name, tier), scores in self.engine.counters.take_scores().items():
             job = self.service.job(name)
             if job is None:
@@ -224,7 +224,7 @@ class RunningService:
             self.metrics.backlog.labels(job.name).set(backlog.open)
             self.metrics.age.labels(job.name).set(backlog.oldest)
             minute = int(time.time() // 60)
-            await self.writer.do(promises.add_wait, job.name, minute, backlog.open, backlog.oldest)
+            await self.writer.do(traffic.add_wait, job.name, minute, backlog.open, backlog.oldest)
             for tier in job.tiers:
                 evidence = await self.reader.query(_tier_evidence, job.name, tier.name)
                 if evidence is not None:
@@ -253,10 +253,10 @@ def append_event(db: Database, kind: str) -> None:
 
 def _tier_evidence(db: Database, job: str, tier: str) -> tuple[float, float] | None:
     """The bound on the risk, and the odds of drift, of a tier; None without a certificate in force."""
-    promise = next((promise for promise in promises.active(db, job) if promise.tier == tier), None)
+    promise = next((promise for promise in certificates.active(db, job) if promise.tier == tier), None)
     if promise is None:
         return None
-    state = promises.load_drift(db, promise.id, job, tier)
+    state = certificates.load_drift(db, promise.id, job, tier)
     odds = math.exp(min(state["log_evidence"], 700.0)) if state else 1.0
     return certificate_watch(db, promise).bound, odds
 
@@ -296,8 +296,8 @@ def _update_tier(
         parts = binding.mismatches(promise.bound, current)
         if parts:
             why = message("void.other", parts=", ".join(parts))
-            promises.withdraw(db, job.name, tier.name, "gateway", why, now, "void")
-            promises.alarm(db, job.name, "void", now, {"tier": tier.name, "why": why})
+            certificates.withdraw(db, job.name, tier.name, "gateway", why, now, "void")
+            certificates.alarm(db, job.name, "void", now, {"tier": tier.name, "why": why})
             lines.append(f"VOID: {why}; everything is held")
     if not _active(db, job, tier):
         lines.append("no certificate stands: everything is held")
@@ -308,21 +308,21 @@ def _install(
     db: Database, job: JobSettings, tier: TierSettings, certificate: Certificate, now: float
 ) -> list[str]:
     """Put a configured certificate in force, unless it was withdrawn before; lines for the log."""
-    stored = promises.find(db, promises.certificate_id(certificate), job.name, tier.name)
+    stored = certificates.find(db, certificates.certificate_id(certificate), job.name, tier.name)
     is_void = stored is not None and stored.status == "void"
     if stored is None or stored.status == "proposed" or (is_void and not _active(db, job, tier)):
         before = stored.bound if stored is not None and is_void else {}
         current = binding.current_binding(job, tier, certificate)
         bound = {**current, **before, **binding.certified_binding(certificate)}
-        promises.install(db, job.name, tier.name, certificate, bound, "the command line", now)
+        certificates.install(db, job.name, tier.name, certificate, bound, "the command line", now)
         return []
     if stored.status == "active":
         return []
     return [f"not put in force again: it was {stored.status} by {stored.ended_by} ({stored.why})"]
 
 
-def _active(db: Database, job: JobSettings, tier: TierSettings) -> list[promises.Promise]:
-    return [promise for promise in promises.active(db, job.name) if promise.tier == tier.name]
+def _active(db: Database, job: JobSettings, tier: TierSettings) -> list[certificates.Promise]:
+    return [promise for promise in certificates.active(db, job.name) if promise.tier == tier.name]
 
 
 async def serve(service: ServiceSettings, show: Callable[[str], None] = print) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 from tolerate.errors import TolerateError
 from tolerate.records import Certificate, Decision
 from tolerate.store.database import Database
-from tolerate.store.degraded import HELD_BAND, HELD_SLICE, Tightening, all_of, held
 from tolerate.store.ledger import START, chain, rows
+from tolerate.store.restrictions import HELD_BAND, HELD_SLICE, Tightening, all_of, held
 
 SHOWN = 20
 
@@ -93,7 +93,7 @@ def _replay(replay: Replay, seq: int, body: bytes) -> None:
 
 
 def _certificate(replay: Replay, entry: dict[str, Any]) -> None:
-    from tolerate.store.promises import certificate_id
+    from tolerate.store.certificates import certificate_id
 
     certificate = Certificate.from_json(entry["body"])
     if certificate_id(certificate) != entry["certificate"]:

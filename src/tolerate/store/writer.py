@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from tolerate.errors import RunError
 from tolerate.messages.catalogue import message
-from tolerate.store import degraded as tightened
+from tolerate.store import restrictions
 from tolerate.store.database import Database, Postgres, connect
 from tolerate.store.ledger import Entry, head, with_messages
 from tolerate.store.schema import prepare
@@ -61,7 +61,7 @@ class Writer:
             self._unlock()
             raise
         self.standing: dict[tuple[str, str], str] = {}
-        self.tight: dict[tuple[str, str], tuple[tightened.Tightening, ...]] = {}
+        self.tight: dict[tuple[str, str], tuple[restrictions.Tightening, ...]] = {}
         self._seq, self._hash = 0, b""
         self._rows: list[tuple[int, bytes, bytes]] = []
         self._refresh()
@@ -172,8 +172,8 @@ class Writer:
                 entry = {**entry, "decision": "review", "reason": CERTIFICATE_ENDED}
             elif self.tight and (why := self._narrowed(entry)):
                 entry = {**entry, "decision": "review", "reason": why}
-        elif entry.get("reason") in (tightened.HELD_BAND, tightened.HELD_SLICE):
-            entry = {**entry, "reason": self._narrowed(entry) or tightened.OVER}
+        elif entry.get("reason") in (restrictions.HELD_BAND, restrictions.HELD_SLICE):
+            entry = {**entry, "reason": self._narrowed(entry) or restrictions.OVER}
         self._seq += 1
         entry = with_messages({"seq": self._seq, "at": round(self.clock(), 6), **entry})
         body = orjson.dumps(entry)
@@ -183,7 +183,7 @@ class Writer:
 
     def _narrowed(self, entry: Entry) -> str:
         narrow = self.tight.get((entry["job"], entry["tier"]), ())
-        return tightened.held(narrow, entry.get("slice", ""), entry.get("score"))
+        return restrictions.held(narrow, entry.get("slice", ""), entry.get("score"))
 
     def _flush(self) -> None:
         if self._rows:
@@ -195,7 +195,7 @@ class Writer:
         self._seq, self._hash = head(self._db)
         found = self._db.all("SELECT job, tier, id FROM certificates WHERE status = 'active'")
         self.standing = {(job, tier): id for job, tier, id in found}
-        self.tight = tightened.all_of(self._db)
+        self.tight = restrictions.all_of(self._db)
 
     def _recover(self) -> None:
         self._rows.clear()

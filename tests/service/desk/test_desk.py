@@ -23,7 +23,7 @@ from tolerate.service.desk.admin import cell
 from tolerate.service.desk.imports import parse
 from tolerate.service.desk.render import visible
 from tolerate.service.openai_format import ApiError
-from tolerate.store import people, promises, queue
+from tolerate.store import certificates, people, queue
 from tolerate.store.ledger import last
 
 HOSTILE = '<script>alert(1)</script><img src="http://evil.example/x" onerror=alert(1)> \u202eevil\u200b {{7*7}} [x](http://evil.example)'
@@ -339,7 +339,7 @@ def test_what_if_and_the_next_certificate(desk: Served) -> None:
     assert "a &lt;b&gt;rumour&lt;/b&gt;" in page and "150 drawn items" in page
     browser.post("adopt/support", {"id": field(page, "id"), "tier": "main"})
     assert desk.chat({"say": "free again", "score": 0.9})[1]["x-tolerate-decision"] == "release"
-    (active,) = desk.write(promises.active)
+    (active,) = desk.write(certificates.active)
     assert active.made_by == "owner" and active.certificate.tolerance == 0.1
     assert browser.get("watch/support?if=1&since=x")[0] == 400
     assert browser.get("watch/support?if=1&since=0&tolerance=7")[0] == 400

@@ -22,7 +22,7 @@ import pytest
 from tests.support.sitting import Desk, Sitter, png
 from tolerate.data import tables
 from tolerate.errors import OptionError, RunError
-from tolerate.runs.audit_session import AuditedBatch, AuditOptions, audit_at_terminal
+from tolerate.runs.audit_session import AuditedBatch, BatchAuditOptions, audit_at_terminal
 from tolerate.runs.people import PeopleVerdicts, Question
 from tolerate.service.local import Sitters, ask_at_desk, audit_at_desk
 from tolerate.stats.audit.audit import Audit
@@ -45,7 +45,7 @@ def batch_of(folder: Path, items: int = 300, **more: Any) -> AuditedBatch:
     path = folder / "batch.csv"
     if not path.exists():
         path.write_text("question,answer\n" + "".join(f"q {i},a {i}\n" for i in range(items)))
-    return AuditedBatch(path, AuditOptions(**{"tolerance": 0.2, **more}))
+    return AuditedBatch(path, BatchAuditOptions(**{"tolerance": 0.2, **more}))
 
 
 def kept(folder: Path) -> Audit:
@@ -63,13 +63,13 @@ def judge_all(person: Sitter, grade: Callable[[Sitter], str] = lambda person: "f
 def test_a_person_judges_every_item_and_can_take_one_back(tmp_path: Path) -> None:
     desk = Desk(questions(tmp_path))
     person = desk.person()
-    assert person.asked == "a seven" and "/desk/media/" in person.page and person.place == "verdict 1 of 3"
+    assert person.request == "a seven" and "/desk/media/" in person.page and person.place == "verdict 1 of 3"
     person.ask(re.search(r'src="(/desk/media/\d+)"', person.page)[1])
     assert person.body == PNG and person.headers["content-type"] == "image/png"
     person.next().give("f", note="neat")
-    assert (person.asked, person.text) == ("an ode", "roses are red")
+    assert (person.request, person.text) == ("an ode", "roses are red")
     person.give("f").press("undo")
-    assert person.asked == "an ode" and person.place == "verdict 2 of 3"
+    assert person.request == "an ode" and person.place == "verdict 2 of 3"
     person.give("w")
     assert "<script>" not in person.page.replace('<script src="/desk/static', "") and "U+202E" in person.page
     person.give("f")
@@ -144,10 +144,10 @@ def test_a_link_opens_once_and_a_new_one_goes_to_the_terminal(tmp_path: Path) ->
     cookie = person.headers["set-cookie"]
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "tolerate_session" not in cookie
     person.ask(link.removeprefix(person.home))
-    assert person.asked == "a seven"  # whoever came in by it goes on
+    assert person.request == "a seven"  # whoever came in by it goes on
     stranger = Sitter(link)
     assert stranger.status == 403 and "printed in the terminal" in stranger.page
-    assert Sitter(desk.link()).next().asked == "a seven"
+    assert Sitter(desk.link()).next().request == "a seven"
     for path in ("review", "enter/guess", "queue", "people", "media/1", "labels.csv?job=run", "login"):
         stranger.ask(f"/desk/{path}")
         assert stranger.status == 403 and "Open the link" in stranger.page, path
@@ -180,7 +180,7 @@ def test_one_more_reviewer_is_invited_at_the_desk(tmp_path: Path) -> None:
     first.press("invite", name="ann")
     link = re.search(r"http://[\w.:/-]+", re.search(r"<strong>ann: ([^<]*)", first.page)[1])[0]
     ann = Sitter(link).next()
-    assert ann.asked == "an ode" and first.next().asked == "a seven"
+    assert ann.request == "an ode" and first.next().request == "a seven"
     ann.ask("/desk/people")
     assert ann.status == 403
 
@@ -218,13 +218,13 @@ def test_columns_are_shown_for_what_they_are(tmp_path: Path) -> None:
         'seven,pictures/1.png,x\ntwo,missing.png,x\nout,../out.png,x\nevil,"data:image/svg+xml,<svg/>",x\n'
         f'inline,"data:image/png;base64,{b64encode(PNG).decode()}",x\n'
     )
-    batch = AuditedBatch(tmp_path / "b.csv", AuditOptions(0.5, 0.5))
+    batch = AuditedBatch(tmp_path / "b.csv", BatchAuditOptions(0.5, 0.5))
     assert batch.question(0, ["asked", "file"]) == Question("seven", "", file="pictures/1.png")
     assert batch.question(1) == Question("two", "file: missing.png\nnote: x")
     assert batch.question(3, ["file"]) == Question("", "data:image/svg+xml,<svg/>")
     assert batch.question(4) == Question("inline", "x", PNG)
     tables.write(tmp_path / "b.parquet", {"content": [PNG, b"no picture"], "asked": ["a", "b"]})
-    batch = AuditedBatch(tmp_path / "b.parquet", AuditOptions(0.5, 0.5))
+    batch = AuditedBatch(tmp_path / "b.parquet", BatchAuditOptions(0.5, 0.5))
     assert batch.question(0) == Question("a", "", PNG)
     assert "--page shows them" in batch.text_of(0, ["content"])
 

@@ -21,24 +21,24 @@ async def answering(
     tls: ssl.SSLContext | None = None,
 ) -> None:
     """A server that gives these answers, one a request, whatever is asked; None closes. seen: requests a connection."""
-    seen: list[int] = []
-    left, handlers = list(answers), []
+    requests: list[int] = []
+    remaining, handlers = list(answers), []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         handlers.append(asyncio.current_task())
-        seen.append(0)
-        place = len(seen) - 1
-        while left:
+        requests.append(0)
+        place = len(requests) - 1
+        while remaining:
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
             except (asyncio.IncompleteReadError, ConnectionError):
                 break
             await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
-            seen[place] += 1
-            answer = left.pop(0)
+            requests[place] += 1
+            answer = remaining.pop(0)
             if answer is None:
                 break
-            last = not left or left[0] is None  # then the connection is closed after it
+            last = not remaining or remaining[0] is None  # then the connection is closed after it
             for cut in range(0, len(answer), 7):
                 writer.write(answer[cut : cut + 7])
                 await asyncio.sleep(0)
@@ -52,7 +52,7 @@ async def answering(
     calls = UpstreamPool(private=True)
     try:
         await use(
-            calls, f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/x", seen
+            calls, f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/x", requests
         )
     finally:
         await calls.close()
@@ -75,10 +75,10 @@ EARLY = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
 
 
 def test_a_connection_is_used_again() -> None:
-    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, requests: list[int]) -> None:
         for _ in range(4):
             assert await ask(calls, url) == b"hello"
-        assert seen == [4]
+        assert requests == [4]
 
     run([LENGTH, CHUNKS, EARLY + LENGTH, LENGTH], use)
 
@@ -93,11 +93,11 @@ def test_a_connection_is_used_again() -> None:
     ],
 )
 def test_a_connection_that_is_over_is_not_used_again(answer: bytes) -> None:
-    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, requests: list[int]) -> None:
         assert await ask(calls, url) == b"hello"
         await eventually_async(lambda: not any(line.reusable for line in calls._open))
         assert await ask(calls, url) == b"hello"
-        assert len(seen) == 2
+        assert len(requests) == 2
 
     run([answer, LENGTH, LENGTH], use)
 
@@ -113,7 +113,7 @@ def test_a_connection_that_is_over_is_not_used_again(answer: bytes) -> None:
     ],
 )
 def test_what_is_no_answer_is_refused(answer: bytes | None) -> None:
-    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, requests: list[int]) -> None:
         with pytest.raises(ConnectionBroken):
             await ask(calls, url)
         assert await ask(calls, url) == b"hello"
@@ -122,7 +122,7 @@ def test_what_is_no_answer_is_refused(answer: bytes | None) -> None:
 
 
 def test_a_body_that_is_cut_off_is_refused() -> None:
-    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, requests: list[int]) -> None:
         async with calls.post(url, b"", {}, DEADLINE_SECONDS) as response:
             with pytest.raises(ConnectionBroken):
                 await response.read(1000)
@@ -131,25 +131,25 @@ def test_a_body_that_is_cut_off_is_refused() -> None:
 
 
 def test_limits_of_size_and_time() -> None:
-    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, requests: list[int]) -> None:
         with pytest.raises(BodyTooLong):
             await ask(calls, url, most=4)
         assert await ask(calls, url) == b"hello"  # on a new connection
         with pytest.raises(TimeoutError):
             await ask(calls, url, timeout=0.05)
-        assert len(seen) == 2
+        assert len(requests) == 2
 
     run([LENGTH, LENGTH, HEAD + b"content-length", LENGTH], use)
 
 
 def test_addresses_are_looked_at_when_a_connection_is_made() -> None:
-    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, requests: list[int]) -> None:
         public = UpstreamPool(private=False)
         with pytest.raises(OSError, match="no address that may be called"):
             await ask(public, url.replace("127.0.0.1", "localhost"))
         with pytest.raises(ValueError, match="must not break"):
             calls.post(url, b"", {"authorization": "a\r\nx: y"}, 5.0)
-        assert seen == []
+        assert requests == []
 
     run([LENGTH], use)
 
@@ -180,28 +180,28 @@ def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("trusted")
 def test_a_model_behind_tls(authority: trustme.CA) -> None:
-    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, requests: list[int]) -> None:
         for _ in range(2):
             assert await ask(calls, url) == b"hello"
-        assert seen == [2]  # the connection is kept
+        assert requests == [2]  # the connection is kept
 
     over_tls(authority, "127.0.0.1", use)
 
 
 @pytest.mark.usefixtures("trusted")
 def test_a_certificate_of_another_name_is_refused(authority: trustme.CA) -> None:
-    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, requests: list[int]) -> None:
         with pytest.raises(ssl.SSLCertVerificationError, match="certificate is not valid"):
             await ask(calls, url)
-        assert sum(seen) == 0  # nothing was sent
+        assert sum(requests) == 0  # nothing was sent
 
     over_tls(authority, "example.org", use)
 
 
 def test_an_unknown_authority_is_refused(authority: trustme.CA) -> None:
-    async def use(calls: UpstreamPool, url: str, seen: list[int]) -> None:
+    async def use(calls: UpstreamPool, url: str, requests: list[int]) -> None:
         with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local issuer|self.signed"):
             await ask(calls, url)
-        assert sum(seen) == 0
+        assert sum(requests) == 0
 
     over_tls(authority, "127.0.0.1", use)

@@ -16,6 +16,6 @@ def test_slices_at_the_full_level_are_caught() -> None:
 
 
 def test_drift_in_one_slice_is_found_in_that_slice() -> None:
-    found = [delay_in_a_slice(seed, slices=20, change=4000) for seed in range(10)]
-    assert all(delay is not None for delay, _ in found) and np.mean([delay for delay, _ in found]) < 120
-    assert sum(names != {"s0"} for _, names in found) <= 2
+    delays = [delay_in_a_slice(seed, slices=20, change=4000) for seed in range(10)]
+    assert all(delay is not None for delay, _ in delays) and np.mean([delay for delay, _ in delays]) < 120
+    assert sum(names != {"s0"} for _, names in delays) <= 2

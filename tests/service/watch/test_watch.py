@@ -26,10 +26,9 @@ from tolerate.service.config import checked
 from tolerate.service.watch.evidence import certify_columns, evidence_columns
 from tolerate.service.watch.webhooks import key_of, signed, verify_signature
 from tolerate.stats.monitor.drift import reference_of
-from tolerate.store import connect, deliveries, people, certificates, queue
-from tolerate.store import restrictions
-from tolerate.store.restrictions import HELD_BAND, HELD_SLICE, Tightening, held
+from tolerate.store import certificates, connect, deliveries, people, queue, restrictions
 from tolerate.store.ledger import append
+from tolerate.store.restrictions import HELD_BAND, HELD_SLICE, Tightening, held
 from tolerate.store.schema import prepare
 
 
@@ -51,8 +50,8 @@ def judge(desk: Served, bad: str, count: int = 400) -> None:
     """A person goes through the queue: what is in the slice `bad` is wrong."""
 
     def work(db: Any) -> list[dict[str, Any]]:
-        told: list[dict[str, Any]] = []
-        note, now = desk.running.settlement_watcher(told), time.time()
+        alarms: list[dict[str, Any]] = []
+        note, now = desk.running.settlement_watcher(alarms), time.time()
         for k in range(count):
             task = queue.lease(db, "ann", now)
             if task is None:
@@ -60,10 +59,10 @@ def judge(desk: Served, bad: str, count: int = 400) -> None:
             loss = float(task.item.slice == bad)
             queue.verdict(db, task.slot, "ann", loss, now, nonce=f"{now}-{k}", settled=note)
         queue.settle_due(db, now + 60, note)
-        return told
+        return alarms
 
-    told = desk.running.writer.submit(work).result(DEADLINE_SECONDS)
-    desk.thread.loop.call_soon_threadsafe(desk.running.after_settlement, [], told)
+    alarms = desk.running.writer.submit(work).result(DEADLINE_SECONDS)
+    desk.thread.loop.call_soon_threadsafe(desk.running.after_settlement, [], alarms)
 
 
 def tier(desk: Served) -> dict[str, Any]:
@@ -80,8 +79,8 @@ def fill(desk: Served, slices: tuple[str, ...] = ("en", "zh"), count: int = 40) 
 
 @pytest.mark.parametrize("what", ["tell", "hold"])
 def test_a_slice_has_an_alarm_of_its_own(model: Upstream, url: str, tmp_path: Path, what: str) -> None:
-    made = {"share": 1.0, "slices": ("en", "zh", "fr", "de"), "on_slice_alarm": what}
-    with served(service_of(model.url, url, tmp_path, **made)) as desk:
+    settings_of_job = {"share": 1.0, "slices": ("en", "zh", "fr", "de"), "on_slice_alarm": what}
+    with served(service_of(model.url, url, tmp_path, **settings_of_job)) as desk:
         fill(desk, ("en",) * 20 + ("zh",), 168)  # one in twenty-one is wrong: the whole keeps its 5%
         judge(desk, "zh")
         about = desk.ask("GET", "/v1/watch/support")[2]
@@ -195,8 +194,8 @@ def test_scores_that_are_others_degrade_and_a_person_decides(tmp_path: Path) -> 
         await running.stop()
 
     asyncio.run(life())
-    found = replay(str(tmp_path / "t.db"))
-    assert found.holds and found.narrowed >= 20
+    result = replay(str(tmp_path / "t.db"))
+    assert result.holds and result.narrowed >= 20
 
 
 def test_a_restart_and_another_certificate(tmp_path: Path) -> None:
@@ -225,9 +224,9 @@ def test_an_answer_on_its_way_is_held_too(tmp_path: Path) -> None:
         id, record = running.writer.standing["support", "main"], running.writer.record
         what = Tightening("", ((0.5, 0.7),))
 
-        def narrowing(*given: Any) -> Any:
+        def narrowing(*arguments: Any) -> Any:
             running.writer.submit(restrictions.tighten, id, "support", "main", what, "watch", 1.0)
-            return record(*given)
+            return record(*arguments)
 
         running.writer.record = narrowing
         (row,) = await traffic(running, [0.6])
@@ -321,12 +320,12 @@ def test_second_readings_stand_beside_what_was_reviewed(model: Upstream, url: st
             queue.settle_due(db, now + 60, note)
 
         desk.write(work)
-        found = tier(desk)["reviewers"]
-        assert found["by"] == "second" and 15 < found["again"] < 45 and found["missed"] == 0
-        assert found["bound"] > tier(desk)["bound"]
+        risk = tier(desk)["reviewers"]
+        assert risk["by"] == "second" and 15 < risk["again"] < 45 and risk["missed"] == 0
+        assert risk["bound"] > tier(desk)["bound"]
         assert "read by a second person" in Browser(desk).get("watch/support")[2]
         columns = desk.write(evidence_columns, "support", "main", 0.0)
-        assert sum(final is not None for final in columns.finals) == found["again"]
+        assert sum(final is not None for final in columns.finals) == risk["again"]
         assert set(columns.chances) == {0.5} and len(columns.losses) == 60
         (proven,) = certify_columns(columns, [0.2], confidence=0.8)
         assert proven.tolerance == 0.2 and proven.scope == "all" and "what they miss" in proven.losses_by
@@ -460,9 +459,9 @@ def test_tries_wait_longer_and_longer_and_end(tmp_path: Path) -> None:
     for kind in ("first", "second"):
         certificates.alarm(db, "support", kind, 1.0, {})
     now, waited = 100.0, []
-    while (found := deliveries.due(db, hook, now)) and found[0].body["kind"] == "first":
-        kept = deliveries.tried(db, found[0], False, now)
-        assert kept == (found[0].tries + 1 < deliveries.TRIES)
+    while (due := deliveries.due(db, hook, now)) and due[0].body["kind"] == "first":
+        tries_left = deliveries.tried(db, due[0], False, now)
+        assert tries_left == (due[0].tries + 1 < deliveries.TRIES)
         began = now
         while not deliveries.due(db, hook, now):
             now += 1.0
@@ -470,11 +469,11 @@ def test_tries_wait_longer_and_longer_and_end(tmp_path: Path) -> None:
     assert (
         waited[:6] == list(deliveries.BACK_OFF) and len(waited) == deliveries.TRIES and 80_000 < now < 100_000
     )
-    assert found[0].body["kind"] == "second" and deliveries.late(db, "http://a/") == {
+    assert due[0].body["kind"] == "second" and deliveries.late(db, "http://a/") == {
         "tries": 0,
         "waiting": 1,
     }
-    assert deliveries.tried(db, found[0], True, now) and not deliveries.due(db, hook, now + 1e6)
+    assert deliveries.tried(db, due[0], True, now) and not deliveries.due(db, hook, now + 1e6)
     db.close()
 
 
@@ -497,7 +496,7 @@ def test_a_secret_that_cannot_be_read_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ({"on_slice_alarm": "shout"}, "on_slice_alarm"),
         ({"drift": 2.0}, "drift"),
@@ -505,8 +504,8 @@ def test_a_secret_that_cannot_be_read_is_refused() -> None:
         ({"slices": ("a", "a")}, "slices"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(tmp_path: Path, more: dict[str, Any], told: str) -> None:
-    with pytest.raises(OptionError, match=told):
+def test_settings_that_mean_nothing_are_refused(tmp_path: Path, more: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
         checked(service_of("http://127.0.0.1:9/v1", str(tmp_path / "t.db"), tmp_path, **more))
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tolerate.store.promises import Minute
+from tolerate.store.traffic import Minute
 
 MAX_SCORES = 250  # a tier, for the test of drift between two writes; what else comes is not looked at
 HISTOGRAM_BINS = 10

@@ -34,9 +34,7 @@ from tolerate.service.openai_format import (
     prompt_text,
 )
 from tolerate.service.upstream.client import UpstreamClient
-from tolerate.store import Database, Writer, promises, queue
-from tolerate.store import degraded as tightened
-from tolerate.store import second_reviews as seconds
+from tolerate.store import Database, Writer, certificates, queue, restrictions, second_reviews
 from tolerate.store.ledger import Entry
 from tolerate.store.people import Key
 
@@ -125,7 +123,7 @@ class DecisionEngine:
         self.on_alarm = on_alarm
         self.base_url = f"http://{service.host}:{service.port}"
         self.counters = Counters()
-        self._promises: dict[str, promises.Promise] = {}
+        self._promises: dict[str, certificates.Promise] = {}
         self._waiting: dict[str, asyncio.Future[queue.Settled]] = {}
         self._cache: OrderedDict[bytes, tuple[float, ScoredAnswer]] = OrderedDict()
         self._policies = {
@@ -135,18 +133,18 @@ class DecisionEngine:
 
     # The rule
 
-    def certificate_in_force(self, job: JobSettings, tier: TierSettings) -> promises.Promise | None:
+    def certificate_in_force(self, job: JobSettings, tier: TierSettings) -> certificates.Promise | None:
         """The certificate in force for a tier; without one everything is held."""
         id = self.writer.standing.get((job.name, tier.name))
         promise = None if id is None else self._promises.get(id + tier.name)
         return promise if promise is not None and promise.job == job.name else None
 
-    def load_certificates(self, certificates: Iterable[promises.Promise]) -> None:
+    def load_certificates(self, certificates: Iterable[certificates.Promise]) -> None:
         """Keep certificates in memory; whether one is in force, the writer says."""
         for promise in certificates:
             self._promises[promise.id + promise.tier] = promise
 
-    def restrictions(self, job: JobSettings, tier: TierSettings) -> tuple[tightened.Tightening, ...]:
+    def restrictions_on(self, job: JobSettings, tier: TierSettings) -> tuple[restrictions.Tightening, ...]:
         """What restricts the certificate of a tier."""
         return self.writer.tight.get((job.name, tier.name), ())
 
@@ -159,7 +157,7 @@ class DecisionEngine:
             return Ruling(Decision.REVIEW, answer.hold_reason, promise.id)
         if promise.certificate.decide(answer.score) is not Decision.RELEASE:
             return Ruling(Decision.REVIEW, BELOW_THRESHOLD, promise.id)
-        reason = tightened.held(self.restrictions(job, answer.tier), slice, answer.score)
+        reason = restrictions.held(self.restrictions_on(job, answer.tier), slice, answer.score)
         return Ruling(Decision.REVIEW if reason else Decision.RELEASE, reason, promise.id)
 
     # A request
@@ -198,9 +196,9 @@ class DecisionEngine:
     async def _record_decision(self, case: Case, answer: ScoredAnswer, ruling: Ruling) -> GatewayReply:
         """Write the row, wait for the disk, and answer as the row says."""
         job, request = case.job, case.request
-        restrictions = self.restrictions(job, answer.tier)
-        if restrictions:
-            job = replace(job, share=max(job.share, *(restriction.share for restriction in restrictions)))
+        in_force = self.restrictions_on(job, answer.tier)
+        if in_force:
+            job = replace(job, share=max(job.share, *(restriction.share for restriction in in_force)))
         drawn = self._random.share() < job.share
         again = drawn and job.second > 0 and self._random.share() < job.second
         text, cost = answer_text(answer.body), case.cost
@@ -335,7 +333,7 @@ class DecisionEngine:
             self.load_certificates([replace(promise, bound={**promise.bound, "served": served})])
             await durable(
                 self.writer.do(
-                    promises.bind, promise.id, job.name, answer.tier.name, "served", served, time.time()
+                    certificates.bind, promise.id, job.name, answer.tier.name, "served", served, time.time()
                 )
             )
             return
@@ -346,9 +344,9 @@ class DecisionEngine:
 
         def withdraw(db: Database) -> list[str]:
             now = time.time()
-            ids = promises.withdraw(db, job.name, tier.name, "gateway", why, now, "void")
+            ids = certificates.withdraw(db, job.name, tier.name, "gateway", why, now, "void")
             if ids:
-                promises.alarm(db, job.name, "void", now, {"tier": tier.name, "why": why})
+                certificates.alarm(db, job.name, "void", now, {"tier": tier.name, "why": why})
             return ids
 
         if await durable(self.writer.do(withdraw)):
@@ -476,4 +474,4 @@ def _keep_item(
         SAMPLE_PRIORITY if released else HELD_PRIORITY,
     )
     if entry["drawn"] and job.second > 0:
-        seconds.note(db, entry["ticket"], job.name, job.second, bool(entry.get("again")))
+        second_reviews.note(db, entry["ticket"], job.name, job.second, bool(entry.get("again")))

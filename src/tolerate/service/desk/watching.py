@@ -16,7 +16,7 @@ from tolerate.service.desk import charts
 from tolerate.service.openai_format import ApiError
 from tolerate.service.watch.evidence import evidence_columns, next_certificates
 from tolerate.service.watch.overview import TierOverview, overview
-from tolerate.store import Database, promises
+from tolerate.store import Database, certificates
 
 if TYPE_CHECKING:
     from tolerate.service.desk import Desk, Page, Response, Visit
@@ -104,7 +104,7 @@ async def _what_if(desk: "Desk", visit: "Visit", job: JobSettings, tier: TierSet
 
 async def _promised(desk: "Desk", job: JobSettings, tier: TierSettings) -> list[float]:
     """The tolerance that was promised last, if any was."""
-    found = await desk.reader.query(promises.history, job.name)
+    found = await desk.reader.query(certificates.history, job.name)
     mine = [each for each in found if each.tier == tier.name and each.status != "proposed"]
     return [mine[0].certificate.tolerance] if mine else []
 
@@ -113,7 +113,7 @@ def _propose(
     db: Database, job: JobSettings, tier: TierSettings, certificate: Certificate, by: str, at: float
 ) -> str:
     bound = binding.current_binding(job, tier, certificate)
-    return promises.propose(db, job.name, tier.name, certificate, bound, by, at)
+    return certificates.propose(db, job.name, tier.name, certificate, bound, by, at)
 
 
 def _number(text: str, name: str) -> float:
@@ -145,9 +145,9 @@ async def withdraw(desk: "Desk", visit: "Visit") -> "Response":
 
 def _withdraw(db: Database, job: str, by: str, why: str) -> bool:
     at = time.time()
-    gone = promises.withdraw(db, job, None, by, why, at)
+    gone = certificates.withdraw(db, job, None, by, why, at)
     if gone:
-        promises.alarm(db, job, "withdrawn", at, {"by": by, "why": why})
+        certificates.alarm(db, job, "withdrawn", at, {"by": by, "why": why})
     return bool(gone)
 
 
@@ -166,7 +166,7 @@ async def mended(desk: "Desk", visit: "Visit") -> "Response":
     from tolerate.service.desk import go
 
     job = _job(desk, visit)
-    await desk.writer.do(promises.mend, job.name, visit.user.name, time.time())
+    await desk.writer.do(certificates.mend, job.name, visit.user.name, time.time())
     return go(f"/desk/watch/{job.name}")
 
 

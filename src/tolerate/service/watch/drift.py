@@ -15,10 +15,9 @@ from tolerate.records import Certificate
 from tolerate.service.config import JobSettings
 from tolerate.service.watch.evidence import restart_slice
 from tolerate.stats.monitor.drift import Drift, Reference
-from tolerate.store import Database, promises
-from tolerate.store import degraded as tightened
-from tolerate.store.degraded import Band, Tightening
-from tolerate.store.promises import Promise
+from tolerate.store import Database, certificates, restrictions
+from tolerate.store.certificates import Promise
+from tolerate.store.restrictions import Band, Tightening
 
 MAX_SCORES = 50  # in one transaction: a millisecond, for other writes wait behind it
 Scores = Sequence[tuple[float | None, float]]  # each with a random number that breaks ties
@@ -36,17 +35,17 @@ def update_drift(db: Database, job: JobSettings, tier: str, scores: Scores, now:
     elif drift.found and (growth := drift.more()) is not None:
         bands, missing = growth
         _hold_more(db, job, promise, bands, missing, now)
-    promises.save_drift(db, promise.id, job.name, tier, drift.to_json())
+    certificates.save_drift(db, promise.id, job.name, tier, drift.to_json())
     return alarms
 
 
 def _active(db: Database, job: str, tier: str) -> Promise | None:
-    return next((promise for promise in promises.active(db, job) if promise.tier == tier), None)
+    return next((promise for promise in certificates.active(db, job) if promise.tier == tier), None)
 
 
 def certificate_drift(db: Database, job: JobSettings, promise: Promise) -> Drift:
     """The test of drift of a certificate, with all scores it has taken in."""
-    state = promises.load_drift(db, promise.id, promise.job, promise.tier)
+    state = certificates.load_drift(db, promise.id, promise.job, promise.tier)
     if state is None:
         return Drift(certified_scores(promise.certificate), 1 - promise.certificate.confidence, job.drift)
     drift = Drift.from_json(state)
@@ -64,10 +63,10 @@ def _degrade(db: Database, job: JobSettings, promise: Promise, drift: Drift, now
     bands, missing = drift.bands()
     why = message("alarm.degraded", gap=drift.seen, items=drift.items, evidence=drift.evidence)
     restriction = Tightening("", tuple(bands), missing, job.degraded_share, why, now)
-    tightened.tighten(db, promise.id, job.name, promise.tier, restriction, "watch", now)
+    restrictions.tighten(db, promise.id, job.name, promise.tier, restriction, "watch", now)
     figures = {"gap": round(drift.seen, 4), "items": drift.items, "evidence": drift.evidence}
     body: dict[str, JsonValue] = {"tier": promise.tier, "certificate": promise.id, "why": why, **figures}
-    promises.alarm(db, job.name, "degraded", now, body)
+    certificates.alarm(db, job.name, "degraded", now, body)
     return {"kind": "degraded", "job": job.name, "at": now, **body}
 
 
@@ -75,14 +74,14 @@ def _hold_more(
     db: Database, job: JobSettings, promise: Promise, bands: list[Band], missing: bool, now: float
 ) -> None:
     """Hold further bands while the state stands; bands that are held stay held."""
-    restrictions = tightened.all_of(db).get((job.name, promise.tier), ())
-    current = next((restriction for restriction in restrictions if not restriction.slice), None)
+    in_force = restrictions.all_of(db).get((job.name, promise.tier), ())
+    current = next((restriction for restriction in in_force if not restriction.slice), None)
     if current is None:
         return
     fresh = tuple(band for band in bands if not _is_within(band, current.bands))
     if fresh or (missing and not current.missing):
         wider = replace(current, bands=(*current.bands, *fresh), missing=current.missing or missing)
-        tightened.tighten(db, promise.id, job.name, promise.tier, wider, "watch", now)
+        restrictions.tighten(db, promise.id, job.name, promise.tier, wider, "watch", now)
 
 
 def _is_within(band: Band, bands: tuple[Band, ...]) -> bool:
@@ -101,12 +100,12 @@ def _is_within(band: Band, bands: tuple[Band, ...]) -> bool:
 def end_restriction(db: Database, job: str, tier: str, slice: str, by: str, why: str, now: float) -> bool:
     """End a state by a person's decision: the test behind it begins anew. Returns whether there was such a state."""
     promise = _active(db, job, tier)
-    if promise is None or not tightened.ease(db, promise.id, job, tier, slice, by, why, now):
+    if promise is None or not restrictions.ease(db, promise.id, job, tier, slice, by, why, now):
         return False
     if slice:
         restart_slice(db, promise, slice)
     else:
         fresh = Drift(None, 1 - promise.certificate.confidence)
-        promises.save_drift(db, promise.id, job, tier, fresh.to_json())
-    promises.alarm(db, job, "eased", now, {"tier": tier, "slice": slice, "by": by, "why": why})
+        certificates.save_drift(db, promise.id, job, tier, fresh.to_json())
+    certificates.alarm(db, job, "eased", now, {"tier": tier, "slice": slice, "by": by, "why": why})
     return True

@@ -21,11 +21,9 @@ from tolerate.messages.catalogue import joined, message
 from tolerate.records import Certificate, Decision
 from tolerate.service.config import JobSettings
 from tolerate.stats.monitor.watch import Alarm, Watch
-from tolerate.store import Database, promises
-from tolerate.store import degraded as tightened
-from tolerate.store import second_reviews as seconds
-from tolerate.store.degraded import Tightening
+from tolerate.store import Database, certificates, restrictions, second_reviews
 from tolerate.store.queue import Settled, drawn
+from tolerate.store.restrictions import Tightening
 
 
 def settlement_watcher(
@@ -41,23 +39,23 @@ def settlement_watcher(
         item = settled.item
         if not item.drawn or item.decision != Decision.RELEASE or item.certificate is None:
             return
-        promise = promises.find(db, item.certificate, item.job, item.tier)
+        promise = certificates.find(db, item.certificate, item.job, item.tier)
         if promise is None or promise.status != "active":
             return
         job = settings.get(item.job)
         watch = certificate_watch(db, promise, () if job is None else job.slices)
         before = watch.alarms
         watch.update(settled.loss, slice=item.slice if item.slice in watch.slices else None)
-        promises.save_watch(db, promise.id, item.job, item.tier, watch.to_json())
+        certificates.save_watch(db, promise.id, item.job, item.tier, watch.to_json())
         for alarm in watch.alarms:
-            if alarm not in before and promises.find(db, promise.id, item.job, item.tier) == promise:
+            if alarm not in before and certificates.find(db, promise.id, item.job, item.tier) == promise:
                 alarms.append(_raise_alarm(db, promise, job, alarm, clock()))
 
     return on_settled
 
 
 def _raise_alarm(
-    db: Database, promise: promises.Promise, job: JobSettings | None, alarm: Alarm, now: float
+    db: Database, promise: certificates.Promise, job: JobSettings | None, alarm: Alarm, now: float
 ) -> JsonObject:
     """Withdraw the certificate, hold the slice, or only tell of the alarm; returns the alarm's record."""
     name = promise.job
@@ -67,10 +65,10 @@ def _raise_alarm(
         consequence = "tell" if job is None else job.on_slice_alarm
         why = joined([why, message("alarm.not_promised")])
     if consequence == "withdraw":
-        promises.withdraw(db, name, None, "watch", why, now)
+        certificates.withdraw(db, name, None, "watch", why, now)
     elif consequence == "hold":
         restriction = Tightening(alarm.slice, why=why, at=now)
-        tightened.tighten(db, promise.id, name, promise.tier, restriction, "watch", now)
+        restrictions.tighten(db, promise.id, name, promise.tier, restriction, "watch", now)
     body: dict[str, JsonValue] = {
         "tier": promise.tier,
         "certificate": promise.id,
@@ -82,7 +80,7 @@ def _raise_alarm(
         "evidence": alarm.evidence,
         **({"slice": alarm.slice, "then": consequence} if alarm.slice else {}),
     }
-    promises.alarm(db, name, "risk", now, body)
+    certificates.alarm(db, name, "risk", now, body)
     return {"kind": "risk", "at": now, "job": name, **body}
 
 
@@ -93,18 +91,18 @@ def promises_slice(certificate: Certificate, slice: str) -> bool:
     return each_slice and lines.get(slice, {}).get("scope", "nothing") != "nothing"
 
 
-def certificate_watch(db: Database, promise: promises.Promise, slices: tuple[str, ...] = ()) -> Watch:
+def certificate_watch(db: Database, promise: certificates.Promise, slices: tuple[str, ...] = ()) -> Watch:
     """The watch of a certificate, with all reviews it has taken in. slices: used when it is opened; it keeps those."""
-    state = promises.load_watch(db, promise.id, promise.job, promise.tier)
+    state = certificates.load_watch(db, promise.id, promise.job, promise.tier)
     return Watch(promise.certificate, slices=slices) if state is None else Watch.from_json(state)
 
 
-def restart_slice(db: Database, promise: promises.Promise, slice: str) -> None:
+def restart_slice(db: Database, promise: certificates.Promise, slice: str) -> None:
     """Watch a slice anew after a person's decision; its level is spent again."""
     watch = certificate_watch(db, promise)
     if slice in watch.slices:
         watch.restart(slice)
-        promises.save_watch(db, promise.id, promise.job, promise.tier, watch.to_json())
+        certificates.save_watch(db, promise.id, promise.job, promise.tier, watch.to_json())
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ def evidence_columns(db: Database, job: str, tier: str, since: float) -> Evidenc
     rows = [row for row in drawn(db, job) if row["tier"] == tier and row["at"] >= since]
     while rows and rows[-1]["loss"] is None:
         rows.pop()
-    lots = seconds.lots(db, job)
+    lots = second_reviews.lots(db, job)
     twice = [row for row in rows if row["ticket"] in lots]
     rows = twice or rows
     columns = EvidenceColumns(

@@ -13,11 +13,10 @@ from tolerate.service.config import JobSettings
 from tolerate.service.watch.drift import certificate_drift
 from tolerate.service.watch.evidence import certificate_watch, promises_slice
 from tolerate.stats.monitor.watch import Watch
-from tolerate.store import Database, promises, queue
-from tolerate.store import degraded as tightened
-from tolerate.store import second_reviews as seconds
-from tolerate.store.degraded import Tightening
-from tolerate.store.promises import Minute, Promise
+from tolerate.store import Database, certificates, queue, restrictions, second_reviews, traffic
+from tolerate.store.certificates import Promise
+from tolerate.store.restrictions import Tightening
+from tolerate.store.traffic import Minute
 
 HOURS = 24
 MIN_SCORES = 50  # on either side of the comparison with the last hour
@@ -142,8 +141,8 @@ class JobOverview(TypedDict):
 def overview(db: Database, job: JobSettings, now: float) -> JobOverview:
     """Everything about a job as JSON values, for the page and the API."""
     since = int(now // 60) - HOURS * 60
-    counts = promises.minutes(db, job.name, since)
-    history = promises.history(db, job.name)
+    counts = traffic.minutes(db, job.name, since)
+    history = certificates.history(db, job.name)
     of_all = [minute for minute in counts if minute.slice == ""]
     return {
         "job": job.name,
@@ -156,10 +155,10 @@ def overview(db: Database, job: JobSettings, now: float) -> JobOverview:
             for name in sorted({minute.slice for minute in counts} - {""})
         },
         "minutes": [asdict(minute) for minute in of_all],
-        "mended": promises.mended(db, job.name),
-        "waits": promises.waits(db, job.name, since),
+        "mended": certificates.mended(db, job.name),
+        "waits": traffic.waits(db, job.name, since),
         "drift": score_shift(of_all),
-        "alarms": promises.alarms(db, job.name),
+        "alarms": certificates.alarms(db, job.name),
         "history": [_record(promise) for promise in history],
         "risk": risk_by_slice(db, job.name),
     }
@@ -169,7 +168,7 @@ def _tier(db: Database, job: JobSettings, tier: str) -> TierOverview:
     """A tier's certificate and the evidence against it; of the last one, if none is in force."""
     history = [
         promise
-        for promise in promises.history(db, job.name)
+        for promise in certificates.history(db, job.name)
         if promise.tier == tier and promise.status != "proposed"
     ]
     active = (promise for promise in history if promise.status == "active")
@@ -177,11 +176,11 @@ def _tier(db: Database, job: JobSettings, tier: str) -> TierOverview:
     if promise is None:
         return {"tier": tier, "state": "NONE", "certificate": None}
     watch = certificate_watch(db, promise, job.slices)
-    restrictions = tightened.all_of(db).get((job.name, tier), ()) if promise.status == "active" else ()
+    in_force = restrictions.all_of(db).get((job.name, tier), ()) if promise.status == "active" else ()
     return {
         "tier": tier,
-        "state": tightened.state(promise.status, restrictions),
-        "narrowed": [{**restriction.to_json(), "at": restriction.at} for restriction in restrictions],
+        "state": restrictions.state(promise.status, in_force),
+        "narrowed": [{**restriction.to_json(), "at": restriction.at} for restriction in in_force],
         "certificate": _record(promise),
         "labels": watch.labels,
         "evidence": watch.evidence,
@@ -190,7 +189,7 @@ def _tier(db: Database, job: JobSettings, tier: str) -> TierOverview:
         "reviewers": reviewed_risk(db, job, promise),
         "history": watch.history,
         "alarm": str(watch.alarm) if watch.alarm else None,
-        "slices": slice_evidence(watch, promise, job, restrictions),
+        "slices": slice_evidence(watch, promise, job, in_force),
         "drift": _score_drift(db, job, promise),
     }
 
@@ -245,8 +244,8 @@ def reviewed_risk(db: Database, job: JobSettings, promise: Promise) -> ReviewedR
         for row in queue.drawn(db, job.name, promise.id)
         if row["tier"] == promise.tier and row["decision"] == "release" and row["loss"] is not None
     ]
-    confidence, seeds = promise.certificate.confidence, seconds.seeded(db, job.name)
-    lots = seconds.lots(db, job.name)
+    confidence, seeds = promise.certificate.confidence, second_reviews.seeded(db, job.name)
+    lots = second_reviews.lots(db, job.name)
     twice = [(row["loss"], *lots[row["ticket"]]) for row in rows if row["ticket"] in lots]
     risk: ReviewedRisk = {
         "by": "",

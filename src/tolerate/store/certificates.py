@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from tolerate.messages.catalogue import message
 from tolerate.records import Certificate
-from tolerate.store import degraded as tightened
+from tolerate.store import restrictions
 from tolerate.store.database import Database, Row
 from tolerate.store.ledger import append, restore_messages, with_messages
 from tolerate.store.schema import meta, set_meta
@@ -48,7 +48,7 @@ def install(
     """Put a certificate in force, in place of the one before; its id."""
     id = certificate_id(certificate)
     withdraw(db, job, tier, by, message("withdrawn.replaced"), at, status="replaced")
-    tightened.forget(db, job, tier)
+    restrictions.forget(db, job, tier)
     db.run("DELETE FROM drifts WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
     db.run(
         "INSERT INTO certificates (id, job, tier, status, body, bound, made_by, at) VALUES (?, ?, ?, "
@@ -115,7 +115,7 @@ def withdraw(
             job,
             each.tier,
         )
-        tightened.forget(db, job, each.tier)
+        restrictions.forget(db, job, each.tier)
         append(
             db,
             "withdrawn",
@@ -242,76 +242,3 @@ def alarms(db: Database, job: str, limit: int = 50) -> list[dict[str, Any]]:
     """A job's alarms, newest first."""
     found = db.all("SELECT kind, at, body FROM alarms WHERE job = ? ORDER BY id DESC LIMIT ?", job, limit)
     return [{"kind": kind, "at": at, **restore_messages(json.loads(body))} for kind, at, body in found]
-
-
-def add_wait(db: Database, job: str, minute: int, waiting: int, oldest: float) -> None:
-    """Keep how the queue stood in a minute: the worst of it."""
-    db.run(
-        "INSERT INTO waits VALUES (?, ?, ?, ?) ON CONFLICT (job, minute) DO UPDATE SET "
-        "waiting = CASE WHEN excluded.waiting > waits.waiting THEN excluded.waiting ELSE waits.waiting END, "
-        "oldest = CASE WHEN excluded.oldest > waits.oldest THEN excluded.oldest ELSE waits.oldest END",
-        job,
-        minute,
-        waiting,
-        oldest,
-    )
-
-
-def waits(db: Database, job: str, since: int) -> list[tuple[int, int, float]]:
-    """(minute, looks that waited, age of the oldest in seconds) since a minute, oldest first."""
-    found = db.all(
-        "SELECT minute, waiting, oldest FROM waits WHERE job = ? AND minute >= ? ORDER BY minute", job, since
-    )
-    return [(int(minute), int(waiting), float(oldest)) for minute, waiting, oldest in found]
-
-
-@dataclass(frozen=True)
-class Minute:
-    """Counts of one minute, of the whole (slice "") or of a slice. scores: a histogram of ten places."""
-
-    job: str
-    slice: str
-    minute: int
-    released: int = 0
-    held: int = 0
-    escalated: int = 0
-    failed: int = 0
-    cost: float = 0.0
-    tokens: int = 0
-    scores: tuple[int, ...] = (0,) * 10
-
-
-def add_minutes(db: Database, counts: list[Minute]) -> None:
-    """Add counts to those already kept."""
-    for each in counts:
-        row = db.one(
-            "SELECT scores FROM minutes WHERE job = ? AND slice = ? AND minute = ?",
-            each.job,
-            each.slice,
-            each.minute,
-        )
-        before = [0] * 10 if row is None else json.loads(row[0])
-        values = asdict(each)
-        values["scores"] = json.dumps([a + b for a, b in zip(before, each.scores, strict=True)])
-        db.run(
-            "INSERT INTO minutes (job, slice, minute, released, held, escalated, failed, cost, tokens, scores) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job, slice, minute) DO UPDATE SET "
-            "released = minutes.released + excluded.released, held = minutes.held + excluded.held, "
-            "escalated = minutes.escalated + excluded.escalated, failed = minutes.failed + excluded.failed, "
-            "cost = minutes.cost + excluded.cost, tokens = minutes.tokens + excluded.tokens, scores "
-            "= excluded.scores",
-            *values.values(),
-        )
-
-
-def minutes(db: Database, job: str, since: int, slice: str | None = None) -> list[Minute]:
-    """Counts by minute since a minute, oldest first; of every slice if slice is None."""
-    where, values = ("", ()) if slice is None else (" AND slice = ?", (slice,))
-    found = db.all(
-        "SELECT job, slice, minute, released, held, escalated, failed, cost, tokens, scores FROM minutes "
-        f"WHERE job = ? AND minute >= ?{where} ORDER BY minute, slice",
-        job,
-        since,
-        *values,
-    )
-    return [Minute(*(*row[:-1], tuple(json.loads(row[-1])))) for row in found]
