@@ -9,7 +9,7 @@ from tests.support.kills import kills
 
 
 def test_kills_lose_and_double_nothing(url: str, tmp_path: Path) -> None:
-    wrong, told = kills(url, tmp_path, times=4, seed=1)
+    wrong, seen_by_clients = kills(url, tmp_path, times=4, seed=1)
     assert wrong == [] and seen_by_clients.answers and seen_by_clients.verdicts
 
 

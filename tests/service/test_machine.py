@@ -75,7 +75,10 @@ async def _say_nothing(*arguments: Any) -> None:
 
 
 def _without_the_last_look(writer: Writer, entry: dict[str, Any]) -> dict[str, Any]:
-    standing, writer.standing = writer.standing, {(entry.get("job"), entry.get("tier")): entry.get("certificate")}
+    standing, writer.standing = (
+        writer.standing,
+        {(entry.get("job"), entry.get("tier")): entry.get("certificate")},
+    )
     try:
         return APPEND(writer, entry)
     finally:

@@ -577,7 +577,7 @@ def test_a_stop_finishes_what_was_taken(model: Upstream, url: str, tmp_path: Pat
     ],
 )  # fmt: skip
 def test_bad_bodies(desk: Served, body: bytes, status: int) -> None:
-    code, _, said = desk.ask("POST", "/v1/chat/completions", body)
+    code, _, response = desk.ask("POST", "/v1/chat/completions", body)
     assert code == status and "Traceback" not in str(response)
     assert set(response["error"]) == {"message", "type", "param", "code"}
 

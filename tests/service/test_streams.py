@@ -7,7 +7,7 @@ from tests.support.streams import fuzz, pass_on
 
 
 def test_no_token_leaves_before_the_verdict(url: str, tmp_path: Path) -> None:
-    wrong, said = fuzz(url, tmp_path, 1500, seed=1)
+    wrong, decisions = fuzz(url, tmp_path, 1500, seed=1)
     assert wrong == [] and min(decisions["release"], decisions["review"], decisions["failed"]) > 100
 
 
@@ -21,5 +21,5 @@ def test_answering_before_the_commit_is_caught(tmp_path: Path) -> None:
 
 
 def test_a_job_that_opted_out_is_marked_in_every_chunk(url: str, tmp_path: Path) -> None:
-    wrong, said = fuzz(url, tmp_path, 300, seed=2, stream="not certified")
+    wrong, decisions = fuzz(url, tmp_path, 300, seed=2, stream="not certified")
     assert wrong == [] and decisions.get("release", 0) == 0

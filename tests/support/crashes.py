@@ -26,8 +26,8 @@ WORDS = "a word or two "
 
 
 @dataclass
-class Told:
-    """What the outside world was told: answers by label, verdicts by reviewer and nonce."""
+class Outside:
+    """What the outside world knows: answers by label, verdicts by reviewer and nonce."""
 
     answers: dict[str, str] = field(default_factory=dict)
     verdicts: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Told:
         return len(self.answers) + len(self.verdicts)
 
 
-def asked(label: str, rng: random.Random) -> dict[str, Any]:
+def chat_request(label: str, rng: random.Random) -> dict[str, Any]:
     """A request: whole or streamed; about half are released."""
     say = {"say": WORDS * rng.randrange(1, 9), "score": rng.random()}
     return chat(say, stream=rng.random() < 0.3, metadata={"slice": label})
@@ -50,16 +50,16 @@ def heard(body: bytes) -> str | None:
     return "review" if b"content_filter" in body else None
 
 
-def judge(db: Database, asked: dict[str, str]) -> bool:
+def judge(db: Database, press: dict[str, str]) -> bool:
     """A reviewer's verdict, inside the writer."""
-    loss = float(asked["loss"])
-    return queue.verdict(db, int(asked["slot"]), asked["who"], loss, time.time(), nonce=asked["nonce"])
+    loss = float(press["loss"])
+    return queue.verdict(db, int(press["slot"]), press["who"], loss, time.time(), nonce=press["nonce"])
 
 
 # What the database must know
 
 
-def faults(db: Database, told: Told) -> list[str]:
+def faults(db: Database, outside: Outside) -> list[str]:
     """What is wrong with a database after its end; nothing, if every promise was kept."""
     wrong = list(verify(db).faults)
     decided: dict[str, list[str]] = {}
@@ -67,18 +67,24 @@ def faults(db: Database, told: Told) -> list[str]:
         entry = json.loads(body)
         if entry["kind"] == "decision":
             decided.setdefault(entry["slice"], []).append(entry["decision"])
-    for label, decision in told.answers.items():
+    for label, decision in outside.answers.items():
         if decided.get(label) != [decision]:
             wrong.append(f"{label} was answered as {decision}, its rows say {decided.get(label)}")
-    return wrong + [f"{t} was decided twice" for t, all_ in decided.items() if len(all_) > 1] + lost(db, told)
+    return (
+        wrong + [f"{t} was decided twice" for t, all_ in decided.items() if len(all_) > 1] + lost(db, outside)
+    )
 
 
-def lost(db: Database, told: Told) -> list[str]:
+def lost(db: Database, outside: Outside) -> list[str]:
     """Verdicts that were accepted and are not there once; slots with two."""
-    kept = db.all("SELECT reviewer, nonce, slot FROM verdicts")
-    there = {(who, nonce): slot for who, nonce, slot in kept}
-    wrong = [f"verdict {each} is lost" for each, slot in told.verdicts.items() if there.get(each) != slot]
-    slots = [slot for _, _, slot in kept]
+    verdicts = db.all("SELECT reviewer, nonce, slot FROM verdicts")
+    slots_by_press = {(who, nonce): slot for who, nonce, slot in verdicts}
+    wrong = [
+        f"verdict {press} is lost"
+        for press, slot in outside.verdicts.items()
+        if slots_by_press.get(press) != slot
+    ]
+    slots = [slot for _, _, slot in verdicts]
     return wrong + ["a slot has two verdicts"] * (len(set(slots)) < len(slots))
 
 
@@ -96,7 +102,9 @@ async def _ask(
             if (decision := heard(message.get("body", b""))) is not None:
                 log.note(("answer", label, decision))
 
-        await call(running.app, "POST", "/v1/chat/completions", asked(label, rng), key, on_send=on_send)
+        await call(
+            running.app, "POST", "/v1/chat/completions", chat_request(label, rng), key, on_send=on_send
+        )
 
 
 async def _review(
@@ -116,9 +124,14 @@ async def _review(
                 return
             await asyncio.sleep(0.005)
             task = await running.writer.do(lambda db: queue.lease(db, who, time.time()))
-        said = {"who": who, "slot": str(task.slot), "nonce": f"{name}{number}", "loss": str(rng.randrange(2))}
-        await running.writer.do(judge, said)
-        log.note(("verdict", who, said["nonce"], task.slot))
+        press = {
+            "who": who,
+            "slot": str(task.slot),
+            "nonce": f"{name}{number}",
+            "loss": str(rng.randrange(2)),
+        }
+        await running.writer.do(judge, press)
+        log.note(("verdict", who, press["nonce"], task.slot))
 
 
 async def _work(folder: Path, log: Log, seed: int, count: int, synchronous: str) -> None:
@@ -148,19 +161,19 @@ def power_losses(
     rng = np.random.default_rng(seed)
     cuts = set(rng.choice(len(log.events), losses, replace=False).tolist())
     disk, wrong = Disk(), []
-    for place, event in enumerate(log.events):
+    for index, event in enumerate(log.events):
         disk.play(event)
-        if place in cuts:
-            wrong += [f"power lost at {place}: {each}" for each in _look(disk, folder / f"at{place}", rng)]
-    told = told_of(disk.notes)
-    assert min(len(told.answers) / count, 10 * len(told.verdicts) / count) > 0.5, "the load did not run"
+        if index in cuts:
+            wrong += [f"power lost at {index}: {fault}" for fault in _look(disk, folder / f"at{index}", rng)]
+    outside = outside_of(disk.notes)
+    assert min(len(outside.answers) / count, 10 * len(outside.verdicts) / count) > 0.5, "the load did not run"
     return wrong
 
 
-def told_of(notes: list[Any]) -> Told:
+def outside_of(notes: list[Any]) -> Outside:
     """What had been told by then."""
-    answers = {each[1]: each[2] for each in notes if each[0] == "answer"}
-    return Told(answers, {(each[1], each[2]): each[3] for each in notes if each[0] == "verdict"})
+    answers = {note[1]: note[2] for note in notes if note[0] == "answer"}
+    return Outside(answers, {(note[1], note[2]): note[3] for note in notes if note[0] == "verdict"})
 
 
 def _look(disk: Disk, folder: Path, rng: np.random.Generator) -> list[str]:
@@ -171,7 +184,7 @@ def _look(disk: Disk, folder: Path, rng: np.random.Generator) -> list[str]:
         Writer(str(folder / "t.db")).close()
         db = connect(str(folder / "t.db"), read_only=True)
         try:
-            return faults(db, told_of(disk.notes))
+            return faults(db, outside_of(disk.notes))
         finally:
             db.close()
     except Exception as error:

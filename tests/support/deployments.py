@@ -72,7 +72,12 @@ def deploy(
 
 
 async def _deploy(
-    url: str | None, folder: Path, rng: np.random.Generator, promise: Certificate, items: int, drift: int | None
+    url: str | None,
+    folder: Path,
+    rng: np.random.Generator,
+    promise: Certificate,
+    items: int,
+    drift: int | None,
 ) -> Outcome:
     folder.mkdir()
     (folder / "c.json").write_text(promise.dumps())

@@ -43,7 +43,7 @@ class Fake:
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
         """A reply as OpenAI's reference shows it."""
         prompt, seed = body["messages"][-1]["content"], body.get("seed") or 0
-        texts = [self.say(prompt, seed + at) for at in range(body.get("n", 1) if self.many else 1)]
+        texts = [self.say(prompt, seed + index) for index in range(body.get("n", 1) if self.many else 1)]
         usage = {
             "prompt_tokens": 10,
             "completion_tokens": 5 * len(texts),
@@ -54,7 +54,7 @@ class Fake:
             "object": "chat.completion",
             "created": 1,
             "model": body["model"],
-            "choices": [self.choice(at, text, body) for at, text in enumerate(texts)],
+            "choices": [self.choice(index, text, body) for index, text in enumerate(texts)],
             **({"usage": usage} if self.usage else {}),
         }
 
@@ -63,9 +63,9 @@ class Fake:
             {"token": t, "logprob": -0.1 * (1 + i), "bytes": None, "top_logprobs": []}
             for i, t in enumerate(text.split())
         ]
-        given = {"content": tokens, "refusal": None} if self.logprobs and body.get("logprobs") else None
+        logprobs = {"content": tokens, "refusal": None} if self.logprobs and body.get("logprobs") else None
         message = {"role": "assistant", "content": text, "refusal": None}
-        return {"index": index, "message": message, "logprobs": given, "finish_reason": "stop"}
+        return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": "stop"}
 
     def events(self, body: dict[str, Any]) -> Iterator[bytes]:
         """The same reply, a word an event."""
@@ -74,11 +74,11 @@ class Fake:
         for choice in whole["choices"]:
             words = choice["message"]["content"].split(" ")
             logprobs = (choice["logprobs"] or {}).get("content", [])
-            for at, word in enumerate(words):
-                delta = {"content": word + (" " if at < len(words) - 1 else "")}
-                given = {"content": logprobs[at : at + 1]} if logprobs else None
+            for index, word in enumerate(words):
+                delta = {"content": word + (" " if index < len(words) - 1 else "")}
+                part = {"content": logprobs[index : index + 1]} if logprobs else None
                 yield _event(
-                    {**whole, "choices": [{"index": choice["index"], "delta": delta, "logprobs": given}]}
+                    {**whole, "choices": [{"index": choice["index"], "delta": delta, "logprobs": part}]}
                 )
             last = {"index": choice["index"], "delta": {}, "finish_reason": choice["finish_reason"]}
             yield _event({**whole, "choices": [last]})

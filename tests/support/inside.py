@@ -65,18 +65,18 @@ class FakeTransport:
     async def post(self, url: str, data: bytes, headers: Any, timeout: float) -> AsyncIterator[FakeResponse]:
         body = json.loads(data)
         text = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
-        asked = json.loads(text)
+        instructions = json.loads(text)
         if self.between is not None:
-            found = self.between(asked)
-            if found is not None:
-                await found
-        if "fail" in asked:
-            yield FakeResponse(asked["fail"], [b"{}"], "application/json")
-        elif "pieces" in asked:
-            kind = asked.get("kind", "text/event-stream")
-            yield FakeResponse(200, [piece.encode("latin-1") for piece in asked["pieces"]], kind)
+            waiting = self.between(instructions)
+            if waiting is not None:
+                await waiting
+        if "fail" in instructions:
+            yield FakeResponse(instructions["fail"], [b"{}"], "application/json")
+        elif "pieces" in instructions:
+            kind = instructions.get("kind", "text/event-stream")
+            yield FakeResponse(200, [piece.encode("latin-1") for piece in instructions["pieces"]], kind)
         else:
-            whole = self.model.answer(body, asked)
+            whole = self.model.answer(body, instructions)
             if body.get("stream"):
                 pieces = [piece.encode() for piece in pieces_of(whole, "prompt" in body)]
                 yield FakeResponse(200, pieces, "text/event-stream")
@@ -129,15 +129,19 @@ async def call(
 ) -> Heard:
     """One request to the ASGI application. on_send: sees each message before the client would."""
     raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    given = [(b"authorization", f"Bearer {key}".encode()), (b"content-type", b"application/json"), *headers]
-    scope = {"type": "http", "method": method, "path": path, "headers": given, "query_string": b"",
+    all_headers = [
+        (b"authorization", f"Bearer {key}".encode()),
+        (b"content-type", b"application/json"),
+        *headers,
+    ]
+    scope = {"type": "http", "method": method, "path": path, "headers": all_headers, "query_string": b"",
              "client": ("127.0.0.1", 1)}  # fmt: skip
-    heard, asked = Heard(), False
+    heard, sent = Heard(), False
 
     async def receive() -> dict[str, Any]:
-        nonlocal asked
-        if not asked:
-            asked = True
+        nonlocal sent
+        if not sent:
+            sent = True
             return {"type": "http.request", "body": raw}
         await (gone or asyncio.Event()).wait()
         return {"type": "http.disconnect"}
@@ -155,6 +159,6 @@ async def call(
     return heard
 
 
-def chat(asked: dict[str, Any], **more: Any) -> dict[str, Any]:
+def chat(instructions: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A chat request whose last message tells the fake model what to answer."""
-    return {"model": "support", "messages": [{"role": "user", "content": json.dumps(asked)}], **more}
+    return {"model": "support", "messages": [{"role": "user", "content": json.dumps(instructions)}], **more}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.support.crashes import Told, asked, faults, heard, judge
+from tests.support.crashes import Outside, chat_request, faults, heard, judge
 from tests.support.inside import service_of, started
 from tests.support.waiting import DEADLINE_SECONDS
 from tolerate.errors import DataError
@@ -46,7 +46,7 @@ async def _serve(url: str, folder: Path, pipe: Connection, early: bool) -> None:
     if early:
         answer_before_commit(running)
     await create_server(
-        running, lambda said: pipe.send((running.engine.base_url, running.initial_secrets.key))
+        running, lambda text: pipe.send((running.engine.base_url, running.initial_secrets.key))
     ).serve()
 
 
@@ -54,13 +54,13 @@ def review_route(running: RunningService) -> Any:
     """GET /desk is a look with its lease, POST a verdict; answered when it is on the disk."""
 
     async def route(request: Request, send: Send) -> None:
-        given = request.query
+        query = request.query
         try:
             if request.method == "GET":
-                task = await running.writer.do(lambda db: queue.lease(db, given["who"], time.time()))
+                task = await running.writer.do(lambda db: queue.lease(db, query["who"], time.time()))
                 await respond_json(send, {"slot": task.slot if task else None})
             else:
-                await respond_json(send, {"taken": await running.writer.do(judge, given)})
+                await respond_json(send, {"taken": await running.writer.do(judge, query)})
         except DataError as error:
             await respond_json(send, {"error": str(error)}, 409)
 
@@ -85,7 +85,7 @@ class World:
     """Applications and reviewers, and what they were told."""
 
     def __init__(self, seed: int) -> None:
-        self.told, self.key, self.rng = Told(), "", random.Random(seed)
+        self.outside, self.key, self.rng = Outside(), "", random.Random(seed)
         self._asked = 0
         self._presses: dict[str, dict[str, str]] = {}  # of reviewers who have no answer yet
 
@@ -99,11 +99,11 @@ class World:
         while line is not None:
             self._asked += 1
             label = f"r{self._asked}"
-            body = json.dumps(asked(label, self.rng)).encode()
+            body = json.dumps(chat_request(label, self.rng)).encode()
             try:
                 async for piece in _send(line, "POST", "/v1/chat/completions", self.key, body):
                     if (decision := heard(piece)) is not None:
-                        self.told.answers[label] = decision
+                        self.outside.answers[label] = decision
             except (OSError, EOFError):
                 line[1].close()
                 return
@@ -114,16 +114,16 @@ class World:
             try:
                 press = self._presses.get(who)
                 if press is None:
-                    found = await _json(line, "GET", f"/desk?who={who}", self.key)
-                    if found["slot"] is None:
+                    reply = await _json(line, "GET", f"/desk?who={who}", self.key)
+                    if reply["slot"] is None:
                         await asyncio.sleep(0.005)
                         continue
                     nonce, loss = str(self.rng.getrandbits(40)), str(self.rng.randrange(2))
-                    press = {"who": who, "slot": str(found["slot"]), "nonce": nonce, "loss": loss}
+                    press = {"who": who, "slot": str(reply["slot"]), "nonce": nonce, "loss": loss}
                     self._presses[who] = press
-                found = await _json(line, "POST", f"/desk?{urlencode(press)}", self.key)
-                assert "taken" in found, found
-                self.told.verdicts[who, press["nonce"]] = int(press["slot"])
+                reply = await _json(line, "POST", f"/desk?{urlencode(press)}", self.key)
+                assert "taken" in reply, reply
+                self.outside.verdicts[who, press["nonce"]] = int(press["slot"])
                 del self._presses[who]
             except (OSError, EOFError):
                 line[1].close()
@@ -168,7 +168,7 @@ class Follower:
     def __init__(self, url: str) -> None:
         self.url, self.seq, self.hash, self.decided = url, 0, START, {}
 
-    def look(self, told: Told) -> list[str]:
+    def look(self, outside: Outside) -> list[str]:
         """What is wrong with the new rows, and with what was told since."""
         wrong: list[str] = []
         db = connect(self.url, read_only=True)
@@ -179,11 +179,11 @@ class Follower:
             if entry["kind"] == "decision":
                 self.decided[entry["slice"]] = entry["decision"]
         db.close()
-        gone = [label for label in told.answers if self.decided.get(label) != told.answers[label]]
+        gone = [label for label in outside.answers if self.decided.get(label) != outside.answers[label]]
         return wrong + [f"{label} was answered and has no such row" for label in gone]
 
 
-def kills(url: str, folder: Path, times: int, seed: int, *, early: bool = False) -> tuple[list[str], Told]:
+def kills(url: str, folder: Path, times: int, seed: int, *, early: bool = False) -> tuple[list[str], Outside]:
     """Start, load, kill; again and again on one database. What is wrong, and what was told."""
     world, follower, wrong = World(seed), Follower(url), []
     for number in range(times):
@@ -204,18 +204,18 @@ def kills(url: str, folder: Path, times: int, seed: int, *, early: bool = False)
             process.close()
             ours.close()
         if number % 10 == 9 or number == times - 1:
-            wrong += follower.look(world.told)
+            wrong += follower.look(world.outside)
     db = connect(url, read_only=True)
-    wrong += faults(db, world.told)
+    wrong += faults(db, world.outside)
     db.close()
-    return wrong, world.told
+    return wrong, world.outside
 
 
 async def _until_killed(process: Any, world: World, port: int) -> None:
     """Kill in the middle of the load: after some answers and verdicts, and at no particular instant."""
     load = asyncio.ensure_future(world.load(port))
-    enough, before = world.told.count + world.rng.randrange(1, 40), time.monotonic()
-    while world.told.count < enough and time.monotonic() < before + DEADLINE_SECONDS:
+    enough, before = world.outside.count + world.rng.randrange(1, 40), time.monotonic()
+    while world.outside.count < enough and time.monotonic() < before + DEADLINE_SECONDS:
         await asyncio.sleep(0.002)
     await asyncio.sleep(world.rng.random() * 0.01)
     process.kill()

@@ -132,13 +132,13 @@ async def _ask(session: aiohttp.ClientSession, url: str, heard: Heard, rng: rand
         body = {"model": "support", "messages": [{"role": "user", "content": say}]}
         headers = {"authorization": f"Bearer {heard.key}"}
         async with session.post(f"{url}/v1/chat/completions", json=body, headers=headers) as answer:
-            found = json.loads(await answer.read())
+            answer_body = json.loads(await answer.read())
             if answer.headers.get("x-tolerate-decision") == "release":
-                heard.released[answer.headers["x-tolerate-ticket"]] = found["choices"][0]["message"][
+                heard.released[answer.headers["x-tolerate-ticket"]] = answer_body["choices"][0]["message"][
                     "content"
                 ]
             else:
-                assert text not in str(found)
+                assert text not in str(answer_body)
                 heard.held.add(answer.headers["x-tolerate-ticket"])
 
 
@@ -172,14 +172,14 @@ async def _post(session: aiohttp.ClientSession, url: str, path: str, form: str, 
 def _agree(database: str, heard: Heard) -> None:
     """Everything that was heard is in the database, once, and the ledger holds."""
     db = connect(database)
-    found = verify(db)
-    assert found.holds, found
+    result = verify(db)
+    assert result.holds, result
     entries = [json.loads(body) for _, body, _ in rows(db)]
     written = {entry["ticket"]: entry for entry in entries if entry["kind"] == "decision"}
     for ticket, text in heard.released.items():
         assert written[ticket]["decision"] == "release" and written[ticket]["content"] == _sha(text)
-    kept = {ticket for (ticket,) in db.all("SELECT ticket FROM items")}
-    assert heard.held <= kept, "a held item is gone"
+    tickets = {ticket for (ticket,) in db.all("SELECT ticket FROM items")}
+    assert heard.held <= tickets, "a held item is gone"
     assert heard.verdicts <= {nonce for (nonce,) in db.all("SELECT nonce FROM verdicts")}
     assert not db.all("SELECT slot FROM verdicts WHERE taken_back IS NULL GROUP BY slot HAVING count(*) > 1")
     db.close()

@@ -82,23 +82,25 @@ class Upstream:
         body = await request.json()
         self.requests.append(body)
         text = body["messages"][-1].get("content") if "messages" in body else body["prompt"]
-        asked = _asked(text)
-        if asked.get("hold"):
+        instructions = _instructions(text)
+        if instructions.get("hold"):
             await asyncio.to_thread(self.release.wait, DEADLINE_SECONDS)
-        if "fail" in asked and self._fails.get(text, 0) < asked.get("times", 99):
+        if "fail" in instructions and self._fails.get(text, 0) < instructions.get("times", 99):
             self._fails[text] = self._fails.get(text, 0) + 1
-            return web.json_response({"error": "no"}, status=asked["fail"])
-        if "raw" in asked:
-            return web.Response(text=asked["raw"], content_type="application/json")
-        whole = self.answer(body, asked)
+            return web.json_response({"error": "no"}, status=instructions["fail"])
+        if "raw" in instructions:
+            return web.Response(text=instructions["raw"], content_type="application/json")
+        whole = self.answer(body, instructions)
         return (
-            await self.stream(request, body, whole, asked) if body.get("stream") else web.json_response(whole)
+            await self.stream(request, body, whole, instructions)
+            if body.get("stream")
+            else web.json_response(whole)
         )
 
-    def answer(self, body: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, body: dict[str, Any], instructions: dict[str, Any]) -> dict[str, Any]:
         n = body.get("n") or 1
-        says = asked.get("says") or [asked.get("say", "hello")] * n
-        scores = asked.get("scores") or [asked.get("score", 0.9)] * n
+        says = instructions.get("says") or [instructions.get("say", "hello")] * n
+        scores = instructions.get("scores") or [instructions.get("score", 0.9)] * n
         choices = []
         for i, (say, score) in enumerate(zip(says, scores, strict=True)):
             choice: dict[str, Any] = {"index": i, "finish_reason": "stop", "score": score}
@@ -106,8 +108,12 @@ class Upstream:
                 choice["text"] = say
             else:
                 choice["message"] = {"role": "assistant", "content": say}
-            if "calls" in asked:
-                choice["message"] = {"role": "assistant", "content": None, "tool_calls": asked["calls"]}
+            if "calls" in instructions:
+                choice["message"] = {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": instructions["calls"],
+                }
                 choice["finish_reason"] = "tool_calls"
             if body.get("logprobs") and "prompt" not in body:
                 logprob = {"token": say, "logprob": math.log(score), "bytes": None, "top_logprobs": []}
@@ -116,24 +122,24 @@ class Upstream:
         usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
         name = "text_completion" if "prompt" in body else "chat.completion"
         answer = {"id": "up-1", "object": name, "created": 1, "choices": choices, "usage": usage}
-        return {**answer, "model": asked.get("model", self.model)}
+        return {**answer, "model": instructions.get("model", self.model)}
 
     async def stream(
-        self, request: web.Request, body: dict[str, Any], whole: dict[str, Any], asked: dict[str, Any]
+        self, request: web.Request, body: dict[str, Any], whole: dict[str, Any], instructions: dict[str, Any]
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
-        for piece in asked.get("pieces") or pieces_of(whole, "prompt" in body):
+        for piece in instructions.get("pieces") or pieces_of(whole, "prompt" in body):
             await response.write(piece.encode() if isinstance(piece, str) else piece)
         await response.write_eof()
         return response
 
 
-def _asked(text: Any) -> dict[str, Any]:
+def _instructions(text: Any) -> dict[str, Any]:
     """What the last message says the answer is; any other text is answered with itself."""
     try:
-        found = json.loads(text)
-        return found if isinstance(found, dict) and found else {"say": f"echo {text}"}
+        value = json.loads(text)
+        return value if isinstance(value, dict) and value else {"say": f"echo {text}"}
     except (TypeError, ValueError):
         return {"say": f"echo {text}"}
 
@@ -241,10 +247,10 @@ class Served:
     def ask(self, method: str, path: str, body: Any = None, key: str | None = "", **headers: str):
         """One request: status, headers, and the body (JSON where it is)."""
         data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        all_headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if key is not None:
-            given["authorization"] = f"Bearer {key or self.key}"
-        request = urllib.request.Request(self.url + path, data, given, method=method)
+            all_headers["authorization"] = f"Bearer {key or self.key}"
+        request = urllib.request.Request(self.url + path, data, all_headers, method=method)
         try:
             with OPENER.open(request, timeout=DEADLINE_SECONDS) as response:
                 return response.status, response.headers, _loaded(response.read())
@@ -258,12 +264,12 @@ class Served:
         body = {"model": "support", "messages": [{"role": "user", "content": content}], **more}
         return self.ask("POST", "/v1/chat/completions", body)
 
-    def write(self, work: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        return self.running.writer.submit(lambda db: work(db, *given, **named)).result(DEADLINE_SECONDS)
+    def write(self, work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        return self.running.writer.submit(lambda db: work(db, *arguments, **named)).result(DEADLINE_SECONDS)
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *given: Any) -> None:
+    def redirect_request(self, *arguments: Any) -> None:
         return None
 
 
@@ -286,7 +292,7 @@ def served(service: Any) -> Iterator[Served]:
         running = RunningService(service)
         try:
             await running.start()
-            server = create_server(running, lambda said: None)
+            server = create_server(running, lambda text: None)
             announce = server.on_started
 
             def started() -> None:

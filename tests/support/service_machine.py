@@ -121,7 +121,11 @@ class Machine(RuleBasedStateMachine):
         new_certificate = certificate(threshold=threshold)
         self.write(lambda db: certificates.propose(db, "support", "main", new_certificate, {}, "ann", 1.0))
         job = self.running.service.jobs[0]
-        self.do(self.running.install_certificate(job, job.tiers[0], certificates.certificate_id(new_certificate), "ann"))
+        self.do(
+            self.running.install_certificate(
+                job, job.tiers[0], certificates.certificate_id(new_certificate), "ann"
+            )
+        )
         self._end("replaced")
         self.kept[threshold], self.standing = Kept("active", dict(self.bound)), threshold
 
@@ -202,7 +206,7 @@ class Machine(RuleBasedStateMachine):
             self.write(lambda db: queue.skip(db, other.slot, "eve"))
             return
         self.presses += 1
-        nonce, told = str(self.presses), []
+        nonce, alarms = str(self.presses), []
 
         def press(db: Any) -> bool:
             return queue.verdict(
@@ -253,7 +257,9 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "running"):
             return
         expected = (
-            None if self.standing is None else certificates.certificate_id(certificate(threshold=self.standing))
+            None
+            if self.standing is None
+            else certificates.certificate_id(certificate(threshold=self.standing))
         )
         assert self.running.writer.standing.get(("support", "main")) == expected, self.standing
         assert all(len(losses) == 1 for losses in self.done.values()), self.done

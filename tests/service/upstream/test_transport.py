@@ -52,7 +52,9 @@ async def answering(
     calls = UpstreamPool(private=True)
     try:
         await use(
-            calls, f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/x", requests
+            calls,
+            f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/x",
+            requests,
         )
     finally:
         await calls.close()
