@@ -12,7 +12,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from tests.support.fakes import JOB
-from tests.support.sitting import Asked
+from tests.support.sitting import PeopleAtDesk
 from tolerate.errors import OptionError, RunError
 from tolerate.messages.certificates import certificate_text
 from tolerate.records import Certificate
@@ -100,18 +100,18 @@ def results(folder: Path) -> dict[str, Any]:
     """Everything a run found out, without what time it was and how long it took."""
     certificate = json.loads((folder / "certificate.json").read_text())
     summary = json.loads((folder / "summary.json").read_text())
-    kept = {key: summary[key] for key in ("strategies", "best", "sheets")}
+    results = {key: summary[key] for key in ("strategies", "best", "sheets")}
     items = parquet.read_table(folder / "items.parquet").to_pydict()
     return {
-        **kept,
+        **results,
         "items": items,
         "certificate": {key: certificate[key] for key in certificate if key != "made"},
     }
 
 
-@pytest.mark.parametrize("at", range(1, 21, 3))
+@pytest.mark.parametrize("write", range(1, 21, 3))
 def test_a_run_killed_at_any_write_ends_the_same(
-    at: int, tmp_path: Path, finished: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    write: int, tmp_path: Path, finished: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Die just before the n-th file would appear, then give the same command again."""
     count = 0
@@ -120,7 +120,7 @@ def test_a_run_killed_at_any_write_ends_the_same(
     def dying(source: Any, target: Any) -> None:
         nonlocal count
         count += 1
-        if count == at:
+        if count == write:
             raise Killed
         replace(source, target)
 
@@ -181,7 +181,7 @@ def test_nothing_proven_is_a_normal_result(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "error"),
     [
         (RunOptions(tolerance=2.0), "tolerance is 2"),
         (RunOptions(confidence=95.0), "confidence is 95"),
@@ -189,8 +189,8 @@ def test_nothing_proven_is_a_normal_result(tmp_path: Path) -> None:
         (RunOptions(budget=-1.0), "budget is -1"),
     ],
 )
-def test_options_that_mean_nothing(options: RunOptions, said: str, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=said):
+def test_options_that_mean_nothing(options: RunOptions, error: str, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=error):
         run(JOB, tmp_path / "r", options)
     assert not (tmp_path / "r").exists()
 
@@ -209,7 +209,7 @@ def test_a_person_in_place_of_the_reader(tmp_path: Path) -> None:
     )
     with pytest.raises(OptionError, match="people="):
         run(JOB, tmp_path / "r", options)
-    run(JOB, tmp_path / "r", options, people=Asked(lambda person, place: place % 50 == 0))
+    run(JOB, tmp_path / "r", options, people=PeopleAtDesk(lambda person, place: place % 50 == 0))
     certificate = Certificate.loads((tmp_path / "r" / "certificate.json").read_text())
     assert certificate.labels == 200 and certificate.proven and certificate.risk_seen == 4 / 200
     assert certificate.losses_by.startswith("a person")

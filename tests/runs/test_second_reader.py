@@ -17,7 +17,7 @@ from scipy.stats import binom
 
 from tolerate.errors import DataError, OptionError
 from tolerate.messages.certificates import certificate_text
-from tolerate.runs.audit_session import AuditedBatch, AuditOptions, ReviewerTurns, audit_at_terminal
+from tolerate.runs.audit_session import AuditedBatch, BatchAuditOptions, ReviewerTurns, audit_at_terminal
 from tolerate.stats.audit.audit import Audit
 from tolerate.stats.audit.draws import draw_order, draw_second_items
 from tolerate.stats.audit.second_reader import Agreement, agreement
@@ -122,9 +122,9 @@ def test_the_certificate_says_how_often_they_agreed(lang: str) -> None:
     first = (np.arange(400) % 40 == 0) * 1.0
     second = (np.arange(400) % 20 == 0) * 1.0
     cert = finish(Audit(400, 0.2, seed=2, second=0.5), first, second).certificate
-    told = certificate_text(cert, lang)
-    assert cert.proven and "kappa" in told and ("judged" not in told)
-    assert ("the first misses at most" if lang == "en" else "首次漏判的比例至多") in told
+    text = certificate_text(cert, lang)
+    assert cert.proven and "kappa" in text and ("judged" not in text)
+    assert ("the first misses at most" if lang == "en" else "首次漏判的比例至多") in text
 
 
 # The promise: for the worse of the verdicts on the drawn items, and so for the first person's alone.
@@ -180,10 +180,10 @@ class Terminal:
         os.close(slave)
         self.text = ""
 
-    def until(self, said: str, seconds: float = 60) -> str:
+    def until(self, expected: str, seconds: float = 60) -> str:
         """Read until it says this; the text since the last call."""
         end = time.monotonic() + seconds
-        while said not in self.text:
+        while expected not in self.text:
             assert time.monotonic() < end, self.text[-2000:]
             if select.select([self.master], [], [], 0.2)[0]:
                 try:
@@ -193,8 +193,8 @@ class Terminal:
                 self.text += more.decode("utf-8", "replace").replace("\r", "")
             elif self.process.poll() is not None:
                 break
-        head, found, self.text = self.text.partition(said)
-        assert found, head[-2000:]
+        head, match, self.text = self.text.partition(expected)
+        assert match, head[-2000:]
         return head
 
     def press(self, key: str) -> None:
@@ -212,13 +212,13 @@ def sit() -> Iterator[Callable[..., Terminal]]:
     """Opens terminals, one after the other; none is left running."""
     opened: list[Terminal] = []
 
-    def one(*words: object) -> Terminal:
+    def open_terminal(*words: object) -> Terminal:
         if opened:
             opened.pop().kill()
         opened.append(Terminal(*words))
         return opened[-1]
 
-    yield one
+    yield open_terminal
     for terminal in opened:
         terminal.kill()
 
@@ -250,41 +250,41 @@ def test_two_people_at_a_terminal_one_key_each_through_a_kill(tmp_path: Path, si
     terminal.until("[s] we have changed seats")
     terminal.press("s")
     for place in range(1, len(waiting)):
-        seen = terminal.until(f"second verdict {place + 1} of {len(waiting)}")
-        assert "proven after" not in seen
+        text_before = terminal.until(f"second verdict {place + 1} of {len(waiting)}")
+        assert "proven after" not in text_before
         terminal.until("[q] stop for now")
         terminal.press("f")
-    told = terminal.until("Not part of the promise")
+    text = terminal.until("Not part of the promise")
     assert (
-        "Every item of this batch of 300 may be released" in told
-        and f"{len(waiting)} verdicts agreed" in told
+        "Every item of this batch of 300 may be released" in text
+        and f"{len(waiting)} verdicts agreed" in text
     )
     assert terminal.process.wait(30) == 0
 
 
 def test_the_second_person_may_send_it_back(tmp_path: Path) -> None:
-    batch = AuditedBatch(batch_file(tmp_path), AuditOptions(0.2, second=0.4))
-    told: list[str] = []
+    batch = AuditedBatch(batch_file(tmp_path), BatchAuditOptions(0.2, second=0.4))
+    lines: list[str] = []
 
     def key() -> str:
-        last = told[-1]
+        last = lines[-1]
         if "changed seats" in last:
             return "s"
         return "w" if "second verdict 1 " in last else "f"
 
-    assert audit_at_terminal(batch, [], key, told.append)
-    assert any("the first person goes on" in line for line in told)
+    assert audit_at_terminal(batch, [], key, lines.append)
+    assert any("the first person goes on" in line for line in lines)
     assert batch.audit.certificate.proven and batch.audit.agreement.missed == 1
 
 
 def test_a_second_person_may_be_called_in_later_and_the_share_is_kept(tmp_path: Path) -> None:
     path = batch_file(tmp_path)
-    alone = AuditedBatch(path, AuditOptions(0.2))
+    alone = AuditedBatch(path, BatchAuditOptions(0.2))
     assert audit_at_terminal(alone, [], lambda: "f", lambda text: None)
-    later = AuditedBatch(path, AuditOptions(0.2, second=0.5))
+    later = AuditedBatch(path, BatchAuditOptions(0.2, second=0.5))
     assert later.audit.labels == alone.audit.labels and ReviewerTurns(later).turn == "swap"
     later.save()
-    assert AuditedBatch(path, AuditOptions(0.2)).audit.second == 0.5
+    assert AuditedBatch(path, BatchAuditOptions(0.2)).audit.second == 0.5
 
 
 def test_both_columns_at_once(tmp_path: Path) -> None:

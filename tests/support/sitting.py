@@ -30,7 +30,7 @@ def png(side: int = 8) -> bytes:
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *given: Any) -> None:
+    def redirect_request(self, *arguments: Any) -> None:
         return None
 
 
@@ -48,10 +48,10 @@ class Sitter:
         data = None
         if form is not None:
             data = urllib.parse.urlencode({"csrf": self.field("csrf"), **form}).encode()
-        given = {"cookie": self.cookie, "origin": self.home, **headers}
-        given = {name.replace("_", "-"): value for name, value in given.items()}
+        all_headers = {"cookie": self.cookie, "origin": self.home, **headers}
+        all_headers = {name.replace("_", "-"): value for name, value in all_headers.items()}
         try:
-            with self.open(urllib.request.Request(self.home + path, data, given), timeout=30) as answer:
+            with self.open(urllib.request.Request(self.home + path, data, all_headers), timeout=30) as answer:
                 self.status, self.headers, self.body = answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -65,15 +65,15 @@ class Sitter:
         return self.page
 
     def field(self, name: str) -> str:
-        found = re.search(rf'name="{name}" value="([^"]*)"', self.page)
-        return found[1] if found else ""
+        match = re.search(rf'name="{name}" value="([^"]*)"', self.page)
+        return match[1] if match else ""
 
     def next(self) -> "Sitter":
         self.ask("/desk/review")
         return self
 
     @property
-    def asked(self) -> str:
+    def request(self) -> str:
         return self._text("text")
 
     @property
@@ -82,8 +82,8 @@ class Sitter:
 
     @property
     def place(self) -> str:
-        found = re.search(r'id="place">([^<]*)<', self.page)
-        return found[1] if found else ""
+        match = re.search(r'id="place">([^<]*)<', self.page)
+        return match[1] if match else ""
 
     @property
     def slot(self) -> str:
@@ -94,8 +94,8 @@ class Sitter:
         return 'action="/desk/finish"' in self.page
 
     def _text(self, kind: str) -> str:
-        found = re.search(rf'<pre class="{kind}"[^>]*>(.*?)</pre>', self.page, re.S)
-        return html.unescape(re.sub(r"<[^>]*>", "", found[1])) if found else ""
+        match = re.search(rf'<pre class="{kind}"[^>]*>(.*?)</pre>', self.page, re.S)
+        return html.unescape(re.sub(r"<[^>]*>", "", match[1])) if match else ""
 
     def give(self, grade: str, **more: str) -> "Sitter":
         """A verdict on the item that is seen; the next page."""
@@ -115,11 +115,11 @@ class Desk:
         self.links: queue.Queue[str] = queue.Queue()
         self.result: Any = None
         self.error: BaseException | None = None
-        given = Sitters(ready=self.links.put, **sitters)
+        sitters_record = Sitters(ready=self.links.put, **sitters)
 
         def run() -> None:
             try:
-                self.result = work(given)
+                self.result = work(sitters_record)
             except BaseException as error:
                 self.error = error
                 self.links.put("")
@@ -146,11 +146,11 @@ class Desk:
         return self.result
 
 
-class Asked:
+class PeopleAtDesk:
     """People for a run: someone opens the desk's link and judges every item by a rule."""
 
     def __init__(self, wrong: Callable[[Sitter, int], bool]) -> None:
-        self.wrong, self.seen = wrong, 0
+        self.wrong, self.judged_count = wrong, 0
 
     def __call__(self, questions: Sequence[Question], folder: Path) -> PeopleVerdicts:
         return ask_at_desk(questions, folder, Sitters(ready=self._ready))
@@ -162,6 +162,6 @@ class Asked:
     def _judge(self, address: str) -> None:
         person = Sitter(address).next()
         while person.slot:
-            person.give("w" if self.wrong(person, self.seen) else "f")
-            self.seen += 1
+            person.give("w" if self.wrong(person, self.judged_count) else "f")
+            self.judged_count += 1
         person.press("finish")

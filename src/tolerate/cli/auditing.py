@@ -95,7 +95,7 @@ def audit(
     from tolerate.messages.certificates import certificate_text
     from tolerate.runs.audit_session import (
         AuditedBatch,
-        AuditOptions,
+        BatchAuditOptions,
         audit_at_terminal,
         audit_plan_lines,
         replay_columns,
@@ -103,7 +103,7 @@ def audit(
     )
 
     lang = choose_language(lang)
-    options = AuditOptions(
+    options = BatchAuditOptions(
         tolerance=tolerance,
         confidence=confidence,
         seed=seed,

@@ -33,7 +33,7 @@ BYTES_NOTE = "(bytes; --page shows them)"
 
 
 @dataclass(frozen=True)
-class AuditOptions:
+class BatchAuditOptions:
     """How a batch is audited; the fields are those of `tolerate.Audit`. None leaves an option out."""
 
     tolerance: float
@@ -55,7 +55,7 @@ class AuditedBatch:
     """A finished batch in a table, with its audit in a file beside it."""
 
     def __init__(
-        self, path: Path, options: AuditOptions, state: Path | None = None, score: str | None = None
+        self, path: Path, options: BatchAuditOptions, state: Path | None = None, score: str | None = None
     ) -> None:
         """score: the column of scores, for a budget of labels."""
         self.path = path
@@ -71,7 +71,7 @@ class AuditedBatch:
             items=self.size, scores=self.scores, **options.chosen()
         )
 
-    def _resumed_audit(self, options: AuditOptions) -> Audit | None:
+    def _resumed_audit(self, options: BatchAuditOptions) -> Audit | None:
         """The audit in the state file; refused if it was begun with other options or on another number of items."""
         if not self.state.exists():
             return None

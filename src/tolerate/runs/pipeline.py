@@ -18,7 +18,7 @@ from tolerate.base.arrays import Ints
 from tolerate.base.files import slug, write_whole
 from tolerate.base.folder import RunFolder
 from tolerate.base.json_types import JsonObject
-from tolerate.base.workers import Crew, Task, Tell
+from tolerate.base.workers import ProgressCallback, WorkerPool, WorkerTask
 from tolerate.checks.against_people import compare_with_person
 from tolerate.data import tables
 from tolerate.errors import OptionError, RunError
@@ -81,7 +81,7 @@ def run(
         folder.close()
 
 
-def train_one(plan: RunPlan, path: Path, model: str, tell: Tell) -> ModelReport:
+def train_one(plan: RunPlan, path: Path, model: str, tell: ProgressCallback) -> ModelReport:
     """Train one model of a run and report on it. Runs in a worker."""
     reporter = TrainingReporter(model, tell)
     return open_workshop(plan, path, reporter).train(model, path / "models" / slug(model), reporter)
@@ -112,7 +112,7 @@ class _Run:
         """Do all stages in order; those that left their files are read."""
         start = time.monotonic()
         preparation = self._preparation()
-        with Crew(self.plan.options.workers) as crew:
+        with WorkerPool(self.plan.options.workers) as crew:
             trainings = {name: self._start_training(crew, name) for name in self.plan.models}
             models = [self._model(name, trainings[name]) for name in self.plan.models]
         self.reporter.stage("certify")
@@ -148,13 +148,13 @@ class _Run:
     def _model_folder(self, name: str) -> Path:
         return self.folder.path / "models" / slug(name)
 
-    def _start_training(self, crew: Crew, name: str) -> Task[ModelReport] | None:
+    def _start_training(self, crew: WorkerPool, name: str) -> WorkerTask[ModelReport] | None:
         """The training of one model under way; None if it is finished."""
         if (self._model_folder(name) / "about.json").exists():
             return None
         return crew.submit(train_one, self.plan, self.folder.path, name)
 
-    def _model(self, name: str, training: Task[ModelReport] | None) -> tuple[ModelReport, ModelSample]:
+    def _model(self, name: str, training: WorkerTask[ModelReport] | None) -> tuple[ModelReport, ModelSample]:
         """Wait for one model's training, let it answer the sample of requests, measure it."""
         self.reporter.stage(name)
         report = self._once(

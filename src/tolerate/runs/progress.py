@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from tolerate.base.workers import Tell
+from tolerate.base.workers import ProgressCallback
 
 
 class ProgressReporter(Protocol):
@@ -34,7 +34,7 @@ class SilentReporter:
 class TrainingReporter(SilentReporter):
     """Reports the progress of one training from a worker process."""
 
-    def __init__(self, model: str, tell: Tell) -> None:
+    def __init__(self, model: str, tell: ProgressCallback) -> None:
         self.model, self.tell = model, tell
 
     def progress(self, share: float, text: str) -> None:

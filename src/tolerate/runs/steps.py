@@ -9,7 +9,7 @@ import numpy as np
 from tolerate.base.arrays import Floats, Ints
 from tolerate.base.files import to_json, write_whole
 from tolerate.base.json_types import JsonValue
-from tolerate.base.workers import leads
+from tolerate.base.workers import is_first_process
 from tolerate.data import tables
 from tolerate.errors import DataError, hint
 from tolerate.records import Job
@@ -58,7 +58,7 @@ def train_model(
     reporter.stage(model)
     report = workshop.train(model, folder, reporter)
     trained = TrainedModel(job.name, workshop.data_report().classes, report)
-    if leads():
+    if is_first_process():
         write_whole(folder / ABOUT, to_json(trained.to_json()))
     return trained
 

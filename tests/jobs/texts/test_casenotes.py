@@ -35,7 +35,7 @@ def test_every_note_of_the_grammar_is_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seen"),
+    ("text", "reading"),
     [
         (GOOD.replace("18.0", "18.1"), "states radius 18.1 high"),
         (GOOD.replace("are normal", "are low"), "states texture 17.1 low"),
@@ -50,9 +50,9 @@ def test_every_note_of_the_grammar_is_right() -> None:
         (GOOD.replace("Radius", "Worst radius"), "states worst radius 18.0 high"),
     ],
 )
-def test_a_fault_is_seen(text: str, seen: str) -> None:
-    found = compare_note(RECORD, text)
-    assert found.wrong and seen in found.read
+def test_a_fault_is_found(text: str, reading: str) -> None:
+    verdict = compare_note(RECORD, text)
+    assert verdict.wrong and reading in verdict.read
 
 
 def test_the_wrong_part_is_marked() -> None:
@@ -61,14 +61,18 @@ def test_the_wrong_part_is_marked() -> None:
 
 
 def test_the_check_finds_seeded_faults_and_passes_right_notes(task: CaseNotes) -> None:
-    verdicts = [(one.wrong, task.check(one.text, one.request).wrong) for one in task.seeded_texts(400, 3)]
-    assert len(verdicts) == 800 and all(truth == said for truth, said in verdicts)
+    verdicts = [
+        (seeded.wrong, task.check(seeded.text, seeded.request).wrong) for seeded in task.seeded_texts(400, 3)
+    ]
+    assert len(verdicts) == 800 and all(truth == wrong for truth, wrong in verdicts)
 
 
 def test_a_blind_check_would_be_caught(task: CaseNotes) -> None:
     """A check that compares numbers alone misses many of the same faults: the seeded ones tell."""
     missed = [
-        one for one in task.seeded_texts(400, 3) if one.wrong and task.passes_rule(one.text, one.request)
+        seeded
+        for seeded in task.seeded_texts(400, 3)
+        if seeded.wrong and task.passes_rule(seeded.text, seeded.request)
     ]
     assert len(missed) > 40  # swapped numbers and wrong levels
 
@@ -82,7 +86,7 @@ def test_requests_are_alike_for_a_seed_and_ask_each_finding_once(task: CaseNotes
     requests = task.requests(200, 7)
     assert (requests == task.requests(200, 7)).all() and len(set(requests.tolist())) == 200
     for request in requests:
-        names = [one.name for one in task.record(int(request)).measurements]
+        names = [seeded.name for seeded in task.record(int(request)).measurements]
         assert len(set(names)) == 3
 
 

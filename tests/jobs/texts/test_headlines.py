@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.fake_openai import Fake, serving
-from tests.support.sitting import Asked, Sitter
+from tests.support.sitting import PeopleAtDesk, Sitter
 from tolerate.checks.texts.labels import label_in
 from tolerate.data import tables
 from tolerate.jobs import job
@@ -29,8 +29,8 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def texts(folder: Path, n: int, labels: bool) -> Path:
     """Reports of shops: how many chairs were sold where, and whether that is good news."""
     rows = [
-        (f"A shop in {CITIES[at % 4]} sold {100 + at} chairs.", ("good", "bad")[at % 3 == 0])
-        for at in range(n)
+        (f"A shop in {CITIES[index % 4]} sold {100 + index} chairs.", ("good", "bad")[index % 3 == 0])
+        for index in range(n)
     ]
     columns: dict[str, Any] = {"text": [text for text, _ in rows]}
     tables.write(folder / "texts.csv", columns | ({"label": [label for _, label in rows]} if labels else {}))
@@ -69,8 +69,8 @@ def test_labels_by_people_are_certified(tmp_path: Path) -> None:
         summary = run(
             job("headlines"), tmp_path / "run", options(texts(tmp_path, 400, labels=True), fake)
         ).to_json()
-    at = summary["job"]["tolerances"].index(0.1)
-    assert summary["best"][at]["coverage"] == 1 and summary["best"][at]["proof"]["risk"] <= 0.1
+    index = summary["job"]["tolerances"].index(0.1)
+    assert summary["best"][index]["coverage"] == 1 and summary["best"][index]["proof"]["risk"] <= 0.1
     assert "people, in the table's column label" in summary["reader"]["sentence"]
     assert "missed 0" in summary["reader"]["sentence"] and "refused 0" in summary["reader"]["sentence"]
     assert "bad, good" in fake.bodies[0]["messages"][0]["content"]
@@ -78,13 +78,13 @@ def test_labels_by_people_are_certified(tmp_path: Path) -> None:
 
 def invents(person: Sitter, place: int) -> bool:
     """A headline is wrong if its city or number is not the text's."""
-    return any(word not in person.asked for word in re.findall(r"\d+|[A-Z]\w+", person.text))
+    return any(word not in person.request for word in re.findall(r"\d+|[A-Z]\w+", person.text))
 
 
 def test_a_person_judges_headlines_and_corrects_the_judge(tmp_path: Path) -> None:
-    person = Asked(invents)
+    person = PeopleAtDesk(invents)
     with serving(shorten) as fake:
-        asked = options(
+        run_options = options(
             texts(tmp_path, 700, labels=False),
             fake,
             review=True,
@@ -92,15 +92,15 @@ def test_a_person_judges_headlines_and_corrects_the_judge(tmp_path: Path) -> Non
             refine=("plain",),
             tolerance=0.2,
         )
-        asked = replace(asked, modality=TextOptions(judge=fake.name("parallel=2")))
-        summary = run(job("headlines"), tmp_path / "run", asked, people=person).to_json()
+        run_options = replace(run_options, modality=TextOptions(judge=fake.name("parallel=2")))
+        summary = run(job("headlines"), tmp_path / "run", run_options, people=person).to_json()
     certificate = summary["certificate"]["json"]
-    assert person.seen == 250 and certificate["labels"] == 250 and certificate["scope"] == "all"
-    said = certificate["losses_by"]
-    assert said.startswith("a person, who judged 250 items")
-    missed, wrong = (int(n) for n in re.search(r"missed (\d+) of the (\d+) that the person", said).groups())  # type: ignore[union-attr]
-    assert 15 <= wrong <= 40 and 0 < missed < wrong / 2 and "refused 0 of the" in said
-    assert "corrected by the person's" in said
+    assert person.judged_count == 250 and certificate["labels"] == 250 and certificate["scope"] == "all"
+    text = certificate["losses_by"]
+    assert text.startswith("a person, who judged 250 items")
+    missed, wrong = (int(n) for n in re.search(r"missed (\d+) of the (\d+) that the person", text).groups())  # type: ignore[union-attr]
+    assert 15 <= wrong <= 40 and 0 < missed < wrong / 2 and "refused 0 of the" in text
+    assert "corrected by the person's" in text
     assert {
         body["temperature"] for body in fake.bodies if body["messages"][1]["content"].startswith("Text:")
     } == {0.0}
@@ -115,20 +115,24 @@ def test_without_labels_or_a_person_nothing_is_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "said"),
+    ("name", "data", "error"),
     [
         ("one.csv", b"text,label\nfine,good\n", "1 rows"),
         ("same.csv", b"text,label\n" + b"fine,good\n" * 9, "1 different labels"),
-        ("many.csv", b"text,label\n" + b"".join(b"fine,l%d\n" % at for at in range(90)), "different labels"),
+        (
+            "many.csv",
+            b"text,label\n" + b"".join(b"fine,l%d\n" % index for index in range(90)),
+            "different labels",
+        ),
         ("other.csv", b"body,label\nfine,good\n", 'no column "text"'),
         ("blank.csv", b"text,label\n" + b'" ",good\n' * 9, "0 rows"),
         ("latin.csv", b"text,label\n" + "voilà,good\n".encode("latin-1") * 9, "latin.csv"),
         ("empty.jsonl", b"", "is empty"),
     ],
 )
-def test_tables_that_cannot_be_used_are_named(tmp_path: Path, name: str, data: bytes, said: str) -> None:
+def test_tables_that_cannot_be_used_are_named(tmp_path: Path, name: str, data: bytes, error: str) -> None:
     (tmp_path / name).write_bytes(data)
-    with serving(sort) as fake, pytest.raises(ValueError, match=said):
+    with serving(sort) as fake, pytest.raises(ValueError, match=error):
         run(job("headlines"), tmp_path / "run", options(tmp_path / name, fake))
     assert not fake.bodies
 
@@ -143,7 +147,7 @@ def test_other_jobs_take_no_judge(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "label"),
+    ("answer", "label"),
     [
         ("positive", "positive"),
         ("Positive!", "positive"),
@@ -160,8 +164,8 @@ def test_other_jobs_take_no_judge(tmp_path: Path) -> None:
         ("unpositive", None),
     ],
 )
-def test_labels_are_read(said: str, label: str | None) -> None:
-    assert label_in(said, ["positive", "very positive", "negative", "积极"]) == label
+def test_labels_are_read(answer: str, label: str | None) -> None:
+    assert label_in(answer, ["positive", "very positive", "negative", "积极"]) == label
 
 
 @pytest.mark.parametrize(
@@ -179,12 +183,12 @@ def test_labels_are_read(said: str, label: str | None) -> None:
     ],
 )
 def test_the_rule_sees_numbers_and_names_that_a_text_lacks(headline: str, strange: list[str]) -> None:
-    found = invented_spans(headline, "Yesterday Ann sold 12 pens in town; sells more today.")
-    assert [headline[start:end] for start, end in found] == strange
+    spans = invented_spans(headline, "Yesterday Ann sold 12 pens in town; sells more today.")
+    assert [headline[start:end] for start, end in spans] == strange
 
 
 @pytest.mark.parametrize(
-    ("said", "wrong"),
+    ("answer", "wrong"),
     [
         ("Fine reason.\nFINE", False),
         ("Bad.\nWRONG", True),
@@ -193,5 +197,5 @@ def test_the_rule_sees_numbers_and_names_that_a_text_lacks(headline: str, strang
         ("WRONG? No.\nFINE", False),
     ],
 )
-def test_a_judge_is_read_strictly(said: str, wrong: bool) -> None:
-    assert parse_judgement(said, ()).wrong is wrong
+def test_a_judge_is_read_strictly(answer: str, wrong: bool) -> None:
+    assert parse_judgement(answer, ()).wrong is wrong

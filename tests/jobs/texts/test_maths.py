@@ -22,8 +22,8 @@ def problems(folder: Path, n: int) -> Path:
     """Sums with worked answers, as GSM8K writes them."""
     path = folder / "problems.jsonl.gz"
     with gzip.open(path, "wt", encoding="utf-8") as file:
-        for at in range(n):
-            a, b = 1000 + at, at % 7
+        for index in range(n):
+            a, b = 1000 + index, index % 7
             answer = f"{a}+{b}=<<{a}+{b}={a + b}>>{a + b}\n#### {a + b:,}"
             file.write(
                 json.dumps({"question": f"Ann has ${a} and finds ${b}. How much?", "answer": answer}) + "\n"
@@ -64,8 +64,8 @@ def test_it_runs_from_the_command_line_to_the_report(
             main()
     assert ended.value.code == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text("utf-8"))
-    at = summary["job"]["tolerances"].index(0.02)
-    best = summary["best"][at]
+    index = summary["job"]["tolerances"].index(0.02)
+    best = summary["best"][index]
     assert best["strategy"].endswith("vote-of-5+rules") and best["coverage"] > 0.8
     assert best["proof"]["released"] > 90 and best["proof"]["risk"] <= 0.05
     assert {row["name"]: row["n"] for row in summary["data"]["split"]} == {"sample": 300, "fresh": 120}
@@ -75,7 +75,7 @@ def test_it_runs_from_the_command_line_to_the_report(
     assert "fake at 127.0.0.1" in page and "Solve grade-school problems" in page
     assert "at most 2% of them wrong" in capsys.readouterr().out
     plain, vote = summary["strategies"]
-    assert vote["points"][at]["coverage"] > plain["points"][at]["coverage"] + 0.2
+    assert vote["points"][index]["coverage"] > plain["points"][index]["coverage"] + 0.2
     assert vote["compute_seconds"] > plain["compute_seconds"] > 0
 
 
@@ -96,8 +96,8 @@ def test_a_killed_run_asks_for_nothing_twice(tmp_path: Path) -> None:
 
 
 def test_rows_serve_one_purpose_each(tmp_path: Path) -> None:
-    wanted = {"sample": 30, "fresh": 20, "review": 10}
-    task = Maths(problems(tmp_path, 40), wanted, seed=3)
+    rows = {"sample": 30, "fresh": 20, "review": 10}
+    task = Maths(problems(tmp_path, 40), rows, seed=3)
     assert task.sizes == {"sample": 20, "fresh": 13, "review": 7} or sum(task.sizes.values()) == 40
     used = [int(row) for part in task.parts.values() for row in part]
     assert len(used) == len(set(used))
@@ -105,7 +105,7 @@ def test_rows_serve_one_purpose_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "said"),
+    ("name", "data", "error"),
     [
         ("empty.csv", b"", "is empty"),
         ("head.csv", b"question,answer\n", "0 rows"),
@@ -130,11 +130,11 @@ def test_rows_serve_one_purpose_each(tmp_path: Path) -> None:
         ("notes.txt", b"hello", "no known format"),
     ],
 )
-def test_tables_that_cannot_be_used_are_named(tmp_path: Path, name: str, data: bytes, said: str) -> None:
+def test_tables_that_cannot_be_used_are_named(tmp_path: Path, name: str, data: bytes, error: str) -> None:
     (tmp_path / name).write_bytes(data)
-    with serving(solve) as fake, pytest.raises(ValueError, match=said) as told:
+    with serving(solve) as fake, pytest.raises(ValueError, match=error) as caught:
         run(job("maths"), tmp_path / "run", maths(tmp_path / name, fake))
-    assert name in str(told.value) and not fake.bodies
+    assert name in str(caught.value) and not fake.bodies
 
 
 def test_marks_and_line_ends_of_other_systems_do_no_harm(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_marks_and_line_ends_of_other_systems_do_no_harm(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("models", "said"),
+    ("models", "error"),
     [
         ([], "needs --models"),
         (["--models", "gpt"], "expected openai:MODEL@URL"),
@@ -153,16 +153,18 @@ def test_marks_and_line_ends_of_other_systems_do_no_harm(tmp_path: Path) -> None
     ],
 )
 def test_the_command_line_says_what_is_wrong_with_a_model(
-    tmp_path: Path, models: list[str], said: str
+    tmp_path: Path, models: list[str], error: str
 ) -> None:
     data = problems(tmp_path, 50)
     words = [sys.executable, "-m", "tolerate", "run", "maths", "--data", str(data), "--workers", "0", *models]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and error in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.shared
 def test_real_problems_are_read(shared: Path) -> None:
     task = Maths(shared / "raw" / "gsm8k_train" / "test.jsonl.gz", {"sample": 1000, "fresh": 319}, 0)
     seeded = list(task.seeded_texts(500, 1))
-    assert len(seeded) == 1000 and all(task.check(one.text, one.request).wrong == one.wrong for one in seeded)
+    assert len(seeded) == 1000 and all(
+        task.check(seeded_text.text, seeded_text.request).wrong == seeded_text.wrong for seeded_text in seeded
+    )

@@ -73,14 +73,19 @@ def test_parts_do_not_meet_and_the_last_tenth_is_asked(task: Plays) -> None:
     assert not (parts["generator"] & parts["judge"]) and not (parts["judge"] & parts["asked"])
     before = len("\n".join(task.lines[: min(parts["asked"])]))
     assert before / len("\n".join(task.lines)) == pytest.approx(0.9, abs=0.001)
-    one = task.requests(1, 0)[0]
-    assert "\n".join(task.lines[one - 4 : one]).endswith(task.prompt(one)) and len(task.prompt(one)) <= 80
+    line_number = task.requests(1, 0)[0]
+    assert (
+        "\n".join(task.lines[line_number - 4 : line_number]).endswith(task.prompt(line_number))
+        and len(task.prompt(line_number)) <= 80
+    )
 
 
 def test_copies_are_seen_and_marked(task: Plays) -> None:
-    line = next(one for one in task.learned_lines if len(one) > MIN_COPY_CHARACTERS + 10)
-    found = task.check(line, int(task.parts["asked"][0]))
-    assert found.wrong and "learned by heart" in found.read
+    line = next(
+        line_number for line_number in task.learned_lines if len(line_number) > MIN_COPY_CHARACTERS + 10
+    )
+    result = task.check(line, int(task.parts["asked"][0]))
+    assert result.wrong and "learned by heart" in result.read
     part = "Zounds, " + line[:MIN_COPY_CHARACTERS].lower()
     assert (
         task.beyond_copies(part) == 0
@@ -91,14 +96,14 @@ def test_copies_are_seen_and_marked(task: Plays) -> None:
 
 def test_own_error_on_real_lines(task: Plays) -> None:
     """One real line in twenty has a word that no list has; a fault that is put in is seen 98 times in 100."""
-    found = task.own_error(400, 0)
-    assert found.refused / found.right < 0.08 and found.missed / found.faulty < 0.03
+    result = task.own_error(400, 0)
+    assert result.refused / result.right < 0.08 and result.missed / result.faulty < 0.03
 
 
 def test_a_check_without_the_list_refuses_too_many(task: Plays) -> None:
     """The twin: the play's own words alone call a fifth of the unseen lines wrong."""
     learned = task.english.text_words
-    lines = [task.lines[at] for at in task.parts["asked"].tolist()]
+    lines = [task.lines[index] for index in task.parts["asked"].tolist()]
     strange = [any(word.strip(".,;:!?'-").lower() not in learned for word in line.split()) for line in lines]
     assert np.mean(strange) > 0.15
 

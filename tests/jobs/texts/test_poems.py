@@ -37,8 +37,8 @@ def test_the_form(text: str, read: str) -> None:
 
 
 def test_a_line_that_was_learned_is_marked() -> None:
-    found = check_form(GOOD, 5, Copied(["白日依山盡", "疑是地上霜"]))
-    assert found.read == "line 2 was learned" and GOOD[slice(*found.marks[0])] == "疑是地上霜"
+    result = check_form(GOOD, 5, Copied(["白日依山盡", "疑是地上霜"]))
+    assert result.read == "line 2 was learned" and GOOD[slice(*result.marks[0])] == "疑是地上霜"
 
 
 def test_bad_files_are_named(tmp_path: Path) -> None:
@@ -75,21 +75,25 @@ def test_a_mould_is_followed_even_by_a_writer_that_learned_nothing(tmp_path: Pat
 
 
 def test_halves_of_longer_poems_are_learned_from_and_songs_are_not(tmp_path: Path) -> None:
-    def line(at: int) -> str:
+    def line(number: int) -> str:
         return (
-            "".join(chr(0x4E00 + (at * at * 7 + step * step * 11 + at * step) % 201) for step in range(5))
+            "".join(
+                chr(0x4E00 + (number * number * 7 + step * step * 11 + number * step) % 201)
+                for step in range(5)
+            )
             + "，"
         )
 
     rows = [
-        {"kind": "tang", "title": "夜", "lines": [line(4 * at + k) for k in range(4)]} for at in range(150)
+        {"kind": "tang", "title": "夜", "lines": [line(4 * index + k) for k in range(4)]}
+        for index in range(150)
     ]
     rows += [{"kind": "tang", "title": "長", "lines": [line(900 + k) for k in range(8)]}]
     rows += [{"kind": "songci", "title": "曲", "lines": ["，".join(line(970 + k) for k in range(4))]}]
     (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    found = read_poems(tmp_path / "p.jsonl")
-    assert [half.title for half in found.halves] == ["長", "長"]
-    assert {poem.title for poem in found.poems} == {"夜"}
+    result = read_poems(tmp_path / "p.jsonl")
+    assert [half.title for half in result.halves] == ["長", "長"]
+    assert {poem.title for poem in result.poems} == {"夜"}
     task = Poems(tmp_path / "p.jsonl")
     request = int(task.requests(1, 0)[0])
     assert (
@@ -102,10 +106,10 @@ def test_real_poems_and_a_small_run(shared: Path, tmp_path: Path) -> None:
     data = shared / "raw" / "chinese_poetry"
     task = Poems(data)
     assert len(task.poems) > 3000
-    found = task.own_error(300, 0)
-    assert found.missed == 0 and found.refused / found.right < 0.25
-    mine, asked = (set(task.parts[name].tolist()) for name in ("generator", "asked"))
-    assert not mine & asked
+    result = task.own_error(300, 0)
+    assert result.missed == 0 and result.refused / result.right < 0.25
+    mine, others = (set(task.parts[name].tolist()) for name in ("generator", "asked"))
+    assert not mine & others
     options = RunOptions(
         data=data,
         models=("transformer",),

@@ -50,7 +50,7 @@ def test_a_tuned_model_sorts_a_users_texts(tmp_path: Path) -> None:
         workers=0,
     )
     summary = run(job("headlines"), tmp_path / "run", options).to_json()
-    tuned, plain = (one for one in summary["strategies"] if one["refine"] == "plain")
+    tuned, plain = (row for row in summary["strategies"] if row["refine"] == "plain")
     assert tuned["risk"] < 0.05 and plain["risk"] > 0.4  # the untuned one has no idea
     assert tuned["compute_seconds"] > 0
     best = summary["best"][summary["job"]["tolerances"].index(0.1)]
@@ -91,10 +91,10 @@ def test_case_notes_tune_and_ask_side_by_side(tmp_path: Path, monkeypatch: pytes
         workers=0,
     )
     summary = run(job("casenotes"), tmp_path / "run", options).to_json()
-    tuned, asked = summary["models"]
+    tuned, prompted = summary["models"]
     assert tuned["learning"] < 0.3 * tuned["parameters"] and tuned["metrics"]["perplexity"] > 1
     assert tuned["title"] == "base, tuned by LoRA" and "arXiv:2106.09685" in tuned["paper"]
-    assert "perplexity" not in asked["metrics"]
+    assert "perplexity" not in prompted["metrics"]
     # What was tuned writes on its own, by requests of its job, and takes part in another run.
     folder = tmp_path / "run" / "models" / slug(options.models[0])
     done = _command("generate", str(folder), "--count", "2", "--json", "--prompt", "a", "--decode", "limit=3")

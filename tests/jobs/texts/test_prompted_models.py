@@ -17,10 +17,10 @@ from tolerate.runs.pipeline import run
 def scribe(prompt: str, seed: int) -> str:
     """A right note of the record it is shown; one in ten has another impression."""
     *listed, impression = prompt.split("; ")
-    findings = [re.fullmatch(r"(.+) ([\d.]+) (very high|high|low|normal)", one) for one in listed]
+    findings = [re.fullmatch(r"(.+) ([\d.]+) (very high|high|low|normal)", part) for part in listed]
     if random.Random(f"{prompt} {seed}").random() < 0.1:
         impression = {"benign": "malignant", "malignant": "benign"}[impression]
-    record = PatientRecord(tuple(Measurement(*found.groups()) for found in findings if found), impression)
+    record = PatientRecord(tuple(Measurement(*match.groups()) for match in findings if match), impression)
     return note(record, np.random.default_rng(seed))
 
 
@@ -39,8 +39,8 @@ def test_it_takes_the_place_of_a_trained_writer(
             workers=0,
         )
         summary = run(job("casenotes"), tmp_path / "run", options).to_json()
-    told = fake.bodies[0]["messages"][0]
-    assert told["role"] == "system" and told["content"].count("Output: ") == 6
+    message = fake.bodies[0]["messages"][0]
+    assert message["role"] == "system" and message["content"].count("Output: ") == 6
     plain, vote = summary["strategies"]
     assert 0.02 < plain["risk"] < 0.2 and vote["risk"] < plain["risk"]
     assert summary["best"][summary["job"]["tolerances"].index(0.05)]["strategy"].endswith("vote-of-4+rules")

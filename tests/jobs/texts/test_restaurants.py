@@ -77,8 +77,8 @@ def test_the_crowds_texts_pass_or_fail_for_a_reason(data: Path) -> None:
     assert len(task.records.slots) == 1177 and 3000 < len(pairs) < 4000
     assert not any("XNAME" not in pair.answer for pair in pairs)
     assert not set(task.parts["generator"].tolist()) & set(task.parts["asked"].tolist())
-    found = task.own_error(300, 1)
-    assert found.faulty == 300 and found.missed <= 3
+    error = task.own_error(300, 1)
+    assert error.faulty == 300 and error.missed <= 3
 
 
 def test_the_check_against_a_second_reading(data: Path) -> None:

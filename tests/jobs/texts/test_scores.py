@@ -28,20 +28,20 @@ from tolerate.runs.plan import plan_run
 
 def scored(own: list[list[float]]) -> TextPool:
     """One request, two drafts each as written and mended, with a further score."""
-    given, base = np.array(own), pool([[True] * 4], [[1, 2, 1, 1]], [[0.2, 0.9, 0.3, 0.4]])
+    values, base = np.array(own), pool([[True] * 4], [[1, 2, 1, 1]], [[0.2, 0.9, 0.3, 0.4]])
     return TextPool(
         base.meanings,
         base.alone,
         base.fit,
         base.copies,
         base.opinion,
-        {"judge": lambda rows, columns: given[rows, columns]},
+        {"judge": lambda rows, columns: values[rows, columns]},
         {"alike": lambda columns: np.eye(len(columns))[None] * 0.5 + 0.5},
     )
 
 
 def test_another_score_ranks_and_releases() -> None:
-    one = scored([[0.8, 0.1, 0.6, 0.7]])
+    row = scored([[0.8, 0.1, 0.6, 0.7]])
     for name, index, score in (
         ("best-of-2", 1, 0.9),
         ("best-of-2+by-judge", 0, 0.8),
@@ -52,7 +52,7 @@ def test_another_score_ranks_and_releases() -> None:
         ("vote-of-2+repair+by-votes", 3, 1 + 0.4 / 4),
         ("vote-of-2+by-alike", 1, 0.75 + 0.9 / 4),
     ):
-        chosen, scores = parse_text(name).choose(one)
+        chosen, scores = parse_text(name).choose(row)
         assert (chosen.tolist(), scores.tolist()) == ([index], [pytest.approx(score)]), name
 
 
@@ -76,11 +76,11 @@ def test_what_means_nothing_is_refused(name: str, says: str) -> None:
 
 
 def test_scores_multiply_the_ways_to_refine(tmp_path: Path) -> None:
-    found = plan_run(
+    result = plan_run(
         job("casenotes"),
         RunOptions(modality=TextOptions(scores=("own", "votes")), refine=("plain", "vote-of-4")),
     ).refine
-    assert found == ("plain", "vote-of-4", "vote-of-4+by-votes")
+    assert result == ("plain", "vote-of-4", "vote-of-4+by-votes")
     with pytest.raises(OptionError, match="no score"):
         scored_by("plain", "sole")
     with pytest.raises(OptionError, match="takes no --scores"):
@@ -131,11 +131,11 @@ class Weighing(Fake):
     """A server that says 9 or 0 with log-probabilities of both."""
 
     def choice(self, index: int, text: str, body: dict) -> dict:
-        found = super().choice(index, text, body)
-        if found["logprobs"] and body.get("top_logprobs"):
+        result = super().choice(index, text, body)
+        if result["logprobs"] and body.get("top_logprobs"):
             other = [{"token": "9", "logprob": math.log(0.75)}, {"token": "0", "logprob": math.log(0.25)}]
-            found["logprobs"]["content"] = [{"token": "9", "logprob": math.log(0.75), "top_logprobs": other}]
-        return found
+            result["logprobs"]["content"] = [{"token": "9", "logprob": math.log(0.75), "top_logprobs": other}]
+        return result
 
 
 def test_a_judge_is_asked_once_and_weighs_what_it_might_have_said(tmp_path: Path) -> None:
@@ -166,8 +166,8 @@ def test_a_run_ranked_by_a_judge_by_votes_and_by_likeness(
     def oracle(prompt: str, seed: int) -> str:
         if "Rubric:" not in prompt:
             return scribe(prompt, seed)
-        asked, text = prompt.split("Asked for:\n")[1].removesuffix("\n\nDigit:").split("\n\nText:\n")
-        impression = asked.rsplit("; ", 1)[1]
+        request, text = prompt.split("Asked for:\n")[1].removesuffix("\n\nDigit:").split("\n\nText:\n")
+        impression = request.rsplit("; ", 1)[1]
         return "9" if impression in text else "1"
 
     rubric = tmp_path / "rubric.txt"
@@ -187,18 +187,19 @@ def test_a_run_ranked_by_a_judge_by_votes_and_by_likeness(
         monkeypatch.setattr("tolerate.jobs.texts.scores.MAX_EMBEDDING_TEXTS", 300)
         monkeypatch.setattr("tolerate.jobs.texts.workshop.SEEDED_TEXTS", 100)
         summary = run(job("casenotes"), tmp_path / "run", options).to_json()
-    found = {one["refine"]: one for one in summary["strategies"]}
-    assert list(found) == [
+    result = {row["refine"]: row for row in summary["strategies"]}
+    assert list(result) == [
         *("plain+by-mean", "plain+by-judge", "vote-of-3+by-mean", "vote-of-3+by-votes"),
         *("vote-of-3+by-alike", "vote-of-3+by-judge"),
     ]
     place = summary["job"]["tolerances"].index(0.05)
-    share = {name: one["points"][place]["coverage"] for name, one in found.items()}
+    share = {name: row["points"][place]["coverage"] for name, row in result.items()}
     assert share["plain+by-judge"] > 0.8 > share["plain+by-mean"]
     assert (
-        found["plain+by-judge"]["calibration"]["items"] == 150 and "calibration" not in found["plain+by-mean"]
+        result["plain+by-judge"]["calibration"]["items"] == 150
+        and "calibration" not in result["plain+by-mean"]
     )
-    assert found["plain+by-judge"]["compute_seconds"] > found["plain+by-mean"]["compute_seconds"]
+    assert result["plain+by-judge"]["compute_seconds"] > result["plain+by-mean"]["compute_seconds"]
     page = (tmp_path / "run" / "report.html").read_text("utf-8")
     assert 'id="scores"' in page and 'id="calibration"' in page and "评分可信吗" in page
     assert task.rubric  # what goes where the user gives no rubric
@@ -244,23 +245,25 @@ def test_letters_tell_rewording_from_another_thing() -> None:
     ]
     texts = [" ".join(rng.choice(words, 8)) for _ in range(600)]
     for embed in (letters(), letters(texts)):
-        found = embed(["the radius is high", "radius: high", "the texture is low", ""])
-        assert np.allclose(np.linalg.norm(found[:3], axis=1), 1)
-        assert found[0] @ found[1] > found[0] @ found[2]
+        result = embed(["the radius is high", "radius: high", "the texture is low", ""])
+        assert np.allclose(np.linalg.norm(result[:3], axis=1), 1)
+        assert result[0] @ result[1] > result[0] @ result[2]
 
 
 def test_embeddings_of_a_server_are_asked_once(tmp_path: Path) -> None:
     class Vectors(Fake):
         def answer(self, body: dict) -> dict:
-            given = [{"index": at, "embedding": [len(one), 1.0]} for at, one in enumerate(body["input"])]
-            return {"object": "list", "data": given[::-1], "model": body["model"]}
+            values = [
+                {"index": index, "embedding": [len(row), 1.0]} for index, row in enumerate(body["input"])
+            ]
+            return {"object": "list", "data": values[::-1], "model": body["model"]}
 
     with serving(kind=Vectors) as fake:
         for _ in range(2):
-            found = embedder(fake.name(), cache=tmp_path / "a")(["aa", "b", "aa"])
+            result = embedder(fake.name(), cache=tmp_path / "a")(["aa", "b", "aa"])
         assert len(fake.bodies) == 1 and fake.bodies[0]["input"] == ["aa", "b"]
         assert fake.headers[0]["path"].endswith("/embeddings")
-    assert np.allclose(found[0], found[2]) and found[0] @ found[1] == pytest.approx(3 / math.sqrt(10))
+    assert np.allclose(result[0], result[2]) and result[0] @ result[1] == pytest.approx(3 / math.sqrt(10))
 
 
 def test_a_server_that_gives_no_embeddings_is_named(tmp_path: Path) -> None:
@@ -278,8 +281,8 @@ def test_an_encoder_from_a_folder(tmp_path: Path) -> None:
         vocab_size=7, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
     )
     transformers.BertModel(config).save_pretrained(tmp_path)
-    found = embedder(f"hf:{tmp_path}")(["cat", "cat dog dog", "cat"])
-    assert found.shape == (3, 8) and np.allclose(found[0], found[2], atol=1e-6)  # padding changes nothing
+    result = embedder(f"hf:{tmp_path}")(["cat", "cat dog dog", "cat"])
+    assert result.shape == (3, 8) and np.allclose(result[0], result[2], atol=1e-6)  # padding changes nothing
     with pytest.raises(OptionError, match="cannot be opened"):
         embedder(f"hf:{tmp_path / 'none'}")
 

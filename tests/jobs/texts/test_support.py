@@ -43,8 +43,8 @@ def published(folder: Path) -> Path:
         (folder / "banking77" / f"{part}.csv").write_text("\n".join(["text,category", *lines]))
     third = len(strange) // 3
     parts = {
-        f"oos_{name}": [[text, "oos"] for text in strange[third * at : third * at + third]]
-        for at, name in enumerate(("train", "val", "test"))
+        f"oos_{name}": [[text, "oos"] for text in strange[third * index : third * index + third]]
+        for index, name in enumerate(("train", "val", "test"))
     }
     data = {"train": [["tell me a joke", "tell_joke"], ["pay my bill", "pay_bill"]] * 6, **parts}
     with gzip.open(folder / "clinc150" / "data_full.json.gz", "wt") as file:
@@ -56,13 +56,13 @@ def published(folder: Path) -> Path:
 def test_a_reader_learns_and_is_kept(kind: str, tmp_path: Path) -> None:
     texts, names = questions(500, 0)
     reader = teach_reader(kind, texts, names, passes=12)
-    asked, truth = questions(300, 1)
-    logs = reader(asked)
+    held_out, truth = questions(300, 1)
+    logs = reader(held_out)
     assert np.allclose(np.exp(logs).sum(1), 1, atol=1e-4)
     assert (np.array(reader.classes)[logs.argmax(1)] == truth).mean() > 0.85
     reader.save(tmp_path)
-    assert np.allclose(load_reader(tmp_path)(asked), logs, atol=1e-5)
-    assert reading_cost(reader, asked) > 0
+    assert np.allclose(load_reader(tmp_path)(held_out), logs, atol=1e-5)
+    assert reading_cost(reader, held_out) > 0
 
 
 def test_features_know_words_and_spelling() -> None:
@@ -95,8 +95,8 @@ def test_answering_what_is_out_of_scope_is_wrong_and_handing_over_is_none(tmp_pa
     workshop = SupportWorkshop(plan, tmp_path, SilentReporter())
     outside = workshop.data.in_scope
     assert workshop.check(np.array(["card"]), np.array([outside])).losses.tolist() == [1.0]
-    made = Candidates(np.array([[HAND_OVER], ["card"]]), np.array([[0.9], [0.8]]), np.ones((2, 1)))
-    index, scores = workshop.choose("plain", made)
+    candidates = Candidates(np.array([[HAND_OVER], ["card"]]), np.array([[0.9], [0.8]]), np.ones((2, 1)))
+    index, scores = workshop.choose("plain", candidates)
     assert index.tolist() == [-1, 0] and np.isnan(scores[0]) and scores[1] == 0.8
     requests = workshop.requests(4000, 1)
     assert abs((requests >= outside).mean() - 0.1) < 0.03

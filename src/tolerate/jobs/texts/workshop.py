@@ -12,7 +12,7 @@ import numpy as np
 
 from tolerate.base.arrays import Contents, Floats, Ints
 from tolerate.base.files import read_json, slug, to_json, write_whole
-from tolerate.base.workers import leads
+from tolerate.base.workers import is_first_process
 from tolerate.checks import Verdicts
 from tolerate.checks.texts.own_error import own_error_sentence
 from tolerate.jobs.texts.drafting import FINER_TOKENS, Drafter, Drafts
@@ -159,7 +159,7 @@ class TextWorkshop(Workshop):
             board=options.board,
             on_progress=lambda progress: reporter.progress(TRAINING_SHARE * progress.share, str(progress)),
         )
-        if leads():
+        if is_first_process():
             reporter.progress(TRAINING_SHARE, "the verifier learns which of its texts are right")
             expensive = is_pretrained_name(model)
             self._fit_verifier(model, folder, EXPENSIVE_VERIFIER_REQUESTS if expensive else VERIFIER_REQUESTS)
