@@ -22,7 +22,7 @@ from tolerate.service import app
 from tolerate.service.config import JobSettings, ServiceSettings, TierSettings, load
 from tolerate.service.upstream.guard import check_url
 from tolerate.store import certificates, connect, people, queue
-from tolerate.store.ledger import last
+from tolerate.store.ledger import newest
 from tolerate.store.verify import Replay, verify
 
 
@@ -221,7 +221,7 @@ def test_a_tier_that_may_not_release_escalates_to_the_next(model: Upstream, url:
         model.requests.clear()
         assert service.chat({"say": "hi", "score": 0.7})[1]["x-tolerate-decision"] == "release"
         assert [body["model"] for body in model.requests] == ["small", "large"]
-        (entry,) = [row for row in service.write(last, 10) if row["kind"] == "decision"]
+        (entry,) = [row for row in service.write(newest, 10) if row["kind"] == "decision"]
         assert entry["tier"] == "dear" and [tier["tier"] for tier in entry["tiers"]] == ["cheap", "dear"]
     assert replay(url).holds
 
@@ -317,6 +317,15 @@ def test_personal_data_is_masked_before_it_is_stored(model: Upstream, tmp_path: 
         item = service.write(queue.lease, "bob", time.time()).item
         assert item.content == "call [phone] or [email]"
     assert b"13912345678" not in b"".join(path.read_bytes() for path in tmp_path.glob("t.db*"))
+
+
+def test_a_masked_answer_is_given_out_when_a_person_releases_it(model: Upstream, tmp_path: Path) -> None:
+    """The address follows a line break: masking the JSON's text would eat the n of its escape."""
+    with served(service_of(model.url, str(tmp_path / "t.db"), tmp_path, mask=True)) as service:
+        body = service.chat({"say": "mail:\nann@example.org", "score": 0.1})[2]
+        judge_next(service, 0.0)
+        ticket = service.ask("GET", f"/v1/tickets/{body['tolerate']['ticket']}")[2]
+        assert ticket["completion"]["choices"][0]["message"]["content"] == "mail:\n[email]"
 
 
 # Streams
@@ -492,6 +501,10 @@ def test_a_failure_is_tried_again(desk: Served) -> None:
     assert desk.chat({"say": "second try", "score": 0.9, "fail": 503, "times": 1})[0] == 200
 
 
+def test_statuses_of_proxies_are_tried_again_as_the_clients_do(desk: Served) -> None:
+    assert desk.chat({"say": "second try", "score": 0.9, "fail": 522, "times": 1})[0] == 200
+
+
 @pytest.mark.parametrize(
     ("fail", "status"), [(500, 502), (503, 502), (429, 429), (400, 400), (401, 502), (418, 502)]
 )
@@ -558,7 +571,7 @@ def test_a_stop_finishes_what_was_taken(model: Upstream, url: str, tmp_path: Pat
         assert slow.result(DEADLINE_SECONDS)[2]["choices"][0]["message"]["content"] == "finished"
         assert waiting.result(DEADLINE_SECONDS)[2]["tolerate"]["decision"] == "review"
     db = connect(url)
-    assert last(db, 1)[0]["kind"] == "stopped"
+    assert newest(db, 1)[0]["kind"] == "stopped"
     db.close()
 
 

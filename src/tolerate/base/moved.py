@@ -91,6 +91,7 @@ ATTRIBUTES: dict[str, str] = {
     "tolerate.folder:to_json": "tolerate.base.files:to_json",
     "tolerate.folder:write_whole": "tolerate.base.files:write_whole",
     "tolerate.gateway.mask:mask": "tolerate.base.personal_data:mask_personal_data",
+    "tolerate.gateway.notices:signed": "tolerate.service.watch.webhooks:signature_headers",
     "tolerate.gateway.settings:Service": "tolerate.service.config:ServiceSettings",
     "tolerate.gateway.settings:Tier": "tolerate.service.config:TierSettings",
     "tolerate.models.endpoint:endpoint": "tolerate.llm.endpoint_names:parse_endpoint",

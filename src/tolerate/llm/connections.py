@@ -57,7 +57,7 @@ class ConnectionPool:
             response = connection.getresponse()
             try:
                 yield response
-                reusable = _ended(response, connection)
+                reusable = _has_ended(response, connection)
             finally:
                 complete = response.isclosed() or response.length == 0  # the body of an error, too
                 reusable = (reusable or complete) and not response.will_close
@@ -136,7 +136,7 @@ def _connect(connection: http.client.HTTPConnection) -> None:
             raise ConnectionFailed(error.strerror or str(error)) from None
 
 
-def _ended(response: http.client.HTTPResponse, connection: http.client.HTTPConnection) -> bool:
+def _has_ended(response: http.client.HTTPResponse, connection: http.client.HTTPConnection) -> bool:
     """Whether all of a response was read; of a stream, whose last event was, its end is waited for."""
     if response.isclosed() or connection.sock is None:
         return response.isclosed()

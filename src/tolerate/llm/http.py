@@ -60,7 +60,7 @@ def _post(pool: ConnectionPool, url: str, body: JsonObject, key: str | None, tim
             if response.status != 200:
                 raise reply.failure()
             if "event-stream" in (response.headers.get("Content-Type") or ""):
-                return _streamed(reply.parts(), host)
+                return _assemble(reply.parts(), host)
             data = reply.read()
     except TimeoutError:
         raise TransientError(f"{host} did not answer within {timeout:g} s") from None
@@ -68,10 +68,10 @@ def _post(pool: ConnectionPool, url: str, body: JsonObject, key: str | None, tim
         raise TransientError(f"cannot reach {host}: {error}") from None
     except (http.client.HTTPException, OSError) as error:
         raise TransientError(f"the connection to {host} broke: {error or type(error).__name__}") from None
-    return _streamed([data], host) if data.startswith(b"data:") else _parsed(data, host)
+    return _assemble([data], host) if data.startswith(b"data:") else _parse_json(data, host)
 
 
-def _streamed(parts: Iterable[bytes], host: str) -> JsonObject:
+def _assemble(parts: Iterable[bytes], host: str) -> JsonObject:
     """The whole reply that a stream of events adds up to."""
     try:
         return read_stream(parts, MAX_RESPONSE_BYTES)
@@ -129,7 +129,7 @@ class Reply:
     def _error(self) -> dict[str, str]:
         """The message, parameter and code in an error's body; empty where it has none."""
         try:
-            body = _parsed(self.read(), self.host)
+            body = _parse_json(self.read(), self.host)
         except (RunError, http.client.HTTPException, OSError):
             body = {}
         inner = body.get("error", body) if isinstance(body, dict) else {}
@@ -137,7 +137,7 @@ class Reply:
         return {name: str(fields.get(name) or "")[:300] for name in ("message", "param", "code")}
 
 
-def _parsed(data: bytes, host: str) -> JsonValue:
+def _parse_json(data: bytes, host: str) -> JsonValue:
     try:
         value: JsonValue = json.loads(data)
     except (ValueError, RecursionError):

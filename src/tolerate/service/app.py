@@ -41,7 +41,7 @@ from tolerate.service.openai_format import (
 )
 from tolerate.service.watch.overview import overview
 from tolerate.store import certificates, people, queue
-from tolerate.store.restrictions import Tightening, state
+from tolerate.store.restrictions import Restriction, state_name
 
 Route = Callable[[Request, Send], Awaitable[None]]
 KEEP_ALIVE_SECONDS = 2.0  # between the comments of a held stream
@@ -434,7 +434,7 @@ def _model_record(job: JobSettings) -> JsonObject:
 
 
 def _tier_record(
-    tier: str, promise: certificates.Promise | None, restrictions: tuple[Tightening, ...]
+    tier: str, promise: certificates.StoredCertificate | None, restrictions: tuple[Restriction, ...]
 ) -> JsonObject:
     """A tier with its certificate in force."""
     if promise is None:
@@ -443,7 +443,7 @@ def _tier_record(
     return {
         "tier": tier,
         "certificate": promise.id,
-        "state": state(promise.status, restrictions),
+        "state": state_name(promise.status, restrictions),
         "slices_held": [restriction.slice for restriction in restrictions if restriction.slice],
         "tolerance": certificate.tolerance,
         "confidence": certificate.confidence,

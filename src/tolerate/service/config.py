@@ -156,7 +156,7 @@ def load(path: Path) -> ServiceSettings:
     settings = tuple(_job(name, job, path.parent) for name, job in jobs.items())
     if "webhook_secret_env" in table:
         table["webhook_secret"] = _from_environment(table.pop("webhook_secret_env"))
-    return checked(_record(ServiceSettings, {**table, "jobs": settings}, str(path)))
+    return validate_settings(_record(ServiceSettings, {**table, "jobs": settings}, str(path)))
 
 
 def _job(name: str, table: object, folder: Path) -> JobSettings:
@@ -226,7 +226,7 @@ def _with_floats(record: T) -> T:
     return replace(record, **changes)
 
 
-def checked(service: ServiceSettings) -> ServiceSettings:
+def validate_settings(service: ServiceSettings) -> ServiceSettings:
     """The settings, if they are valid together; else raises OptionError."""
     for job in service.jobs:
         if not JOB_NAME.fullmatch(job.name):

@@ -165,7 +165,7 @@ class Demonstration:
         """Put the other network in place; the return of the good one is recorded as a repair."""
         self.model.worse = worse
         if not worse:
-            await self.running.writer.do(certificates.mend, "sums", "the button", time.time())
+            await self.running.writer.do(certificates.mark_mended, "sums", "the button", time.time())
 
     async def set_other_questions(self, other: bool) -> None:
         """Ask for sums of small numbers, or the certified questions."""
@@ -189,7 +189,7 @@ class Demonstration:
         """Review the drawn items, one after the other; what is held is left for people."""
         while True:
             alarms: list[JsonObject] = []
-            items: list[queue.Settled] = []
+            items: list[queue.SettledItem] = []
             reviewed = await self.running.writer.do(
                 _review_next, alarms, items, self.running.accepted_losses()
             )
@@ -198,13 +198,13 @@ class Demonstration:
 
 
 def _review_next(
-    db: Database, alarms: list[JsonObject], items: list[queue.Settled], accepted: queue.Accept
+    db: Database, alarms: list[JsonObject], items: list[queue.SettledItem], accepted: queue.AcceptedLosses
 ) -> bool:
     """Give one verdict of a simulated reviewer, inside the writer; whether an item waited for one.
 
     The first reviewer of an item overlooks some errors.
     """
-    row = db.one(
+    row = db.first(
         "SELECT s.id, s.kind, i.content, (SELECT count(*) FROM slots o WHERE o.ticket = s.ticket AND o.id < s.id) "
         "FROM slots s JOIN items i ON i.ticket = s.ticket "
         "WHERE s.state = 'open' AND i.drawn = 1 ORDER BY s.id LIMIT 1"
@@ -219,7 +219,7 @@ def _review_next(
     )
     watch = settlement_watcher(time.time, alarms)
 
-    def on_settled(db: Database, settled: queue.Settled) -> None:
+    def on_settled(db: Database, settled: queue.SettledItem) -> None:
         items.append(settled)
         watch(db, settled)
 

@@ -10,15 +10,15 @@ from typing import Protocol
 from tolerate.base.json_types import JsonObject
 from tolerate.service.config import JobSettings, ServiceSettings, TierSettings
 from tolerate.service.database_reader import DatabaseReader
-from tolerate.store import Writer
-from tolerate.store.queue import OnSettled, Settled
+from tolerate.store import DatabaseWriter
+from tolerate.store.queue import OnSettled, SettledItem
 
 
 class ReviewHost(Protocol):
     """A database, what is served, and what follows from a settled item."""
 
     service: ServiceSettings
-    writer: Writer
+    writer: DatabaseWriter
     reader: DatabaseReader
 
     def accepted_losses(self) -> dict[str, float]:
@@ -29,7 +29,7 @@ class ReviewHost(Protocol):
         """The function that takes a settled item in, inside the writer; it appends the alarms that follow."""
         ...
 
-    def after_settlement(self, items: Sequence[Settled], alarms: Sequence[JsonObject]) -> None:
+    def after_settlement(self, items: Sequence[SettledItem], alarms: Sequence[JsonObject]) -> None:
         """Answer clients who wait for these items, and send the alarms; called when all is on the disk."""
         ...
 

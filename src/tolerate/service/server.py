@@ -15,7 +15,7 @@ from tolerate.base.json_types import JsonObject
 from tolerate.messages.catalogue import message
 from tolerate.records import Certificate
 from tolerate.service.app import App
-from tolerate.service.config import JobSettings, ServiceSettings, TierSettings, checked, text_of
+from tolerate.service.config import JobSettings, ServiceSettings, TierSettings, text_of, validate_settings
 from tolerate.service.database_reader import DatabaseReader
 from tolerate.service.decide import binding
 from tolerate.service.decide.engine import DecisionEngine
@@ -30,7 +30,7 @@ from tolerate.service.upstream.guard import check_url
 from tolerate.service.watch import drift
 from tolerate.service.watch.evidence import certificate_watch, settlement_watcher
 from tolerate.service.watch.webhooks import WebhookSender, load_secret
-from tolerate.store import Database, Writer, certificates, deliveries, people, queue, traffic
+from tolerate.store import Database, DatabaseWriter, certificates, deliveries, people, queue, traffic
 from tolerate.store.ledger import append
 
 SWITCH_SECONDS = 0.0005  # after which the writer's thread gets its turn
@@ -55,9 +55,9 @@ class RunningService:
 
     def __init__(self, service: ServiceSettings, upstreams: UpstreamClient | None = None) -> None:
         """upstreams: what calls the models; by default over the network."""
-        self.service = checked(service)
+        self.service = validate_settings(service)
         self.metrics = Metrics()
-        self.writer = Writer(service.database)
+        self.writer = DatabaseWriter(service.database)
         self.reader = DatabaseReader(service.database)
         self.upstreams = upstreams or UpstreamClient(service.private)
         self.engine = DecisionEngine(
@@ -78,7 +78,7 @@ class RunningService:
                 check_url(url, private=self.service.private)
         await self._name_models()
         self.initial_secrets = await self.writer.do(_create_owner, time.time())
-        await self.writer.do(deliveries.follow, self.service.webhooks)
+        await self.writer.do(deliveries.register, self.service.webhooks)
         if self.service.webhooks:
             secret, is_new = await self.writer.do(load_secret, self.service.webhook_secret)
             self.webhooks.secret = secret
@@ -136,11 +136,11 @@ class RunningService:
         """By job: the largest final loss at which a held item is released."""
         return {job.name: job.accept for job in self.service.jobs}
 
-    def settlement_watcher(self, alarms: list[JsonObject]) -> Callable[[Database, queue.Settled], None]:
+    def settlement_watcher(self, alarms: list[JsonObject]) -> Callable[[Database, queue.SettledItem], None]:
         """The function that takes a settled item in, inside the writer; it appends the alarms that follow."""
         return settlement_watcher(time.time, alarms, self.service.jobs)
 
-    def after_settlement(self, items: Sequence[queue.Settled], alarms: Sequence[JsonObject]) -> None:
+    def after_settlement(self, items: Sequence[queue.SettledItem], alarms: Sequence[JsonObject]) -> None:
         """Answer clients who wait for these items, and send the alarms."""
         self.engine.notify_settled(items)
         for alarm in alarms:
@@ -237,7 +237,7 @@ class RunningService:
         for job in self.service.jobs:
             now = time.time()
             before = now - job.keep_days * DAY_SECONDS
-            while await self.writer.do(queue.wipe, before, now, job.name):
+            while await self.writer.do(queue.erase_texts, before, now, job.name):
                 pass  # a thousand in each commit, so that answers need not wait
 
     def _spawn(self, work: Awaitable[None]) -> None:
@@ -291,15 +291,15 @@ def _update_tier(
     lines: list[str] = []
     if certificate is not None:
         lines += _install(db, job, tier, certificate, now)
-    for promise in _active(db, job, tier):
+    for promise in _active_certificates(db, job, tier):
         current = binding.current_binding(job, tier, promise.certificate)
         parts = binding.mismatches(promise.bound, current)
         if parts:
             why = message("void.other", parts=", ".join(parts))
             certificates.withdraw(db, job.name, tier.name, "gateway", why, now, "void")
-            certificates.alarm(db, job.name, "void", now, {"tier": tier.name, "why": why})
+            certificates.add_alarm(db, job.name, "void", now, {"tier": tier.name, "why": why})
             lines.append(f"VOID: {why}; everything is held")
-    if not _active(db, job, tier):
+    if not _active_certificates(db, job, tier):
         lines.append("no certificate stands: everything is held")
     return lines
 
@@ -310,7 +310,7 @@ def _install(
     """Put a configured certificate in force, unless it was withdrawn before; lines for the log."""
     stored = certificates.find(db, certificates.certificate_id(certificate), job.name, tier.name)
     is_void = stored is not None and stored.status == "void"
-    if stored is None or stored.status == "proposed" or (is_void and not _active(db, job, tier)):
+    if stored is None or stored.status == "proposed" or (is_void and not _active_certificates(db, job, tier)):
         before = stored.bound if stored is not None and is_void else {}
         current = binding.current_binding(job, tier, certificate)
         bound = {**current, **before, **binding.certified_binding(certificate)}
@@ -321,7 +321,9 @@ def _install(
     return [f"not put in force again: it was {stored.status} by {stored.ended_by} ({stored.why})"]
 
 
-def _active(db: Database, job: JobSettings, tier: TierSettings) -> list[certificates.Promise]:
+def _active_certificates(
+    db: Database, job: JobSettings, tier: TierSettings
+) -> list[certificates.StoredCertificate]:
     return [promise for promise in certificates.active(db, job.name) if promise.tier == tier.name]
 
 

@@ -22,13 +22,13 @@ from tests.support.service_fakes import Served, Thread, Upstream, certificate, s
 from tests.support.waiting import DEADLINE_SECONDS, eventually
 from tolerate.errors import OptionError
 from tolerate.records import Decision
-from tolerate.service.config import checked
+from tolerate.service.config import validate_settings
 from tolerate.service.watch.evidence import certify_columns, evidence_columns
-from tolerate.service.watch.webhooks import key_of, signed, verify_signature
+from tolerate.service.watch.webhooks import key_of, signature_headers, verify_signature
 from tolerate.stats.monitor.drift import reference_of
 from tolerate.store import certificates, connect, deliveries, people, queue, restrictions
 from tolerate.store.ledger import append
-from tolerate.store.restrictions import HELD_BAND, HELD_SLICE, Tightening, held
+from tolerate.store.restrictions import HELD_BAND, HELD_SLICE, Restriction, hold_reason
 from tolerate.store.schema import prepare
 
 
@@ -105,7 +105,7 @@ def test_a_slice_has_an_alarm_of_its_own(model: Upstream, url: str, tmp_path: Pa
             assert not {line["slice"]: line for line in tier(desk)["slices"]}["zh"][
                 "labels"
             ]  # it begins anew
-    assert replay(url).holds and replay(url).narrowed == 3 * held
+    assert replay(url).holds and replay(url).held_by_restriction == 3 * held
 
 
 def test_a_slice_that_is_promised_withdraws(model: Upstream, url: str, tmp_path: Path) -> None:
@@ -172,9 +172,9 @@ def test_scores_that_are_others_degrade_and_a_person_decides(tmp_path: Path) -> 
     async def life() -> None:
         running, rng = await opened(tmp_path, share=0.1, degraded_share=1.0), np.random.default_rng(1)
         await traffic(running, rng.random(200))
-        assert running.writer.tight == {}
+        assert running.writer.restrictions == {}
         await traffic(running, 0.5 + 0.2 * rng.random(150))
-        narrow = running.writer.tight["support", "main"]
+        narrow = running.writer.restrictions["support", "main"]
         assert len(narrow) == 1 and narrow[0].slice == "" and narrow[0].share == 1.0
         rows = await traffic(running, np.r_[np.full(20, 0.6), np.full(20, 0.95)])
         assert {row["reason"] for row in rows[:20]} == {HELD_BAND}
@@ -187,15 +187,15 @@ def test_scores_that_are_others_degrade_and_a_person_decides(tmp_path: Path) -> 
         text = (await call(running.app, "GET", "/metrics")).body.decode()
         assert 'tolerate_certificate_degraded{job="support",tier="main"} 1.0' in text
         await traffic(running, np.full(300, 0.95))  # it may hold more while it stands, never less
-        assert running.writer.tight["support", "main"][0].holds("", 0.95)
+        assert running.writer.restrictions["support", "main"][0].holds("", 0.95)
         await running.end_restriction(running.service.jobs[0], "main", "", "ann", "we asked others")
-        assert running.writer.tight == {}
+        assert running.writer.restrictions == {}
         assert {row["decision"] for row in await traffic(running, [0.6, 0.95])} == {"release"}
         await running.stop()
 
     asyncio.run(life())
     result = replay(str(tmp_path / "t.db"))
-    assert result.holds and result.narrowed >= 20
+    assert result.holds and result.held_by_restriction >= 20
 
 
 def test_a_restart_and_another_certificate(tmp_path: Path) -> None:
@@ -222,10 +222,10 @@ def test_an_answer_on_its_way_is_held_too(tmp_path: Path) -> None:
     async def life() -> None:
         running = await opened(tmp_path)
         id, record = running.writer.standing["support", "main"], running.writer.record
-        what = Tightening("", ((0.5, 0.7),))
+        what = Restriction("", ((0.5, 0.7),))
 
         def narrowing(*arguments: Any) -> Any:
-            running.writer.submit(restrictions.tighten, id, "support", "main", what, "watch", 1.0)
+            running.writer.submit(restrictions.restrict, id, "support", "main", what, "watch", 1.0)
             return record(*arguments)
 
         running.writer.record = narrowing
@@ -249,10 +249,10 @@ def test_no_state_releases_what_the_certificate_holds(
     bands: list[Any], missing: bool, slice: str, score: float | None, threshold: float | None
 ) -> None:
     """What goes out is what the certificate releases and nothing narrows: a part of what it releases, whatever the state."""
-    narrow, rule = (Tightening(slice, tuple(bands), missing),), certificate(threshold=threshold)
-    out = {s for s in ("", "en") if rule.decide(score) is Decision.RELEASE and not held(narrow, s, score)}
+    narrow, rule = (Restriction(slice, tuple(bands), missing),), certificate(threshold=threshold)
+    out = {s for s in ("", "en") if rule.decide(score) is Decision.RELEASE and not hold_reason(narrow, s, score)}
     assert not out or rule.decide(score) is Decision.RELEASE
-    assert Tightening.from_json(json.loads(json.dumps(narrow[0].to_json()))) == narrow[0]
+    assert Restriction.from_json(json.loads(json.dumps(narrow[0].to_json()))) == narrow[0]
 
 
 @pytest.mark.parametrize("fault", ["released", "not there", "unasked"])
@@ -264,8 +264,8 @@ def test_a_ledger_that_ignores_a_state_is_found(tmp_path: Path, fault: str) -> N
         id = running.writer.standing["support", "main"]
         about = {"job": "support", "tier": "main", "ticket": "t", "score": 0.6, "certificate": id}
         if fault == "released":
-            what = Tightening("", ((0.5, 0.7),))
-            await running.writer.do(restrictions.tighten, id, "support", "main", what, "watch", 1.0)
+            what = Restriction("", ((0.5, 0.7),))
+            await running.writer.do(restrictions.restrict, id, "support", "main", what, "watch", 1.0)
             row = {**about, "decision": "release", "reason": ""}
         else:
             row = {**about, "decision": "review", "reason": HELD_BAND}
@@ -290,8 +290,8 @@ def test_a_tier_that_is_narrowed_hands_nothing_to_the_next(tmp_path: Path) -> No
         job = replace(service.jobs[0], tiers=(first, replace(first, name="dear")))
         running, _ = await started(replace(service, jobs=(job,)))
         id = running.writer.standing["support", "main"]
-        what = Tightening("", ((0.5, 0.7),))
-        await running.writer.do(restrictions.tighten, id, "support", "main", what, "watch", 1.0)
+        what = Restriction("", ((0.5, 0.7),))
+        await running.writer.do(restrictions.restrict, id, "support", "main", what, "watch", 1.0)
         ask = {
             "model": "support",
             "messages": [{"role": "user", "content": json.dumps({"say": "S", "score": 0.6})}],
@@ -420,7 +420,7 @@ def test_notices_are_signed_and_survive_a_restart(
     with served(service) as desk:
         assert desk.running.initial_secrets.webhook_secret is None  # shown once
         eventually(lambda: receiver.notices)
-        eventually(lambda: not desk.write(deliveries.due, service.webhooks, time.time() + 1e6))
+        eventually(lambda: not desk.write(deliveries.due_notices, service.webhooks, time.time() + 1e6))
         assert not desk.thread.do(desk.running.webhooks.send_due())
         ((headers, body),) = receiver.notices  # once it was accepted it is not sent again
         notice, sent = json.loads(body), float(headers["webhook-timestamp"])
@@ -437,11 +437,11 @@ def test_old_alarms_are_not_told_to_a_new_webhook(
 ) -> None:
     service = service_of(model.url, url, tmp_path)
     with served(service) as desk:
-        desk.write(certificates.alarm, "support", "risk", 1.0, {"why": "long ago"})
+        desk.write(certificates.add_alarm, "support", "risk", 1.0, {"why": "long ago"})
     with served(replace(service, webhooks=(receiver.url,), webhook_secret="mine")) as desk:
         assert desk.running.initial_secrets.webhook_secret is None
         for kind in ("one", "two", "three"):
-            desk.write(certificates.alarm, "support", kind, 2.0, {"why": kind})
+            desk.write(certificates.add_alarm, "support", kind, 2.0, {"why": kind})
         desk.thread.loop.call_soon_threadsafe(desk.running.webhooks.wake)
         eventually(lambda: len(receiver.notices) == 3)
     assert [json.loads(body)["kind"] for _, body in receiver.notices] == ["one", "two", "three"]
@@ -455,25 +455,25 @@ def test_tries_wait_longer_and_longer_and_end(tmp_path: Path) -> None:
     """What a receiver never takes is left out after a day, so that what comes behind it is heard."""
     db, hook = connect(str(tmp_path / "t.db")), ("http://a/",)
     prepare(db)
-    deliveries.follow(db, hook)
+    deliveries.register(db, hook)
     for kind in ("first", "second"):
-        certificates.alarm(db, "support", kind, 1.0, {})
+        certificates.add_alarm(db, "support", kind, 1.0, {})
     now, waited = 100.0, []
-    while (due := deliveries.due(db, hook, now)) and due[0].body["kind"] == "first":
-        tries_left = deliveries.tried(db, due[0], False, now)
-        assert tries_left == (due[0].tries + 1 < deliveries.TRIES)
+    while (due := deliveries.due_notices(db, hook, now)) and due[0].body["kind"] == "first":
+        tries_left = deliveries.record_attempt(db, due[0], False, now)
+        assert tries_left == (due[0].tries + 1 < deliveries.MAX_ATTEMPTS)
         began = now
-        while not deliveries.due(db, hook, now):
+        while not deliveries.due_notices(db, hook, now):
             now += 1.0
         waited.append(now - began)
     assert (
-        waited[:6] == list(deliveries.BACK_OFF) and len(waited) == deliveries.TRIES and 80_000 < now < 100_000
+        waited[:6] == list(deliveries.BACK_OFF_SECONDS) and len(waited) == deliveries.MAX_ATTEMPTS and 80_000 < now < 100_000
     )
-    assert due[0].body["kind"] == "second" and deliveries.late(db, "http://a/") == {
+    assert due[0].body["kind"] == "second" and deliveries.delivery_status(db, "http://a/") == {
         "tries": 0,
         "waiting": 1,
     }
-    assert deliveries.tried(db, due[0], True, now) and not deliveries.due(db, hook, now + 1e6)
+    assert deliveries.record_attempt(db, due[0], True, now) and not deliveries.due_notices(db, hook, now + 1e6)
     db.close()
 
 
@@ -488,7 +488,7 @@ def test_a_webhook_on_a_private_address_is_refused_where_those_are(tmp_path: Pat
 
 def test_a_secret_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(OptionError, match="base64"):
-        signed("whsec_?", "a", 1, b"")
+        signature_headers("whsec_?", "a", 1, b"")
     assert not verify_signature("mine", {"webhook-timestamp": "x"}, b"", 0.0)
 
 
@@ -506,7 +506,7 @@ def test_a_secret_that_cannot_be_read_is_refused() -> None:
 )
 def test_settings_that_mean_nothing_are_refused(tmp_path: Path, more: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        checked(service_of("http://127.0.0.1:9/v1", str(tmp_path / "t.db"), tmp_path, **more))
+        validate_settings(service_of("http://127.0.0.1:9/v1", str(tmp_path / "t.db"), tmp_path, **more))
 
 
 def test_a_database_from_before_is_verified(tmp_path: Path) -> None:

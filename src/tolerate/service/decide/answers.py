@@ -62,7 +62,7 @@ def _adds_logprobs(tier: TierSettings, request: CompletionRequest) -> bool:
     return tier.judge in scores.ASK_LOGPROBS and not request.body.get("logprobs")
 
 
-def scored(
+def score_answer(
     tier: TierSettings, request: CompletionRequest, answer: UpstreamAnswer, hold_reason: str
 ) -> ScoredAnswer:
     """An upstream's answer with the choice that is given, its score and its cost."""
@@ -91,7 +91,7 @@ def choose(
     if tier.strategy.startswith("best-of"):
         index = max(range(len(values)), key=lambda i: -1e300 if (v := values[i]) is None else v)
         return _with_choice(answer, choices[index]), values[index], False
-    texts = [_normalised(answer_text({"choices": [choice]})) for choice in choices]
+    texts = [_normalise(answer_text({"choices": [choice]})) for choice in choices]
     majority = max(texts, key=texts.count)
     choice = choices[texts.index(majority)]
     return _with_choice(answer, choice), texts.count(majority) / tier.candidates, False
@@ -106,10 +106,10 @@ def _with_choice(answer: JsonObject, choice: JsonObject) -> JsonObject:
     return {**answer, "choices": [{**choice, "index": 0}]}
 
 
-def _normalised(text: str) -> str:
+def _normalise(text: str) -> str:
     """A text as answers are compared: without case, spaces and closing punctuation.
 
-    >>> _normalised(" Forty-two. ")
+    >>> _normalise(" Forty-two. ")
     'forty-two'
     """
     return " ".join(text.lower().split()).strip(" .。!！")

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tolerate.store.traffic import Minute
+from tolerate.store.traffic import MinuteCounts
 
 MAX_SCORES = 250  # a tier, for the test of drift between two writes; what else comes is not looked at
 HISTOGRAM_BINS = 10
@@ -52,11 +52,11 @@ class Counters:
         scores, self._scores = self._scores, {}
         return scores
 
-    def take_minutes(self) -> list[Minute]:
+    def take_minutes(self) -> list[MinuteCounts]:
         """The counts since the last call."""
         minutes, self._minutes = self._minutes, {}
         return [
-            Minute(
+            MinuteCounts(
                 job,
                 slice,
                 minute,

@@ -23,7 +23,13 @@ from tolerate.messages.catalogue import message
 from tolerate.records import Decision
 from tolerate.service.config import JobSettings, ServiceSettings, TierSettings
 from tolerate.service.decide import binding
-from tolerate.service.decide.answers import ScoredAnswer, cache_key, comparable_score, scored, upstream_body
+from tolerate.service.decide.answers import (
+    ScoredAnswer,
+    cache_key,
+    comparable_score,
+    score_answer,
+    upstream_body,
+)
 from tolerate.service.decide.counters import Counters, bin_of
 from tolerate.service.http.metrics import Metrics
 from tolerate.service.openai_format import (
@@ -34,7 +40,7 @@ from tolerate.service.openai_format import (
     prompt_text,
 )
 from tolerate.service.upstream.client import UpstreamClient
-from tolerate.store import Database, Writer, certificates, queue, restrictions, second_reviews
+from tolerate.store import Database, DatabaseWriter, certificates, queue, restrictions, second_reviews
 from tolerate.store.ledger import Entry
 from tolerate.store.people import Key
 
@@ -113,7 +119,7 @@ class DecisionEngine:
     def __init__(
         self,
         service: ServiceSettings,
-        writer: Writer,
+        writer: DatabaseWriter,
         upstreams: UpstreamClient,
         metrics: Metrics,
         on_alarm: Callable[[JsonObject], None] = lambda alarm: None,
@@ -123,8 +129,8 @@ class DecisionEngine:
         self.on_alarm = on_alarm
         self.base_url = f"http://{service.host}:{service.port}"
         self.counters = Counters()
-        self._promises: dict[str, certificates.Promise] = {}
-        self._waiting: dict[str, asyncio.Future[queue.Settled]] = {}
+        self._promises: dict[str, certificates.StoredCertificate] = {}
+        self._waiting: dict[str, asyncio.Future[queue.SettledItem]] = {}
         self._cache: OrderedDict[bytes, tuple[float, ScoredAnswer]] = OrderedDict()
         self._policies = {
             job.name: [re.compile(pattern, re.IGNORECASE) for pattern in job.policy] for job in service.jobs
@@ -133,20 +139,22 @@ class DecisionEngine:
 
     # The rule
 
-    def certificate_in_force(self, job: JobSettings, tier: TierSettings) -> certificates.Promise | None:
+    def certificate_in_force(
+        self, job: JobSettings, tier: TierSettings
+    ) -> certificates.StoredCertificate | None:
         """The certificate in force for a tier; without one everything is held."""
         id = self.writer.standing.get((job.name, tier.name))
         promise = None if id is None else self._promises.get(id + tier.name)
         return promise if promise is not None and promise.job == job.name else None
 
-    def load_certificates(self, certificates: Iterable[certificates.Promise]) -> None:
+    def load_certificates(self, certificates: Iterable[certificates.StoredCertificate]) -> None:
         """Keep certificates in memory; whether one is in force, the writer says."""
         for promise in certificates:
             self._promises[promise.id + promise.tier] = promise
 
-    def restrictions_on(self, job: JobSettings, tier: TierSettings) -> tuple[restrictions.Tightening, ...]:
+    def restrictions_on(self, job: JobSettings, tier: TierSettings) -> tuple[restrictions.Restriction, ...]:
         """What restricts the certificate of a tier."""
-        return self.writer.tight.get((job.name, tier.name), ())
+        return self.writer.restrictions.get((job.name, tier.name), ())
 
     def apply_rule(self, job: JobSettings, answer: ScoredAnswer, slice: str = "") -> Ruling:
         """The ruling of the certificate in force on a scored answer."""
@@ -157,7 +165,7 @@ class DecisionEngine:
             return Ruling(Decision.REVIEW, answer.hold_reason, promise.id)
         if promise.certificate.decide(answer.score) is not Decision.RELEASE:
             return Ruling(Decision.REVIEW, BELOW_THRESHOLD, promise.id)
-        reason = restrictions.held(self.restrictions_on(job, answer.tier), slice, answer.score)
+        reason = restrictions.hold_reason(self.restrictions_on(job, answer.tier), slice, answer.score)
         return Ruling(Decision.REVIEW if reason else Decision.RELEASE, reason, promise.id)
 
     # A request
@@ -228,7 +236,7 @@ class DecisionEngine:
         committing = time.monotonic()
         try:
             keep_item = partial(_keep_item, job, case, answer, text)
-            entry = await durable(self.writer.record(entry, keep_item))
+            entry = await await_durable(self.writer.record(entry, keep_item))
         except ApiError:
             self._waiting.pop(case.ticket, None)
             raise
@@ -281,7 +289,7 @@ class DecisionEngine:
             "reason": "the job streams so",
             "key": key.id,
         }
-        await durable(self.writer.record(entry))
+        await await_durable(self.writer.record(entry))
         self.metrics.count_decision(job.name, tier.name, NOT_CERTIFIED)
 
     # Parts of it
@@ -297,7 +305,7 @@ class DecisionEngine:
         name = cache_key(job, tier, key, body) if job.cache else b""
         if name and (cached := self._cached(name)) is not None:
             return cached
-        answer = scored(tier, request, await self.upstreams.complete(tier, request, body), hold_reason)
+        answer = score_answer(tier, request, await self.upstreams.complete(tier, request, body), hold_reason)
         self._sample_score(job, answer)
         if name:
             self._remember(name, job.cache, answer)
@@ -331,7 +339,7 @@ class DecisionEngine:
             return
         if bound is None:
             self.load_certificates([replace(promise, bound={**promise.bound, "served": served})])
-            await durable(
+            await await_durable(
                 self.writer.do(
                     certificates.bind, promise.id, job.name, answer.tier.name, "served", served, time.time()
                 )
@@ -346,10 +354,10 @@ class DecisionEngine:
             now = time.time()
             ids = certificates.withdraw(db, job.name, tier.name, "gateway", why, now, "void")
             if ids:
-                certificates.alarm(db, job.name, "void", now, {"tier": tier.name, "why": why})
+                certificates.add_alarm(db, job.name, "void", now, {"tier": tier.name, "why": why})
             return ids
 
-        if await durable(self.writer.do(withdraw)):
+        if await await_durable(self.writer.do(withdraw)):
             self.on_alarm({"kind": "void", "job": job.name, "tier": tier.name, "why": why})
 
     async def _record_failure(self, case: Case, tier: TierSettings, error: ApiError) -> None:
@@ -366,18 +374,18 @@ class DecisionEngine:
         }
         self.counters.minute(case.job.name).failed += 1
         self.metrics.count_decision(case.job.name, tier.name, "failed")
-        await durable(self.writer.record(entry))
+        await await_durable(self.writer.record(entry))
 
     # Waiting for a person
 
-    def _expect_settlement(self, ticket: str) -> "asyncio.Future[queue.Settled]":
-        future: asyncio.Future[queue.Settled] = asyncio.get_running_loop().create_future()
+    def _expect_settlement(self, ticket: str) -> "asyncio.Future[queue.SettledItem]":
+        future: asyncio.Future[queue.SettledItem] = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = future
         return future
 
     async def _settlement(
-        self, waiting: "asyncio.Future[queue.Settled]", ticket: str, seconds: float
-    ) -> queue.Settled | None:
+        self, waiting: "asyncio.Future[queue.SettledItem]", ticket: str, seconds: float
+    ) -> queue.SettledItem | None:
         """The settled item, if a person decides within some seconds."""
         try:
             await asyncio.wait({waiting}, timeout=seconds)
@@ -385,7 +393,7 @@ class DecisionEngine:
         finally:
             self._waiting.pop(ticket, None)
 
-    def notify_settled(self, items: Iterable[queue.Settled]) -> None:
+    def notify_settled(self, items: Iterable[queue.SettledItem]) -> None:
         """Answer the clients who wait for these items."""
         for settled in items:
             waiting = self._waiting.get(settled.item.ticket)
@@ -423,7 +431,7 @@ class DecisionEngine:
             self.counters.add_score(job.name, answer.tier.name, answer.score, self._random.share())
 
 
-async def durable(written: Awaitable[T]) -> T:
+async def await_durable(written: Awaitable[T]) -> T:
     """The result of a write; if the disk does not take it, nothing is released (ApiError 503)."""
     try:
         return await written
@@ -447,7 +455,7 @@ def _keep_item(
     if job.mask:
         prompt, text = mask_personal_data(prompt), mask_personal_data(text)
     stored: JsonValue = mask_json(body) if job.mask and not released else body
-    queue.keep(
+    queue.add_item(
         db,
         queue.Item(
             ticket=entry["ticket"],
@@ -474,4 +482,4 @@ def _keep_item(
         SAMPLE_PRIORITY if released else HELD_PRIORITY,
     )
     if entry["drawn"] and job.second > 0:
-        second_reviews.note(db, entry["ticket"], job.name, job.second, bool(entry.get("again")))
+        second_reviews.add_draw(db, entry["ticket"], job.name, job.second, bool(entry.get("again")))

@@ -16,8 +16,8 @@ from tolerate.service.config import JobSettings
 from tolerate.service.watch.evidence import restart_slice
 from tolerate.stats.monitor.drift import Drift, Reference
 from tolerate.store import Database, certificates, restrictions
-from tolerate.store.certificates import Promise
-from tolerate.store.restrictions import Band, Tightening
+from tolerate.store.certificates import StoredCertificate
+from tolerate.store.restrictions import Band, Restriction
 
 MAX_SCORES = 50  # in one transaction: a millisecond, for other writes wait behind it
 Scores = Sequence[tuple[float | None, float]]  # each with a random number that breaks ties
@@ -25,7 +25,7 @@ Scores = Sequence[tuple[float | None, float]]  # each with a random number that 
 
 def update_drift(db: Database, job: JobSettings, tier: str, scores: Scores, now: float) -> list[JsonObject]:
     """Take some scores of a tier into the test of drift, inside the writer; the alarms that follow."""
-    promise = _active(db, job.name, tier)
+    promise = _active_certificate(db, job.name, tier)
     if promise is None or job.drift >= 1:
         return []
     alarms: list[JsonObject] = []
@@ -39,11 +39,11 @@ def update_drift(db: Database, job: JobSettings, tier: str, scores: Scores, now:
     return alarms
 
 
-def _active(db: Database, job: str, tier: str) -> Promise | None:
+def _active_certificate(db: Database, job: str, tier: str) -> StoredCertificate | None:
     return next((promise for promise in certificates.active(db, job) if promise.tier == tier), None)
 
 
-def certificate_drift(db: Database, job: JobSettings, promise: Promise) -> Drift:
+def certificate_drift(db: Database, job: JobSettings, promise: StoredCertificate) -> Drift:
     """The test of drift of a certificate, with all scores it has taken in."""
     state = certificates.load_drift(db, promise.id, promise.job, promise.tier)
     if state is None:
@@ -59,29 +59,31 @@ def certified_scores(certificate: Certificate) -> Reference | None:
     return None if scores is None else Reference.from_json(scores)
 
 
-def _degrade(db: Database, job: JobSettings, promise: Promise, drift: Drift, now: float) -> JsonObject:
+def _degrade(
+    db: Database, job: JobSettings, promise: StoredCertificate, drift: Drift, now: float
+) -> JsonObject:
     bands, missing = drift.bands()
     why = message("alarm.degraded", gap=drift.seen, items=drift.items, evidence=drift.evidence)
-    restriction = Tightening("", tuple(bands), missing, job.degraded_share, why, now)
-    restrictions.tighten(db, promise.id, job.name, promise.tier, restriction, "watch", now)
+    restriction = Restriction("", tuple(bands), missing, job.degraded_share, why, now)
+    restrictions.restrict(db, promise.id, job.name, promise.tier, restriction, "watch", now)
     figures = {"gap": round(drift.seen, 4), "items": drift.items, "evidence": drift.evidence}
     body: dict[str, JsonValue] = {"tier": promise.tier, "certificate": promise.id, "why": why, **figures}
-    certificates.alarm(db, job.name, "degraded", now, body)
+    certificates.add_alarm(db, job.name, "degraded", now, body)
     return {"kind": "degraded", "job": job.name, "at": now, **body}
 
 
 def _hold_more(
-    db: Database, job: JobSettings, promise: Promise, bands: list[Band], missing: bool, now: float
+    db: Database, job: JobSettings, promise: StoredCertificate, bands: list[Band], missing: bool, now: float
 ) -> None:
     """Hold further bands while the state stands; bands that are held stay held."""
-    in_force = restrictions.all_of(db).get((job.name, promise.tier), ())
+    in_force = restrictions.in_force(db).get((job.name, promise.tier), ())
     current = next((restriction for restriction in in_force if not restriction.slice), None)
     if current is None:
         return
     fresh = tuple(band for band in bands if not _is_within(band, current.bands))
     if fresh or (missing and not current.missing):
         wider = replace(current, bands=(*current.bands, *fresh), missing=current.missing or missing)
-        restrictions.tighten(db, promise.id, job.name, promise.tier, wider, "watch", now)
+        restrictions.restrict(db, promise.id, job.name, promise.tier, wider, "watch", now)
 
 
 def _is_within(band: Band, bands: tuple[Band, ...]) -> bool:
@@ -99,13 +101,13 @@ def _is_within(band: Band, bands: tuple[Band, ...]) -> bool:
 
 def end_restriction(db: Database, job: str, tier: str, slice: str, by: str, why: str, now: float) -> bool:
     """End a state by a person's decision: the test behind it begins anew. Returns whether there was such a state."""
-    promise = _active(db, job, tier)
-    if promise is None or not restrictions.ease(db, promise.id, job, tier, slice, by, why, now):
+    promise = _active_certificate(db, job, tier)
+    if promise is None or not restrictions.end(db, promise.id, job, tier, slice, by, why, now):
         return False
     if slice:
         restart_slice(db, promise, slice)
     else:
         fresh = Drift(None, 1 - promise.certificate.confidence)
         certificates.save_drift(db, promise.id, job, tier, fresh.to_json())
-    certificates.alarm(db, job, "eased", now, {"tier": tier, "slice": slice, "by": by, "why": why})
+    certificates.add_alarm(db, job, "eased", now, {"tier": tier, "slice": slice, "by": by, "why": why})
     return True

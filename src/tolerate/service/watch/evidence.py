@@ -22,20 +22,20 @@ from tolerate.records import Certificate, Decision
 from tolerate.service.config import JobSettings
 from tolerate.stats.monitor.watch import Alarm, Watch
 from tolerate.store import Database, certificates, restrictions, second_reviews
-from tolerate.store.queue import Settled, drawn
-from tolerate.store.restrictions import Tightening
+from tolerate.store.queue import SettledItem, drawn_items
+from tolerate.store.restrictions import Restriction
 
 
 def settlement_watcher(
     clock: Callable[[], float], alarms: list[JsonObject], jobs: Iterable[JobSettings] = ()
-) -> Callable[[Database, Settled], None]:
+) -> Callable[[Database, SettledItem], None]:
     """The function that takes a settled item into its watch, inside the writer; alarms are also appended to `alarms`.
 
     jobs: name the slices that are watched too, and what an alarm in one does.
     """
     settings = {job.name: job for job in jobs}
 
-    def on_settled(db: Database, settled: Settled) -> None:
+    def on_settled(db: Database, settled: SettledItem) -> None:
         item = settled.item
         if not item.drawn or item.decision != Decision.RELEASE or item.certificate is None:
             return
@@ -55,7 +55,7 @@ def settlement_watcher(
 
 
 def _raise_alarm(
-    db: Database, promise: certificates.Promise, job: JobSettings | None, alarm: Alarm, now: float
+    db: Database, promise: certificates.StoredCertificate, job: JobSettings | None, alarm: Alarm, now: float
 ) -> JsonObject:
     """Withdraw the certificate, hold the slice, or only tell of the alarm; returns the alarm's record."""
     name = promise.job
@@ -67,8 +67,8 @@ def _raise_alarm(
     if consequence == "withdraw":
         certificates.withdraw(db, name, None, "watch", why, now)
     elif consequence == "hold":
-        restriction = Tightening(alarm.slice, why=why, at=now)
-        restrictions.tighten(db, promise.id, name, promise.tier, restriction, "watch", now)
+        restriction = Restriction(alarm.slice, why=why, at=now)
+        restrictions.restrict(db, promise.id, name, promise.tier, restriction, "watch", now)
     body: dict[str, JsonValue] = {
         "tier": promise.tier,
         "certificate": promise.id,
@@ -80,7 +80,7 @@ def _raise_alarm(
         "evidence": alarm.evidence,
         **({"slice": alarm.slice, "then": consequence} if alarm.slice else {}),
     }
-    certificates.alarm(db, name, "risk", now, body)
+    certificates.add_alarm(db, name, "risk", now, body)
     return {"kind": "risk", "at": now, "job": name, **body}
 
 
@@ -91,13 +91,15 @@ def promises_slice(certificate: Certificate, slice: str) -> bool:
     return each_slice and lines.get(slice, {}).get("scope", "nothing") != "nothing"
 
 
-def certificate_watch(db: Database, promise: certificates.Promise, slices: tuple[str, ...] = ()) -> Watch:
+def certificate_watch(
+    db: Database, promise: certificates.StoredCertificate, slices: tuple[str, ...] = ()
+) -> Watch:
     """The watch of a certificate, with all reviews it has taken in. slices: used when it is opened; it keeps those."""
     state = certificates.load_watch(db, promise.id, promise.job, promise.tier)
     return Watch(promise.certificate, slices=slices) if state is None else Watch.from_json(state)
 
 
-def restart_slice(db: Database, promise: certificates.Promise, slice: str) -> None:
+def restart_slice(db: Database, promise: certificates.StoredCertificate, slice: str) -> None:
     """Watch a slice anew after a person's decision; its level is spent again."""
     watch = certificate_watch(db, promise)
     if slice in watch.slices:
@@ -128,10 +130,10 @@ def evidence_columns(db: Database, job: str, tier: str, since: float) -> Evidenc
     One that should have been reviewed by then and was not counts as wrong: leaving it out would let the choice of
     what to review first flatter the result. Where items had a chance of a second reading, only those count.
     """
-    rows = [row for row in drawn(db, job) if row["tier"] == tier and row["at"] >= since]
+    rows = [row for row in drawn_items(db, job) if row["tier"] == tier and row["at"] >= since]
     while rows and rows[-1]["loss"] is None:
         rows.pop()
-    lots = second_reviews.lots(db, job)
+    lots = second_reviews.draws(db, job)
     twice = [row for row in rows if row["ticket"] in lots]
     rows = twice or rows
     columns = EvidenceColumns(
@@ -195,7 +197,7 @@ def certify_columns(
             comparisons=len(tolerances),
             losses_by=losses_by,
         )
-        rescaled = _rescaled(certificate, tolerance, scale)
+        rescaled = _rescale(certificate, tolerance, scale)
         certificates.append(with_scores(rescaled, scores, clusters, weights))
     return certificates
 
@@ -215,7 +217,7 @@ def _losses(columns: EvidenceColumns) -> tuple[list[float], float, str]:
     return losses.tolist(), scale, losses_by
 
 
-def _rescaled(certificate: Certificate, tolerance: float, scale: float) -> Certificate:
+def _rescale(certificate: Certificate, tolerance: float, scale: float) -> Certificate:
     """A certificate of losses that were divided, in the losses' own unit."""
     if scale == 1:
         return certificate

@@ -14,9 +14,9 @@ from tolerate.service.watch.drift import certificate_drift
 from tolerate.service.watch.evidence import certificate_watch, promises_slice
 from tolerate.stats.monitor.watch import Watch
 from tolerate.store import Database, certificates, queue, restrictions, second_reviews, traffic
-from tolerate.store.certificates import Promise
-from tolerate.store.restrictions import Tightening
-from tolerate.store.traffic import Minute
+from tolerate.store.certificates import StoredCertificate
+from tolerate.store.restrictions import Restriction
+from tolerate.store.traffic import MinuteCounts
 
 HOURS = 24
 MIN_SCORES = 50  # on either side of the comparison with the last hour
@@ -155,7 +155,7 @@ def overview(db: Database, job: JobSettings, now: float) -> JobOverview:
             for name in sorted({minute.slice for minute in counts} - {""})
         },
         "minutes": [asdict(minute) for minute in of_all],
-        "mended": certificates.mended(db, job.name),
+        "mended": certificates.mended_at(db, job.name),
         "waits": traffic.waits(db, job.name, since),
         "drift": score_shift(of_all),
         "alarms": certificates.alarms(db, job.name),
@@ -176,10 +176,10 @@ def _tier(db: Database, job: JobSettings, tier: str) -> TierOverview:
     if promise is None:
         return {"tier": tier, "state": "NONE", "certificate": None}
     watch = certificate_watch(db, promise, job.slices)
-    in_force = restrictions.all_of(db).get((job.name, tier), ()) if promise.status == "active" else ()
+    in_force = restrictions.in_force(db).get((job.name, tier), ()) if promise.status == "active" else ()
     return {
         "tier": tier,
-        "state": restrictions.state(promise.status, in_force),
+        "state": restrictions.state_name(promise.status, in_force),
         "narrowed": [{**restriction.to_json(), "at": restriction.at} for restriction in in_force],
         "certificate": _record(promise),
         "labels": watch.labels,
@@ -195,7 +195,7 @@ def _tier(db: Database, job: JobSettings, tier: str) -> TierOverview:
 
 
 def slice_evidence(
-    watch: Watch, promise: Promise, job: JobSettings, restrictions: Sequence[Tightening]
+    watch: Watch, promise: StoredCertificate, job: JobSettings, restrictions: Sequence[Restriction]
 ) -> list[SliceEvidence]:
     """The evidence of each named slice.
 
@@ -220,7 +220,7 @@ def slice_evidence(
     ]
 
 
-def _score_drift(db: Database, job: JobSettings, promise: Promise) -> ScoreDrift:
+def _score_drift(db: Database, job: JobSettings, promise: StoredCertificate) -> ScoreDrift:
     """What the test of drift knows of the scores."""
     drift = certificate_drift(db, job, promise)
     return {
@@ -235,17 +235,17 @@ def _score_drift(db: Database, job: JobSettings, promise: Promise) -> ScoreDrift
     }
 
 
-def reviewed_risk(db: Database, job: JobSettings, promise: Promise) -> ReviewedRisk:
+def reviewed_risk(db: Database, job: JobSettings, promise: StoredCertificate) -> ReviewedRisk:
     """The risk of what was released under a certificate as reviewed, and with what reviewers miss."""
     from tolerate.stats.monitor.missed import with_missed, with_seeded
 
     rows = [
         row
-        for row in queue.drawn(db, job.name, promise.id)
+        for row in queue.drawn_items(db, job.name, promise.id)
         if row["tier"] == promise.tier and row["decision"] == "release" and row["loss"] is not None
     ]
-    confidence, seeds = promise.certificate.confidence, second_reviews.seeded(db, job.name)
-    lots = second_reviews.lots(db, job.name)
+    confidence, seeds = promise.certificate.confidence, second_reviews.seeded_errors(db, job.name)
+    lots = second_reviews.draws(db, job.name)
     twice = [(row["loss"], *lots[row["ticket"]]) for row in rows if row["ticket"] in lots]
     risk: ReviewedRisk = {
         "by": "",
@@ -276,7 +276,7 @@ def reviewed_risk(db: Database, job: JobSettings, promise: Promise) -> ReviewedR
     return risk
 
 
-def _record(promise: Promise) -> CertificateRecord:
+def _record(promise: StoredCertificate) -> CertificateRecord:
     return {
         "id": promise.id,
         "tier": promise.tier,
@@ -291,7 +291,7 @@ def _record(promise: Promise) -> CertificateRecord:
     }
 
 
-def totals(counts: Sequence[Minute]) -> CountTotals:
+def totals(counts: Sequence[MinuteCounts]) -> CountTotals:
     """Sums over minutes, with coverage and the cost of an item."""
     released, held = sum(minute.released for minute in counts), sum(minute.held for minute in counts)
     cost, items = sum(minute.cost for minute in counts), released + held
@@ -306,7 +306,7 @@ def totals(counts: Sequence[Minute]) -> CountTotals:
     }
 
 
-def score_shift(counts: Sequence[Minute]) -> float | None:
+def score_shift(counts: Sequence[MinuteCounts]) -> float | None:
     """How far the last hour's scores stand from those before: the largest gap of the two distributions, 0 to 1.
 
     The Kolmogorov-Smirnov distance on ten bins; it shows a change, and proves nothing about risk.
@@ -333,7 +333,7 @@ def risk_by_slice(db: Database, job: str) -> list[SliceRisk]:
     from tolerate.stats.monitor.watch import anytime_upper
 
     sums: dict[str, tuple[int, float]] = {}  # slice -> number of labels, sum of losses
-    for row in queue.drawn(db, job):
+    for row in queue.drawn_items(db, job):
         if row["decision"] == "release" and row["loss"] is not None:
             for name in {"", row["slice"]}:
                 labels, total = sums.get(name, (0, 0.0))

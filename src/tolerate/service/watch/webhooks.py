@@ -21,7 +21,7 @@ from tolerate.errors import OptionError
 from tolerate.service.database_reader import DatabaseReader
 from tolerate.service.http.logging import log
 from tolerate.service.upstream.client import UpstreamClient
-from tolerate.store import Database, Writer, deliveries
+from tolerate.store import Database, DatabaseWriter, deliveries
 from tolerate.store.schema import meta, set_meta
 
 POLL_SECONDS = 1.0  # between looks at what is due
@@ -33,7 +33,7 @@ class WebhookSender:
     """Sends the notices that are due to the webhooks, each until it is accepted."""
 
     def __init__(
-        self, urls: tuple[str, ...], writer: Writer, reader: DatabaseReader, upstreams: UpstreamClient
+        self, urls: tuple[str, ...], writer: DatabaseWriter, reader: DatabaseReader, upstreams: UpstreamClient
     ) -> None:
         self.urls, self.writer, self.reader, self.upstreams = urls, writer, reader, upstreams
         self.secret = ""
@@ -57,24 +57,24 @@ class WebhookSender:
 
     async def send_due(self) -> bool:
         """Try each webhook's next notice once; whether one was accepted, so that another may wait behind it."""
-        notices = await self.reader.query(deliveries.due, self.urls, time.time())
+        notices = await self.reader.query(deliveries.due_notices, self.urls, time.time())
         accepted = await asyncio.gather(*(self._send(notice) for notice in notices))
         return any(accepted)
 
     async def _send(self, notice: deliveries.Notice) -> bool:
         body = orjson.dumps(notice.body)
-        headers = signed(self.secret, f"alarm_{notice.alarm}", int(time.time()), body)
+        headers = signature_headers(self.secret, f"alarm_{notice.alarm}", int(time.time()), body)
         accepted = await self.upstreams.notify(notice.url, body, headers)
-        tries_left = await self.writer.do(deliveries.tried, notice, accepted, time.time())
+        tries_left = await self.writer.do(deliveries.record_attempt, notice, accepted, time.time())
         if not tries_left:
             log("webhook", url=notice.url, alarm=notice.alarm, what="given up")
         return accepted
 
 
-def signed(secret: str, id: str, timestamp: int, body: bytes) -> dict[str, str]:
+def signature_headers(secret: str, id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """The headers that sign a notice.
 
-    >>> signed("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330,
+    >>> signature_headers("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330,
     ...     b'{"test": 2432232314}')["webhook-signature"]
     'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE='
     """
@@ -88,7 +88,9 @@ def verify_signature(secret: str, headers: Mapping[str, str], body: bytes, now: 
     timestamp = headers.get("webhook-timestamp", "")
     if not timestamp.isdigit() or abs(now - int(timestamp)) > MAX_AGE_SECONDS:
         return False
-    expected = signed(secret, headers.get("webhook-id", ""), int(timestamp), body)["webhook-signature"]
+    expected = signature_headers(secret, headers.get("webhook-id", ""), int(timestamp), body)[
+        "webhook-signature"
+    ]
     signatures = headers.get("webhook-signature", "").split(" ")
     return any(hmac.compare_digest(expected.encode(), signature.encode()) for signature in signatures)
 
