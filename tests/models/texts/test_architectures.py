@@ -20,7 +20,7 @@ from tolerate.jobs import job
 from tolerate.models.base import generator, torch_seed
 from tolerate.models.pretrained.llama import from_llama, to_llama
 from tolerate.models.storage import load
-from tolerate.models.texts.bert import Bert, exchanged, halves, hide, learn_pieces, pretrain, rows_of
+from tolerate.models.texts.bert import Bert, exchange_second_parts, halves, mask_pieces, learn_pieces, pretrain, rows_of
 from tolerate.models.texts.bpe import BPE, learn_bpe
 from tolerate.models.texts.corpus import lines
 from tolerate.models.texts.decoding import Decoding, decode
@@ -216,7 +216,7 @@ def test_token_by_token_is_as_the_whole(pointer: bool) -> None:
         kept, said = model.advance(model.keep(state, torch.tensor([2, 0])), torch.tensor([4, 4]))
         whole, all_said = model.advance(state, torch.tensor([4, 4, 4]))
         assert torch.allclose(said, all_said[[2, 0]], atol=1e-5)
-        assert kept.seen.shape[0] == 2 and whole.seen.shape[0] == 3
+        assert kept.answer_tokens.shape[0] == 2 and whole.answer_tokens.shape[0] == 3
 
 
 def test_it_is_the_librarys_t5() -> None:
@@ -308,7 +308,7 @@ def test_texts_are_cut_in_two() -> None:
 def test_pieces_are_hidden_as_published() -> None:
     rows = torch.randint(4, 50, (400, 50), generator=torch.Generator().manual_seed(0))
     rows[:, 0], rows[:, 40:] = START, PAD
-    hidden, guessed = hide(rows, 0.15, 50, generator(1))
+    hidden, guessed = mask_pieces(rows, 0.15, 50, generator(1))
     assert not bool(guessed[:, 0].any()) and not bool(guessed[:, 40:].any())
     assert float(guessed[:, 1:40].float().mean()) == pytest.approx(0.15, abs=0.012)  # 4 standard errors
     assert torch.equal(hidden[~guessed], rows[~guessed])
@@ -316,13 +316,13 @@ def test_pieces_are_hidden_as_published() -> None:
     assert float((said == UNKNOWN).float().mean()) == pytest.approx(0.8, abs=0.03)
     assert float((said == rows[guessed]).float().mean()) == pytest.approx(0.1 + 0.1 / 46, abs=0.03)
     only = torch.tensor([[START, 9, END]])
-    assert hide(only, 1e-9, 50, generator(0))[1].tolist() == [[False, True, False]]  # one at least
+    assert mask_pieces(only, 1e-9, 50, generator(0))[1].tolist() == [[False, True, False]]  # one at least
 
 
 def test_second_parts_are_exchanged_whole() -> None:
     tokens = learn_pieces(TEXTS, 280)
     rows, starts = rows_of(tokens, TEXTS[:3], 64)
-    found, begins, belongs = exchanged(rows, starts, generator(4))
+    found, begins, belongs = exchange_second_parts(rows, starts, generator(4))
     assert torch.equal(begins, starts) and 0 < int(belongs.sum()) < 3
     for row in range(3):
         giver = row if belongs[row] else (row + 1) % 3
@@ -340,7 +340,7 @@ def test_pretraining_is_the_librarys_and_learns(tmp_path: Path) -> None:
     rows = rows.long()  # as the loop gives them
     with torch_seed(0):
         model = Bert(64, len(tokens), **SMALL).eval()
-    hidden, guessed = hide(rows, 0.15, len(tokens), generator(0))
+    hidden, guessed = mask_pieces(rows, 0.15, len(tokens), generator(0))
     belongs = torch.arange(len(rows)) % 2 == 0
     with torch.no_grad():
         words, parts = model.losses(hidden, rows, starts, belongs, guessed)
@@ -481,7 +481,7 @@ def test_a_transformer_is_a_llama_of_the_library(kind: str, tmp_path: Path) -> N
     to_llama(own, out)
     theirs, tokenizer = AutoModelForCausalLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
     ours, tokens = writer_in(own)
-    rows = torch.randint(1, ours.classes, (3, 20), generator=generator(0))
+    rows = torch.randint(1, ours.vocabulary, (3, 20), generator=generator(0))
     with torch.no_grad():
         assert torch.allclose(theirs(rows).logits, ours(rows), atol=1e-5)
     assert tokenizer("cab")["input_ids"] == [*tokens.encode("cab"), START]

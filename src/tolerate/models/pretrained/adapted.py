@@ -24,7 +24,7 @@ class Adapted(TunedModel):
     net: LanguageModel
 
     def __init__(
-        self, context: int, vocabulary: int, *, place: str, weights: str = "", **options: Any
+        self, context: int, vocabulary: int, /, *, place: str, weights: str = "", **options: Any
     ) -> None:
         given = PretrainedSpec("own", place, **options)
         folder = Path(place).expanduser()

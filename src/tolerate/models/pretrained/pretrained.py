@@ -50,6 +50,7 @@ class Pretrained(TunedModel):
         self,
         context: int,
         vocabulary: int,
+        /,  # a name may set an option called context
         *,
         place: str,
         weights: str = "",

@@ -28,7 +28,7 @@ class TunedModel(LanguageModel):
     net: Any
 
     def __init__(
-        self, context: int, vocabulary: int, *, tune: str = "", rate: float = 0.0, **options: Any
+        self, context: int, vocabulary: int, /, *, tune: str = "", rate: float = 0.0, **options: Any
     ) -> None:
         super().__init__(context, vocabulary, rate=rate or RATES[tune])
         self.options = {"tune": tune, "rate": self.rate, **options}
