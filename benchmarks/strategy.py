@@ -32,8 +32,8 @@ def race(rng: np.random.Generator, w: World, budget: int, tolerance: float, delt
         seed=int(rng.integers(1 << 31)),
     )
     while contest.open:
-        name, due = contest.errand
-        contest.tell((rng.random(due) < w.risks[int(name)]).astype(float))
+        name, size = contest.next_batch
+        contest.tell((rng.random(size) < w.risks[int(name)]).astype(float))
     best = contest.best
     return Outcome(None if best is None else int(best.name), contest.used)
 

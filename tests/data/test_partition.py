@@ -82,7 +82,8 @@ def test_parts_make_the_certificate_of_the_whole(folder: Path, asked: dict[str, 
 def test_in_small_steps_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of a file, row groups, several rounds of zooming: still the same."""
     for module, name, value in (
-        (tables, "CHUNK_ROWS", 500), (partition, "TASK_ROWS", 5000), (counts, "GATHERED", 900), (counts, "CELLS", 4096),
+        (tables, "CHUNK_ROWS", 500), (partition, "TASK_ROWS", 5000),
+        (counts, "MAX_GATHERED_ROWS", 900), (counts, "MAX_CELLS", 4096),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
     same_everywhere(folder, ASKED[1])

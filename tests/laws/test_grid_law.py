@@ -15,7 +15,7 @@ import pytest
 from scipy.stats import binom
 
 from tolerate.stats.certify.evidence import certified_slices, evidence_of
-from tolerate.stats.certify.prefixes import Found
+from tolerate.stats.certify.prefixes import ReleaseRule
 from tolerate.stats.certify.samples import Sample
 from tolerate.stats.certify.threshold import find
 
@@ -94,7 +94,7 @@ def population(name: str, kind: str, heavy: bool = False) -> Population:
     return Population(losses, scores, clusters, slices, chance)
 
 
-def edge_of(found: Found) -> float:
+def edge_of(found: ReleaseRule) -> float:
     return {"all": -np.inf, "nothing": np.inf}.get(found.scope, np.inf if found.edge is None else found.edge)
 
 
@@ -170,7 +170,7 @@ def slices_broken(name: str, n: int, runs: int, shared: bool) -> float:
     rng, bad = np.random.default_rng([n, runs]), 0
     for _ in range(runs):
         evidence = evidence_of(people.draw(rng, n, "rows"))
-        lines = evidence.slice_lines(Found("nothing", None, ""), "loss", DELTA)
+        lines = evidence.slice_lines(ReleaseRule("nothing", None, ""), "loss", DELTA)
         level = DELTA if shared else DELTA * len(lines)
         wrong = False
         for line in certified_slices(evidence, lines, {"loss": TOLERANCE}, level):

@@ -13,12 +13,12 @@ import pytest
 from scipy.special import ndtri
 from scipy.stats import binom, norm
 
-from tolerate.stats.alpha_wealth import Purse
+from tolerate.stats.alpha_wealth import ErrorBudget
 from tolerate.stats.certify.threshold import certify
-from tolerate.stats.compare.design_split import Split, walk_ways
+from tolerate.stats.compare.design_split import Split, select_rules
 from tolerate.stats.compare.race import Race
-from tolerate.stats.compare.rules import Way, outcomes
-from tolerate.stats.compare.stopping import looks
+from tolerate.stats.compare.rules import StrategyData, apply_rule
+from tolerate.stats.compare.stopping import group_sequential_test
 from tolerate.stats.compare.strategies import compare
 
 Array = np.ndarray
@@ -78,11 +78,11 @@ def reused(losses: Array, risks: Array, seed: int, monkeypatch: pytest.MonkeyPat
     """Broken: the design part tests what it has chosen itself."""
     monkeypatch.setattr(Split, "test", lambda split, way: split.ranks[way.units] < split.design_units)
     ways = [
-        Way(str(i), np.zeros((len(losses), 1)), column[:, None], np.arange(len(losses)), np.ones(len(losses)),
+        StrategyData(str(i), np.zeros((len(losses), 1)), column[:, None], np.arange(len(losses)), np.ones(len(losses)),
             np.array([5.0 - i / 10]), True, False)
         for i, column in enumerate(losses.T)
     ]  # fmt: skip
-    passed = walk_ways(ways, TOLERANCE, DELTA, 20.0, seed, design=0.9).passed
+    passed = select_rules(ways, TOLERANCE, DELTA, 20.0, seed, design=0.9).passed
     return any(risks[found.rule.way] > TOLERANCE for found in passed)
 
 
@@ -159,11 +159,11 @@ def lotus(n: int, runs: int) -> float:
     for _ in range(runs):
         losses, scores, _ = tiers_of(rng, n, False)
         scored, lost = np.column_stack(list(scores.values())), np.column_stack(list(losses.values()))
-        way = Way("c", scored, lost, np.arange(n), np.ones(n), np.array([1.0, 8.0]), True)
+        way = StrategyData("c", scored, lost, np.arange(n), np.ones(n), np.array([1.0, 8.0]), True)
         grid = product(
             np.quantile(scored[:, 0], [0.5, 0.8, 0.95]), np.quantile(scored[:, 1], [0.5, 0.8, 0.95])
         )
-        released = [outcomes(way, (float(a), float(b))).losses for a, b in grid]
+        released = [apply_rule(way, (float(a), float(b))).losses for a, b in grid]
         count += any(
             r.mean() + norm.ppf(1 - DELTA) * r.std() / np.sqrt(len(r)) <= TOLERANCE for r in released
         )
@@ -205,9 +205,9 @@ def race_broken(kind: str, k: int, labels: int, graded: bool, runs: int) -> floa
             confidence=1 - DELTA, review=20, graded=graded, seed=run,
         )  # fmt: skip
         while race.open:
-            name, due = race.errand
-            wrong = rng.random(due) < risks[int(name)] * (2 if graded else 1)
-            race.tell(wrong * (rng.random(due) if graded else 1.0))
+            name, size = race.next_batch
+            wrong = rng.random(size) < risks[int(name)] * (2 if graded else 1)
+            race.tell(wrong * (rng.random(size) if graded else 1.0))
         count += chosen(race.rows, risks)
     return count / runs
 
@@ -224,10 +224,10 @@ def test_race_short() -> None:
     assert race_broken("just above", 6, 1200, False, 100) <= allowed(100)
 
 
-def test_a_race_whose_purse_never_empties_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Broken: every test stakes the whole purse, and one that failed costs nothing."""
-    monkeypatch.setattr("tolerate.stats.compare.race.STAKE", 1.0)
-    monkeypatch.setattr(Purse, "lost", lambda purse: Purse(DELTA))
+def test_a_race_whose_error_budget_never_empties_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: every test stakes the whole error budget, and one that failed costs nothing."""
+    monkeypatch.setattr("tolerate.stats.compare.race.SPENT_SHARE", 1.0)
+    monkeypatch.setattr(ErrorBudget, "forfeit", lambda budget: ErrorBudget(DELTA))
     assert race_broken("just above", 6, 6000, False, 60) > allowed(60)
 
 
@@ -237,7 +237,7 @@ def test_a_race_whose_purse_never_empties_is_caught(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(("labels", "tolerance", "level"), [(12, 0.3, 0.1), (14, 0.2, 0.2), (14, 0.5, 0.05)])
 def test_looks_are_exact(labels: int, tolerance: float, level: float) -> None:
     """Every sequence of losses, weighed by its chance at the tolerance: the plan's error is what it says."""
-    plan = looks(labels, tolerance, level)
+    plan = group_sequential_test(labels, tolerance, level)
     sequences = np.array(list(product((0, 1), repeat=labels)))
     wrong = np.cumsum(sequences, axis=1)
     passed = np.zeros(len(sequences), bool)
@@ -248,17 +248,17 @@ def test_looks_are_exact(labels: int, tolerance: float, level: float) -> None:
     assert 0 < plan.error <= level
 
 
-def test_no_adversary_gets_more_from_a_purse() -> None:
-    """The best that an adversary who chooses every stake can do with false claims: at most what the purse holds."""
-    parts = 10  # of a purse of .2
+def test_no_adversary_gets_more_from_an_error_budget() -> None:
+    """The best that an adversary who chooses every stake can do with false claims: at most what the error budget holds."""
+    parts = 10  # of an error budget of 0.2
 
     def worst(left: int) -> float:
-        purse = Purse(0.02 * left) if left else None
+        budget = ErrorBudget(0.02 * left) if left else None
         options = [0.0]
         for stake in range(1, left + 1):
-            assert purse is not None
+            assert budget is not None
             level = 0.02 * stake
-            rest = round(purse.stake(level).lost().left / 0.02)
+            rest = round(budget.spend(level).forfeit().available / 0.02)
             options.append(level + (1 - level) * worst(rest))
         return max(options)
 

@@ -16,7 +16,7 @@ from tolerate.stats.audit.audit import Audit
 from tolerate.stats.bounds import BOUNDS, P_VALUES, betting_p, binomial_p, clopper_pearson, wsr
 from tolerate.stats.certify.samples import sample
 from tolerate.stats.certify.threshold import certify
-from tolerate.stats.certify.totals import EVERY_ROW, totals
+from tolerate.stats.certify.totals import RELEASE_ALL_EDGE, unit_totals
 from tolerate.stats.monitor.watch import Watch
 from tolerate.stats.sequential import EPROCESSES, betting
 
@@ -58,7 +58,7 @@ def test_the_betting_bound_keeps_its_level_at_100_and_200_labels(n: int, mean: f
 def test_an_empty_threshold_proves_nothing_and_ends_nothing() -> None:
     assert float(binomial_p(0, 0, 0.05)) == 1.0
     assert betting_p(np.empty(0), 1.0, delta=0.1, variance=0.1) == 1.0
-    units = totals(
+    units = unit_totals(
         sample(None, np.zeros(9), np.arange(9.0), np.arange(9) // 3, None, None),
         np.random.default_rng(0),
         None,
@@ -248,5 +248,7 @@ def test_500_of_500_right_may_still_be_one_in_167_wrong() -> None:
     assert clopper_pearson(np.zeros(500), 0.95) == pytest.approx(0.00597, abs=1e-5)
     cert = certify(losses=np.zeros(500), tolerance=0.01)
     assert cert.scope == "all" and 0.005 < (cert.risk_bound or 0) < 0.007
-    units = totals(sample(None, np.zeros(500), None, None, None, None), np.random.default_rng(0), None)
-    assert not units.refuted("loss", EVERY_ROW, 0.005, 0.05) and units.refuted("loss", EVERY_ROW, 0.007, 0.05)
+    units = unit_totals(sample(None, np.zeros(500), None, None, None, None), np.random.default_rng(0), None)
+    assert not units.refuted("loss", RELEASE_ALL_EDGE, 0.005, 0.05) and units.refuted(
+        "loss", RELEASE_ALL_EDGE, 0.007, 0.05
+    )

@@ -9,9 +9,9 @@ from typing import Any
 from tolerate.data import tables
 from tolerate.errors import OptionError
 from tolerate.records import Table
-from tolerate.stats.compare.cascade import brief_of
-from tolerate.stats.compare.compared import Compared
-from tolerate.stats.compare.sample_size import needs, say_needs
+from tolerate.stats.compare.cascade import answer_line
+from tolerate.stats.compare.compared import ComparedStrategy
+from tolerate.stats.compare.sample_size import labels_needed, labels_needed_lines
 from tolerate.stats.compare.strategies import compare
 
 
@@ -33,7 +33,7 @@ class ComparisonRequest:
 
 def compare_strategies(
     request: ComparisonRequest, *, tolerance: float, confidence: float, review: float, seed: int = 0
-) -> list[Compared]:
+) -> list[ComparedStrategy]:
     """The strategies and cascades of a table, the cheapest first."""
     parts, costs = _read_parts(request)
     chains = [_names(chain) for chain in request.cascades]
@@ -56,16 +56,16 @@ def plan_lines(
 ) -> list[str]:
     """The number of labels needed for the strategies of the table, as lines of text."""
     parts, _ = _read_parts(request)
-    return say_needs(needs(len(parts), tolerance, confidence), lang)
+    return labels_needed_lines(labels_needed(len(parts), tolerance, confidence), lang)
 
 
-def lines(rows: Sequence[Compared], lang: str = "en") -> list[str]:
+def lines(rows: Sequence[ComparedStrategy], lang: str = "en") -> list[str]:
     """One line a strategy: its name, its cost of an accepted item, and what it may release."""
     width = max(len(row.name) for row in rows)
-    return [f"{row.name:{width}}  {row.cost:10.4g}  {brief_of(row.certificate, lang)}" for row in rows]
+    return [f"{row.name:{width}}  {row.cost:10.4g}  {answer_line(row.certificate, lang)}" for row in rows]
 
 
-def as_json(rows: Sequence[Compared]) -> str:
+def as_json(rows: Sequence[ComparedStrategy]) -> str:
     """The rows as JSON text."""
     entries = [
         {"strategy": row.name, "cost": row.cost, "certificate": row.certificate.to_json()} for row in rows

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from tolerate.data import tables
 from tolerate.errors import DataError, OptionError
-from tolerate.stats.certify.counts import MISSING, Counts, Zoom, look, merged
+from tolerate.stats.certify.counts import MISSING_SCORE, CellCounts, Zoom, count_rows, merge_counts
 from tolerate.stats.certify.samples import is_binary
-from tolerate.stats.certify.tally import BySlice, coded_counts, merged_slices
+from tolerate.stats.certify.tally import SliceCounts, slice_counts_by_code, merge_slice_counts
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -155,14 +155,14 @@ class Parts:
     def sha256(self) -> str:
         return tables.sha256_of_files(sorted_by(self.executor.map_unordered(_hash, self.files)))
 
-    def look(self, zoom: Zoom | None) -> Counts:
+    def count_cells(self, zoom: Zoom | None) -> CellCounts:
         return _merge_all(
             self.executor.map_unordered(_look, [(task, self.columns, zoom) for task in self._tasks])
         )
 
-    def by_slice(self, edge: float) -> BySlice:
+    def by_slice(self, edge: float) -> SliceCounts:
         requests = [(task, self.columns, edge) for task in self._tasks]
-        return merged_slices(self.executor.map_unordered(_by_slice, requests))
+        return merge_slice_counts(self.executor.map_unordered(_by_slice, requests))
 
     def only(self, slice: str) -> Self:
         return replace(self, columns=replace(self.columns, only=(slice,)))
@@ -210,11 +210,11 @@ def _split_file(path: Path) -> Iterator[FileTask]:
         yield FileTask(path, tuple(groups))
 
 
-def _merge_all(counts: Iterable[Counts]) -> Counts:
+def _merge_all(counts: Iterable[CellCounts]) -> CellCounts:
     """The sum of the counts of all parts, added as they arrive, so that few are in memory at a time."""
-    total: Counts | None = None
+    total: CellCounts | None = None
     for part in counts:
-        total = part if total is None else merged([total, part])
+        total = part if total is None else merge_counts([total, part])
     if total is None:
         raise DataError("there are no parts; expected one file at least")
     return total
@@ -227,19 +227,19 @@ def _hash(path: Path) -> tuple[Path, str]:
     return path, tables.sha256(path)
 
 
-def _look(request: tuple[FileTask, Columns, Zoom | None]) -> Counts:
+def _look(request: tuple[FileTask, Columns, Zoom | None]) -> CellCounts:
     task, columns, zoom = request
     nothing = np.array([], np.float64)
-    empty = look(nothing, dict.fromkeys(columns.losses, nothing), zoom)
-    return merged(
-        [empty, *(look(scores, losses, zoom) for losses, scores, _, _ in _iter_rows(task, columns))]
+    empty = count_rows(nothing, dict.fromkeys(columns.losses, nothing), zoom)
+    return merge_counts(
+        [empty, *(count_rows(scores, losses, zoom) for losses, scores, _, _ in _iter_rows(task, columns))]
     )
 
 
-def _by_slice(request: tuple[FileTask, Columns, float]) -> BySlice:
+def _by_slice(request: tuple[FileTask, Columns, float]) -> SliceCounts:
     task, columns, edge = request
-    return merged_slices(
-        coded_counts(names, codes, scores, losses, edge)
+    return merge_slice_counts(
+        slice_counts_by_code(names, codes, scores, losses, edge)
         for losses, scores, codes, names in _iter_rows(task, columns)
     )
 
@@ -254,7 +254,7 @@ def _iter_rows(task: FileTask, columns: Columns) -> Iterator[ChunkArrays]:
         losses = {name: chunk.losses[column] for name, column in columns.losses.items()}
         _refuse_graded(losses, columns, task.path)
         n = len(losses[next(iter(losses))])
-        scores = np.full(n, MISSING) if chunk.scores is None else chunk.scores
+        scores = np.full(n, MISSING_SCORE) if chunk.scores is None else chunk.scores
         codes = np.zeros(n, np.int64) if chunk.slices is None else chunk.slices
         included_slices = _mask(chunk.slice_names, columns)
         if included_slices.all():

@@ -17,10 +17,11 @@ from tolerate.errors import DataError, OptionError
 from tolerate.records import Floats
 
 Bound = Callable[[Floats, float], float]
-STAKES = 100  # times at which a test with a deadline sets its stake anew
-CAREFUL = 0.8  # of the largest stake that cannot ruin it: one total loss leaves a fifth
-BOLD = 0.9999  # staked where nothing less could still reach the goal, even by gains alone
 PValue = Callable[[Floats, float], float]
+
+STAKE_CHANGES = 100  # times at which a test with a deadline sets its stake anew
+CAREFUL_STAKE = 0.8  # of the largest stake that cannot ruin it: one total loss leaves a fifth
+BOLD_STAKE = 0.9999  # of it, where nothing less could still reach the goal, even by gains alone
 
 
 def binomial_p(errors: ArrayLike, n: ArrayLike, tolerance: ArrayLike) -> Floats:
@@ -33,14 +34,14 @@ def binomial_p(errors: ArrayLike, n: ArrayLike, tolerance: ArrayLike) -> Floats:
     0.09944026
     """
     errors, n = np.asarray(errors, np.float64), np.asarray(n, np.float64)
-    few = np.clip(errors, 0, np.maximum(n - 1, 0))
-    # Not SciPy's bdtr: at a thousand million labels it says .62 for .50, and beyond 2^31 nothing.
-    p = betainc(np.maximum(n - few, 1), few + 1, 1 - np.asarray(tolerance, np.float64))
+    capped = np.clip(errors, 0, np.maximum(n - 1, 0))
+    # Not SciPy's bdtr: at a thousand million labels it returns 0.62 for 0.50, and beyond 2^31 it fails.
+    p = betainc(np.maximum(n - capped, 1), capped + 1, 1 - np.asarray(tolerance, np.float64))
     return np.where(errors >= n, 1.0, np.where(errors < 0, 0.0, p))
 
 
 def binomial_upper(errors: ArrayLike, n: ArrayLike, confidence: ArrayLike) -> Floats:
-    """The largest error rate that this few errors among n labels do not rule out.
+    """Upper bound on the error rate: the largest one that so few errors among n labels do not rule out.
 
     Holds with probability at least `confidence` for independent 0/1 losses. Clopper & Pearson (1934).
 
@@ -54,7 +55,7 @@ def binomial_upper(errors: ArrayLike, n: ArrayLike, confidence: ArrayLike) -> Fl
 
 
 def binomial_interval(errors: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of the error rates that this many errors among n labels do not rule out; (0, 1) where n is 0.
+    """Two-sided interval of the error rate behind so many errors among n labels; (0, 1) where n is 0.
 
     Each end is missed with probability (1 - confidence) / 2 at most, for independent 0/1 losses.
     Clopper & Pearson (1934).
@@ -186,26 +187,26 @@ def betting_test(
     The order must not depend on the gains.
     """
     goal, wealth, total, squares = -float(np.log(delta)), 0.0, 0.0, 0.0  # wealth in logarithms
-    size = max(1, -(-len(gains) // STAKES))
-    for place in range(0, len(gains), size):
-        left, some = len(gains) - place, gains[place : place + size]
-        spread = max(0.0, squares - total * total / max(place, 1))
-        known = (trust * variance + spread) / (trust + place) + 1e-300
-        need = (goal - wealth) / left  # of each gain that is left
-        if need > math.log1p(BOLD * win / cap):
+    size = max(1, -(-len(gains) // STAKE_CHANGES))
+    for start in range(0, len(gains), size):
+        remaining, block = len(gains) - start, gains[start : start + size]
+        spread = max(0.0, squares - total * total / max(start, 1))
+        estimate = (trust * variance + spread) / (trust + start) + 1e-300
+        need = (goal - wealth) / remaining  # of each gain that is left
+        if need > math.log1p(BOLD_STAKE * win / cap):
             return False  # out of reach, even if nothing is lost any more
-        most = CAREFUL if math.log1p(CAREFUL * win / cap) >= need else BOLD
-        stake = min(_urge(wealth - goal) / np.sqrt(left * known), most / cap)
-        path = wealth + np.cumsum(np.log1p(-stake * some))
+        share = CAREFUL_STAKE if math.log1p(CAREFUL_STAKE * win / cap) >= need else BOLD_STAKE
+        stake = min(_urge(wealth - goal) / np.sqrt(remaining * estimate), share / cap)
+        path = wealth + np.cumsum(np.log1p(-stake * block))
         if path.max() >= goal:
             return True
         wealth = float(path[-1])
-        total, squares = total + float(some.sum()), squares + float((some * some).sum())
+        total, squares = total + float(block.sum()), squares + float((block * block).sum())
     return False
 
 
 def _urge(behind: float) -> float:
-    """The stake, in deviations of all that is left, of a gambler whose wealth is exp(behind) of his goal."""
+    """The stake, in standard deviations of all gains to come, of a gambler whose wealth is exp(behind) of his goal."""
     if behind < -14:
         return float(np.sqrt(-2 * behind))  # what the next line tends to
     z = float(ndtri(np.exp(behind)))
@@ -213,7 +214,7 @@ def _urge(behind: float) -> float:
 
 
 def _variances(gains: Floats, variance: float, trust: float) -> Floats:
-    """The variance known before each gain: mean square around the running mean, with a prior."""
+    """[n] the variance estimated before each gain: mean square around the running mean, with a prior."""
     n = np.arange(len(gains))
     sums = np.concatenate([[0.0], np.cumsum(gains)[:-1]])
     squares = np.concatenate([[0.0], np.cumsum(gains * gains)[:-1]])
@@ -226,8 +227,8 @@ def _wsr_stakes(losses: Floats, confidence: float) -> Floats:
     count = np.arange(1, len(losses) + 1)
     means = (0.5 + np.cumsum(losses)) / (1 + count)
     variances = (0.25 + np.cumsum((losses - means) ** 2)) / (1 + count)
-    known_before = np.concatenate([[0.25], variances[:-1]])
-    stakes: Floats = np.sqrt(-2 * np.log1p(-confidence) / (len(losses) * known_before))
+    earlier = np.concatenate([[0.25], variances[:-1]])
+    stakes: Floats = np.sqrt(-2 * np.log1p(-confidence) / (len(losses) * earlier))
     return np.minimum(1.0, stakes)
 
 
@@ -239,7 +240,7 @@ def _entropy(a: Floats, b: Floats) -> Floats:
 
 
 def _largest_not_rejected(stands: Callable[[float], bool], low: float) -> float:
-    """The edge between the means that stand and those that are ruled out, by bisection from above."""
+    """The largest mean that stands, by bisection; `low` stands, and above the answer every mean is ruled out."""
     high = 1.0
     if stands(high - 1e-12):
         return 1.0

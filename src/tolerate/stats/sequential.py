@@ -34,7 +34,7 @@ BETS: Floats = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05,
 
 
 class Capital(NamedTuple):
-    """State of a betting process: losses seen, their sum, and ln wealth of each bettor."""
+    """State of a betting process: number of losses, their sum, and ln wealth of each bettor."""
 
     labels: int
     total: float
@@ -89,7 +89,7 @@ def betting(tolerance: float, *, bets: Floats = BETS) -> EProcess[Capital]:
     def step(state: Capital, loss: float) -> Capital:
         return _bet(state, checked_loss(loss), tolerance, bets)
 
-    return EProcess(lambda: _begin(bets), step, _mean_wealth, "above", False, None)
+    return EProcess(lambda: _start_capital(bets), step, _mean_wealth, "above", False, None)
 
 
 def betting_without_replacement(
@@ -103,12 +103,14 @@ def betting_without_replacement(
     `total` is the smallest sum of losses under the null (default items x tolerance).
     """
     _refuse_tolerance(tolerance)
-    least = tolerance * items if total is None else total
+    null_total = tolerance * items if total is None else total
 
     def step(state: Capital, loss: float) -> Capital:
-        return _bet(state, checked_loss(loss), _rest(least - state.total, items - state.labels), bets)
+        return _bet(
+            state, checked_loss(loss), _mean_of_rest(null_total - state.total, items - state.labels), bets
+        )
 
-    return EProcess(lambda: _begin(bets), step, _mean_wealth, "above", False, items)
+    return EProcess(lambda: _start_capital(bets), step, _mean_wealth, "above", False, items)
 
 
 def hypergeometric_mixture(
@@ -150,12 +152,12 @@ def alpha_fixed(tolerance: float, items: int, *, hoped: float | None = None) -> 
     target = tolerance / 4 if hoped is None else hoped
 
     def step(state: Capital, loss: float) -> Capital:
-        left = items - state.labels
-        null = _rest(tolerance * items - state.total, left)
-        aim = _rest(target * items - state.total, left)
+        rest = items - state.labels
+        null = _mean_of_rest(tolerance * items - state.total, rest)
+        aim = _mean_of_rest(target * items - state.total, rest)
         return _alpha_step(state, checked_loss(loss), null, min(max(aim, 0.0), null))
 
-    return EProcess(lambda: _begin(np.ones(1)), step, _mean_wealth, "above", False, items)
+    return EProcess(lambda: _start_capital(np.ones(1)), step, _mean_wealth, "above", False, items)
 
 
 def alpha_shrink(
@@ -170,12 +172,12 @@ def alpha_shrink(
     target = tolerance / 4 if hoped is None else hoped
 
     def step(state: Capital, loss: float) -> Capital:
-        null = _rest(tolerance * items - state.total, items - state.labels)
+        null = _mean_of_rest(tolerance * items - state.total, items - state.labels)
         aim = (strength * target + state.total) / (strength + state.labels)
         slack = (tolerance - target) / 2 / math.sqrt(strength + state.labels)
         return _alpha_step(state, checked_loss(loss), null, min(max(aim, 0.0), max(null - slack, 0.0)))
 
-    return EProcess(lambda: _begin(np.ones(1)), step, _mean_wealth, "above", False, items)
+    return EProcess(lambda: _start_capital(np.ones(1)), step, _mean_wealth, "above", False, items)
 
 
 def beta_mixture(tolerance: float, *, wrong: float = 0.5, fine: float = 25.0) -> EProcess[LabelCounts]:
@@ -214,7 +216,7 @@ def alarm_betting(tolerance: float, *, bets: Floats | None = None) -> EProcess[C
             logs = state.logs + np.log1p(stakes * ((loss - tolerance) / tolerance))
         return Capital(state.labels + 1, state.total + loss, logs)
 
-    return EProcess(lambda: _begin(stakes), step, _mean_wealth, "within", False, None)
+    return EProcess(lambda: _start_capital(stakes), step, _mean_wealth, "within", False, None)
 
 
 EPROCESSES: dict[str, Callable[..., EProcess[Capital]] | Callable[..., EProcess[LabelCounts]]] = {
@@ -229,7 +231,7 @@ EPROCESSES: dict[str, Callable[..., EProcess[Capital]] | Callable[..., EProcess[
 
 
 def checked_loss(loss: float) -> float:
-    """The loss, if it is a number in [0, 1]."""
+    """The loss as a float; raises DataError unless it is in [0, 1]."""
     if not 0 <= loss <= 1:
         raise DataError(f"loss {loss} is outside [0, 1]; divide by the largest possible loss first")
     return float(loss)
@@ -249,7 +251,7 @@ def _refuse_tolerance(tolerance: float) -> None:
         raise OptionError(f"tolerance is {tolerance}; expected a share above 0 and below 1, e.g. 0.02")
 
 
-def _begin(bets: Floats) -> Capital:
+def _start_capital(bets: Floats) -> Capital:
     return Capital(0, 0.0, np.zeros(len(bets)))
 
 
@@ -269,15 +271,15 @@ def log_sum(logs: Floats) -> float:
     return top if top == -math.inf else top + math.log(float(np.exp(logs - top).sum()))
 
 
-def _rest(total: float, left: int) -> float:
-    """Mean of the `left` items not yet drawn if they sum to `total`; below 0 or above 1 if that cannot be."""
-    if left <= 0:
+def _mean_of_rest(total: float, items: int) -> float:
+    """Mean of the items not yet drawn if they sum to `total`; below 0 or above 1 if that cannot be."""
+    if items <= 0:
         raise DataError("every item of the batch has been drawn; there is nothing left to bet on")
-    return total / left
+    return total / items
 
 
 def _bet(state: Capital, loss: float, null: float, bets: Floats) -> Capital:
-    """One round: what the bettors hold when the null's mean is `null`."""
+    """The bettors' capital after one loss, where the null says that its mean is `null`."""
     if null < 0:  # more has been lost than the null needs: it is true for certain
         logs = np.full_like(state.logs, -np.inf)
     elif null >= 1:  # the null needs a total loss on every item left

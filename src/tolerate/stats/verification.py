@@ -1,4 +1,4 @@
-"""Does a certificate hold? Recompute it from its table and compare every number.
+"""Verify a certificate: recompute it from its table and compare every number.
 
 A certificate is a claim by someone; its table is the evidence. `verify` runs the named method again with
 the options written in the certificate and says what differs: the data, a number, or the promise itself.
@@ -8,7 +8,7 @@ The evidence of an audit is its record of readings (`verify_audit`), that of a w
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike
 from tolerate.errors import OptionError, TolerateError
 from tolerate.records import Certificate, Table
 from tolerate.stats.certify.samples import Sample
-from tolerate.stats.certify.tally import Source
-from tolerate.stats.certify.threshold import certify_sample
+from tolerate.stats.certify.tally import CountSource
+from tolerate.stats.certify.threshold import CertifyOptions, certify_sample
 
-COMPARED = (
+COMPARED_FIELDS = (
     "scope",
     "threshold",
     "coverage",
@@ -34,12 +34,12 @@ COMPARED = (
     "slices",
     "risks",
 )
-CLOSE = 1e-9  # relative; sums may be added in another order on another machine
+RELATIVE_ERROR = 1e-9  # relative; sums may be added in another order on another machine
 
 
 @dataclass(frozen=True)
 class Verification:
-    """Whether a certificate holds, and if not, every reason found."""
+    """Whether a certificate holds, and if not, every reason."""
 
     holds: bool
     reasons: tuple[str, ...] = ()
@@ -51,24 +51,24 @@ class Verification:
         return "the certificate does not hold: " + "; ".join(self.reasons)
 
 
-def verify(certificate: Certificate, table: Table | Source) -> Verification:
+def verify(certificate: Certificate, table: Table | CountSource) -> Verification:
     """Recompute a certificate from its table, or from a source that answers by counts (`tolerate.parts`).
 
     It holds if the table is the one it names (SHA-256) and every figure comes out the same; numbers
     may differ by a relative 1e-9. The advice, the date and the version are no part of the promise.
 
-    >>> from tolerate.stats import certify
+    >>> from tolerate.stats.certify.threshold import certify
     >>> table = Table(losses=np.zeros(100), sha256="4f")
     >>> verify(certify(table, tolerance=0.05), table).holds
     True
     """
-    reasons = _inner(certificate) + _data(certificate, table)
+    reasons = _contradictions(certificate) + _data_faults(certificate, table)
     try:
-        again = _again(certificate, table)
+        recomputed = _recompute(certificate, table)
     except (TolerateError, KeyError, TypeError, ValueError, AttributeError) as error:
         return Verification(False, (*reasons, f"it cannot be recomputed: {error}"))
-    reasons += _different(certificate, again)
-    return Verification(not reasons, tuple(reasons), again)
+    reasons += _differences(certificate, recomputed)
+    return Verification(not reasons, tuple(reasons), recomputed)
 
 
 def verify_audit(
@@ -81,7 +81,7 @@ def verify_audit(
     """Recompute the certificate of an audit from the record of its readings (`to_json`).
 
     The order of labelling is drawn again from the seed, and every reading is replayed in it: a reading left
-    out, added or out of order is found. scores, flagged: those that the audit was opened with.
+    out, added or out of order is noticed. scores, flagged: those that the audit was opened with.
 
     >>> from tolerate.stats.audit.audit import Audit
     >>> audit = Audit(items=200, tolerance=0.05, seed=3)
@@ -90,20 +90,20 @@ def verify_audit(
     >>> verify_audit(audit.certificate, audit.to_json()).holds
     True
     """
-    reasons = _inner(certificate)
+    reasons = _contradictions(certificate)
     try:
-        again = _audited(certificate, record, scores, flagged)
+        recomputed = _replay_audit(certificate, record, scores, flagged)
     except (TolerateError, KeyError, TypeError, ValueError) as error:
         return Verification(False, (*reasons, f"it cannot be recomputed: {error}"))
-    reasons += _different(certificate, again)
+    reasons += _differences(certificate, recomputed)
     for name in ("tolerance", "confidence", "options", "losses_by"):
-        said, is_now = getattr(certificate, name), getattr(again, name)
-        if not _same(said, is_now):
-            reasons.append(f"{name} is {_shown(is_now)}, the certificate says {_shown(said)}")
-    return Verification(not reasons, tuple(reasons), again)
+        stated, actual = getattr(certificate, name), getattr(recomputed, name)
+        if not _same(stated, actual):
+            reasons.append(f"{name} is {_text_of(actual)}, the certificate says {_text_of(stated)}")
+    return Verification(not reasons, tuple(reasons), recomputed)
 
 
-def _audited(
+def _replay_audit(
     certificate: Certificate,
     record: Mapping[str, Any],
     scores: ArrayLike | None,
@@ -126,7 +126,7 @@ def verify_watch(
     weights: ArrayLike | None = None,
     slices: Sequence[str] | None = None,
 ) -> Verification:
-    """Whether a watch (`to_json`), its alarms included, is what these reviewed losses make of it, in their order.
+    """Replay a watch (`to_json`) from its reviewed losses, in their order, and compare every number and alarm.
 
     >>> from tolerate.stats.monitor.watch import Watch
     >>> watch = Watch(tolerance=0.02)
@@ -146,36 +146,36 @@ def verify_watch(
     except (TolerateError, KeyError, TypeError, ValueError) as error:
         return Verification(False, (f"it cannot be replayed: {error}",))
     reasons = []
-    for said, is_now in zip(record["lines"], again.to_json()["lines"], strict=True):
-        where = f' of "{is_now["name"]}"' if is_now["name"] else ""
+    for stated, actual in zip(record["lines"], again.to_json()["lines"], strict=True):
+        where = f' of "{actual["name"]}"' if actual["name"] else ""
         reasons += [
-            f"{name}{where} is {_shown(is_now[name])}, the watch says {_shown(said.get(name))}"
-            for name in is_now
-            if not _same(said.get(name), is_now[name])
+            f"{name}{where} is {_text_of(actual[name])}, the watch says {_text_of(stated.get(name))}"
+            for name in actual
+            if not _same(stated.get(name), actual[name])
         ]
     return Verification(not reasons, tuple(reasons))
 
 
-def _inner(certificate: Certificate) -> list[str]:
+def _contradictions(certificate: Certificate) -> list[str]:
     """Contradictions that need no table."""
-    found = []
+    contradictions = []
     if certificate.risks:
-        first = {name: getattr(certificate, name) for name in ("tolerance", "risk_bound", "risk_seen")}
-        for name, value in first.items():
+        figures = {name: getattr(certificate, name) for name in ("tolerance", "risk_bound", "risk_seen")}
+        for name, value in figures.items():
             if not _same(certificate.risks[0].get(name), value):
-                found.append(f"its {name} {_shown(value)} is not that of its first loss")
+                contradictions.append(f"its {name} {_text_of(value)} is not that of its first loss")
     if certificate.risk_bound is not None and certificate.risk_bound > certificate.tolerance:
-        found.append(
+        contradictions.append(
             f"its risk bound {certificate.risk_bound:g} is above its own tolerance {certificate.tolerance:g}"
         )
     if (certificate.scope == "above") != (certificate.threshold is not None):
-        found.append(
+        contradictions.append(
             f'scope "{certificate.scope}" and threshold {certificate.threshold} contradict each other'
         )
-    return found
+    return contradictions
 
 
-def _data(certificate: Certificate, table: Table | Source) -> list[str]:
+def _data_faults(certificate: Certificate, table: Table | CountSource) -> list[str]:
     """Whether this is the table the certificate was made from."""
     if certificate.data_sha256 is None or table.sha256 is None:
         return []
@@ -187,21 +187,18 @@ def _data(certificate: Certificate, table: Table | Source) -> list[str]:
     ]
 
 
-def _again(certificate: Certificate, table: Table | Source) -> Certificate:
+def _recompute(certificate: Certificate, table: Table | CountSource) -> Certificate:
     """The certificate that the same options give today."""
     if {"compare", "race"} & set(certificate.options):
         raise OptionError(
             "it was proven together with other strategies, which one table does not show; "
             "call compare again with the options written in it"
         )
-    given = Sample.of_table(table) if isinstance(table, Table) else table
-    return certify_sample(
-        given,
-        _tolerances(certificate, list(given.losses)),
-        certificate.confidence,
-        dict(certificate.options),
-        certificate.losses_by,
-    )
+    data = Sample.of_table(table) if isinstance(table, Table) else table
+    tolerances = _tolerances(certificate, list(data.losses))
+    options = CertifyOptions.from_json(certificate.options)
+    recomputed = certify_sample(data, tolerances, certificate.confidence, options, certificate.losses_by)
+    return replace(recomputed, options=dict(certificate.options))  # with what was added to them later
 
 
 def _tolerances(certificate: Certificate, losses: list[str]) -> dict[str, float]:
@@ -216,24 +213,24 @@ def _tolerances(certificate: Certificate, losses: list[str]) -> dict[str, float]
     return limits
 
 
-def _different(certificate: Certificate, again: Certificate) -> list[str]:
-    found = []
-    for name in COMPARED:
-        said, is_now = getattr(certificate, name), getattr(again, name)
-        if not _same(said, is_now):
-            found.append(f"{name} is {_shown(is_now)}, the certificate says {_shown(said)}")
-    return found
+def _differences(certificate: Certificate, again: Certificate) -> list[str]:
+    differences = []
+    for name in COMPARED_FIELDS:
+        stated, actual = getattr(certificate, name), getattr(again, name)
+        if not _same(stated, actual):
+            differences.append(f"{name} is {_text_of(actual)}, the certificate says {_text_of(stated)}")
+    return differences
 
 
-def _same(a: Any, b: Any) -> bool:
+def _same(a: object, b: object) -> bool:
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(map(_same, a, b))
     if isinstance(a, float | int) and isinstance(b, float | int):
-        return math.isclose(a, b, rel_tol=CLOSE, abs_tol=1e-12)
+        return math.isclose(a, b, rel_tol=RELATIVE_ERROR, abs_tol=1e-12)
     return bool(a == b)
 
 
-def _shown(value: Any) -> str:
+def _text_of(value: object) -> str:
     return f"{value:.10g}" if isinstance(value, float | np.floating) else str(value)

@@ -9,15 +9,35 @@ import pytest
 
 from tolerate.errors import DataError, OptionError
 from tolerate.stats.audit.assisted import (
-    AssistedEvidence,
+    TRUST_WEIGHTS,
     JudgedAudit,
-    assisted_betting,
     assisted_upper,
     prediction_powered,
     stratified_mixture,
 )
 from tolerate.stats.audit.audit import Audit
-from tolerate.stats.sequential import threshold
+from tolerate.stats.sequential import BETS, log_sum, threshold
+
+
+class AssistedBetting:
+    """The bettors behind `assisted_upper`, one label at a time: evidence against one tolerance, straight from the paper."""
+
+    def __init__(self, tolerance: float, mean_prediction: float) -> None:
+        self.tolerance, self.mean_prediction = tolerance, mean_prediction
+
+    def start(self) -> np.ndarray:
+        return np.zeros((len(TRUST_WEIGHTS), len(BETS)))
+
+    def step(self, state: np.ndarray, loss: float, prediction: float) -> np.ndarray:
+        trust = np.array([[t] for t, _ in TRUST_WEIGHTS])
+        corrected = loss - trust * (prediction - self.mean_prediction)
+        largest = 1 + trust * self.mean_prediction
+        with np.errstate(divide="ignore"):
+            return state + np.log1p(BETS * (self.tolerance - corrected) / (largest - self.tolerance))
+
+    def log_wealth(self, state: np.ndarray) -> float:
+        shares = np.log([[share] for _, share in TRUST_WEIGHTS]) - math.log(len(BETS))
+        return log_sum((state + shares).ravel())
 
 
 def finish(audit, losses):  # type: ignore[no-untyped-def]
@@ -198,7 +218,7 @@ class TestAssistedBetting:
             "good": [(1.0, 1.0, tolerance), (0.0, 0.0, 1 - tolerance)],
             "hostile": [(1.0, 0.0, tolerance), (0.0, 1.0, 1 - tolerance)],
         }[joint]
-        process = assisted_betting(tolerance, sum(g * p for _, g, p in cells))
+        process = AssistedBetting(tolerance, sum(g * p for _, g, p in cells))
         for prefix in itertools.product(cells, repeat=4):
             state = process.start()
             for loss, prediction, _ in prefix:
@@ -207,7 +227,7 @@ class TestAssistedBetting:
             assert after <= math.exp(process.log_wealth(state)) * (1 + 1e-9)
 
     def test_forgetting_to_centre_the_predictions_is_caught(self) -> None:
-        twin = AssistedEvidence(0.4, 0.0)  # mean prediction .4, taken to be 0
+        twin = AssistedBetting(0.4, 0.0)  # mean prediction .4, taken to be 0
         state = twin.start()
         grown = 0.4 * math.exp(twin.log_wealth(twin.step(state, 1.0, 1.0))) + 0.6 * math.exp(
             twin.log_wealth(twin.step(state, 0.0, 0.0))
@@ -231,7 +251,7 @@ class TestAssistedBetting:
         losses, predictions = rng.random(50) * 0.4, rng.random(50)
         bound = assisted_upper(losses, predictions, 0.5, 0.9)
         for tolerance, enough in ((bound + 1e-3, True), (bound - 1e-3, False)):
-            process = assisted_betting(tolerance, 0.5)
+            process = AssistedBetting(tolerance, 0.5)
             state = process.start()
             for loss, prediction in zip(losses, predictions, strict=True):
                 state = process.step(state, loss, prediction)
@@ -242,8 +262,6 @@ class TestAssistedBetting:
             assisted_upper([0.1, 0.2], [0.1], 0.1, 0.9)
         with pytest.raises(DataError):
             assisted_upper([0.1, math.nan], [0.1, 0.2], 0.1, 0.9)
-        with pytest.raises(OptionError):
-            assisted_betting(0.0, 0.5)
 
 
 class TestPredictionPowered:

@@ -16,21 +16,27 @@ from tolerate.errors import DataError
 from tolerate.stats.bounds import binomial_p
 from tolerate.stats.certify import counts, tally
 from tolerate.stats.certify.counts import (
-    Counts,
+    CellCounts,
     Zoom,
-    exactly,
+    count_rows,
+    count_sorted,
     keys_of,
-    look,
-    merged,
-    refined,
+    merge_counts,
+    refine_counts,
     scores_of,
     zoom_on,
 )
 from tolerate.stats.certify.evidence import evidence_of
-from tolerate.stats.certify.prefixes import Found, walk_rows
-from tolerate.stats.certify.ranked import lower, ranked
+from tolerate.stats.certify.prefixes import ReleaseRule, find_by_counts
+from tolerate.stats.certify.ranked import next_lower, ranked
 from tolerate.stats.certify.samples import Sample
-from tolerate.stats.certify.tally import CountEvidence, Rows, Source, merged_slices, slice_counts
+from tolerate.stats.certify.tally import (
+    CountEvidence,
+    CountSource,
+    MemorySource,
+    merge_slice_counts,
+    slice_counts,
+)
 from tolerate.stats.certify.threshold import certify
 
 Array = np.ndarray
@@ -72,10 +78,10 @@ def by_sorting(scores: Array, losses: dict[str, Array]) -> Sorted:
 @pytest.fixture
 def tiny_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every branch is taken by few rows: small chunks, several rounds of zooming."""
-    monkeypatch.setattr(counts, "CHUNK", 64)
-    monkeypatch.setattr(counts, "GATHERED", 50)
-    monkeypatch.setattr(counts, "CELLS", 64)
-    monkeypatch.setattr(tally, "FEW", 0)
+    monkeypatch.setattr(counts, "CHUNK_ROWS", 64)
+    monkeypatch.setattr(counts, "MAX_GATHERED_ROWS", 50)
+    monkeypatch.setattr(counts, "MAX_CELLS", 64)
+    monkeypatch.setattr(tally, "MAX_SORTED_ROWS", 0)
     yield
 
 
@@ -97,16 +103,16 @@ def test_counts_know_every_rank(rows: list[tuple[float, bool]], kind: type, part
     slow, n = by_sorting(scores, losses), len(scores)
     cuts = np.array_split(np.arange(n), min(parts, n))
 
-    def ask(zoom: Zoom | None) -> Counts:
-        return merged(look(scores[cut], {"loss": losses["loss"][cut]}, zoom) for cut in cuts)
+    def ask(zoom: Zoom | None) -> CellCounts:
+        return merge_counts(count_rows(scores[cut], {"loss": losses["loss"][cut]}, zoom) for cut in cuts)
 
     sizes = np.arange(1, n + 1)
-    for found in (refined(ask(None), np.arange(n), ask), exactly(scores, losses)):
+    for found in (refine_counts(ask(None), np.arange(n), ask), count_sorted(scores, losses)):
         fast = ranked(found)
         assert len(fast) == n and fast.scores.dtype == kind
         edges = slow.edges(sizes)
         assert np.array_equal(fast.edges(sizes), edges)
-        below = lower(edges)
+        below = next_lower(edges)
         for at in (edges, below):
             assert np.array_equal(fast.above(at), slow.above(at))
             assert np.array_equal(fast.errors("loss", at), slow.errors("loss", at))
@@ -161,8 +167,8 @@ def test_the_walk_finds_what_it_finds_among_sorted_scores(kind: str, precision: 
         }
         tolerances = {"wrong": tolerance, "harmful": tolerance / 3}
         slow = by_sorting(scores, losses)
-        expected: Found = walk_rows(slow, slow_order(slow), tolerances, 0.1, None)  # type: ignore[arg-type]
-        found = CountEvidence(Rows(Sample(losses, scores, None, None, None)))
+        expected: ReleaseRule = find_by_counts(slow, slow_order(slow), tolerances, 0.1, None)  # type: ignore[arg-type]
+        found = CountEvidence(MemorySource(Sample(losses, scores, None, None, None)))
         assert found.find(tolerances, 0.1) == expected
 
 
@@ -179,9 +185,9 @@ def test_counting_and_sorting_make_one_certificate(monkeypatch: pytest.MonkeyPat
             "each_slice": kind == "normal",
         }
         counted = certify(**given)
-        monkeypatch.setattr(tally, "FEW", 10**6)
+        monkeypatch.setattr(tally, "MAX_SORTED_ROWS", 10**6)
         by_sort = certify(**given)
-        monkeypatch.setattr(tally, "FEW", 0)
+        monkeypatch.setattr(tally, "MAX_SORTED_ROWS", 0)
         assert replace(counted, made="") == replace(by_sort, made="")
 
 
@@ -190,14 +196,14 @@ def test_a_lost_row_is_seen() -> None:
     rng = np.random.default_rng(0)
     scores, wrong = rng.random(300), {"loss": (rng.random(300) < 0.3).astype(float)}
     halves = [slice(0, 149), slice(150, 299)]
-    lossy = merged(look(scores[half], {"loss": wrong["loss"][half]}) for half in halves)
+    lossy = merge_counts(count_rows(scores[half], {"loss": wrong["loss"][half]}) for half in halves)
     assert len(lossy) != len(by_sorting(scores, wrong))
 
 
-def random_counts(seed: int) -> Counts:
+def random_counts(seed: int) -> CellCounts:
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 200))
-    return look(
+    return count_rows(
         rng.normal(size=n), {"a": rng.random(n) < 0.2, "b": rng.random(n) < 0.5, "c": rng.random(n) < 0.5}
     )
 
@@ -206,19 +212,23 @@ def random_counts(seed: int) -> Counts:
 def test_merging_is_adding(seed: int) -> None:
     """Associative and commutative, and the same after JSON."""
     a, b, c = (random_counts(10 * seed + k) for k in range(3))
-    assert merged([merged([a, b]), c]) == merged([a, merged([b, c])]) == merged([c, a, b])
-    assert Counts.from_json(json.loads(json.dumps(a.to_json()))) == a
+    assert (
+        merge_counts([merge_counts([a, b]), c])
+        == merge_counts([a, merge_counts([b, c])])
+        == merge_counts([c, a, b])
+    )
+    assert CellCounts.from_json(json.loads(json.dumps(a.to_json()))) == a
     assert a != b
 
 
 def test_what_cannot_be_merged_is_refused() -> None:
-    one = look(np.ones(3), {"wrong": np.zeros(3)})
+    one = count_rows(np.ones(3), {"wrong": np.zeros(3)})
     with pytest.raises(DataError, match="expected the same"):
-        merged([one, look(np.ones(3), {"bad": np.zeros(3)})])
+        merge_counts([one, count_rows(np.ones(3), {"bad": np.zeros(3)})])
     with pytest.raises(DataError, match="no counts"):
-        merged([])
+        merge_counts([])
     with pytest.raises(DataError, match="to_json"):
-        Counts.from_json({"kind": "<f8"})
+        CellCounts.from_json({"kind": "<f8"})
 
 
 def test_keys_keep_the_order() -> None:
@@ -234,10 +244,10 @@ def test_keys_keep_the_order() -> None:
 def test_a_zoom_opens_what_is_wanted_only() -> None:
     rng = np.random.default_rng(2)
     scores, losses = rng.random(5000), {"loss": rng.random(5000) < 0.1}
-    first = look(scores, losses)
+    first = count_rows(scores, losses)
     zoom = zoom_on(first, [2500])
     assert zoom is not None and len(zoom.lows) == 1
-    assert zoom_on(exactly(scores, losses), [2500]) is None
+    assert zoom_on(count_sorted(scores, losses), [2500]) is None
 
 
 def test_slices_add_up() -> None:
@@ -250,7 +260,7 @@ def test_slices_add_up() -> None:
             slice_counts(names[cut], scores[cut], {"loss": losses["loss"][cut]}, edge)
             for cut in (slice(0, 7), slice(7, 400))
         ]
-        assert merged_slices(parts) == whole == merged_slices(reversed(parts))
+        assert merge_slice_counts(parts) == whole == merge_slice_counts(reversed(parts))
         out = scores > edge if edge == 0.5 else np.full(400, np.isnan(edge))
         assert whole["fr"].released == np.sum(out & (names == "fr"))
         assert whole["fr"].released_wrong["loss"] == np.sum(losses["loss"][out & (names == "fr")])
@@ -270,7 +280,7 @@ def test_exact_tests_stay_exact_for_very_many_rows(n: int, tolerance: float) -> 
 def test_rows_that_counts_cannot_tell_are_read_as_rows() -> None:
     graded = Sample({"loss": np.array([0.5, 0.0])}, None, None, None, None)
     assert not isinstance(evidence_of(graded), CountEvidence)
-    source: Source = Rows(Sample({"loss": np.zeros(60)}, None, None, None, None))
+    source: CountSource = MemorySource(Sample({"loss": np.zeros(60)}, None, None, None, None))
     assert certify(source, tolerance=0.05).scope == "all"
 
 
@@ -279,7 +289,7 @@ def test_every_loss_is_counted(losses: int) -> None:
     rng = np.random.default_rng(losses)
     scores = np.where(rng.random(500) < 0.2, np.nan, rng.random(500))
     columns = {f"loss {k}": rng.random(500) < 0.1 * (k + 1) for k in range(losses)}
-    counted = look(scores, columns)
+    counted = count_rows(scores, columns)
     missing = np.isnan(scores)
     assert {name: int(held.sum()) for name, held in counted.wrong.items()} == {
         name: int(column.sum()) for name, column in columns.items()

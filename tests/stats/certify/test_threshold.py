@@ -10,14 +10,14 @@ from tolerate.errors import DataError, OptionError
 from tolerate.records import Certificate, Decision, Table
 from tolerate.stats.bounds import binomial_p
 from tolerate.stats.certify.fixed_sequence import (
-    critical,
+    last_passing,
+    max_errors,
+    prefix_sizes,
     sharp_sizes,
-    sizes,
-    thinned,
-    walk,
+    thin_sizes,
     zero_failure_size,
 )
-from tolerate.stats.certify.prefixes import EVERYTHING_SHARE
+from tolerate.stats.certify.prefixes import WHOLE_LEVEL_SHARE
 from tolerate.stats.certify.threshold import certify
 
 RNG = np.random.default_rng(7)
@@ -65,7 +65,7 @@ def test_easy_set_is_released_whole() -> None:
 def test_everything_proven_has_a_sharper_bound() -> None:
     cert = certify(losses=np.zeros(2000), scores=np.arange(2000), tolerance=0.05)
     assert cert.scope == "all" and cert.threshold is None and cert.coverage == 1
-    assert cert.risk_bound == pytest.approx(1 - (0.05 * EVERYTHING_SHARE) ** (1 / 2000))
+    assert cert.risk_bound == pytest.approx(1 - (0.05 * WHOLE_LEVEL_SHARE) ** (1 / 2000))
     assert cert.decide(None) is Decision.RELEASE
 
 
@@ -330,7 +330,7 @@ def test_sharp_sizes_are_sharp() -> None:
     ("n", "tolerance"), [(50, 0.05), (1000, 0.02), (10**6, 0.001), (10**7, 0.2), (30, 0.9)]
 )
 def test_sizes_are_ordered_and_end_with_everything(n: int, tolerance: float) -> None:
-    found = sizes(n, tolerance, 0.05)
+    found = prefix_sizes(n, tolerance, 0.05)
     if zero_failure_size(tolerance, 0.05) > n:
         assert not len(found)
     else:
@@ -340,7 +340,7 @@ def test_sizes_are_ordered_and_end_with_everything(n: int, tolerance: float) -> 
 
 def test_critical_is_the_most_that_passes() -> None:
     n = np.array([0, 10, 45, 500, 10**6])
-    most = critical(n, 0.05, 0.1)
+    most = max_errors(n, 0.05, 0.1)
     assert most.tolist()[:4] == [-1, -1, 0, 18]
     assert np.all(binomial_p(most[2:], n[2:], 0.05) <= 0.1) and np.all(
         binomial_p(most[2:] + 1, n[2:], 0.05) > 0.1
@@ -349,7 +349,7 @@ def test_critical_is_the_most_that_passes() -> None:
 
 def test_walk_stops_at_the_first_failure() -> None:
     good = [True, True, False, True]
-    assert walk(4, 0, lambda step: good[step]) == 1
-    assert walk(4, 2, lambda step: good[step]) is None
-    assert walk(4, 3, lambda step: good[step]) == 3
-    assert thinned(np.array([10, 11, 12, 20, 21]), 1.2).tolist() == [10, 12, 20, 21]
+    assert last_passing(4, 0, lambda step: good[step]) == 1
+    assert last_passing(4, 2, lambda step: good[step]) is None
+    assert last_passing(4, 3, lambda step: good[step]) == 3
+    assert thin_sizes(np.array([10, 11, 12, 20, 21]), 1.2).tolist() == [10, 12, 20, 21]

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from tolerate.errors import DataError, OptionError
-from tolerate.stats.alpha_wealth import Purse
-from tolerate.stats.compare.race import Ask, Race
+from tolerate.stats.alpha_wealth import ErrorBudget
+from tolerate.stats.compare.race import LabelRequest, Race
 
 RISKS = {"tiny": 0.3, "small": 0.02, "large": 0.005}
 COSTS = {"tiny": 1.0, "small": 3.0, "large": 30.0}
 
 
-def run(race: Race, seed: int = 0) -> list[Ask]:
+def run(race: Race, seed: int = 0) -> list[LabelRequest]:
     rng, asked = np.random.default_rng(seed), []
     while race.open:
         ask = race.next()
@@ -62,8 +62,8 @@ def test_the_last_verdict_changes_nothing_before_it() -> None:
 def test_graded_losses_are_taken_when_announced() -> None:
     ours, rng = race(labels=4000, graded=True), np.random.default_rng(0)
     while ours.open:
-        name, due = ours.errand
-        ours.tell(rng.beta(1, 40, due) if name != "tiny" else rng.random(due))
+        name, size = ours.next_batch
+        ours.tell(rng.beta(1, 40, size) if name != "tiny" else rng.random(size))
     assert ours.best is not None and ours.best.name == "small"
     with pytest.raises(DataError, match="graded=True"):
         race().record(race().next(), loss=0.5)
@@ -81,7 +81,7 @@ def test_labels_that_were_not_asked_for_are_refused() -> None:
     ask = ours.next()
     other = next(name for name in COSTS if name != ask.strategy)
     with pytest.raises(DataError, match="was asked for"):
-        ours.record(Ask(other, ask.item), loss=0)
+        ours.record(LabelRequest(other, ask.item), loss=0)
     with pytest.raises(DataError, match='no strategy "smal"'):
         ours.record("smal", loss=0)
     with pytest.raises(DataError, match="outside"):
@@ -99,8 +99,8 @@ def test_a_race_that_is_over_says_so() -> None:
         ours.next()
 
 
-def test_a_purse_pays_no_more_than_it_holds() -> None:
-    purse = Purse(0.05).stake(0.04).lost()
-    with pytest.raises(OptionError, match="not possible"):
-        purse.stake(0.02)
-    assert purse.left == pytest.approx(0.01)
+def test_an_error_budget_pays_no_more_than_it_holds() -> None:
+    budget = ErrorBudget(0.05).spend(0.04).forfeit()
+    with pytest.raises(OptionError, match="cannot be spent"):
+        budget.spend(0.02)
+    assert budget.available == pytest.approx(0.01)

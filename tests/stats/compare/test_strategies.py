@@ -6,7 +6,7 @@ import pytest
 from tolerate.errors import DataError, OptionError
 from tolerate.records import Decision, Table
 from tolerate.stats.certify.threshold import certify
-from tolerate.stats.compare.cascade import Cascade, brief_of, say_cascade
+from tolerate.stats.compare.cascade import Cascade, answer_line, cascade_text
 from tolerate.stats.compare.strategies import compare
 
 TOLERANCE, CONFIDENCE, MANY = 0.05, 0.9, 8
@@ -97,10 +97,10 @@ def test_a_cascade_travels_as_json_and_speaks_two_languages() -> None:
     )[0]
     again = Cascade.loads(row.certificate.dumps())
     assert again == row.certificate and again.decide(0.0) == Decision.ESCALATE
-    english, chinese = say_cascade(again), say_cascade(again, "zh")
+    english, chinese = cascade_text(again), cascade_text(again, "zh")
     assert "small: releases a score of" in english and "with 95% confidence" in english
     assert "放行到达的全部内容" in chinese and "95%" in chinese
-    assert "small >= " in brief_of(again) and "错误不超过 5%" in brief_of(again, "zh")
+    assert "small >= " in answer_line(again) and "错误不超过 5%" in answer_line(again, "zh")
 
 
 def test_a_cascade_that_proves_nothing_reviews_everything() -> None:

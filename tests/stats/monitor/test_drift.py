@@ -8,13 +8,13 @@ import pytest
 from tolerate.errors import DataError
 from tolerate.stats.certify.threshold import certify
 from tolerate.stats.monitor.drift import (
-    LEARN,
-    STEPS,
+    LEARNING_SCORES,
+    MAX_STEPS,
     Drift,
     Reference,
+    excess_bands,
     gap_of,
     reference_of,
-    too_often,
     with_scores,
 )
 
@@ -58,8 +58,8 @@ def test_steps_that_saw_the_counts_are_caught() -> None:
     def broken(seed: int) -> bool:
         rng = np.random.default_rng(seed)
         known, drift = rng.random(60), Drift(None, 0.2, gap=0.0)
-        edges = np.unique(np.quantile(known, np.arange(1, STEPS) / STEPS))
-        drift._begin(Reference(tuple(edges), (0, *[10**6] * STEPS)))  # as if the shares were certain
+        edges = np.unique(np.quantile(known, np.arange(1, MAX_STEPS) / MAX_STEPS))
+        drift._begin(Reference(tuple(edges), (0, *[10**6] * MAX_STEPS)))  # as if the shares were certain
         return drift.update(rng.random(500).tolist(), rng.random(500).tolist())
 
     assert sum(broken(seed) for seed in range(60)) > allowed(60, 0.2)
@@ -101,7 +101,9 @@ def test_small_changes_do_not_count() -> None:
 def test_without_certified_scores_the_first_ones_stand_in() -> None:
     rng = np.random.default_rng(0)
     drift = Drift(None)
-    assert not drift.update(rng.random(LEARN + 500).tolist(), rng.random(LEARN + 500).tolist())
+    assert not drift.update(
+        rng.random(LEARNING_SCORES + 500).tolist(), rng.random(LEARNING_SCORES + 500).tolist()
+    )
     assert drift.reference is not None and drift.items == 500
     assert drift.update([0.5] * 300, rng.random(300).tolist())
 
@@ -135,7 +137,7 @@ def test_too_few_scores_are_no_reference() -> None:
 
 def test_neighbours_are_joined() -> None:
     steps = Reference((0.2, 0.5, 0.8), (0, 25, 25, 25, 25))
-    assert too_often(steps, [0, 50, 50, 0, 50]) == ([(None, 0.5), (0.8, None)], False)
+    assert excess_bands(steps, [0, 50, 50, 0, 50]) == ([(None, 0.5), (0.8, None)], False)
     assert gap_of([0, 100], [100, 0]) == 1.0
 
 

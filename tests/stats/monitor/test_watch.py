@@ -9,7 +9,7 @@ import pytest
 
 from tolerate.errors import DataError, OptionError
 from tolerate.records import Certificate, Decision
-from tolerate.stats.monitor.watch import Alarm, Line, Watch, anytime_upper
+from tolerate.stats.monitor.watch import Alarm, EvidenceLine, Watch, anytime_upper
 
 
 def promise(**changes: object) -> Certificate:
@@ -34,8 +34,8 @@ def stream(seed: int, before: float, after: float, change: int, n: int) -> np.nd
     return (rng.random(n) < np.where(np.arange(n) < change, before, after)).astype(float)
 
 
-def line(tolerance: float, **changes: object) -> Line:
-    return Line(
+def line(tolerance: float, **changes: object) -> EvidenceLine:
+    return EvidenceLine(
         **{"name": "", "tolerance": tolerance, "limit": 1e9, "forever": True, "largest": 1.0, **changes}
     )  # type: ignore[arg-type]
 

@@ -1,9 +1,9 @@
-"""Can a judge save labels? Estimates and audits that lean on a cheap opinion and stay valid without it.
+"""Audits and estimates that a cheap judge makes shorter, and that stay valid if the judge is useless.
 
 - `JudgedAudit`: certifies a batch as it is, deciding from a small pilot whether to label all flagged items
   first; exact, and a useless or hostile judge costs little more than the pilot.
 - `stratified_mixture`: evidence from any adaptive sampling of strata, exact for 0/1 losses.
-- `assisted_betting`, `assisted_upper`: graded losses corrected by predictions; valid at any sample size.
+- `assisted_upper`: graded losses corrected by predictions; valid at any sample size.
 - `prediction_powered`: the usual interval; short, but only asymptotic, and marked so.
 """
 
@@ -28,20 +28,20 @@ from tolerate.stats.sequential import BETS, Floats, checked_loss, log_sum, thres
 
 Ints = NDArray[np.int64]
 
-PILOT = 20
-_MISSED = 0.1  # wrong items taken to be unflagged for each flagged one, when the pilot is weighed
-_GAIN = 0.85  # labelling all flagged items first must promise to cost at most this share
+PILOT_ITEMS = 20
+_MISSED_PER_FLAGGED = 0.1  # wrong items taken to be unflagged for each flagged one, when the pilot is weighed
+_MAX_COST_SHARE = 0.85  # labelling all flagged items first must promise to cost at most this share
 # Rates to be good at once the flagged items are known: little should be left.
-_LITTLE = ((0.0, 1.0), (0.125, 1.0), (0.25, 1.0), (0.5, 0.7))
+_LOW_RATES = ((0.0, 1.0), (0.125, 1.0), (0.25, 1.0), (0.5, 0.7))
 
 # Trust in the predictions that the bettors try, and how much each counts; mostly none.
-TRUST = ((0.0, 0.75), (0.5, 0.1), (1.0, 0.15))
+TRUST_WEIGHTS = ((0.0, 0.75), (0.5, 0.1), (1.0, 0.15))
 
 
 class JudgedAudit:
-    """Certifies a batch as it is with the help of a judge that flags some items; losses 0 or 1.
+    """An audit of a whole batch with the help of a judge that flags some items; losses 0 or 1.
 
-    First a pilot labels `pilot` flagged items, drawn apart. If flags look telling enough, all flagged items are
+    First a pilot labels `pilot` flagged items, drawn apart. If the flags are informative enough, all flagged items are
     labelled and the rest is audited against what is left of the allowance; else the batch is audited as if
     there were no judge. P(a bad batch is certified) <= 1 - confidence whatever the judge does: given the
     pilot, either design is an exact audit in an order that the pilot knows nothing about.
@@ -60,7 +60,7 @@ class JudgedAudit:
         confidence: float = 0.95,
         seed: int = 0,
         *,
-        pilot: int = PILOT,
+        pilot: int = PILOT_ITEMS,
         losses_by: str = "",
     ) -> None:
         flags = np.asarray(flagged)
@@ -83,7 +83,7 @@ class JudgedAudit:
 
     @property
     def open(self) -> bool:
-        """Whether another label is wanted."""
+        """Whether another label is needed."""
         return self._verdict == "open"
 
     @property
@@ -106,8 +106,8 @@ class JudgedAudit:
     def record(self, item: int, loss: float) -> None:
         """Take in the loss, 0 or 1, of the item that `next` named."""
         if not self.open or int(item) != self.next():
-            wanted = f"item {self.next()}" if self.open else "none: the audit is closed"
-            raise DataError(f"a loss came for item {item}, but the order asks for {wanted}")
+            expected = f"item {self.next()}" if self.open else "none: the audit is closed"
+            raise DataError(f"a loss came for item {item}, but the order asks for {expected}")
         if loss not in (0, 1):
             raise DataError(f"loss {loss} is neither 0 nor 1; count a partial one as 1 (the strict side)")
         self._losses[int(item)] = float(loss)
@@ -116,12 +116,12 @@ class JudgedAudit:
     def _settle(self) -> None:
         self._first = [item for item in self._first if item not in self._losses] if self._test is None else []
         if self._test is None and not self._first:
-            self._go_on()
+            self._choose_test()
         if self._test is not None:
             self._test.advance(self._losses)
 
-    def _go_on(self) -> None:
-        """The pilot, or all flagged items, are known: choose what comes next."""
+    def _choose_test(self) -> None:
+        """Choose the next test, once the pilot or all flagged items are labelled."""
         if self.design is None:
             self.design = "flagged first" if self._flags_pay() else "uniform"
             if self.design == "flagged first":
@@ -131,23 +131,23 @@ class JudgedAudit:
             self._test = CountingTest(self._order, robust_plan(self.items, self.allowed, self.confidence))
         elif not self._first and self._verdict == "open":
             rest = self._order[~self.flagged[self._order]]
-            left = self.allowed - int(sum(self._losses.values()))
-            self._test = CountingTest(rest, robust_plan(len(rest), left, self.confidence, _LITTLE))
+            remaining = self.allowed - int(sum(self._losses.values()))
+            self._test = CountingTest(rest, robust_plan(len(rest), remaining, self.confidence, _LOW_RATES))
 
     def _flags_pay(self) -> bool:
         """Whether the pilot promises that labelling every flagged item first saves labels."""
         flagged = int(self.flagged.sum())
         if not self.pilot or flagged == self.items:
             return False
-        found = (sum(self._losses.values()) + 0.5) / (self.pilot + 1) * flagged
-        missed = found * _MISSED
-        left = self.allowed - math.ceil(found)
-        if left < missed:
+        wrong = (sum(self._losses.values()) + 0.5) / (self.pilot + 1) * flagged
+        missed = wrong * _MISSED_PER_FLAGGED
+        remaining = self.allowed - math.ceil(wrong)
+        if remaining < missed:
             return False
         plain = robust_plan(self.items, self.allowed, self.confidence)
-        after = robust_plan(self.items - flagged, left, self.confidence, _LITTLE)
+        after = robust_plan(self.items - flagged, remaining, self.confidence, _LOW_RATES)
         cost = flagged - self.pilot + forecast(after, round(missed)).mean
-        return cost < _GAIN * forecast(plain, min(round(found + missed), self.allowed)).mean
+        return cost < _MAX_COST_SHARE * forecast(plain, min(round(wrong + missed), self.allowed)).mean
 
     @property
     def certificate(self) -> Certificate:
@@ -229,13 +229,13 @@ class StratifiedEvidence:
     hoped: tuple[float, ...]
 
     def start(self) -> Strata:
-        """Nothing labelled yet."""
+        """The state before the first label."""
         return Strata((0,) * len(self.sizes), (0,) * len(self.sizes))
 
     def step(self, state: Strata, stratum: int, loss: float) -> Strata:
-        """One label in one stratum, drawn there without replacement."""
+        """The state after one label in one stratum, drawn there without replacement."""
         if loss not in (0, 1):
-            raise DataError(f"loss {loss} is neither 0 nor 1; for graded losses use `assisted_betting`")
+            raise DataError(f"loss {loss} is neither 0 nor 1; for graded losses use `assisted_upper`")
         if state.labels[stratum] >= self.sizes[stratum]:
             raise DataError(f"all {self.sizes[stratum]} items of stratum {stratum} are labelled already")
         labels, wrong = list(state.labels), list(state.wrong)
@@ -244,12 +244,12 @@ class StratifiedEvidence:
         return Strata(tuple(labels), tuple(wrong))
 
     def log_wealth(self, state: Strata) -> float:
-        """Ln evidence."""
+        """ln of the evidence."""
         bad = allowed_wrong(sum(self.sizes), self.tolerance) + 1
         null, hope = np.zeros(1), 0.0
         for size, labels, wrong in zip(self.sizes, state.labels, state.wrong, strict=True):
-            most = min(size, bad)
-            logs = log_sequences(size, np.arange(most + 1), labels, wrong)
+            max_wrong = min(size, bad)
+            logs = log_sequences(size, np.arange(max_wrong + 1), labels, wrong)
             null = _best_spread(null, logs)[: bad + 1]
             chosen = np.unique([min(size, round(rate * size)) for rate in self.hoped])
             hope += log_sum(log_sequences(size, chosen, labels, wrong)) - math.log(len(chosen))
@@ -281,54 +281,10 @@ def stratified_mixture(
 def _best_spread(first: Floats, second: Floats) -> Floats:
     """[m] the largest first[i] + second[m - i]: how best to spread m wrong items over two parts."""
     best = np.full(len(first) + len(second) - 1, -np.inf)
-    for place in np.flatnonzero(first > -np.inf):
-        span = slice(place, place + len(second))
-        best[span] = np.maximum(best[span], first[place] + second)
+    for index in np.flatnonzero(first > -np.inf):
+        span = slice(index, index + len(second))
+        best[span] = np.maximum(best[span], first[index] + second)
     return best
-
-
-@dataclass(frozen=True)
-class AssistedEvidence:
-    """Bets against "the mean loss exceeds the tolerance", with losses corrected by a judge's predictions.
-
-    A corrected loss is loss - trust (prediction - mean_prediction): the same mean, less spread if the
-    predictions are any good. Bettors with no trust at all hold three quarters of the wealth, so that a useless or
-    hostile judge costs at most ln(4/3) of evidence: a tenth of what 95% needs. Valid at any time for
-    independent draws, `mean_prediction` being the mean prediction over all that is drawn from
-    (R-AutoEval+, 2505.18659; the bets of Waudby-Smith and Ramdas 2010.09686).
-    """
-
-    tolerance: float
-    mean_prediction: float
-
-    def start(self) -> Floats:
-        """[trust, bets] ln wealth of each bettor."""
-        return np.zeros((len(TRUST), len(BETS)))
-
-    def step(self, state: Floats, loss: float, prediction: float) -> Floats:
-        """One labelled item."""
-        trust = np.array([[t] for t, _ in TRUST])
-        corrected = checked_loss(loss) - trust * (checked_loss(prediction) - self.mean_prediction)
-        most = 1 + trust * self.mean_prediction  # the largest corrected loss
-        with np.errstate(divide="ignore"):
-            return state + np.log1p(BETS * (self.tolerance - corrected) / (most - self.tolerance))
-
-    def log_wealth(self, state: Floats) -> float:
-        """Ln evidence."""
-        shares = np.log([[share] for _, share in TRUST]) - math.log(len(BETS))
-        return log_sum((state + shares).ravel())
-
-
-def assisted_betting(tolerance: float, mean_prediction: float) -> AssistedEvidence:
-    """Evidence that a mean loss keeps the tolerance, helped by predictions; graded losses, any sample size.
-
-    >>> process = assisted_betting(0.2, mean_prediction=0.1)
-    >>> process.log_wealth(process.step(process.start(), 0.0, 0.1)) > 0
-    True
-    """
-    if not 0 < tolerance < 1:
-        raise OptionError(f"tolerance is {tolerance}; expected a share above 0 and below 1, e.g. 0.02")
-    return AssistedEvidence(tolerance, checked_loss(mean_prediction))
 
 
 def assisted_upper(
@@ -336,20 +292,24 @@ def assisted_upper(
 ) -> float:
     """Upper bound on the mean loss from labelled items and a judge's predictions, at any sample size.
 
-    The largest mean that the bettors of `assisted_betting` cannot refute; valid however often one looks.
+    A corrected loss is loss - trust (prediction - mean_prediction): the same mean, less spread if the
+    predictions are any good. Bettors with no trust at all hold three quarters of the wealth, so that a useless or
+    hostile judge costs at most ln(4/3) of evidence: a tenth of what 95% needs. The bound is the largest mean that
+    the bettors cannot refute; valid however often one looks, for independent draws, `mean_prediction` being the mean
+    prediction over all that is drawn from (R-AutoEval+, 2505.18659; the bets of Waudby-Smith and Ramdas 2010.09686).
 
-    >>> sure = assisted_upper([0.0] * 200, [0.1] * 200, mean_prediction=0.1, confidence=0.95)
-    >>> 0.015 < sure < 0.04
+    >>> upper = assisted_upper([0.0] * 200, [0.1] * 200, mean_prediction=0.1, confidence=0.95)
+    >>> 0.015 < upper < 0.04
     True
     """
     x, g = _paired(losses, predictions)
-    trust = np.array([t for t, _ in TRUST])
+    trust = np.array([t for t, _ in TRUST_WEIGHTS])
     corrected = x[:, None] - trust * (g[:, None] - checked_loss(mean_prediction))  # [n, trust]
-    most = 1 + trust * mean_prediction
-    shares = np.log([[share] for _, share in TRUST]) - math.log(len(BETS))
+    largest = 1 + trust * mean_prediction  # the largest corrected loss
+    shares = np.log([[share] for _, share in TRUST_WEIGHTS]) - math.log(len(BETS))
 
     def refuted(mean: float) -> bool:
-        gains = (mean - corrected) / (most - mean)
+        gains = (mean - corrected) / (largest - mean)
         with np.errstate(divide="ignore"):
             wealth = np.log1p(BETS * gains[:, :, None]).sum(axis=0)  # [trust, bets]
         return log_sum((wealth + shares).ravel()) >= threshold(confidence)
@@ -384,8 +344,8 @@ def prediction_powered(
 
     >>> rng = np.random.default_rng(0)
     >>> wrong = (rng.random(5000) < 0.2).astype(float)
-    >>> few = prediction_powered(wrong[:400], wrong[:400], wrong[400:], confidence=0.9)
-    >>> few.asymptotic, few.high - few.low < 0.03
+    >>> estimate = prediction_powered(wrong[:400], wrong[:400], wrong[400:], confidence=0.9)
+    >>> estimate.asymptotic, estimate.high - estimate.low < 0.03
     (True, True)
     """
     x, g = _paired(losses, predictions)
@@ -394,16 +354,16 @@ def prediction_powered(
         raise DataError(
             f"{len(x)} labelled and {len(pool)} unlabelled items came; expected at least two of each"
         )
-    n, both = len(x), float(np.var(np.concatenate([g, pool])))
-    weight = 0.0 if both == 0 else float(np.cov(x, g)[0, 1]) / both / (1 + n / len(pool))
+    n, spread = len(x), float(np.var(np.concatenate([g, pool])))
+    weight = 0.0 if spread == 0 else float(np.cov(x, g)[0, 1]) / spread / (1 + n / len(pool))
     weight = min(max(weight, 0.0), 1.0)
     mean = float(x.mean() - weight * (g.mean() - pool.mean()))
     variance = float(np.var(x - weight * g, ddof=1)) / n + weight**2 * float(np.var(pool, ddof=1)) / len(pool)
     width = float(ndtri((1 + confidence) / 2)) * math.sqrt(variance)
-    few = min(x.sum(), n - x.sum())
+    rarest = min(x.sum(), n - x.sum())
     advice = (
-        f"only {few:g} wrong (or fine) labels: the normal approximation is not to be trusted"
-        if few < 10
+        f"only {rarest:g} wrong (or fine) labels: the normal approximation is not to be trusted"
+        if rarest < 10
         else ""
     )
     return Estimate(mean, mean - width, mean + width, n, True, advice)

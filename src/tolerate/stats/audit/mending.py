@@ -1,4 +1,4 @@
-"""Mend what you find: the plan of an audit whose wrong items are mended or taken out before release.
+"""Audits whose wrong items are mended or taken out before release: the exact stopping plan.
 
 A batch of `items` holds W wrong ones. Stopped after k of them were found, it goes out without those: at
 most `tolerance` of the other items - k may be wrong. So it may have held as many as
@@ -80,7 +80,7 @@ class MendedBatch:
 
 @lru_cache(maxsize=64)
 def mended_plan(items: int, tolerance: float, confidence: float) -> StoppingPlan:
-    """When a batch is proven, if what was found wrong is mended or taken out before it is released.
+    """The plan of a batch whose wrong labels are mended or taken out before it is released.
 
     With one wrong item in a hundred, tolerance 2%: 692 labels instead of 909; and a batch with more wrong
     than tolerated can go out all the same, once enough of it was mended.
@@ -122,12 +122,9 @@ def _targets(items: int, allowed: int, confidence: float) -> Floats:
 
 def _boundary(items: int, may_hold: Ints, sure: Ints, targets: Floats) -> Ints:
     """[<= MAX_LEVELS] the earliest label from which each level is proven within its target."""
-    entering, shift, before = (
-        np.ones(1),
-        0.0,
-        0,
-    )  # entering[t] * e^shift sequences reach (t, k) by a wrong item
-    at: list[int] = []
+    # entering[t] * e^shift sequences reach (t, k) by a wrong item
+    entering, shift, before = np.ones(1), 0.0, 0
+    boundary: list[int] = []
     log_counts: list[float] = []  # ln of the number of sequences that stop at each level
     for k in range(min(MAX_LEVELS, items)):
         wrong, last = int(may_hold[k]) + 1, min(int(sure[k]), before + _window(k, items, int(may_hold[0])))
@@ -139,25 +136,25 @@ def _boundary(items: int, may_hold: Ints, sure: Ints, targets: Floats) -> Ints:
         t = np.arange(before, last + 1, max(1, (last - before) // MAX_TIMES))
         with np.errstate(divide="ignore"):
             stops = np.exp(shift + np.log(alive[t]) + log_path(items, wrong, t, k))
-        fits = np.flatnonzero(_spent(items, wrong, at, log_counts) + stops <= targets[k])
+        fits = np.flatnonzero(_error_spent(items, wrong, boundary, log_counts) + stops <= targets[k])
         if not len(fits):
             break
         before = int(t[fits[0]])
-        at.append(before)
+        boundary.append(before)
         if alive[before] <= 0:
             log_counts.append(-math.inf)
             break
         log_counts.append(shift + math.log(alive[before]))
         entering, shift = np.concatenate(([0.0], alive[:before] / alive[before])), log_counts[-1]
-    return np.array(at, np.int64)
+    return np.array(boundary, np.int64)
 
 
 def _window(k: int, items: int, allowed: int) -> int:
-    """Labels within which a level's boundary lies: some wrong items' worth beyond the one before."""
+    """Labels beyond the boundary of the level before, within which a level's own lies."""
     return math.ceil((6 * math.sqrt(k + 1) + 12) * items / (allowed + 1))
 
 
-def _spent(items: int, wrong: int, at: list[int], log_counts: list[float]) -> float:
-    """Chance to have stopped at an earlier level."""
-    t, k = np.array(at, np.int64), np.arange(len(at))
-    return float(np.exp(np.array(log_counts) + log_path(items, wrong, t, k)).sum()) if len(at) else 0.0
+def _error_spent(items: int, wrong: int, boundary: list[int], log_counts: list[float]) -> float:
+    """Probability of a stop at an earlier level, for a batch with so many wrong items."""
+    t, k = np.array(boundary, np.int64), np.arange(len(boundary))
+    return float(np.exp(np.array(log_counts) + log_path(items, wrong, t, k)).sum()) if len(boundary) else 0.0

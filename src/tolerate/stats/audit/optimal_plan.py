@@ -71,8 +71,8 @@ def robust_plan(
     if allowed >= items:
         return counting_plan(items, items, confidence, levels=0)
     clock = _clock(items, allowed)
-    search = _Search(items // clock, allowed, confidence, dict(rates))
-    return search.best() if clock == 1 else _on_real_clock(items, clock, search)
+    search = _RobustSearch(items // clock, allowed, confidence, dict(rates))
+    return search.best() if clock == 1 else _stretched_plan(items, clock, search)
 
 
 @lru_cache(maxsize=64)
@@ -116,20 +116,20 @@ def _clock(items: int, allowed: int) -> int:
     return max(1, math.ceil(_horizon(items, allowed) / _GRID_POINTS))
 
 
-def _on_real_clock(items: int, clock: int, search: "_Search") -> StoppingPlan:
+def _stretched_plan(items: int, clock: int, search: "_RobustSearch") -> StoppingPlan:
     """A plan designed on a coarser clock, stretched until its exact error on the real one fits."""
-    real = _Search(items, search.allowed, search.confidence, {}, design=False)
+    search_on_items = _RobustSearch(items, search.allowed, search.confidence, {}, design=False)
     ticks = search.best().certify_at[: search.levels]
     for stretch in range(100):
         head = np.ceil(ticks * (clock * (1 + 0.002 * stretch))).astype(np.int64)
-        plan = real._plan(real._with_looks(head))
+        plan = search_on_items._plan(search_on_items._with_looks(head))
         if exact_error(plan, search.allowed + 1) <= search.budget:
             return plan
     return counting_plan(items, search.allowed, search.confidence, search.levels)
 
 
-class _Search:
-    """Finds the price `mu` of a false certificate at which the optimal plan spends just the allowed error."""
+class _RobustSearch:
+    """Search for the price `mu` of a false certificate at which the optimal plan spends just the allowed error."""
 
     def __init__(
         self,
@@ -146,42 +146,42 @@ class _Search:
         self.budget = self.error * (1 - _RESERVE_SHARE) if self.levels <= allowed else self.error
         self.tail = self._looks() if self.levels <= allowed else np.empty(0, np.int64)
         if design:
-            self.hoped, self.weights = _hopes(items, allowed, confidence, rates)
-            self.tables = _Tables(items, allowed + 1, self.levels, _horizon(items, allowed))
-            self.tables.hope(self.hoped, self.weights)
+            self.hoped, self.weights = _hoped_weights(items, allowed, confidence, rates)
+            self.tables = _PathTables(items, allowed + 1, self.levels, _horizon(items, allowed))
+            self.tables.set_hoped(self.hoped, self.weights)
 
     def best(self) -> StoppingPlan:
-        """The cheapest plan met whose exact error stays within the budget."""
+        """The cheapest of the candidates, whose exact error is within the budget."""
         head = (
             counting_plan(self.items, self.allowed, self.confidence, self.levels)
             .certify_at[: self.levels]
             .copy()
         )
         head[0] = zero_failure(self.items, self.allowed, self.confidence)
-        found = self._plan(self._with_looks(head))
-        cost = self._cost(found)
+        cheapest = self._plan(self._with_looks(head))
+        cost = self._cost(cheapest)
         if self.allowed == 0:
-            return found
+            return cheapest
         for plan in self._candidates():
             price = self._cost(plan)
             if price < cost:
-                found, cost = plan, price
-        return found
+                cheapest, cost = plan, price
+        return cheapest
 
     def _candidates(self) -> Iterator[StoppingPlan]:
         """Plans within the budget, the multiplier closing in on it."""
         start = float(self.weights @ self._ideal()) / (self.error * -math.log(self.error))
-        price = _Price(math.log(start), self.budget)
-        while price.open:
-            plan = self._plan(self._with_looks(self.tables.certify_at(math.exp(price.mu))))
+        search = _MultiplierSearch(math.log(start), self.budget)
+        while search.open:
+            plan = self._plan(self._with_looks(self.tables.certify_at(math.exp(search.mu))))
             error = exact_error(plan, self.allowed + 1)
             if error <= self.budget:
                 yield plan
-            price.move(error)
+            search.move(error)
 
     def _plan(self, certify_at: Ints) -> StoppingPlan:
-        sure = proven_by_counting(self.items, self.allowed)
-        certify_at = np.maximum.accumulate(np.minimum(certify_at, sure))
+        by_counting = proven_by_counting(self.items, self.allowed)
+        certify_at = np.maximum.accumulate(np.minimum(certify_at, by_counting))
         return StoppingPlan(
             self.items, self.allowed, self.confidence, certify_at, np.empty(0, np.int64), self.levels
         )
@@ -193,10 +193,10 @@ class _Search:
         """Beyond the last level: looks a tenth apart in wrong items, sharing the reserve evenly."""
         ends = _look_ends(self.levels, self.allowed)
         share = self.error * _RESERVE_SHARE / len(ends)
-        at, looks = 0, []
+        labels, looks = 0, []
         for end in ends:
-            at = _first_look(self.items, self.allowed + 1, end, share, at)
-            looks.append(at)
+            labels = _first_look(self.items, self.allowed + 1, end, share, labels)
+            looks.append(labels)
         sizes = np.diff([self.levels - 1, *ends])
         return np.repeat(np.array(looks, np.int64), sizes)
 
@@ -212,8 +212,8 @@ class _Search:
         return float(self.weights @ np.array(means))
 
 
-class _Price:
-    """Closes in on the ln(multiplier) that just keeps the error budget (the error falls like 1 / mu)."""
+class _MultiplierSearch:
+    """Search for the ln(multiplier) that just keeps the error budget (the error falls like 1 / mu)."""
 
     def __init__(self, start: float, budget: float, tries: int = 12) -> None:
         self.mu, self.budget, self.tries = start, budget, tries
@@ -221,7 +221,7 @@ class _Price:
         self.open = True
 
     def move(self, error: float) -> None:
-        """Take in the error met at `mu`, and choose the next `mu`."""
+        """Take in the error of the plan at `mu`, and choose the next `mu`."""
         fits = error <= self.budget
         self.low, self.high = (self.low, self.mu) if fits else (self.mu, self.high)
         self.tries -= 1
@@ -233,10 +233,10 @@ class _Price:
         self.mu = step if self.low < step < self.high else (self.low + self.high) / 2
 
 
-def _hopes(
+def _hoped_weights(
     items: int, allowed: int, confidence: float, rates: Mapping[float, float]
 ) -> tuple[list[int], Floats]:
-    """Numbers of wrong items to be good at, and the weight of one label in each case."""
+    """Numbers of wrong items to be cheap at, and the weight of one label in each case."""
     weights: dict[int, float] = {}
     for share, weight in rates.items():
         wrong = min(round(share * (allowed + 1)), allowed)
@@ -277,7 +277,7 @@ def _first_look(items: int, wrong: int, k: int, chance: float, earliest: int) ->
     return low
 
 
-class _Tables:
+class _PathTables:
     """Path probabilities on a grid of (k, t), and the backward pass over them.
 
     Level k is scaled by (wrong / items)^-k, so that no entry that matters underflows.
@@ -289,7 +289,7 @@ class _Tables:
         self.rate = wrong / self.items
         self.null = self._paths(min(wrong, self.items))
 
-    def hope(self, hoped: list[int], weights: Floats) -> None:
+    def set_hoped(self, hoped: list[int], weights: Floats) -> None:
         """Set Q: the weighted mixture of the batches one hopes for."""
         self.hoped = np.zeros_like(self.null)
         for wrong, weight in zip(hoped, weights, strict=True):
@@ -298,11 +298,11 @@ class _Tables:
     def _paths(self, wrong: int) -> Floats:
         """[levels, t] scaled probability of one path to (t, k)."""
         lf = log_factorials(self.items)
-        left = self.items - self.t
+        remaining = self.items - self.t
         paths = np.zeros((self.levels, len(self.t)))
         for k in range(min(self.levels, wrong + 1)):
-            size = int(np.searchsorted(-left, -(wrong - k), side="right"))  # where enough items are left
-            n = left[:size]
+            size = int(np.searchsorted(-remaining, -(wrong - k), side="right"))  # where enough items are left
+            n = remaining[:size]
             constant = (
                 lf[self.items] - lf[wrong] - lf[self.items - wrong] + lf[wrong - k] + k * math.log(self.rate)
             )
@@ -331,11 +331,11 @@ class _Tables:
             gain = stop - go_on
             best = np.minimum.accumulate(gain[::-1])[::-1]
             after = np.minimum(go_on + best, stop)
-            certify_at[k], give_up_at[k] = _edges(gain <= best, prove, give_up)
+            certify_at[k], give_up_at[k] = _level_boundaries(gain <= best, prove, give_up)
         return certify_at, give_up_at
 
 
-def _edges(stops: NDArray[np.bool_], prove: Floats, give_up: Floats | None) -> tuple[int, int]:
+def _level_boundaries(stops: NDArray[np.bool_], prove: Floats, give_up: Floats | None) -> tuple[int, int]:
     """First time from which one certifies for good, and last time before it at which one gives up."""
     proves = stops if give_up is None else stops & (prove <= give_up)
     certify = len(proves) - int(np.argmin(proves[::-1])) if not proves.all() else 0
@@ -346,7 +346,7 @@ def _edges(stops: NDArray[np.bool_], prove: Floats, give_up: Floats | None) -> t
 
 
 class _PowerSearch:
-    """Finds the two prices at which the optimal plan just keeps the error and just reaches the power."""
+    """Search for the two prices at which the optimal plan just keeps the error and just reaches the power."""
 
     def __init__(self, items: int, allowed: int, confidence: float, hoped: int, power: float) -> None:
         self.items, self.allowed, self.confidence = items, allowed, confidence
@@ -355,8 +355,8 @@ class _PowerSearch:
         rate = (allowed + 1) / items
         self.levels = min(allowed + 1, math.ceil(1.3 * horizon * rate) + 8)
         self.clock = max(1, math.ceil(horizon / _GRID_POINTS))
-        self.tables = _Tables(items // self.clock, allowed + 1, self.levels, horizon // self.clock)
-        self.tables.hope([hoped], np.ones(1))
+        self.tables = _PathTables(items // self.clock, allowed + 1, self.levels, horizon // self.clock)
+        self.tables.set_hoped([hoped], np.ones(1))
         self.unit = float(_ideal_cost(items, allowed, confidence, [hoped])[0]) / self.clock
 
     def _horizon(self) -> int:
@@ -368,46 +368,46 @@ class _PowerSearch:
         return math.ceil(3 * max(float(spread / (bad - good)) ** 2, 3 / bad)) + 10
 
     def best(self) -> StoppingPlan:
-        """The cheapest plan met that keeps both promises; all of it labelled if none does."""
-        found = self._zero_failure()
-        cost = forecast(found, self.hoped).mean if self.hoped == 0 else float(self.items)
+        """The cheapest plan that keeps both the error and the power; every item is labelled if none does."""
+        cheapest = self._zero_failure()
+        cost = forecast(cheapest, self.hoped).mean if self.hoped == 0 else float(self.items)
         low, high = math.log(0.2), math.log(1e4)  # ln of lam; both prices in units of the ideal cost
         lam, mu = math.log(4.0), math.log(1 / self.error)
         for _ in range(12):
             plan, mu = self._spend(lam, mu)
-            seen = forecast(plan, self.hoped)
-            if seen.proven >= self.power and seen.mean < cost:
-                found, cost = plan, seen.mean
-            low, high = (low, min(high, lam)) if seen.proven >= self.power else (max(low, lam), high)
-            if high - low < 0.01 or self.power <= seen.proven < self.power + 1e-3:
+            outlook = forecast(plan, self.hoped)
+            if outlook.proven >= self.power and outlook.mean < cost:
+                cheapest, cost = plan, outlook.mean
+            low, high = (low, min(high, lam)) if outlook.proven >= self.power else (max(low, lam), high)
+            if high - low < 0.01 or self.power <= outlook.proven < self.power + 1e-3:
                 break
-            step = lam + math.log((1 - seen.proven + 1e-9) / (1 - self.power))
+            step = lam + math.log((1 - outlook.proven + 1e-9) / (1 - self.power))
             lam = step if low + 0.004 < step < high - 0.004 else (low + high) / 2
-        return found
+        return cheapest
 
     def _zero_failure(self) -> StoppingPlan:
         """Proven at the zero-failure size, or when all that could be wrong has been seen."""
         certify_at = counting_plan(self.items, self.allowed, self.confidence, self.levels).certify_at.copy()
         certify_at[0] = zero_failure(self.items, self.allowed, self.confidence)
-        nobody = np.empty(0, np.int64)
-        return StoppingPlan(self.items, self.allowed, self.confidence, certify_at, nobody, self.allowed + 1)
+        never = np.empty(0, np.int64)
+        return StoppingPlan(self.items, self.allowed, self.confidence, certify_at, never, self.allowed + 1)
 
     def _spend(self, lam: float, mu: float) -> tuple[StoppingPlan, float]:
         """For one price of giving up: the plan that uses up the error budget, and its ln mu."""
-        price, found = _Price(mu, self.error), None
-        while price.open:
-            plan = self._plan(self.unit * math.exp(lam), self.unit * math.exp(price.mu))
+        search, best = _MultiplierSearch(mu, self.error), None
+        while search.open:
+            plan = self._plan(self.unit * math.exp(lam), self.unit * math.exp(search.mu))
             error = false_certificate(plan)
             if error <= self.error:
-                mu, found = price.mu, plan
-            price.move(error)
-        return found or counting_plan(self.items, self.allowed, self.confidence, self.levels), mu
+                mu, best = search.mu, plan
+            search.move(error)
+        return best or counting_plan(self.items, self.allowed, self.confidence, self.levels), mu
 
     def _plan(self, lam: float, mu: float) -> StoppingPlan:
         certify, give_up = self.tables.boundaries(mu, lam)
-        sure = proven_by_counting(self.items, self.allowed)
-        certify_at = sure.copy()
-        certify_at[: self.levels] = np.minimum(certify * self.clock, sure[: self.levels])
+        by_counting = proven_by_counting(self.items, self.allowed)
+        certify_at = by_counting.copy()
+        certify_at[: self.levels] = np.minimum(certify * self.clock, by_counting[: self.levels])
         give_up_at = np.where(give_up >= 0, give_up * self.clock, -1)
         give_up_at = np.append(give_up_at, self.items)[: self.allowed + 1]  # past the last level: hopeless
         return StoppingPlan(

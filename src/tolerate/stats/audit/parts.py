@@ -1,4 +1,4 @@
-"""Which parts of a batch an audit tries to prove: the whole, and the whole less what a judge scores lowest.
+"""Parts of a batch that an audit tries to prove: all items, and all but those that a judge scores lowest.
 
 The parts are nested and fixed from the scores alone, before any label. They are tested in one order,
 the smallest first, each only after the one before is proven, so that all of them together keep one
@@ -39,7 +39,7 @@ def whole_batch(items: int) -> Part:
 
 
 def nested_parts(scores: ArrayLike, items: int, withhold: Sequence[float] | None = None) -> list[Part]:
-    """Parts of the batch from the smallest to the whole; a missing score (NaN) belongs to the whole only.
+    """Parts of the batch from the smallest to all of it; a missing score (NaN) belongs to the whole only.
 
     `withhold` lists the shares of the batch to leave out, e.g. (0.1, 0.05, 0); items with equal scores stay
     together, so that less may be left out than asked. By default a score with few values (a flag) is cut

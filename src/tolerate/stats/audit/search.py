@@ -1,13 +1,13 @@
-"""What part of a batch can go out, found with a fixed number of labels: parts that grow, and the plan of each.
+"""The largest part of a batch that a fixed number of labels can prove: parts that grow, and the plan of each.
 
-Labels are spent where they decide something. The first part is the best-scored `start` of the batch;
+The first part is the best-scored `start` of the batch;
 its items are labelled in the order drawn until it is proven, then the part grows by a few percent. Labels
 already given count for the larger part as far as its own order reaches, so that growing costs only the band that
 came in. The budget ends on the largest part that the labels can prove.
 
 Why it may be looked at after every label: a part's labels are always read in the part's own random
 order, whatever else was labelled before, so they are a sample without replacement of it (the choice of
-the next part cannot bend that); each part has an exact plan against looking too often (`budget_plan`); and
+the next part cannot change that); each part has an exact plan against looking too often (`budget_plan`); and
 parts are tested in a fixed sequence, each only after the one before, so that one level covers all of
 them (LTT, arXiv 2110.01052). A second sequence of smaller parts has a level of its own, kept for
 batches whose first part is too bad; by the union bound the two together keep the confidence.
@@ -85,7 +85,7 @@ def growing_chains(
     start: float = START_SHARE,
     reserve: float = RESERVE_SHARE,
 ) -> list[Chain]:
-    """The two sequences of parts: from the first part to the whole batch, and the smaller ones in reserve.
+    """Two chains of parts: from the first part to the whole batch, and the smaller ones in reserve.
 
     >>> chains = growing_chains(np.arange(1000), 1000, confidence=0.9)
     >>> [int(part.members.sum()) for part in chains[0].parts[:3]], round(chains[0].confidence, 3)
@@ -128,28 +128,28 @@ def budget_plan(items: int, allowed: int, confidence: float, budget: int) -> Sto
     >>> plan.verdict(500, 17), plan.verdict(500, 18)
     ('proven', 'open')
     """
-    sure = proven_by_counting(items, allowed)
+    by_counting = proven_by_counting(items, allowed)
     if allowed >= items:
         return StoppingPlan(items, items, confidence, np.zeros(items + 1, np.int64), np.empty(0, np.int64), 0)
     first = _first_proof(items, allowed + 1, 1 - confidence, min(budget, items))[: allowed + 1]
-    certify_at = sure.copy()
-    certify_at[: len(first)] = np.minimum(first, sure[: len(first)])
+    certify_at = by_counting.copy()
+    certify_at[: len(first)] = np.minimum(first, by_counting[: len(first)])
     certify_at = np.maximum.accumulate(certify_at)
     return StoppingPlan(items, allowed, confidence, certify_at, np.empty(0, np.int64), max(1, len(first)))
 
 
 def _first_proof(items: int, wrong: int, error: float, horizon: int) -> Ints:
     """[levels] labels from which k wrong ones prove the part; k beyond are not provable within the horizon."""
-    alive: Floats = np.ones(1)  # [k - low] chance to be here, unproven, in a batch with `wrong` wrong items
+    alive: Floats = np.ones(1)  # [k - low] chance of k wrong labels, still unproven, with `wrong` wrong items
     low, spent = 0, 0.0
     proofs: list[int] = []
     for t in range(horizon):
         k = low + np.arange(len(alive))
-        up = alive * np.clip((wrong - k) / (items - t), 0, 1)
-        alive = np.append(alive - up, 0.0)
-        alive[1:] += up
-        may = error * ((t + 1) / horizon) ** SPENDING_EXPONENT
-        while len(alive) and spent + alive[0] <= may:
+        wrong_next = alive * np.clip((wrong - k) / (items - t), 0, 1)
+        alive = np.append(alive - wrong_next, 0.0)
+        alive[1:] += wrong_next
+        allowance = error * ((t + 1) / horizon) ** SPENDING_EXPONENT
+        while len(alive) and spent + alive[0] <= allowance:
             spent += float(alive[0])
             alive, low = alive[1:], low + 1
             proofs.append(t + 1)

@@ -32,8 +32,8 @@ class StoppingPlan:
     certify_at: [allowed + 1] labels from which `k` wrong ones prove the batch (non-decreasing).
     give_up_at: [<= allowed + 1] a k-th wrong item among the first `give_up_at[k]` labels ends it; -1: never.
     levels: the leading part of `certify_at` that the exact forward pass covers.
-    may_hold: [k] wrong items that a batch proven with k found may have held; None if always `allowed`
-    (a batch that goes out as it is; otherwise what was found is mended, see `mending`).
+    may_hold: [k] wrong items that a batch proven after k wrong labels may have held; None if always `allowed`
+    (a batch that goes out as it is; otherwise the wrong items found are mended, see `mending`).
     """
 
     items: int
@@ -47,7 +47,7 @@ class StoppingPlan:
     @cached_property
     def exits(self) -> "Exits":
         """How many label sequences leave at each state, up to the last level: a forward pass, exact."""
-        rows = list(_walk(self))
+        rows = list(_exits_by_level(self))
         t, k, log_count, proven = (np.concatenate(column) for column in zip(*rows, strict=True))
         keep = log_count > -np.inf
         return Exits(t[keep], k[keep], log_count[keep], proven[keep])
@@ -89,7 +89,7 @@ def false_certificate(plan: StoppingPlan, wrong: int | None = None) -> float:
     if plan.may_hold is not None:
         held = plan.may_hold[: plan.levels]
         batches = np.unique(held + 1).tolist() if wrong is None else [wrong]
-        return max(_broken(plan, held, batch) for batch in batches)
+        return max(_broken_promise(plan, held, batch) for batch in batches)
     wrong = plan.allowed + 1 if wrong is None else wrong
     if wrong > plan.items:
         return 0.0
@@ -110,8 +110,8 @@ def forecast(plan: StoppingPlan, wrong: int) -> Forecast:
     """
     labels, chance, proven = _outcomes(plan, wrong)
     order = np.argsort(labels)
-    passed = np.cumsum(chance[order])
-    p90 = labels[order][min(int(np.searchsorted(passed, 0.9)), len(order) - 1)]
+    cumulative = np.cumsum(chance[order])
+    p90 = labels[order][min(int(np.searchsorted(cumulative, 0.9)), len(order) - 1)]
     return Forecast(wrong, float(labels @ chance), int(p90), float(chance[proven].sum()))
 
 
@@ -150,8 +150,8 @@ class Exits:
         return np.exp(self.log_count + log_path(items, wrong, self.t, self.k))
 
 
-def _broken(plan: StoppingPlan, held: Ints, wrong: int) -> float:
-    """Chance that a mended batch is proven with too few found for the wrong items it holds."""
+def _broken_promise(plan: StoppingPlan, held: Ints, wrong: int) -> float:
+    """Chance that a mended batch is proven with too few wrong labels for the wrong items it holds."""
     if wrong > plan.items:
         return 0.0
     exits = plan.exits
@@ -159,22 +159,22 @@ def _broken(plan: StoppingPlan, held: Ints, wrong: int) -> float:
     return float(exits.probability(plan.items, wrong)[false].sum())
 
 
-def _walk(plan: StoppingPlan) -> Iterator[tuple[Ints, Ints, Floats, NDArray[np.bool_]]]:
+def _exits_by_level(plan: StoppingPlan) -> Iterator[tuple[Ints, Ints, Floats, NDArray[np.bool_]]]:
     """Level by level: sequences enter level k with their k-th wrong item, and leave proven or given up."""
     if plan.levels == 0:
-        at = plan.certify_at[:1]
-        yield at, np.zeros(1, np.int64), np.zeros(1), np.ones(1, bool)
+        labels = plan.certify_at[:1]
+        yield labels, np.zeros(1, np.int64), np.zeros(1), np.ones(1, bool)
         return
     entering, shift = np.ones(1), 0.0  # entering[t] * e^shift sequences reach (t, k) by a wrong item
     for k in range(plan.levels):
         last = int(plan.certify_at[k])
         arriving = np.zeros(last + 1)
         arriving[: len(entering)] = entering[: last + 1]
-        until = int(plan.give_up_at[k]) if k < len(plan.give_up_at) else -1
-        if until >= 0:
-            left = np.flatnonzero(arriving[: until + 1])
-            yield left, np.full_like(left, k), shift + np.log(arriving[left]), np.zeros(len(left), bool)
-            arriving[: until + 1] = 0
+        give_up_until = int(plan.give_up_at[k]) if k < len(plan.give_up_at) else -1
+        if give_up_until >= 0:
+            times = np.flatnonzero(arriving[: give_up_until + 1])
+            yield times, np.full_like(times, k), shift + np.log(arriving[times]), np.zeros(len(times), bool)
+            arriving[: give_up_until + 1] = 0
         alive = np.cumsum(arriving)
         if alive[-1] <= 0:
             return
@@ -187,8 +187,13 @@ def _walk(plan: StoppingPlan) -> Iterator[tuple[Ints, Ints, Floats, NDArray[np.b
         entering = np.concatenate(([0.0], alive[:-1] / alive[-1]))
         shift += math.log(alive[-1])
     if plan.levels == plan.allowed + 1 and plan.may_hold is None:  # one wrong item too many: hopeless
-        left = np.flatnonzero(entering)
-        yield left, np.full_like(left, plan.levels), shift + np.log(entering[left]), np.zeros(len(left), bool)
+        times = np.flatnonzero(entering)
+        yield (
+            times,
+            np.full_like(times, plan.levels),
+            shift + np.log(entering[times]),
+            np.zeros(len(times), bool),
+        )
 
 
 def _looks(plan: StoppingPlan) -> list[tuple[int, int]]:
@@ -209,14 +214,14 @@ def _outcomes(plan: StoppingPlan, wrong: int) -> tuple[Ints, Floats, NDArray[np.
     """Every way an audit can end: after how many labels, how likely, whether proven."""
     exits = plan.exits
     labels, chance, proven = exits.t, exits.probability(plan.items, wrong), exits.proven
-    done = float(chance.sum())
+    reached = float(chance.sum())
     for t, below in _late_look_chances(plan, wrong):
-        more = max(0.0, below - done)
-        labels, chance, proven = np.append(labels, t), np.append(chance, more), np.append(proven, True)
-        done += more
-    rest = max(0.0, 1.0 - done)  # beyond the last level: found one wrong item too many
+        extra = max(0.0, below - reached)
+        labels, chance, proven = np.append(labels, t), np.append(chance, extra), np.append(proven, True)
+        reached += extra
+    remaining = max(0.0, 1.0 - reached)  # beyond the last level: one wrong item too many
     if plan.may_hold is not None:  # or mended so many that only counting proves it
         after = int(plan.certify_at[min(plan.levels, plan.items)])
-        return np.append(labels, after), np.append(chance, rest), np.append(proven, True)
+        return np.append(labels, after), np.append(chance, remaining), np.append(proven, True)
     end = round((plan.allowed + 1) * (plan.items + 1) / (wrong + 1)) if wrong > plan.allowed else plan.items
-    return np.append(labels, end), np.append(chance, rest), np.append(proven, False)
+    return np.append(labels, end), np.append(chance, remaining), np.append(proven, False)

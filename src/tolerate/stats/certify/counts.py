@@ -1,12 +1,13 @@
 """Counts of rows and of errors by score: all that a certificate of 0/1 losses needs, and mergeable.
 
-A certificate asks two things of the scores: which score has a given rank, and how many rows (and errors)
+A certificate needs two things of the scores: which score has which rank, and how many rows (and errors)
 lie above it. Neither needs a sort. Scores are cut into cells by the leading bits of their floating-point
-numbers, which keep their order; one pass counts the rows of every cell. Only the cells that hold a wanted
-rank are then looked into, in a further pass, until each wanted score stands in a cell of its own.
+numbers, which keep their order; one pass counts the rows of every cell. Only the cells that hold a requested
+rank are then counted more finely, in a further pass, until each requested score has a cell of its own.
 
 Counts are whole numbers, so the counts of any parts of the rows add up to those of all of them: in any order,
-on any number of machines, to the last digit. `look` reads rows, `merged` adds, `zoom` says where to look next.
+on any number of machines, to the last digit. `count_rows` reads rows, `merge_counts` adds them up, and `zoom_on` says
+which cells to count next.
 """
 
 import base64
@@ -19,30 +20,33 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tolerate.base.json_types import JsonValue
 from tolerate.errors import DataError
 
 Ints = NDArray[np.int64]
 Keys = NDArray[np.int64]  # whole numbers in the order of the scores that they stand for
-Losses = Mapping[str, NDArray[Any]]
+Losses = Mapping[str, NDArray[np.generic]]
 
-CHUNK = 1 << 16  # rows worked on at once: they stay in the processor's cache
-GATHERED = 1 << 21  # rows of open cells that may be told one by one; more are cut finer first
-CELLS = 1 << 20  # that open cells are cut into, all together
-MISSING = -np.inf  # where rows without a score lie
+CHUNK_ROWS = 1 << 16  # rows worked on at once: they stay in the processor's cache
+MAX_GATHERED_ROWS = (
+    1 << 21
+)  # rows of open cells that are sorted one by one; with more, cells are cut finer first
+MAX_CELLS = 1 << 20  # into which open cells are cut, all together
+MISSING_SCORE = -np.inf  # where rows without a score lie
 
 # A first cell: sign, exponent and 11 leading bits of the fraction, between 2^-20 and 2^20; the numbers
 # nearer to 0 share one cell, those beyond one on either side. Below all of them: the rows without a score.
 _SHIFT = 41
-_MOST = np.int64(np.iinfo(np.int64).max)
-_NEAR = int(np.float64(2.0**-20).view(np.int64))
-_FAR = int(np.float64(2.0**20).view(np.int64))
-_SIDE = (_FAR - _NEAR) >> _SHIFT  # number of cells on one side of the middle one
-_MIDDLE = _SIDE + 1
-_INFINITE = int(np.float64(np.inf).view(np.int64))
+_MAX_KEY = np.int64(np.iinfo(np.int64).max)
+_NEAR_KEY = int(np.float64(2.0**-20).view(np.int64))
+_FAR_KEY = int(np.float64(2.0**20).view(np.int64))
+_SIDE_CELLS = (_FAR_KEY - _NEAR_KEY) >> _SHIFT  # number of cells on one side of the middle one
+_MIDDLE_CELL = _SIDE_CELLS + 1
+_INFINITE_KEY = int(np.float64(np.inf).view(np.int64))
 
 
 @dataclass(frozen=True, eq=False)
-class Counts:
+class CellCounts:
     """Rows and errors by cell, from the lowest scores to the highest. Cells do not overlap.
 
     lows, tops: [cells] the first and last key of each. rows: [cells] how many rows it holds.
@@ -62,7 +66,7 @@ class Counts:
     @property
     def scored(self) -> bool:
         """Whether any row has a score."""
-        return bool(len(self.tops)) and int(self.tops[-1]) > int(keys_of(np.array([MISSING]))[0])
+        return bool(len(self.tops)) and int(self.tops[-1]) > int(keys_of(np.array([MISSING_SCORE]))[0])
 
     @property
     def exact(self) -> NDArray[np.bool_]:
@@ -70,25 +74,25 @@ class Counts:
         return np.asarray(self.lows == self.tops)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Counts) and self.to_json() == other.to_json()
+        return isinstance(other, CellCounts) and self.to_json() == other.to_json()
 
     __hash__ = None  # type: ignore[assignment]
 
-    def to_json(self) -> dict[str, Any]:
-        """The counts as plain JSON values: the columns are packed."""
+    def to_json(self) -> dict[str, JsonValue]:
+        """The counts as plain JSON values: the columns are compressed."""
         columns = {"lows": self.lows, "tops": self.tops, "rows": self.rows}
         return {
             "kind": self.kind,
-            **{name: _packed(column) for name, column in columns.items()},
-            "wrong": {name: _packed(column) for name, column in self.wrong.items()},
+            **{name: _pack(column) for name, column in columns.items()},
+            "wrong": {name: _pack(column) for name, column in self.wrong.items()},
         }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """The counts that `to_json` wrote."""
         try:
-            lows, tops, rows = (_unpacked(record[name]) for name in ("lows", "tops", "rows"))
-            wrong = {str(name): _unpacked(column) for name, column in record["wrong"].items()}
+            lows, tops, rows = (_unpack(record[name]) for name in ("lows", "tops", "rows"))
+            wrong = {str(name): _unpack(column) for name, column in record["wrong"].items()}
             kind = str(record["kind"])
         except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
             raise DataError(f"these are no counts: {error!r}; expected what `to_json` wrote") from None
@@ -97,7 +101,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Zoom:
-    """Where to look next: cells, and into pieces of how many keys each is cut (2^shift)."""
+    """Cells to count next, and into pieces of how many keys each is cut (2^shift)."""
 
     lows: Keys
     tops: Keys
@@ -112,181 +116,187 @@ def keys_of(scores: ArrayLike) -> Keys:
     (True, [-inf, -1.5, 0.0, 0.0, 1e-300, 2.0, inf])
     """
     bits = (np.asarray(scores, np.float64) + 0.0).view(np.int64)
-    return np.asarray(bits ^ ((bits >> 63) & _MOST))
+    return np.asarray(bits ^ ((bits >> 63) & _MAX_KEY))
 
 
 def scores_of(keys: Keys) -> NDArray[np.float64]:
     """The scores that the keys stand for."""
-    return np.asarray((keys ^ ((keys >> 63) & _MOST)).view(np.float64))
+    return np.asarray((keys ^ ((keys >> 63) & _MAX_KEY)).view(np.float64))
 
 
-def look(scores: NDArray[Any], losses: Losses, zoom: Zoom | None = None) -> Counts:
-    """Counts of some rows: by first cells, or inside the cells of a zoom.
+def count_rows(scores: NDArray[np.generic], losses: Losses, zoom: Zoom | None = None) -> CellCounts:
+    """Count rows: by first cells, or inside the cells of a zoom.
 
     scores: [n] floats, NaN where missing. losses: by name, [n], 0 or 1.
 
-    >>> counts = look(np.array([0.2, 0.9, 0.9]), {"loss": np.array([1, 0, 1])})
+    >>> counts = count_rows(np.array([0.2, 0.9, 0.9]), {"loss": np.array([1, 0, 1])})
     >>> counts.rows.tolist(), counts.wrong["loss"].tolist()
     ([1, 2], [1, 1])
     """
-    return _first(scores, losses) if zoom is None else _inside(scores, losses, zoom)
+    return _count_first_cells(scores, losses) if zoom is None else _count_in_zoom(scores, losses, zoom)
 
 
-def exactly(scores: NDArray[Any], losses: Losses) -> Counts:
-    """Counts of a few rows: they are sorted, and every distinct score is a cell of its own."""
-    keys = keys_of(_floats(scores)[0])
-    wrong = {name: np.sort(keys[_wrong(column)]) for name, column in losses.items()}
+def count_sorted(scores: NDArray[np.generic], losses: Losses) -> CellCounts:
+    """Count not too many rows: they are sorted, and every distinct score is a cell of its own."""
+    keys = keys_of(_doubles(scores)[0])
+    wrong = {name: np.sort(keys[_wrong_mask(column)]) for name, column in losses.items()}
     keys = np.sort(keys)
-    return _grouped(keys, keys, wrong, scores.dtype.str)
+    return _group_by_cell(keys, keys, wrong, scores.dtype.str)
 
 
-def merged(parts: Iterable[Counts]) -> Counts:
+def merge_counts(parts: Iterable[CellCounts]) -> CellCounts:
     """The counts of all parts together. Associative and commutative: whole numbers are added.
 
-    Parts of one look must have been cut alike: all by first cells, or all by the same zoom.
+    All parts must have the same cells: the first cells, or those of the same zoom.
     """
-    given = list(parts)
-    if not given:
+    all_parts = list(parts)
+    if not all_parts:
         raise DataError("there are no counts to add up; expected those of one part at least")
-    names = list(given[0].wrong)
-    for part in given:
+    names = list(all_parts[0].wrong)
+    for part in all_parts:
         if list(part.wrong) != names:
             raise DataError(
                 f"a part counts the losses {list(part.wrong)}, another {names}; expected the same"
             )
-    kind = max((part.kind for part in given), key=lambda kind: np.dtype(kind).itemsize)
-    if len(given) == 1:
-        return given[0]
-    tops, place = np.unique(np.concatenate([part.tops for part in given]), return_inverse=True)
-    lows = np.full(len(tops), _MOST)
-    np.minimum.at(lows, place, np.concatenate([part.lows for part in given]))
-    rows = np.concatenate([part.rows for part in given])
-    wrong = {name: np.concatenate([part.wrong[name] for part in given]) for name in names}
-    return Counts(
+    kind = max((part.kind for part in all_parts), key=lambda kind: np.dtype(kind).itemsize)
+    if len(all_parts) == 1:
+        return all_parts[0]
+    tops, cell = np.unique(np.concatenate([part.tops for part in all_parts]), return_inverse=True)
+    lows = np.full(len(tops), _MAX_KEY)
+    np.minimum.at(lows, cell, np.concatenate([part.lows for part in all_parts]))
+    rows = np.concatenate([part.rows for part in all_parts])
+    wrong = {name: np.concatenate([part.wrong[name] for part in all_parts]) for name in names}
+    return CellCounts(
         lows,
         tops,
-        _added(rows, place, len(tops)),
-        {name: _added(column, place, len(tops)) for name, column in wrong.items()},
+        _sum_by_cell(rows, cell, len(tops)),
+        {name: _sum_by_cell(column, cell, len(tops)) for name, column in wrong.items()},
         kind,
     )
 
 
-def zoom_on(counts: Counts, ranks: ArrayLike) -> Zoom | None:
-    """The cells to look into so that the scores of these ranks (0 is the lowest) are known; None if they are."""
-    at = np.unique(np.searchsorted(np.cumsum(counts.rows), np.asarray(ranks), side="right"))
-    opened = at[(at < len(counts.rows)) & ~counts.exact[np.minimum(at, len(counts.rows) - 1)]]
+def zoom_on(counts: CellCounts, ranks: ArrayLike) -> Zoom | None:
+    """The cells to count finer so that the scores of these ranks (0 is the lowest) are exact; None if they are."""
+    cells = np.unique(np.searchsorted(np.cumsum(counts.rows), np.asarray(ranks), side="right"))
+    opened = cells[(cells < len(counts.rows)) & ~counts.exact[np.minimum(cells, len(counts.rows) - 1)]]
     if not len(opened):
         return None
     rows, lows, tops = counts.rows[opened], counts.lows[opened], counts.tops[opened]
     light = np.zeros(len(opened), bool)
     order = np.argsort(rows, kind="stable")
-    light[order] = np.cumsum(rows[order]) <= GATHERED
+    light[order] = np.cumsum(rows[order]) <= MAX_GATHERED_ROWS
     heavy = int(np.count_nonzero(~light))
-    bits = max(1, int(np.log2(CELLS / heavy))) if heavy else 0
+    bits = max(1, int(np.log2(MAX_CELLS / heavy))) if heavy else 0
     wide = np.ceil(np.log2((tops - lows).astype(np.float64) + 1)).astype(np.int64)
     return Zoom(lows, tops, np.where(light, 0, np.maximum(wide - bits, 0)))
 
 
-def zoomed(counts: Counts, found: Counts) -> Counts:
-    """The counts with some cells replaced by what was found inside them."""
-    at = np.searchsorted(found.lows, counts.lows)
-    first = found.lows[np.minimum(at, len(found.lows) - 1)]
-    kept = ~((at < len(found.lows)) & (first <= counts.tops))
-    order = np.argsort(np.concatenate([counts.tops[kept], found.tops]), kind="stable")
+def replace_cells(counts: CellCounts, finer: CellCounts) -> CellCounts:
+    """The counts with some cells replaced by the finer counts inside them."""
+    position = np.searchsorted(finer.lows, counts.lows)
+    first = finer.lows[np.minimum(position, len(finer.lows) - 1)]
+    unchanged = ~((position < len(finer.lows)) & (first <= counts.tops))
+    order = np.argsort(np.concatenate([counts.tops[unchanged], finer.tops]), kind="stable")
 
     def joined(old: Ints, new: Ints) -> Ints:
-        return np.concatenate([old[kept], new])[order]
+        return np.concatenate([old[unchanged], new])[order]
 
-    return Counts(
-        joined(counts.lows, found.lows),
-        joined(counts.tops, found.tops),
-        joined(counts.rows, found.rows),
-        {name: joined(column, found.wrong[name]) for name, column in counts.wrong.items()},
+    return CellCounts(
+        joined(counts.lows, finer.lows),
+        joined(counts.tops, finer.tops),
+        joined(counts.rows, finer.rows),
+        {name: joined(column, finer.wrong[name]) for name, column in counts.wrong.items()},
         counts.kind,
     )
 
 
-def refined(counts: Counts, ranks: ArrayLike, ask: Callable[[Zoom], Counts]) -> Counts:
-    """Counts in which each of these ranks has an exact cell; `ask` counts the rows inside a zoom."""
+def refine_counts(
+    counts: CellCounts, ranks: ArrayLike, count_zoom: Callable[[Zoom], CellCounts]
+) -> CellCounts:
+    """Counts in which each of these ranks has an exact cell; `count_zoom` counts the rows inside a zoom."""
     while (zoom := zoom_on(counts, ranks)) is not None:
-        counts = zoomed(counts, ask(zoom))
+        counts = replace_cells(counts, count_zoom(zoom))
     return counts
 
 
 # Reading rows
 
 
-def _first(scores: NDArray[Any], losses: Losses) -> Counts:
-    """By first cells, in one pass: a cell has a counter for every pattern of wrong and fine of two losses."""
-    lows, tops = _borders()
+def _count_first_cells(scores: NDArray[np.generic], losses: Losses) -> CellCounts:
+    """Count by first cells, in one pass: a cell has a counter for every pattern of wrong and fine of two losses."""
+    lows, tops = _cell_borders()
     names = list(losses)
     pairs = [names[place : place + 2] for place in range(0, len(names), 2)]
-    held = [np.zeros((len(tops), 1 << len(pair)), np.int64) for pair in pairs]
+    counters_by_pair = [np.zeros((len(tops), 1 << len(pair)), np.int64) for pair in pairs]
     for part in _chunks(len(scores)):
-        values, low = _floats(scores[part])
-        marks = {name: _wrong(column[part]) for name, column in losses.items()}
-        if low == MISSING:  # counted apart, so that the others stay on the short road
-            there = values > MISSING
-            missing = {name: mark[~there] for name, mark in marks.items()}
-            for pair, counters in zip(pairs, held, strict=True):
-                _count(np.zeros(len(values) - np.count_nonzero(there), np.int64), 0, pair, missing, counters)
-            values, marks = values[there], {name: mark[there] for name, mark in marks.items()}
+        values, low = _doubles(scores[part])
+        marks = {name: _wrong_mask(column[part]) for name, column in losses.items()}
+        if low == MISSING_SCORE:  # counted apart, so that the others take the faster branch of `_first_cells`
+            scored = values > MISSING_SCORE
+            missing = {name: mark[~scored] for name, mark in marks.items()}
+            for pair, counters in zip(pairs, counters_by_pair, strict=True):
+                _add_to_counters(
+                    np.zeros(len(values) - np.count_nonzero(scored), np.int64), 0, pair, missing, counters
+                )
+            values, marks = values[scored], {name: mark[scored] for name, mark in marks.items()}
             low = float(values.min(initial=np.inf))
-        cells, lowest = _cells(values, low)
-        for pair, counters in zip(pairs, held, strict=True):
-            _count(cells, lowest, pair, marks, counters)
-    kept = np.flatnonzero(held[0].any(axis=1))
+        cells, lowest = _first_cells(values, low)
+        for pair, counters in zip(pairs, counters_by_pair, strict=True):
+            _add_to_counters(cells, lowest, pair, marks, counters)
+    occupied = np.flatnonzero(counters_by_pair[0].any(axis=1))
     wrong = {}
-    for pair, counters in zip(pairs, held, strict=True):
-        found = counters[kept].reshape(len(kept), *[2] * len(pair))  # one axis a loss
+    for pair, counters in zip(pairs, counters_by_pair, strict=True):
+        patterns = counters[occupied].reshape(len(occupied), *[2] * len(pair))  # one axis a loss
         for place, name in enumerate(pair):
             others = tuple(1 + other for other in range(len(pair)) if other != place)
-            wrong[name] = found.sum(axis=others)[:, 1]
-    return Counts(lows[kept], tops[kept], held[0][kept].sum(axis=1), wrong, scores.dtype.str)
+            wrong[name] = patterns.sum(axis=others)[:, 1]
+    return CellCounts(
+        lows[occupied], tops[occupied], counters_by_pair[0][occupied].sum(axis=1), wrong, scores.dtype.str
+    )
 
 
-def _count(
+def _add_to_counters(
     cells: Ints, lowest: int, pair: list[str], marks: Mapping[str, NDArray[np.bool_]], counters: Ints
 ) -> None:
     """Add rows to the counters of their cells and patterns."""
-    at = cells << len(pair)
-    for place, name in enumerate(reversed(pair)):
-        at += marks[name] if place == 0 else marks[name].astype(np.int64) << place
-    found = np.bincount(at)
-    counters.reshape(-1)[lowest << len(pair) :][: len(found)] += found
+    pattern = cells << len(pair)
+    for bit, name in enumerate(reversed(pair)):
+        pattern += marks[name] if bit == 0 else marks[name].astype(np.int64) << bit
+    added = np.bincount(pattern)
+    counters.reshape(-1)[lowest << len(pair) :][: len(added)] += added
 
 
-def _wrong(column: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which rows are wrong."""
-    return column if column.dtype == np.bool_ else column != 0
+def _wrong_mask(column: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """[n] whether each row is wrong."""
+    return np.asarray(column, np.bool_) if column.dtype == np.bool_ else np.asarray(column != 0)
 
 
-def _inside(scores: NDArray[Any], losses: Losses, zoom: Zoom) -> Counts:
-    """Inside the cells of a zoom: a quick look drops most rows, the rest is cut as asked."""
-    opened, kind = _opened(zoom), scores.dtype.str
-    keys, wrong = _Gathered(), {name: _Gathered() for name in losses}
-    found: list[Counts] = []
+def _count_in_zoom(scores: NDArray[np.generic], losses: Losses, zoom: Zoom) -> CellCounts:
+    """Count inside the cells of a zoom: their first cells exclude most rows, the rest is cut into pieces."""
+    opened, kind = _cells_in_zoom(zoom), scores.dtype.str
+    keys, wrong = _KeyBuffer(), {name: _KeyBuffer() for name in losses}
+    counted: list[CellCounts] = []
     for part in _chunks(len(scores)):
-        values, low = _floats(scores[part])
-        there = None
-        if low == MISSING and not opened[0]:
-            there = np.flatnonzero(values > MISSING)
-            values = values[there]
+        values, low = _doubles(scores[part])
+        scored = None
+        if low == MISSING_SCORE and not opened[0]:
+            scored = np.flatnonzero(values > MISSING_SCORE)
+            values = values[scored]
             low = float(values.min(initial=np.inf))
-        cells, lowest = _cells(values, low)
+        cells, lowest = _first_cells(values, low)
         near = np.flatnonzero(opened[lowest:][cells])
-        here = keys_of(values[near])
-        near = near if there is None else there[near]
-        keys.add(here)
+        near_keys = keys_of(values[near])
+        near = near if scored is None else scored[near]
+        keys.add(near_keys)
         for name, column in losses.items():
-            wrong[name].add(here[_wrong(column[part][near])])
-        if keys.rows > GATHERED:
-            found = [merged([*found, _cut(keys, wrong, zoom, kind)])]
-    return merged([*found, _cut(keys, wrong, zoom, kind)])
+            wrong[name].add(near_keys[_wrong_mask(column[part][near])])
+        if keys.rows > MAX_GATHERED_ROWS:
+            counted = [merge_counts([*counted, _count_pieces(keys, wrong, zoom, kind)])]
+    return merge_counts([*counted, _count_pieces(keys, wrong, zoom, kind)])
 
 
-class _Gathered:
-    """Keys that come in pieces and are taken out in order, all at once."""
+class _KeyBuffer:
+    """Keys gathered piece by piece, and emptied in order all at once."""
 
     def __init__(self) -> None:
         self.pieces: list[Keys] = []
@@ -303,33 +313,33 @@ class _Gathered:
         return keys
 
 
-def _cut(gathered: _Gathered, marks: Mapping[str, _Gathered], zoom: Zoom, kind: str) -> Counts:
-    """Rows near the open cells, counted by the pieces that the zoom cuts them into."""
-    keys, at = _within(gathered.sorted(), zoom)
-    wrong = {name: _within(mark.sorted(), zoom)[0] for name, mark in marks.items()}
+def _count_pieces(gathered: _KeyBuffer, marks: Mapping[str, _KeyBuffer], zoom: Zoom, kind: str) -> CellCounts:
+    """Counts of gathered rows by the pieces into which the zoom cuts its cells."""
+    keys, cell = _keys_in_zoom(gathered.sorted(), zoom)
+    wrong = {name: _keys_in_zoom(mark.sorted(), zoom)[0] for name, mark in marks.items()}
     if not zoom.shifts.any():
-        return _grouped(keys, keys, wrong, kind)
-    lows, shift = zoom.lows[at], zoom.shifts[at].astype(np.uint64)
+        return _group_by_cell(keys, keys, wrong, kind)
+    lows, shift = zoom.lows[cell], zoom.shifts[cell].astype(np.uint64)
     lows += (((keys - lows).view(np.uint64) >> shift) << shift).view(np.int64)  # whole pieces below the key
-    left = (zoom.tops[at] - lows).view(np.uint64)
-    tops = lows + np.minimum((np.uint64(1) << shift) - np.uint64(1), left).view(np.int64)
-    return _grouped(lows, tops, wrong, kind)
+    room = (zoom.tops[cell] - lows).view(np.uint64)
+    tops = lows + np.minimum((np.uint64(1) << shift) - np.uint64(1), room).view(np.int64)
+    return _group_by_cell(lows, tops, wrong, kind)
 
 
-def _within(keys: Keys, zoom: Zoom) -> tuple[Keys, Ints]:
-    """Those of the sorted keys that lie in a cell of the zoom, and in which."""
+def _keys_in_zoom(keys: Keys, zoom: Zoom) -> tuple[Keys, Ints]:
+    """The sorted keys that lie in a cell of the zoom, and the index of that cell."""
     starts, ends = np.searchsorted(keys, zoom.lows), np.searchsorted(keys, zoom.tops, side="right")
-    at = np.repeat(np.arange(len(starts)), ends - starts)
-    if len(at) < len(keys):
-        keys = keys[np.arange(len(at)) + (starts - np.cumsum(ends - starts) + (ends - starts))[at]]
-    return keys, at
+    cell = np.repeat(np.arange(len(starts)), ends - starts)
+    if len(cell) < len(keys):
+        keys = keys[np.arange(len(cell)) + (starts - np.cumsum(ends - starts) + (ends - starts))[cell]]
+    return keys, cell
 
 
-def _grouped(lows: Keys, tops: Keys, wrong: Mapping[str, Keys], kind: str) -> Counts:
-    """Rows counted by their cells, which come in order, a row each; the wrong ones lie in the same cells."""
+def _group_by_cell(lows: Keys, tops: Keys, wrong: Mapping[str, Keys], kind: str) -> CellCounts:
+    """Counts of rows by their cells; lows and tops: [rows], in order; the wrong rows lie in the same cells."""
     first = np.flatnonzero(np.append(True, tops[1:] != tops[:-1])) if len(tops) else np.array([], np.int64)
     cells = tops[first]
-    return Counts(
+    return CellCounts(
         lows[first],
         cells,
         np.diff(np.append(first, len(tops))),
@@ -342,65 +352,67 @@ def _grouped(lows: Keys, tops: Keys, wrong: Mapping[str, Keys], kind: str) -> Co
 
 
 def _chunks(n: int) -> Iterator[slice]:
-    return (slice(start, start + CHUNK) for start in range(0, n, CHUNK))
+    return (slice(start, start + CHUNK_ROWS) for start in range(0, n, CHUNK_ROWS))
 
 
-def _floats(scores: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
+def _doubles(scores: NDArray[np.generic]) -> tuple[NDArray[np.float64], float]:
     """Scores as doubles, the missing ones at -inf; and the lowest of them."""
     values = np.asarray(scores, np.float64)
     low = float(values.min(initial=np.inf))
     if not np.isnan(low):
         return values, low
-    return np.where(np.isnan(values), MISSING, values), MISSING
+    return np.where(np.isnan(values), MISSING_SCORE, values), MISSING_SCORE
 
 
-def _cells(values: NDArray[np.float64], low: float) -> tuple[Ints, int]:
-    """The first cell of each score, counted from the lowest that these may have, and that lowest."""
+def _first_cells(values: NDArray[np.float64], low: float) -> tuple[Ints, int]:
+    """[n] index of the first cell of each score, counted from the lowest possible here, and that lowest."""
     bits = values.view(np.int64)
-    cells: Ints = np.clip(bits & _MOST if low < 0 else bits, _NEAR, _FAR)
-    cells -= _NEAR
+    cells: Ints = np.clip(bits & _MAX_KEY if low < 0 else bits, _NEAR_KEY, _FAR_KEY)
+    cells -= _NEAR_KEY
     cells >>= _SHIFT
     if low >= 0:
-        return cells, _MIDDLE
+        return cells, _MIDDLE_CELL
     sign = bits >> 63  # 0 or -1: x ^ -1 = -x - 1
     cells ^= sign
     cells -= sign
-    cells += _MIDDLE
-    if low == MISSING:
-        cells[values == MISSING] = 0
+    cells += _MIDDLE_CELL
+    if low == MISSING_SCORE:
+        cells[values == MISSING_SCORE] = 0
     return cells, 0
 
 
 @cache
-def _borders() -> tuple[Keys, Keys]:
+def _cell_borders() -> tuple[Keys, Keys]:
     """The first and last key of every first cell."""
-    side = np.arange(_SIDE + 1)
-    up = _NEAR + ((side + 1) << _SHIFT) - 1
-    up[-1] = _INFINITE
-    down = -1 - _NEAR - (side[:0:-1] << _SHIFT)
-    tops = np.concatenate([[-1 - _INFINITE], down, up])
-    return np.concatenate([[-1 - _INFINITE], tops[:-1] + 1]), tops
+    side = np.arange(_SIDE_CELLS + 1)
+    up = _NEAR_KEY + ((side + 1) << _SHIFT) - 1
+    up[-1] = _INFINITE_KEY
+    down = -1 - _NEAR_KEY - (side[:0:-1] << _SHIFT)
+    tops = np.concatenate([[-1 - _INFINITE_KEY], down, up])
+    return np.concatenate([[-1 - _INFINITE_KEY], tops[:-1] + 1]), tops
 
 
-def _opened(zoom: Zoom) -> NDArray[np.bool_]:
-    """Which first cells touch a cell of the zoom."""
-    lows, tops = _borders()
-    at = np.searchsorted(zoom.tops, lows)
-    return np.asarray((at < len(zoom.tops)) & (zoom.lows[np.minimum(at, len(zoom.lows) - 1)] <= tops))
+def _cells_in_zoom(zoom: Zoom) -> NDArray[np.bool_]:
+    """[first cells] whether each touches a cell of the zoom."""
+    lows, tops = _cell_borders()
+    position = np.searchsorted(zoom.tops, lows)
+    return np.asarray(
+        (position < len(zoom.tops)) & (zoom.lows[np.minimum(position, len(zoom.lows) - 1)] <= tops)
+    )
 
 
-def _added(column: Ints, place: Ints, cells: int) -> Ints:
+def _sum_by_cell(column: Ints, cell: Ints, cells: int) -> Ints:
     total = np.zeros(cells, np.int64)
-    np.add.at(total, place, column)
+    np.add.at(total, cell, column)
     return total
 
 
-def _packed(column: Ints) -> str:
+def _pack(column: Ints) -> str:
     """Differences, little-endian, compressed: cells lie near each other."""
     steps = np.diff(column, prepend=np.int64(0)).astype("<i8")
     return base64.b64encode(zlib.compress(steps.tobytes(), 6)).decode()
 
 
-def _unpacked(text: str) -> Ints:
+def _unpack(text: str) -> Ints:
     steps = np.frombuffer(zlib.decompress(base64.b64decode(text)), "<i8")
     return np.cumsum(steps, dtype=np.int64)

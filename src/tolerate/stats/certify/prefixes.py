@@ -1,12 +1,12 @@
-"""Rows that stand alone: prefixes of the ranking, tested from a start chosen beforehand.
+"""Independent rows: prefixes of the ranking, tested from a start chosen beforehand.
 
 Let v be the (k+1)-th largest score of n independent rows. Given v, the rows scored above v are an
 independent sample of what "release above v" releases; for 0/1 losses the binomial test of their
-errors is exact. Everything is tested first, at an eighth of the level, because a set that is fine as
-a whole should not hang on its first steps; the walk has the rest.
+errors is exact. The whole sample is tested first, at an eighth of the level, because a set that is fine as
+a whole should not depend on its first prefixes; the sequence has the rest.
 
-Why the walk is valid although its prefixes depend on the scores: only the first unsafe prefix
-of the walk matters. Cut the ranking where the running risk crosses the tolerance; between two
+Why the sequence is valid although its prefixes depend on the scores: only the first unsafe prefix
+of the sequence matters. Cut the ranking where the running risk crosses the tolerance; between two
 cuts the mean loss is exactly the tolerance. Given how many rows fall between the cuts - which
 says where the first unsafe prefix is - its losses are therefore distributed as, or worse than, independent
 losses of mean `tolerance`. docs/ideas/threshold.md gives the proof in full, with ties.
@@ -22,23 +22,30 @@ from tolerate.records import Scope
 from tolerate.stats.bounds import binomial_upper
 from tolerate.stats.certify.counts import Ints
 from tolerate.stats.certify.first_test import History, best_start
-from tolerate.stats.certify.fixed_sequence import Sizes, critical, sizes, thinned, walk, zero_failure_size
-from tolerate.stats.certify.ranked import Ranked, Scores, lower, ranked_scores
-from tolerate.stats.certify.samples import Sample
-from tolerate.stats.certify.totals import EVERY_ROW, totals
+from tolerate.stats.certify.fixed_sequence import (
+    Sizes,
+    last_passing,
+    max_errors,
+    prefix_sizes,
+    thin_sizes,
+    zero_failure_size,
+)
+from tolerate.stats.certify.ranked import Ranked, next_lower, ranked_scores
+from tolerate.stats.certify.samples import Sample, Scores
+from tolerate.stats.certify.totals import RELEASE_ALL_EDGE, unit_totals
 
-EVERYTHING_SHARE = 0.12  # of the level, for the test of everything at once
-GRADED_STEP = 1.05  # graded losses: each test reads its rows anew, so prefixes are wider apart
-BINOMIAL = "exact binomial tests of score prefixes, fixed sequence (LTT, arXiv 2110.01052)"
-BETTING = "betting tests (arXiv 2010.09686) of score prefixes, fixed sequence (LTT, arXiv 2110.01052)"
+WHOLE_LEVEL_SHARE = 0.12  # of the level, for the test of everything at once
+GRADED_RATIO = 1.05  # graded losses: each test reads its rows anew, so prefixes are wider apart
+BINOMIAL_METHOD = "exact binomial tests of score prefixes, fixed sequence (LTT, arXiv 2110.01052)"
+BETTING_METHOD = "betting tests (arXiv 2010.09686) of score prefixes, fixed sequence (LTT, arXiv 2110.01052)"
 
 Tolerances = Mapping[str, float]
-Order = Callable[[Ints], Ranked]  # ranks -> running totals that are exact there
+RankedAt = Callable[[Ints], Ranked]  # ranks -> running totals that are exact there
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a walk found: the edge above which is released, and how it was proven."""
+class ReleaseRule:
+    """The edge above which rows are released, and how it was proven."""
 
     scope: Scope
     edge: float | None  # release what is scored above it; None unless scope is "above"
@@ -48,125 +55,130 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Steps:
-    """The prefixes of a walk: how many rows each asks for, the edge it lies above, and the rows it gets."""
+class PrefixSteps:
+    """The prefixes of a sequence: the size requested of each, the edge it lies above, and the rows that it has."""
 
-    sizes: Sizes  # asked for
+    sizes: Sizes  # requested
     edges: Scores
-    rows: Ints  # got, increasing; other than asked for where scores are tied or missing
+    rows: Ints  # increasing; other than requested where scores are tied or missing
     n: int
 
     @property
     def whole(self) -> NDArray[np.bool_]:
-        """Which steps release everything, rows without a score included."""
+        """[steps] whether each releases everything, rows without a score included."""
         return np.asarray(self.sizes == self.n)
 
 
-def walk_rows(
-    roughly: Ranked, order: Order, tolerances: Tolerances, delta: float, history: History | None
-) -> Found:
-    """Exact tests of 0/1 losses. `roughly` knows the totals; `order` tells more, at the ranks asked for."""
-    found = _walk(
-        order,
-        roughly,
+def find_by_counts(
+    approximate: Ranked, ranked_at: RankedAt, tolerances: Tolerances, delta: float, history: History | None
+) -> ReleaseRule:
+    """The largest part that passes exact tests of 0/1 losses.
+
+    approximate: running totals, exact at the ends. ranked_at: the same, exact at the ranks passed to it.
+    """
+    rule = _find(
+        ranked_at,
+        approximate,
         tolerances,
         delta,
         history,
-        BINOMIAL,
-        lambda known, steps, level: _binomial(known, steps, tolerances, level),
+        BINOMIAL_METHOD,
+        lambda ranked, steps, level: _binomial_passes(ranked, steps, tolerances, level),
     )
-    if found.level is None or len(tolerances) > 1:
-        return found
-    wrong = int(next(iter(roughly.wrong.values()))[-1])
-    return replace(found, bound=float(binomial_upper(wrong, len(roughly), 1 - found.level)))
+    if rule.level is None or len(tolerances) > 1:
+        return rule
+    wrong = int(next(iter(approximate.wrong.values()))[-1])
+    return replace(rule, bound=float(binomial_upper(wrong, len(approximate), 1 - rule.level)))
 
 
-def walk_graded(
-    given: Sample,
+def find_by_bets(
+    sample: Sample,
     tolerances: Tolerances,
     delta: float,
     history: History | None,
     rng: np.random.Generator,
     largest: float | None,
-) -> Found:
-    """Betting tests of graded or weighted losses."""
-    order = ranked_scores(given)
-    units = totals(given, rng, largest)
+) -> ReleaseRule:
+    """The largest part that passes betting tests of graded or weighted losses."""
+    order = ranked_scores(sample)
+    units = unit_totals(sample, rng, largest)
 
-    def passes(known: Ranked, steps: Steps, level: float) -> Callable[[int], bool]:
-        edges = np.where(steps.whole, EVERY_ROW, steps.edges)
+    def passes(ranked: Ranked, steps: PrefixSteps, level: float) -> Callable[[int], bool]:
+        edges = np.where(steps.whole, RELEASE_ALL_EDGE, steps.edges)
         return lambda step: units.safe(float(edges[step]), tolerances, level)
 
-    return _walk(lambda ranks: order, order, tolerances, delta, history, BETTING, passes, GRADED_STEP)
+    return _find(lambda ranks: order, order, tolerances, delta, history, BETTING_METHOD, passes, GRADED_RATIO)
 
 
-def _walk(
-    order: Order,
-    roughly: Ranked,
+def _find(
+    ranked_at: RankedAt,
+    approximate: Ranked,
     tolerances: Tolerances,
     delta: float,
     history: History | None,
     method: str,
-    passes: Callable[[Ranked, Steps, float], Callable[[int], bool]],
-    spread: float = 1.0,
-) -> Found:
-    """Everything first, then prefixes from the start on, until one fails."""
-    n, hardest = len(roughly), min(tolerances.values())
-    first = _first_level(roughly, hardest, delta)
-    if first and passes(roughly, _steps(roughly, np.array([n])), first)(0):
-        return Found("all", None, method, level=first)
+    passes: Callable[[Ranked, PrefixSteps, float], Callable[[int], bool]],
+    ratio: float = 1.0,
+) -> ReleaseRule:
+    """Test everything, then prefixes from the start on, until one fails."""
+    n, hardest = len(approximate), min(tolerances.values())
+    first = _whole_level(approximate, hardest, delta)
+    if first and passes(approximate, _steps(approximate, np.array([n])), first)(0):
+        return ReleaseRule("all", None, method, level=first)
     if first == delta:
-        return Found("nothing", None, method)
+        return ReleaseRule("nothing", None, method)
     level = delta - first
-    tried = thinned(sizes(n, hardest, level), spread)
-    if not len(tried):
-        return Found("nothing", None, method)
-    known = order(np.unique(np.concatenate([n - 1 - tried[tried < n], n - tried])))
-    steps = _steps(known, tried)
+    sizes = thin_sizes(prefix_sizes(n, hardest, level), ratio)
+    if not len(sizes):
+        return ReleaseRule("nothing", None, method)
+    ranked = ranked_at(np.unique(np.concatenate([n - 1 - sizes[sizes < n], n - sizes])))
+    steps = _steps(ranked, sizes)
     share = best_start(n, hardest, level, history)
-    start = _possible(int(np.searchsorted(steps.rows, share * n - 0.5)), steps, hardest, level)
-    last = walk(len(steps.sizes), start, passes(known, steps, level))
-    return _found(last, steps, method)
+    start = _first_possible(int(np.searchsorted(steps.rows, share * n - 0.5)), steps, hardest, level)
+    last = last_passing(len(steps.sizes), start, passes(ranked, steps, level))
+    return _release_rule(last, steps, method)
 
 
-def _first_level(order: Ranked, tolerance: float, delta: float) -> float:
-    """The level for everything at once: a share of it, all of it without scores, none if it could not pass."""
-    if order.scores[-1] == -np.inf:
+def _whole_level(ranked: Ranked, tolerance: float, delta: float) -> float:
+    """The level for the test of everything: a share of delta, all of it without scores, 0 if it could not pass."""
+    if ranked.scores[-1] == -np.inf:
         return delta
-    share = delta * EVERYTHING_SHARE
-    return share if len(order) >= zero_failure_size(tolerance, share) else 0.0
+    share = delta * WHOLE_LEVEL_SHARE
+    return share if len(ranked) >= zero_failure_size(tolerance, share) else 0.0
 
 
-def _steps(order: Ranked, tried: Sizes) -> Steps:
+def _steps(ranked: Ranked, sizes: Sizes) -> PrefixSteps:
     """The prefixes of these sizes; where a size cuts a group of tied scores, the rows above it and with it."""
-    n = len(order)
-    above = order.edges(tried)
-    inside = order.edges(tried - 1)  # the score of the last row asked for
-    tied = (tried < n) & (inside == above) & (inside > -np.inf)
-    edges = np.concatenate([above, lower(inside[tied])])
-    asked = np.concatenate([tried, tried[tied]])
-    rows = np.where(asked == n, n, order.above(edges))
+    n = len(ranked)
+    above = ranked.edges(sizes)
+    inside = ranked.edges(sizes - 1)  # the score of the last row asked for
+    tied = (sizes < n) & (inside == above) & (inside > -np.inf)
+    edges = np.concatenate([above, next_lower(inside[tied])])
+    requested = np.concatenate([sizes, sizes[tied]])
+    rows = np.where(requested == n, n, ranked.above(edges))
     _, first = np.unique(rows, return_index=True)
-    return Steps(asked[first], edges[first], rows[first], n)
+    return PrefixSteps(requested[first], edges[first], rows[first], n)
 
 
-def _binomial(order: Ranked, steps: Steps, tolerances: Tolerances, level: float) -> Callable[[int], bool]:
+def _binomial_passes(
+    ranked: Ranked, steps: PrefixSteps, tolerances: Tolerances, level: float
+) -> Callable[[int], bool]:
     good = np.ones(len(steps.sizes), bool)
     for name, tolerance in tolerances.items():
-        errors = np.where(steps.whole, order.wrong[name][-1], order.errors(name, steps.edges))
-        good &= errors <= critical(steps.rows, tolerance, level)
+        errors = np.where(steps.whole, ranked.wrong[name][-1], ranked.errors(name, steps.edges))
+        good &= errors <= max_errors(steps.rows, tolerance, level)
     return lambda step: bool(good[step])
 
 
-def _possible(start: int, steps: Steps, tolerance: float, level: float) -> int:
+def _first_possible(start: int, steps: PrefixSteps, tolerance: float, level: float) -> int:
     """The first step, from the start on, with rows enough to pass at all: ties can leave a prefix too few."""
-    able = steps.rows[start:] >= zero_failure_size(tolerance, level)
-    return start + int(np.argmax(able)) if able.any() else len(steps.sizes)
+    possible = steps.rows[start:] >= zero_failure_size(tolerance, level)
+    return start + int(np.argmax(possible)) if possible.any() else len(steps.sizes)
 
 
-def _found(last: int | None, steps: Steps, method: str) -> Found:
+def _release_rule(last: int | None, steps: PrefixSteps, method: str) -> ReleaseRule:
     if last is None:
-        return Found("nothing", None, method)
+        return ReleaseRule("nothing", None, method)
     if steps.whole[last]:
-        return Found("all", None, method)
-    return Found("above", float(steps.edges[last]), method)
+        return ReleaseRule("all", None, method)
+    return ReleaseRule("above", float(steps.edges[last]), method)

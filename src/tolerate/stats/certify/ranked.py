@@ -1,21 +1,19 @@
-"""Scores in order: which score has a rank, and how many rows and errors lie above it.
+"""Scores in order: the score of each rank, and how many rows and errors lie above a score.
 
 A prefix is "everything scored above v". Running totals of counts answer every question about 0/1
-losses, exactly where the counts are exact: at the ranks that were asked for (`counts.refined`).
+losses, exactly where the counts are exact: at the ranks for which they were refined (`counts.refine_counts`).
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tolerate.records import Floats
-from tolerate.stats.certify.counts import MISSING, Counts, Ints, exactly, scores_of
-from tolerate.stats.certify.samples import Sample
+from tolerate.stats.certify.counts import MISSING_SCORE, CellCounts, Ints, count_sorted, scores_of
+from tolerate.stats.certify.samples import Sample, Scores
 
-Scores = NDArray[np.floating[Any]]
-EVERYTHING = -np.inf  # the edge below which nothing lies: everything that has a score is above it
+LOWEST_EDGE = -np.inf  # the edge below which nothing lies: everything that has a score is above it
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +30,8 @@ class Ranked:
     def edges(self, sizes: ArrayLike) -> Scores:
         """The score just below the top `size` rows: rows scored above it are at most `size`."""
         sizes, n = np.asarray(sizes), len(self)
-        at = np.searchsorted(self.rows, np.clip(n - 1 - sizes, 0, n - 1), side="right")
-        return np.where(sizes < n, self.scores[at], EVERYTHING)
+        cell = np.searchsorted(self.rows, np.clip(n - 1 - sizes, 0, n - 1), side="right")
+        return np.where(sizes < n, self.scores[cell], LOWEST_EDGE)
 
     def above(self, edges: ArrayLike) -> Ints:
         """How many rows are scored above each edge."""
@@ -46,57 +44,59 @@ class Ranked:
     def expected_errors(self, name: str, sizes: Ints) -> Floats:
         """Wrong rows among the top `size`, on average if tied rows are put in a random order."""
         edges = self.edges(sizes)
-        below = lower(edges)
+        below = next_lower(edges)
         above, errors = self.above(edges), self.errors(name, edges)
-        tied = np.where(edges > MISSING, self.above(below), len(self)) - above
-        tied_errors = np.where(edges > MISSING, self.errors(name, below), self.wrong[name][-1]) - errors
+        tied = np.where(edges > MISSING_SCORE, self.above(below), len(self)) - above
+        tied_errors = np.where(edges > MISSING_SCORE, self.errors(name, below), self.wrong[name][-1]) - errors
         return np.asarray(errors + tied_errors * (sizes - above) / np.maximum(tied, 1))
 
     def _above(self, running: Ints, edges: ArrayLike) -> Ints:
-        at = np.searchsorted(self.scores, edges, side="right")
-        return np.asarray(running[-1] - np.where(at > 0, running[at - 1], 0))
+        cell = np.searchsorted(self.scores, edges, side="right")
+        return np.asarray(running[-1] - np.where(cell > 0, running[cell - 1], 0))
 
 
-def ranked(counts: Counts) -> Ranked:
+def ranked(counts: CellCounts) -> Ranked:
     """Running totals of counts."""
     return Ranked(
-        scores=_floored(scores_of(counts.tops), np.dtype(counts.kind)),
+        scores=_round_down(scores_of(counts.tops), np.dtype(counts.kind)),
         rows=np.cumsum(counts.rows),
         wrong={name: np.cumsum(column) for name, column in counts.wrong.items()},
     )
 
 
-def ranked_scores(given: Sample) -> Ranked:
+def ranked_scores(sample: Sample) -> Ranked:
     """The sample's scores in order, without losses. Without scores, every row ranks the same."""
-    return ranked(exactly(bottomed(given), {}))
+    return ranked(count_sorted(missing_as_lowest(sample), {}))
 
 
-def bottomed(given: Sample) -> Scores:
-    """Scores with the missing ones at -inf."""
-    if given.scores is None:
-        return np.full(len(given), MISSING, np.float32)
-    missing = np.isnan(given.scores)
+def missing_as_lowest(sample: Sample) -> Scores:
+    """[n] scores with the missing ones at -inf; without any scores, all at -inf."""
+    if sample.scores is None:
+        return np.full(len(sample), MISSING_SCORE, np.float32)
+    missing = np.isnan(sample.scores)
     return (
-        np.where(missing, MISSING, given.scores).astype(given.scores.dtype) if missing.any() else given.scores
+        np.where(missing, MISSING_SCORE, sample.scores).astype(sample.scores.dtype)
+        if missing.any()
+        else sample.scores
     )
 
 
-def threshold_above(edge: float, kind: np.dtype[Any]) -> float:
+def threshold_above(edge: float, kind: np.dtype[np.floating]) -> float:
     """The lowest score of this precision that lies above an edge."""
     with np.errstate(over="ignore"):
         return float(np.nextafter(kind.type(edge), kind.type(np.inf)))
 
 
-def lower(scores: Scores) -> Scores:
+def next_lower(scores: Scores) -> Scores:
     """The next lower score of the same precision."""
     with np.errstate(over="ignore"):
         return np.asarray(np.nextafter(scores, scores.dtype.type(-np.inf)))
 
 
-def _floored(tops: Floats, kind: np.dtype[Any]) -> Scores:
+def _round_down(tops: Floats, kind: np.dtype[np.floating]) -> Scores:
     """The highest scores of this precision that are not above the tops: no row lies between."""
     if kind == np.float64:
         return tops
     with np.errstate(over="ignore", under="ignore"):
         near = tops.astype(kind)
-    return np.asarray(np.where(near > tops, lower(near), near))
+    return np.asarray(np.where(near > tops, next_lower(near), near))

@@ -1,4 +1,4 @@
-"""Gains of sampling units: what a cluster, or a weighted or graded row, says for or against the claim.
+"""Gains of sampling units: the evidence of a cluster, or of a weighted or graded row, about a claim on the risk.
 
 At an edge v a unit's gain is the sum, over its rows scored above v, of weight * (loss - tolerance).
 The risk of what is released is above the tolerance exactly if the mean gain of a unit is above 0.
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from tolerate.records import Floats
 from tolerate.stats.bounds import betting_test
-from tolerate.stats.certify.ranked import Scores, bottomed
-from tolerate.stats.certify.samples import Sample, codes
+from tolerate.stats.certify.ranked import missing_as_lowest
+from tolerate.stats.certify.samples import Sample, Scores, codes
 
-EVERY_ROW = np.nan  # the edge of the rule that releases all, rows without a score included
+RELEASE_ALL_EDGE = np.nan  # the edge of the rule that releases all, rows without a score included
 
 
 @dataclass(frozen=True)
-class Totals:
+class UnitTotals:
     """Rows in a random order of their units, ready to be added up above any edge."""
 
     unit: NDArray[np.int64]  # [n] 0..units-1, in betting order
@@ -31,7 +31,7 @@ class Totals:
     units: int
     largest: float  # no unit's total weight is above this
 
-    def part(self, rows: NDArray[np.bool_]) -> "Totals":
+    def part(self, rows: NDArray[np.bool_]) -> "UnitTotals":
         """The totals of some units only, in the same order."""
         unit = codes(self.unit[rows])
         return replace(
@@ -44,15 +44,15 @@ class Totals:
         )
 
     def above(self, edge: float) -> NDArray[np.bool_]:
-        """Which rows the rule releases."""
+        """[n] whether the rule releases each row."""
         return np.ones(len(self.unit), bool) if np.isnan(edge) else np.asarray(self.scores > edge)
 
     def gains(self, name: str, edge: float, tolerance: float) -> Floats:
         """The gain of every unit that has a row above the edge, in betting order."""
         rows = self.above(edge)
         unit = self.unit[rows]
-        worth = self.weights[rows] * (self.losses[name][rows] - tolerance)
-        sums: Floats = np.bincount(unit, weights=worth, minlength=self.units).astype(np.float64)
+        gains = self.weights[rows] * (self.losses[name][rows] - tolerance)
+        sums: Floats = np.bincount(unit, weights=gains, minlength=self.units).astype(np.float64)
         return sums[np.bincount(unit, minlength=self.units) > 0]
 
     def refuted(
@@ -76,22 +76,22 @@ class Totals:
         return all(self.refuted(name, edge, t, delta, guess.get(name)) for name, t in tolerances.items())
 
 
-def totals(given: Sample, rng: np.random.Generator, largest: float | None) -> Totals:
-    """Units in a random order: whatever order the file had, the bets cannot profit from it."""
-    unit = np.arange(len(given)) if given.clusters is None else given.clusters
-    weights = np.ones(len(given)) if given.weights is None else given.weights
-    return Totals(
-        unit=rng.permutation(given.units)[unit],
-        scores=bottomed(given),
-        losses=given.losses,
+def unit_totals(sample: Sample, rng: np.random.Generator, largest: float | None) -> UnitTotals:
+    """Totals of a sample with its units in a random order, so that the order of the file does not matter."""
+    unit = np.arange(len(sample)) if sample.clusters is None else sample.clusters
+    weights = np.ones(len(sample)) if sample.weights is None else sample.weights
+    return UnitTotals(
+        unit=rng.permutation(sample.units)[unit],
+        scores=missing_as_lowest(sample),
+        losses=sample.losses,
         weights=weights,
-        units=given.units,
-        largest=largest_of(given, largest),
+        units=sample.units,
+        largest=largest_unit_weight(sample, largest),
     )
 
 
-def largest_of(given: Sample, stated: float | None) -> float:
-    """The largest total weight of a unit: the largest seen, or the one stated if that is more."""
-    unit = np.arange(len(given)) if given.clusters is None else given.clusters
-    seen = float(np.bincount(unit, weights=given.weights).max())
-    return seen if stated is None else max(seen, stated)
+def largest_unit_weight(sample: Sample, stated: float | None) -> float:
+    """The largest total weight of a unit: that of the sample, or the stated one if it is larger."""
+    unit = np.arange(len(sample)) if sample.clusters is None else sample.clusters
+    observed = float(np.bincount(unit, weights=sample.weights).max())
+    return observed if stated is None else max(observed, stated)

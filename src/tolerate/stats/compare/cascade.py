@@ -1,7 +1,7 @@
-"""A cascade with its promise: a cheap model answers where it is sure enough, else a dear one, else a person.
+"""Cascades and their certificates: a cheap model answers where it is sure enough, else an expensive one, else a person.
 
 The risk of a cascade is the mean loss of everything that any of its tiers releases. Its thresholds are found and tested
-together (`walked.py`); for thresholds fixed beforehand the released items of the test part, whichever tier released
+together (`design_split`); for thresholds fixed beforehand the released items of the test part, whichever tier released
 them, are an independent sample of what the cascade releases, so one exact test covers all tiers.
 """
 
@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.base.json_types import JsonObject
+from tolerate.base.json_types import JsonObject, JsonValue
 from tolerate.errors import DataError
 from tolerate.messages.certificates import certificate_evidence, certificate_line, certificate_text
 from tolerate.messages.comparisons import comparison_text
 from tolerate.messages.numbers import lowest_score, percent
 from tolerate.records import Certificate, Decision, Floats, JsonRecord
-from tolerate.stats.compare.rules import EVERYTHING, SKIP, Way, coverage_of, outcomes
+from tolerate.stats.compare.rules import RELEASE_ALL, SKIP_TIER, StrategyData, apply_rule, coverage_of
 from tolerate.version import __version__
 
 
@@ -58,8 +58,8 @@ class Cascade(JsonRecord):
             return Decision.REVIEW
         if any(_releases(tier, score) for tier, score in zip(self.tiers, scores, strict=False)):
             return Decision.RELEASE
-        left = self.tiers[len(scores) :]
-        return Decision.ESCALATE if any(tier.rule != "skipped" for tier in left) else Decision.REVIEW
+        remaining = self.tiers[len(scores) :]
+        return Decision.ESCALATE if any(tier.rule != "skipped" for tier in remaining) else Decision.REVIEW
 
     def asks(self, *scores: float | None) -> str | None:
         """The tier to ask next, given the scores so far; None if the item is released or goes to a person."""
@@ -96,10 +96,10 @@ class Cascade(JsonRecord):
         return cls(Certificate.from_json(certificate), tuple(map(Tier.from_json, rows)))
 
     def __str__(self) -> str:
-        return say_cascade(self)
+        return cascade_text(self)
 
 
-def say_cascade(cascade: Cascade, lang: str = "en") -> str:
+def cascade_text(cascade: Cascade, lang: str = "en") -> str:
     """The rule of a cascade, a line a tier, its promise and its evidence, in English ("en") or Chinese ("zh")."""
     certificate = cascade.certificate
     if not cascade.proven:
@@ -115,7 +115,7 @@ def say_cascade(cascade: Cascade, lang: str = "en") -> str:
     return "\n".join([*tiers, promise, certificate_evidence(certificate, lang)])
 
 
-def brief_of(answer: Certificate | Cascade, lang: str = "en") -> str:
+def answer_line(answer: Certificate | Cascade, lang: str = "en") -> str:
     """A certificate or a cascade in one line."""
     if isinstance(answer, Certificate):
         return certificate_line(answer, lang)
@@ -152,63 +152,74 @@ def _releases(tier: Tier, score: float | None) -> bool:
     return not missing and float(score) >= tier.threshold  # type: ignore[operator,arg-type]
 
 
-def promise(
-    way: Way,
+@dataclass(frozen=True)
+class SharedPromise:
+    """What the certificates of one comparison have in common: the promise, and how it was proven."""
+
+    tolerance: float
+    confidence: float
+    method: str
+    options: Mapping[str, JsonValue]
+
+
+def rule_certificate(
+    data: StrategyData,
     thresholds: tuple[float, ...] | None,
     level: float,
     *,
-    tolerance: float,
-    confidence: float,
-    method: str,
+    promise: SharedPromise,
     assumptions: Sequence[str],
-    options: Mapping[str, Any],
     names: Mapping[str, str],
 ) -> Certificate:
-    """The certificate of a rule that passed its test; None for the thresholds: of nothing."""
-    rule = thresholds or (SKIP,) * way.costs.size
-    _, released, losses = outcomes(way, rule)
-    whole = EVERYTHING in rule
-    single = way.costs.size == 1 and thresholds is not None and not whole
+    """The certificate of a rule that passed its test at this level; None for the thresholds: of nothing."""
+    rule = thresholds or (SKIP_TIER,) * data.costs.size
+    _, released, losses = apply_rule(data, rule)
+    releases_all = RELEASE_ALL in rule
+    single = data.costs.size == 1 and thresholds is not None and not releases_all
     return Certificate(
-        tolerance=tolerance,
-        confidence=confidence,
-        scope="nothing" if thresholds is None else "all" if whole else "above",
+        tolerance=promise.tolerance,
+        confidence=promise.confidence,
+        scope="nothing" if thresholds is None else "all" if releases_all else "above",
         threshold=float(rule[0]) if single else None,
-        coverage=coverage_of(way, released),
-        risk_bound=None if thresholds is None else tolerance,
-        risk_seen=_mean(losses, way.weights[released]),
-        labels=len(way),
-        clusters=int(np.count_nonzero(np.bincount(way.units))),
+        coverage=coverage_of(data, released),
+        risk_bound=None if thresholds is None else promise.tolerance,
+        risk_seen=_mean(losses, data.weights[released]),
+        labels=len(data),
+        clusters=int(np.count_nonzero(np.bincount(data.units))),
         released=int(released.sum()),
-        method=method,
+        method=promise.method,
         assumptions=tuple(assumptions),
         names=dict(names),
-        options={"compare": {**options, "level": level if thresholds is not None else None}},
+        options={"compare": {**promise.options, "level": level if thresholds is not None else None}},
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
     )
 
 
-def tiers(way: Way, names: Sequence[str], thresholds: tuple[float, ...] | None) -> tuple[Tier, ...]:
-    """What each tier of a rule does with the sample."""
-    rule = thresholds or (SKIP,) * way.costs.size
-    tier, released, losses = outcomes(way, rule)
+def tiers_of(
+    data: StrategyData, names: Sequence[str], thresholds: tuple[float, ...] | None
+) -> tuple[Tier, ...]:
+    """The tiers of a rule, with what each releases of the sample."""
+    rule = thresholds or (SKIP_TIER,) * data.costs.size
+    tier, released, losses = apply_rule(data, rule)
     return tuple(
-        _tier(way, name, place, threshold, tier, losses[tier[released] == place])
-        for place, (name, threshold) in enumerate(zip(names, rule, strict=True))
+        _tier(data, name, index, threshold, tier, losses[tier[released] == index])
+        for index, (name, threshold) in enumerate(zip(names, rule, strict=True))
     )
 
 
-def _tier(way: Way, name: str, place: int, threshold: float, tier: NDArray[np.int64], losses: Floats) -> Tier:
-    kind = {EVERYTHING: "all", SKIP: "skipped"}.get(threshold, "above")
-    weights = way.weights / way.weights.sum()
+def _tier(
+    data: StrategyData, name: str, index: int, threshold: float, tier: NDArray[np.int64], losses: Floats
+) -> Tier:
+    kind = {RELEASE_ALL: "all", SKIP_TIER: "skipped"}.get(threshold, "above")
+    weights = data.weights / data.weights.sum()
     return Tier(
         name=name,
         rule=kind,
         threshold=threshold if kind == "above" else None,
-        reached=0.0 if kind == "skipped" else float(weights[tier >= place].sum()),
-        released=float(weights[tier == place].sum()),
-        risk_seen=_mean(losses, way.weights[tier == place]),
+        reached=0.0 if kind == "skipped" else float(weights[tier >= index].sum()),
+        released=float(weights[tier == index].sum()),
+        risk_seen=_mean(losses, data.weights[tier == index]),
     )
 
 

@@ -1,4 +1,4 @@
-"""One strategy beside others: what it may release, and what an accepted item costs by it."""
+"""One strategy among those compared: what it may release, and what an accepted item then costs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from tolerate.stats.compare.cascade import Cascade
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One strategy: what it may release, and what an accepted item costs by it."""
+class ComparedStrategy:
+    """One strategy, what it may release, and the cost of an accepted item."""
 
     name: str
     certificate: Certificate | Cascade
     cost: float  # of an accepted item: making it, and a review where it is not released
 
 
-def cheapest_first(rows: Iterable[Compared]) -> list[Compared]:
-    """By cost; where costs are equal, what is proven before what is not."""
+def cheapest_first(rows: Iterable[ComparedStrategy]) -> list[ComparedStrategy]:
+    """The strategies by cost; where costs are equal, proven ones first."""
     return sorted(rows, key=lambda row: (row.cost, not row.certificate.proven))
 
 
@@ -28,11 +28,11 @@ def checked_costs(costs: Mapping[str, float], names: Sequence[str], review: floa
     """[k] the cost of one item of each strategy; raises OptionError that names what is missing or below 0."""
     missing = sorted(set(names) - set(costs))
     if missing:
-        known = f" {hint(missing[0], costs)}" if costs else ""
+        suggestion = f" {hint(missing[0], costs)}" if costs else ""
         raise OptionError(
-            f"no cost is given for {', '.join(missing)}; expected the cost of one item of each strategy.{known}"
+            f"no cost is given for {', '.join(missing)}; expected the cost of one item of each strategy.{suggestion}"
         )
-    found = np.array([float(costs[name]) for name in names])
-    if not (np.isfinite(found).all() and np.isfinite(review) and review >= 0 and (found >= 0).all()):
+    values = np.array([float(costs[name]) for name in names])
+    if not (np.isfinite(values).all() and np.isfinite(review) and review >= 0 and (values >= 0).all()):
         raise OptionError("costs and the price of a review cannot be below 0, and must be numbers")
-    return found
+    return values

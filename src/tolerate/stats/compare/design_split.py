@@ -1,10 +1,10 @@
-"""One labelled sample serves all ways and thresholds: a design part chooses what to test, the rest tests it.
+"""One labelled sample for all strategies and thresholds: a design part chooses what to test, the rest tests it.
 
-Units are dealt at random into a design part and a test part, the same deal for all ways, so that ways may share items.
-The design part fixes the thresholds, the order of the tests and their stakes (`rehearse.py`); the test part tests.
-A purse of error (`purse.py`) keeps the account: a test that passes costs nothing of the level. Everything that
-passed holds together with probability at least 1 - level, so the cheapest may be taken, however the ways'
-losses depend on each other. While the purse lasts, ways that are not in the plan are tested too.
+Units are split at random into a design part and a test part, the same split for all strategies, so that strategies
+may share items. The design part fixes the thresholds, the order of the tests and their levels (`rehearsal`); the test
+part tests. An error budget (`alpha_wealth`) is spent on the tests: one that passes costs nothing of the level.
+Everything that passed holds together with probability at least 1 - level, so the cheapest may be taken, however the
+strategies' losses depend on each other. While the budget lasts, strategies that are not in the plan are tested too.
 """
 
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.stats.alpha_wealth import Purse
-from tolerate.stats.compare.rehearsal import Plan, Sight, rehearsed, sights
-from tolerate.stats.compare.rules import EVERYTHING, Rule, Way, grid, p_value
+from tolerate.stats.alpha_wealth import ErrorBudget
+from tolerate.stats.compare.rehearsal import RehearsedPlan, RuleOutlook, best_plan, rule_outlooks
+from tolerate.stats.compare.rules import RELEASE_ALL, Rule, StrategyData, rule_grid, rule_p_value
 
-DESIGN = 0.3  # share of the units that choose the tests
-STEPS = {1: 20, 2: 12, 3: 7}  # thresholds a tier, by tiers
-FEWEST_STEPS = 4
-WELL = 0.5  # foreseen chance that a further way needs to be tested after the order has passed
-PLANNING_ROWS = 40_000  # of the design part, at most, over all ways; but FEWEST_ROWS of each
-FEWEST_ROWS = 100
+DESIGN_SHARE = 0.3  # share of the units that choose the tests
+STEPS_BY_TIERS = {1: 20, 2: 12, 3: 7}  # thresholds a tier, by tiers
+MIN_STEPS = 4
+MIN_FOLLOW_CHANCE = 0.5  # estimated chance that a further strategy needs to be tested after the plan
+MAX_PLANNING_ROWS = 40_000  # of the design part, at most, over all strategies; but MIN_PLANNING_ROWS of each
+MIN_PLANNING_ROWS = 100
 
 
 @dataclass(frozen=True)
-class Passed:
+class PassedRule:
     """A rule that passed its test, and the level of the test."""
 
     rule: Rule
@@ -33,10 +33,10 @@ class Passed:
 
 
 @dataclass(frozen=True)
-class Walked:
-    """What passed, what failed, and the split, so that it can be done again."""
+class SplitResult:
+    """The rules that passed, those that failed, and the split, so that the tests can be repeated."""
 
-    passed: tuple[Passed, ...]
+    passed: tuple[PassedRule, ...]
     failed: tuple[Rule, ...]
     split: "Split"
 
@@ -48,82 +48,91 @@ class Split:
     ranks: NDArray[np.int64]  # [units]
     design_units: int
 
-    def test(self, way: Way) -> NDArray[np.bool_]:
-        """Which rows of a way are in the test part."""
-        return np.asarray(self.ranks[way.units] >= self.design_units)
+    def test(self, data: StrategyData) -> NDArray[np.bool_]:
+        """[n] whether each row of a strategy is in the test part."""
+        return np.asarray(self.ranks[data.units] >= self.design_units)
 
 
-def walk_ways(
-    ways: list[Way],
+def select_rules(
+    strategies: list[StrategyData],
     tolerance: float,
     level: float,
     review: float,
     seed: int,
     largest: float | None = None,
-    design: float = DESIGN,
-) -> Walked:
-    """Design, rehearse, test: the rules that passed hold together with probability at least 1 - level."""
+    design: float = DESIGN_SHARE,
+) -> SplitResult:
+    """Choose rules on a design part and test them: those that pass hold together with probability 1 - level."""
     rng = np.random.default_rng(seed)
-    units = 1 + max(int(way.units.max()) for way in ways)
+    units = 1 + max(int(data.units.max()) for data in strategies)
     split = Split(rng.permutation(units), min(units - 1, int(np.ceil(design * units))))
-    plan, rest = _plan(ways, split, tolerance, level, review, rng)
-    purse, passed, failed = Purse(level), [], []
-    tests = [(sight.rule, plan.stake * level) for sight in plan.order] + [(rule, np.inf) for rule in rest]
-    for rule, asked in tests:
-        stake = min(asked, purse.left)
+    plan, rest = _plan(strategies, split, tolerance, level, review, rng)
+    budget, passed, failed = ErrorBudget(level), [], []
+    tests = [(outlook.rule, plan.level_share * level) for outlook in plan.order] + [
+        (rule, np.inf) for rule in rest
+    ]
+    for rule, requested in tests:
+        stake = min(requested, budget.available)
         if stake <= 0:
             break
-        purse = purse.stake(stake)
-        if _p(ways[rule.way], rule, split, tolerance, stake, largest) <= stake:
-            purse = purse.won()
-            passed.append(Passed(rule, stake))
+        budget = budget.spend(stake)
+        if _test_p_value(strategies[rule.strategy], rule, split, tolerance, stake, largest) <= stake:
+            budget = budget.recover()
+            passed.append(PassedRule(rule, stake))
         else:
-            purse = purse.lost()
+            budget = budget.forfeit()
             failed.append(rule)
-    return Walked(tuple(passed), tuple(failed), split)
+    return SplitResult(tuple(passed), tuple(failed), split)
 
 
-def _p(way: Way, rule: Rule, split: Split, tolerance: float, level: float, largest: float | None) -> float:
-    cap = 1.0 if way.plain else max(largest or 0.0, way.largest)
-    return p_value(way.part(split.test(way)), rule.thresholds, split.ranks, tolerance, level, cap)
+def _test_p_value(
+    data: StrategyData, rule: Rule, split: Split, tolerance: float, level: float, largest: float | None
+) -> float:
+    cap = 1.0 if data.plain else max(largest or 0.0, data.largest)
+    return rule_p_value(data.part(split.test(data)), rule.thresholds, split.ranks, tolerance, level, cap)
 
 
 def _plan(
-    ways: list[Way], split: Split, tolerance: float, level: float, review: float, rng: np.random.Generator
-) -> tuple[Plan, list[Rule]]:
-    """The tests in their order, and for each other way one that may follow while the purse lasts."""
-    most = max(FEWEST_ROWS, PLANNING_ROWS // len(ways))
-    parts = [way.part(_planning(way, split, most)) for way in ways]
-    tested = [np.count_nonzero(split.test(way)) for way in ways]
+    strategies: list[StrategyData],
+    split: Split,
+    tolerance: float,
+    level: float,
+    review: float,
+    rng: np.random.Generator,
+) -> tuple[RehearsedPlan, list[Rule]]:
+    """The tests in their order, and for each other strategy one that may follow while the budget lasts."""
+    max_rows = max(MIN_PLANNING_ROWS, MAX_PLANNING_ROWS // len(strategies))
+    parts = [data.part(_planning_rows(data, split, max_rows)) for data in strategies]
+    tested = [np.count_nonzero(split.test(data)) for data in strategies]
     scales = np.array([n / max(1, len(part)) for n, part in zip(tested, parts, strict=True)])
-    usable = [place for place, part in enumerate(parts) if len(part) and tested[place]]
-    rules = [Rule(place, thresholds) for place in usable for thresholds in _rules(parts[place])]
-    seen = sights(parts, rules, scales, tolerance, level, review)
-    plan = rehearsed(parts, seen, scales, tolerance, level, review, rng)
-    return plan, _others(seen[1.0], {sight.rule.way for sight in plan.order}, review)
+    usable = [index for index, part in enumerate(parts) if len(part) and tested[index]]
+    rules = [Rule(index, thresholds) for index in usable for thresholds in _candidate_rules(parts[index])]
+    outlooks = rule_outlooks(parts, rules, scales, tolerance, level, review)
+    plan = best_plan(parts, outlooks, scales, tolerance, level, review, rng)
+    return plan, _follow_up_rules(outlooks[1.0], {outlook.rule.strategy for outlook in plan.order}, review)
 
 
-def _planning(way: Way, split: Split, most: int) -> NDArray[np.int64]:
-    """Rows of the design part; if there are too many, the first of them in random order of units."""
-    ranks = split.ranks[way.units]
+def _planning_rows(data: StrategyData, split: Split, max_rows: int) -> NDArray[np.int64]:
+    """Indices of design rows; if there are too many, the first of them in random order of units."""
+    ranks = split.ranks[data.units]
     rows = np.flatnonzero(ranks < split.design_units)
-    if len(rows) > most:
-        rows = rows[ranks[rows] <= np.partition(ranks[rows], most - 1)[most - 1]]
-        rows = rows[np.argsort(ranks[rows], kind="stable")[:most]]
+    if len(rows) > max_rows:
+        rows = rows[ranks[rows] <= np.partition(ranks[rows], max_rows - 1)[max_rows - 1]]
+        rows = rows[np.argsort(ranks[rows], kind="stable")[:max_rows]]
     return rows
 
 
-def _rules(part: Way) -> list[tuple[float, ...]]:
+def _candidate_rules(part: StrategyData) -> list[tuple[float, ...]]:
     if not part.scored:
-        return [(EVERYTHING,) * part.costs.size]
-    return grid(part, STEPS.get(part.costs.size, FEWEST_STEPS))
+        return [(RELEASE_ALL,) * part.costs.size]
+    return rule_grid(part, STEPS_BY_TIERS.get(part.costs.size, MIN_STEPS))
 
 
-def _others(seen: list[Sight], tried: set[int], review: float) -> list[Rule]:
-    """The cheapest rule with a good chance of each way that is not in the order; the surest first."""
-    best: dict[int, Sight] = {}
-    for sight in seen:
-        way = sight.rule.way
-        if way not in tried and sight.chance >= WELL and sight.cost < review:
-            best[way] = min(best.get(way, sight), sight, key=lambda s: s.cost)
-    return [sight.rule for sight in sorted(best.values(), key=lambda s: -s.chance)]
+def _follow_up_rules(outlooks: list[RuleOutlook], tried: set[int], review: float) -> list[Rule]:
+    """The cheapest rule with a good chance of each strategy that is not in the plan; the likeliest first."""
+    best: dict[int, RuleOutlook] = {}
+    for outlook in outlooks:
+        strategy = outlook.rule.strategy
+        if strategy not in tried and outlook.chance >= MIN_FOLLOW_CHANCE and outlook.cost < review:
+            best[strategy] = min(best.get(strategy, outlook), outlook, key=lambda s: s.cost)
+    return [outlook.rule for outlook in sorted(best.values(), key=lambda s: -s.chance)]

@@ -1,6 +1,6 @@
-"""Ways of doing a job, and the rules by which each may release: one tier with a threshold, or a cascade of tiers.
+"""Rules by which a strategy may release: one tier with a threshold, or a cascade of tiers.
 
-A way has one or more tiers (models), each with a score and a loss for every labelled item. A rule is one threshold
+A strategy has one or more tiers (models), each with a score and a loss for every labelled item. A rule is one threshold
 a tier: the first tier whose score reaches its threshold releases; an item that none releases goes to a person.
 Threshold -inf releases everything, missing scores included; +inf skips the tier, which then costs nothing.
 """
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from tolerate.records import Floats
 from tolerate.stats.bounds import betting_p, binomial_p
 
-EVERYTHING, SKIP = -np.inf, np.inf
+RELEASE_ALL, SKIP_TIER = -np.inf, np.inf
 Rows = NDArray[np.bool_] | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way of doing the job, with its labelled items.
+class StrategyData:
+    """The labelled items of a strategy, one column a tier.
 
     scores, losses: [n, tiers]; missing scores at -inf. units: [n] codes of what was sampled together, common to all
-    ways compared. weights: [n]. costs: of an item in each tier. plain: losses 0 or 1, rows alone, unweighted.
+    strategies compared. weights: [n]. costs: of an item in each tier. plain: losses 0 or 1, rows alone, unweighted.
     """
 
     name: str
@@ -39,9 +39,9 @@ class Way:
     def __len__(self) -> int:
         return len(self.losses)
 
-    def part(self, rows: Rows) -> "Way":
-        """The same way with some of its items only."""
-        return Way(
+    def part(self, rows: Rows) -> "StrategyData":
+        """The same strategy with some of its items only."""
+        return StrategyData(
             self.name,
             self.scores[rows],
             self.losses[rows],
@@ -59,51 +59,53 @@ class Way:
 
 
 class Rule(NamedTuple):
-    """A way with its thresholds, one a tier."""
+    """Thresholds of a strategy, one a tier."""
 
-    way: int
+    strategy: int  # its index
     thresholds: tuple[float, ...]
 
 
 class Outcomes(NamedTuple):
-    """What a rule does with items: the tier that releases each (the number of tiers: a person), and its loss."""
+    """The tier that releases each item (the number of tiers: a person), and the losses of the released."""
 
     tier: NDArray[np.int64]
     released: NDArray[np.bool_]
     losses: Floats  # of the released rows, in their order
 
 
-def outcomes(way: Way, thresholds: tuple[float, ...]) -> Outcomes:
-    """Apply a rule to all items of a way.
+def apply_rule(data: StrategyData, thresholds: tuple[float, ...]) -> Outcomes:
+    """Apply a rule to all items of a strategy.
 
-    >>> way = Way("w", np.array([[.9, .1], [.2, .8], [.1, .1]]), np.array([[0., 1], [1, 0], [1, 1]]),
+    >>> data = StrategyData("w", np.array([[.9, .1], [.2, .8], [.1, .1]]), np.array([[0., 1], [1, 0], [1, 1]]),
     ...           np.arange(3), np.ones(3), np.array([1., 10.]), True)
-    >>> outcomes(way, (0.5, 0.5)).tier
+    >>> apply_rule(data, (0.5, 0.5)).tier
     array([0, 1, 2])
     """
-    reached = way.scores >= np.array(thresholds)
+    reached = data.scores >= np.array(thresholds)
     tiers = reached.shape[1]
     tier = np.where(reached.any(axis=1), reached.argmax(axis=1), tiers)
     released = tier < tiers
-    return Outcomes(tier, released, way.losses[np.flatnonzero(released), tier[released]])
+    return Outcomes(tier, released, data.losses[np.flatnonzero(released), tier[released]])
 
 
-def cost_of(way: Way, thresholds: tuple[float, ...], tier: NDArray[np.int64], review: float) -> float:
+def cost_of(
+    data: StrategyData, thresholds: tuple[float, ...], tier: NDArray[np.int64], review: float
+) -> float:
     """Mean cost of an item: every tier that it reaches and that is not skipped, and a person for the rest."""
-    total = float(way.weights.sum())
-    at = np.bincount(tier, weights=way.weights, minlength=way.costs.size + 1) / total
-    arriving = 1 - np.concatenate([[0.0], np.cumsum(at)])[: way.costs.size]
-    run = np.isfinite(thresholds) | (np.array(thresholds) == EVERYTHING)
-    return float((arriving * run) @ way.costs + at[-1] * review)
+    total = float(data.weights.sum())
+    shares = np.bincount(tier, weights=data.weights, minlength=data.costs.size + 1) / total
+    arriving = 1 - np.concatenate([[0.0], np.cumsum(shares)])[: data.costs.size]
+    run = np.isfinite(thresholds) | (np.array(thresholds) == RELEASE_ALL)
+    return float((arriving * run) @ data.costs + shares[-1] * review)
 
 
-def coverage_of(way: Way, released: NDArray[np.bool_]) -> float:
+def coverage_of(data: StrategyData, released: NDArray[np.bool_]) -> float:
     """The weighted share of items that are released."""
-    return float(way.weights @ released / way.weights.sum())
+    return float(data.weights @ released / data.weights.sum())
 
 
-def p_value(
-    way: Way,
+def rule_p_value(
+    data: StrategyData,
     thresholds: tuple[float, ...],
     ranks: NDArray[np.int64],
     tolerance: float,
@@ -115,33 +117,33 @@ def p_value(
     Exact binomial for rows alone with losses 0 or 1: given how many a rule releases, their errors are binomial.
     Otherwise betting on the units' sums of weight * (loss - tolerance), in the random order of `ranks`.
     """
-    _, released, losses = outcomes(way, thresholds)
-    if way.plain:
+    _, released, losses = apply_rule(data, thresholds)
+    if data.plain:
         return float(binomial_p(losses.sum(), len(losses), tolerance))
-    place = np.unique(ranks[way.units[released]], return_inverse=True)[1].ravel()
-    gains = np.bincount(place, weights=way.weights[released] * (losses - tolerance))
-    guess = tolerance / 2 * largest * float(way.weights[released].sum()) / max(1, len(gains))
+    unit = np.unique(ranks[data.units[released]], return_inverse=True)[1].ravel()
+    gains = np.bincount(unit, weights=data.weights[released] * (losses - tolerance))
+    guess = tolerance / 2 * largest * float(data.weights[released].sum()) / max(1, len(gains))
     return betting_p(np.asarray(gains, np.float64), largest * (1 - tolerance), delta=level, variance=guess)
 
 
-def grid(way: Way, steps: int) -> list[tuple[float, ...]]:
-    """Rules worth a look: thresholds at even shares of each tier's scores; a cascade may skip tiers but its last."""
-    tiers = way.costs.size
-    columns = [_thresholds(way.scores[:, tier], steps, skip=tiers > 1) for tier in range(tiers)]
-    rules = {_plain(rule) for rule in product(*columns)}
-    return sorted(rule for rule in rules if any(threshold < SKIP for threshold in rule))
+def rule_grid(data: StrategyData, steps: int) -> list[tuple[float, ...]]:
+    """Candidate rules: thresholds at even shares of each tier's scores; a cascade may skip tiers but its last."""
+    tiers = data.costs.size
+    columns = [_thresholds(data.scores[:, tier], steps, skip=tiers > 1) for tier in range(tiers)]
+    rules = {_skip_unreached(rule) for rule in product(*columns)}
+    return sorted(rule for rule in rules if any(threshold < SKIP_TIER for threshold in rule))
 
 
-def _plain(rule: tuple[float, ...]) -> tuple[float, ...]:
-    """Tiers behind one that releases everything are never reached: skipped."""
-    if EVERYTHING not in rule:
+def _skip_unreached(rule: tuple[float, ...]) -> tuple[float, ...]:
+    """The rule with every tier skipped that is never reached, behind one that releases everything."""
+    if RELEASE_ALL not in rule:
         return rule
-    last = rule.index(EVERYTHING)
-    return rule[: last + 1] + (SKIP,) * (len(rule) - last - 1)
+    last = rule.index(RELEASE_ALL)
+    return rule[: last + 1] + (SKIP_TIER,) * (len(rule) - last - 1)
 
 
 def _thresholds(scores: Floats, steps: int, skip: bool) -> list[float]:
     finite = scores[np.isfinite(scores)]
     shares = np.arange(1, steps) / steps
     inside = np.unique(np.quantile(finite, shares, method="lower")) if len(finite) else np.array([])
-    return [EVERYTHING, *map(float, inside), *([SKIP] if skip else [])]
+    return [RELEASE_ALL, *map(float, inside), *([SKIP_TIER] if skip else [])]

@@ -1,21 +1,20 @@
-"""Which way of doing the job is the cheapest? Many strategies, thresholds and cascades; one promise for the one chosen.
+"""Compare strategies, thresholds and cascades: one promise for all, so that the cheapest may be chosen.
 
 With probability at least the confidence, *all* certificates returned hold together, so the cheapest may be chosen
-after looking at them. Two roads lead there, and each is given half of 1 - confidence where both are open:
+after looking at them. Two methods lead there, and each has half of 1 - confidence where both are possible:
 
-- **Shares** (Bonferroni; Holm where each strategy is one test): each strategy is certified (`threshold.py`) with an
+- **Shares** (Bonferroni; Holm where each strategy is one test): each strategy is certified (`threshold`) with an
   equal share. The strategies may share items and depend on each other in any way. Best for a few strategies, or for
   many that are nearly as good.
-- **A plan** (`walked.py`): a design part of the items chooses strategies, thresholds and the order of the tests;
+- **A plan** (`design_split`): a design part of the items chooses strategies, thresholds and the order of the tests;
   the rest tests them, and a test that passes costs nothing of the level. Best for many strategies of which most
-  are hopeless, and the road for cascades. It needs to know which rows show the same item.
+  are hopeless, and the only method for cascades. It needs to know which rows show the same item.
 
-A labelled table exists already; where labels are still to be made, `race.py` needs far fewer of them.
+A labelled table exists already; where labels are still to be made, `race` needs far fewer of them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,23 +23,25 @@ from tolerate.errors import DataError, OptionError, hint
 from tolerate.messages.catalogue import message
 from tolerate.records import Certificate, Floats, Table
 from tolerate.stats.bounds import binomial_p
-from tolerate.stats.certify.ranked import bottomed
+from tolerate.stats.certify.ranked import missing_as_lowest
 from tolerate.stats.certify.samples import Sample, codes, share
 from tolerate.stats.certify.threshold import certify
-from tolerate.stats.compare.cascade import Cascade, promise, tiers
-from tolerate.stats.compare.compared import Compared, cheapest_first, checked_costs
-from tolerate.stats.compare.design_split import Passed, walk_ways
-from tolerate.stats.compare.rules import Way, cost_of, outcomes
+from tolerate.stats.compare.cascade import Cascade, SharedPromise, rule_certificate, tiers_of
+from tolerate.stats.compare.compared import ComparedStrategy, cheapest_first, checked_costs
+from tolerate.stats.compare.design_split import PassedRule, select_rules
+from tolerate.stats.compare.rules import StrategyData, apply_rule, cost_of
 
-FEW = 3  # strategies: so few are certified by shares alone
-METHOD = "rules chosen on a design part, tested on the rest, stakes returned (arXiv 2110.01052, 1910.04900)"
-BETWEEN = " > "  # in the name of a cascade
+MAX_SHARED_STRATEGIES = 3  # up to so many are certified by shares alone
+SPLIT_METHOD = (
+    "rules chosen on a design part, tested on the rest, stakes returned (arXiv 2110.01052, 1910.04900)"
+)
+TIER_SEPARATOR = " > "  # in the name of a cascade
 Grid = Mapping[str, ArrayLike] | ArrayLike  # a column a strategy, by name or as [items, strategies]
 
 
 @dataclass(frozen=True)
-class Rows:
-    """One strategy's labelled rows: which items they show, and what was sampled together."""
+class StrategyRows:
+    """One strategy's labelled rows, the items that they show, and the units sampled together."""
 
     sample: Sample
     items: NDArray[np.int64]  # [n] codes common to all strategies
@@ -61,7 +62,7 @@ def compare(
     review: float,
     seed: int = 0,
     largest_cluster: float | None = None,
-) -> list[Compared]:
+) -> list[ComparedStrategy]:
     """All strategies with their certificates, the cheapest first; all the promises hold together.
 
     strategies: labelled items of each, by name. Or losses=, scores=: [n] of each strategy by name, or [n, k], all on
@@ -71,7 +72,7 @@ def compare(
     items: by strategy, the name of the item that each row shows; clusters in the tables must then be common codes.
         Without it nothing is known of what the strategies share, and only equal shares of the level are valid.
     cascades: chains of strategies such as ("small", "large"): each asks the next where its score is too low.
-    seed: of the deal into design and test part. largest_cluster: as in `certify`.
+    seed: of the split into design and test part. largest_cluster: as in `certify`.
 
     >>> tables = {"cheap": Table(losses=np.arange(500) % 4 == 0), "dear": Table(losses=np.zeros(500))}
     >>> best, _ = compare(tables, {"cheap": 0.1, "dear": 0.5}, tolerance=0.05, review=5.0)
@@ -87,40 +88,46 @@ def compare(
     """
     tables, items = _tables(strategies, losses, scores, clusters, items)
     prices = dict(
-        zip(tables, checked_costs(_named(costs, list(tables)), list(tables), review).tolist(), strict=True)
+        zip(
+            tables,
+            checked_costs(_costs_by_name(costs, list(tables)), list(tables), review).tolist(),
+            strict=True,
+        )
     )
     tolerance, confidence = share(tolerance, "tolerance", 0.05), share(confidence, "confidence", 0.95)
     chains = [tuple(map(str, chain)) for chain in cascades]
-    planned = items is not None and (len(tables) > FEW or bool(chains))
+    planned = items is not None and (len(tables) > MAX_SHARED_STRATEGIES or bool(chains))
     if chains and items is None:
         raise OptionError(
             "cascades need to know which rows show the same item; give items= (--item), or losses= as columns"
         )
-    roads = 2 if planned else 1
-    found = {
+    methods = 2 if planned else 1
+    certificates = {
         name: certify(
             tables[name],
             tolerance=tolerance,
             confidence=confidence,
-            comparisons=count * roads,
+            comparisons=count * methods,
             seed=seed,
             largest_cluster=largest_cluster,
         )
-        for name, count in _shares(tables, tolerance, (1 - confidence) / roads).items()
+        for name, count in _shares(tables, tolerance, (1 - confidence) / methods).items()
     }
-    rows = [Compared(name, made, _cost(made, prices[name], review)) for name, made in found.items()]
+    rows = [
+        ComparedStrategy(name, certificate, _cost_of_certificate(certificate, prices[name], review))
+        for name, certificate in certificates.items()
+    ]
     if planned:
         assert items is not None
-        plan = _plan(
-            _known(tables, items), prices, chains, tolerance, confidence, review, seed, largest_cluster
-        )
+        coded = _coded_rows(tables, items)
+        plan = _planned_rows(coded, prices, chains, tolerance, confidence, review, seed, largest_cluster)
         better = [min(pair, key=lambda row: row.cost) for pair in zip(rows, plan, strict=False)]
         rows = [*better, *plan[len(rows) :]]
     return cheapest_first(rows)
 
 
-def _cost(certificate: Certificate, make: float, review: float) -> float:
-    return make + (1 - certificate.coverage) * review if certificate.proven else review
+def _cost_of_certificate(certificate: Certificate, making: float, review: float) -> float:
+    return making + (1 - certificate.coverage) * review if certificate.proven else review
 
 
 def _shares(tables: Mapping[str, Table], tolerance: float, delta: float) -> dict[str, int]:
@@ -137,16 +144,16 @@ def _shares(tables: Mapping[str, Table], tolerance: float, delta: float) -> dict
         return counts
     p = np.array([float(binomial_p(next(iter(s.losses.values())).sum(), len(s), tolerance)) for s in samples])
     names = list(tables)
-    left = len(names)
-    for place in np.argsort(p, kind="stable"):
-        counts[names[place]] = left
-        if p[place] > delta / left:
+    remaining = len(names)
+    for index in np.argsort(p, kind="stable"):
+        counts[names[index]] = remaining
+        if p[index] > delta / remaining:
             break
-        left = max(1, left - 1)
+        remaining = max(1, remaining - 1)
     return counts
 
 
-# What came
+# Input
 
 
 def _tables(
@@ -183,22 +190,22 @@ def _tables(
     return tables, dict.fromkeys(columns, same)
 
 
-def _columns(given: Grid, name: str) -> dict[str, Floats]:
-    if isinstance(given, Mapping):
-        found = {str(key): np.asarray(column) for key, column in given.items()}
+def _columns(data: Grid, name: str) -> dict[str, Floats]:
+    if isinstance(data, Mapping):
+        columns = {str(key): np.asarray(column) for key, column in data.items()}
     else:
-        grid = np.asarray(given)
+        grid = np.asarray(data)
         if grid.ndim != 2:
             raise DataError(
                 f"{name}= has shape {grid.shape}; expected [items, strategies], or columns by name"
             )
-        found = {str(place): grid[:, place] for place in range(grid.shape[1])}
-    if not found:
+        columns = {str(index): grid[:, index] for index in range(grid.shape[1])}
+    if not columns:
         raise DataError(f"{name}= is empty; expected a column a strategy")
-    return found
+    return columns
 
 
-def _named(costs: Mapping[str, float] | Sequence[float] | None, names: list[str]) -> dict[str, float]:
+def _costs_by_name(costs: Mapping[str, float] | Sequence[float] | None, names: list[str]) -> dict[str, float]:
     if costs is None:
         return {}
     if isinstance(costs, Mapping):
@@ -208,7 +215,7 @@ def _named(costs: Mapping[str, float] | Sequence[float] | None, names: list[str]
     return dict(zip(names, map(float, costs), strict=True))
 
 
-def _known(tables: Mapping[str, Table], items: Mapping[str, ArrayLike]) -> dict[str, Rows]:
+def _coded_rows(tables: Mapping[str, Table], items: Mapping[str, ArrayLike]) -> dict[str, StrategyRows]:
     """Rows with codes of items and units that all strategies share."""
     missing = sorted(set(tables) - set(items))
     if missing:
@@ -219,23 +226,23 @@ def _known(tables: Mapping[str, Table], items: Mapping[str, ArrayLike]) -> dict[
     for name, column in columns.items():
         if column.shape != (len(tables[name]),):
             raise DataError(f"items of {name} have shape {column.shape}; expected ({len(tables[name])},)")
-    coded = _common(list(columns.values()))
-    together = [table.clusters for table in tables.values()]
+    coded = _common_codes(list(columns.values()))
+    clusters_by_table = [table.clusters for table in tables.values()]
     units = coded
-    if all(clusters is not None for clusters in together):
-        units = _common([np.asarray(clusters) for clusters in together])
-        _checked_nesting(np.concatenate(coded), np.concatenate(units))
-    elif any(clusters is not None for clusters in together):
+    if all(clusters is not None for clusters in clusters_by_table):
+        units = _common_codes([np.asarray(clusters) for clusters in clusters_by_table])
+        _check_nesting(np.concatenate(coded), np.concatenate(units))
+    elif any(clusters is not None for clusters in clusters_by_table):
         raise DataError(
             "some strategies have clusters and some have none; give all of them clusters, or none"
         )
     return {
-        name: Rows(Sample.of_table(table), item, unit)
+        name: StrategyRows(Sample.of_table(table), item, unit)
         for (name, table), item, unit in zip(tables.items(), coded, units, strict=True)
     }
 
 
-def _common(columns: list[NDArray[Any]]) -> list[NDArray[np.int64]]:
+def _common_codes(columns: list[NDArray[np.generic]]) -> list[NDArray[np.int64]]:
     """Codes that all columns share; one column for all is coded once."""
     if all(column is columns[0] for column in columns):
         return [codes(columns[0])] * len(columns)
@@ -243,7 +250,7 @@ def _common(columns: list[NDArray[Any]]) -> list[NDArray[np.int64]]:
     return np.split(codes(np.concatenate(columns)), ends)
 
 
-def _checked_nesting(items: NDArray[np.int64], units: NDArray[np.int64]) -> None:
+def _check_nesting(items: NDArray[np.int64], units: NDArray[np.int64]) -> None:
     last = np.empty(int(items.max()) + 1, np.int64)
     last[items] = units
     if (last[items] != units).any():
@@ -252,42 +259,45 @@ def _checked_nesting(items: NDArray[np.int64], units: NDArray[np.int64]) -> None
         )
 
 
-def _once(codes: NDArray[np.int64]) -> bool:
+def _all_different(codes: NDArray[np.int64]) -> bool:
     return int(np.bincount(codes).max()) == 1
 
 
-def _way(name: str, rows: Rows, cost: float) -> Way:
+def _strategy_data(name: str, rows: StrategyRows, cost: float) -> StrategyData:
     sample = rows.sample
     (losses,) = sample.losses.values()
-    return Way(
+    return StrategyData(
         name=name,
-        scores=np.asarray(bottomed(sample), np.float64)[:, None],
+        scores=np.asarray(missing_as_lowest(sample), np.float64)[:, None],
         losses=losses[:, None],
         units=rows.units,
         weights=np.ones(len(sample)) if sample.weights is None else sample.weights,
         costs=np.array([cost]),
-        plain=sample.binary and sample.weights is None and _once(rows.units),
+        plain=sample.binary and sample.weights is None and _all_different(rows.units),
         scored=sample.scores is not None,
     )
 
 
-def _chain(chain: tuple[str, ...], known: Mapping[str, Rows], prices: Mapping[str, float]) -> Way:
+def _cascade_data(
+    chain: tuple[str, ...], rows_by_name: Mapping[str, StrategyRows], prices: Mapping[str, float]
+) -> StrategyData:
     """The items that every tier has answered, with the scores and losses of all tiers."""
     for name in chain:
-        if name not in known:
+        if name not in rows_by_name:
             raise OptionError(
-                f'the cascade {BETWEEN.join(chain)} names no strategy "{name}". {hint(name, known)}'
+                f'the cascade {TIER_SEPARATOR.join(chain)} names no strategy "{name}". {hint(name, rows_by_name)}'
             )
     if len(chain) < 2 or len(set(chain)) < len(chain):
         raise OptionError(
             f"the cascade {chain} has {len(set(chain))} tiers; expected two or more different ones"
         )
-    places = [_places(name, known[name], chain, known) for name in chain]
+    rows_by_tier = [_common_rows(name, rows_by_name[name], chain, rows_by_name) for name in chain]
     parts = [
-        _way(name, known[name], prices[name]).part(rows) for name, rows in zip(chain, places, strict=True)
+        _strategy_data(name, rows_by_name[name], prices[name]).part(rows)
+        for name, rows in zip(chain, rows_by_tier, strict=True)
     ]
-    return Way(
-        name=BETWEEN.join(chain),
+    return StrategyData(
+        name=TIER_SEPARATOR.join(chain),
         scores=np.hstack([part.scores for part in parts]),
         losses=np.hstack([part.losses for part in parts]),
         units=parts[0].units,
@@ -298,26 +308,28 @@ def _chain(chain: tuple[str, ...], known: Mapping[str, Rows], prices: Mapping[st
     )
 
 
-def _places(name: str, rows: Rows, chain: tuple[str, ...], known: Mapping[str, Rows]) -> NDArray[np.int64]:
-    """Where a tier's rows of the items common to all tiers are, in the order of the items."""
-    if not _once(rows.items):
+def _common_rows(
+    name: str, rows: StrategyRows, chain: tuple[str, ...], rows_by_name: Mapping[str, StrategyRows]
+) -> NDArray[np.int64]:
+    """Indices of a tier's rows of the items common to all tiers, in the order of the items."""
+    if not _all_different(rows.items):
         raise DataError(f'"{name}" has several rows of one item; a cascade needs one row an item and tier')
-    most = 1 + max(int(known[other].items.max()) for other in chain)
-    shown = [np.bincount(known[other].items, minlength=most) > 0 for other in chain]
-    common = np.flatnonzero(np.logical_and.reduce(shown))
+    max_items = 1 + max(int(rows_by_name[other].items.max()) for other in chain)
+    present = [np.bincount(rows_by_name[other].items, minlength=max_items) > 0 for other in chain]
+    common = np.flatnonzero(np.logical_and.reduce(present))
     if not len(common):
         raise DataError(
-            f"the tiers of {BETWEEN.join(chain)} have no item in common; nothing can be said of the cascade"
+            f"the tiers of {TIER_SEPARATOR.join(chain)} have no item in common; nothing can be said of the cascade"
         )
     order = np.argsort(rows.items, kind="stable")
     return np.asarray(order[np.searchsorted(rows.items[order], common)], np.int64)
 
 
-# What goes out
+# The plan
 
 
-def _plan(
-    known: Mapping[str, Rows],
+def _planned_rows(
+    rows: Mapping[str, StrategyRows],
     prices: Mapping[str, float],
     chains: Sequence[tuple[str, ...]],
     tolerance: float,
@@ -325,42 +337,45 @@ def _plan(
     review: float,
     seed: int,
     largest: float | None,
-) -> list[Compared]:
-    """A row for every strategy and every cascade: the cheapest of its rules that passed."""
-    ways = [_way(name, rows, prices[name]) for name, rows in known.items()]
-    ways += [_chain(chain, known, prices) for chain in chains]
-    names: list[tuple[str, ...]] = [*((name,) for name in known), *chains]
-    walked = walk_ways(ways, tolerance, (1 - confidence) / 2, review, seed, largest)
-    shown = {"seed": seed, "strategies": len(ways), "design_units": walked.split.design_units}
-    asked = {"tolerance": tolerance, "confidence": confidence, "method": METHOD, "options": shown}
-    rows = []
-    for place, (way, tier_names) in enumerate(zip(ways, names, strict=True)):
-        mine = [passed for passed in walked.passed if passed.rule.way == place]
-        costs = [_price(way, passed, review) for passed in mine]
-        best = mine[int(np.argmin(costs))] if mine else None
+) -> list[ComparedStrategy]:
+    """Every strategy and every cascade with the cheapest of its rules that passed."""
+    strategies = [_strategy_data(name, of_strategy, prices[name]) for name, of_strategy in rows.items()]
+    strategies += [_cascade_data(chain, rows, prices) for chain in chains]
+    names: list[tuple[str, ...]] = [*((name,) for name in rows), *chains]
+    result = select_rules(strategies, tolerance, (1 - confidence) / 2, review, seed, largest)
+    options = {"seed": seed, "strategies": len(strategies), "design_units": result.split.design_units}
+    promise = SharedPromise(tolerance, confidence, SPLIT_METHOD, options)
+    compared = []
+    for index, (data, tier_names) in enumerate(zip(strategies, names, strict=True)):
+        passed = [rule for rule in result.passed if rule.rule.strategy == index]
+        costs = [_cost_of_rule(data, rule, review) for rule in passed]
+        best = passed[int(np.argmin(costs))] if passed else None
         thresholds = None if best is None else best.rule.thresholds
-        made = promise(
-            way,
+        certificate = rule_certificate(
+            data,
             thresholds,
             0.0 if best is None else best.level,
-            assumptions=_assumptions(way, known, largest),
-            names=known[tier_names[0]].sample.names if len(tier_names) == 1 else {},
-            **asked,  # type: ignore[arg-type]
+            promise=promise,
+            assumptions=_assumptions(data, rows, largest),
+            names=rows[tier_names[0]].sample.names if len(tier_names) == 1 else {},
         )
-        answer = made if len(tier_names) == 1 else Cascade(made, tiers(way, tier_names, thresholds))
-        rows.append(Compared(way.name, answer, min(costs) if costs else review))
-    return rows
+        single = len(tier_names) == 1
+        answer = certificate if single else Cascade(certificate, tiers_of(data, tier_names, thresholds))
+        compared.append(ComparedStrategy(data.name, answer, min(costs) if costs else review))
+    return compared
 
 
-def _price(way: Way, passed: Passed, review: float) -> float:
+def _cost_of_rule(data: StrategyData, passed: PassedRule, review: float) -> float:
     thresholds = passed.rule.thresholds
-    return cost_of(way, thresholds, outcomes(way, thresholds).tier, review)
+    return cost_of(data, thresholds, apply_rule(data, thresholds).tier, review)
 
 
-def _assumptions(way: Way, known: Mapping[str, Rows], largest: float | None) -> tuple[str, ...]:
-    named = any(rows.sample.named_clusters for rows in known.values())
-    cap = way.largest if largest is None else max(largest, way.largest)
-    told = [message("assume.same_population"), message("assume.clusters" if named else "assume.rows")]
-    if not way.plain:
-        told.append(message("assume.largest_cluster", size=cap))
-    return (*told, message("assume.strategies"), message("assume.losses"))
+def _assumptions(
+    data: StrategyData, rows: Mapping[str, StrategyRows], largest: float | None
+) -> tuple[str, ...]:
+    named = any(of_strategy.sample.named_clusters for of_strategy in rows.values())
+    cap = data.largest if largest is None else max(largest, data.largest)
+    sentences = [message("assume.same_population"), message("assume.clusters" if named else "assume.rows")]
+    if not data.plain:
+        sentences.append(message("assume.largest_cluster", size=cap))
+    return (*sentences, message("assume.strategies"), message("assume.losses"))

@@ -33,17 +33,20 @@ from tolerate.records import Certificate
 Floats = NDArray[np.float64]
 Band = tuple[float | None, float | None]  # scores above the first, up to and with the second; None is no end
 
-STEPS = 20  # of the scale, at most
-LEAST = 100  # scores without which there is nothing to compare with
-MOST = 20_000  # scores of a certified sample that are used
-LEARN = 1000  # scores of the traffic that stand in for a certified sample, where there is none
-RECENT = 50  # scores since the change before which no alarm sounds
-AGAIN, LATER = 200, 4.0  # after a find it is looked again after so many scores, at so many standard errors
-TIMES = 1.25  # a step is held if it comes so many times as often as certified, and clearly so
-_SETTLING = 200.0  # beginnings are spent on a scale of this many scores
+MAX_STEPS = 20  # of the scale, at most
+MIN_SCORES = 100  # scores without which there is nothing to compare with
+MAX_SCORES = 20_000  # scores of a certified sample that are used
+LEARNING_SCORES = 1000  # scores of the traffic that stand in for a certified sample, where there is none
+MIN_RECENT_SCORES = 50  # scores since the change before which no alarm sounds
+RECHECK_SCORES, RECHECK_ERRORS = (
+    200,
+    4.0,
+)  # after a find it is looked again after so many scores, at so many standard errors
+EXCESS_RATIO = 1.25  # a step is held if it comes so many times as often as certified, and clearly so
+_SETTLING_SCORES = 200.0  # beginnings are spent on a scale of this many scores
 _TILTS = (-0.9, -0.5, 0.5, 0.9)  # bets that ranks moved down or up
 _BENDS = (-0.8, 0.8, 1.6)  # bets that they moved to the middle or to the ends
-_CELLS, _MEMORY = 10, 200  # the last bettor follows the ranks of about so many scores
+_CELLS, _MEMORY_SCORES = 10, 200  # the last bettor follows the ranks of about so many scores
 _BETTORS = len(_TILTS) + len(_BENDS) + 1
 
 
@@ -98,9 +101,9 @@ def reference_of(scores: ArrayLike, *, seed: int = 0) -> Reference | None:
     (0, 25, 24, 9)
     """
     values = np.asarray(scores, np.float64)
-    if len(values) < LEAST:
+    if len(values) < MIN_SCORES:
         return None
-    chosen = default_rng([seed, 3]).choice(len(values), min(len(values), MOST), replace=False)
+    chosen = default_rng([seed, 3]).choice(len(values), min(len(values), MAX_SCORES), replace=False)
     half = len(chosen) // 2
     edges = _edges(values[chosen[:half]])
     rest = values[chosen[half:]]
@@ -135,14 +138,14 @@ def _edges(scores: Floats) -> Floats:
     """Every value where there are few, else quantiles."""
     known = scores[np.isfinite(scores)]
     values: Floats = np.unique(known)
-    if len(values) > STEPS:
-        values = np.unique(np.quantile(known, np.arange(1, STEPS) / STEPS, method="higher"))
+    if len(values) > MAX_STEPS:
+        values = np.unique(np.quantile(known, np.arange(1, MAX_STEPS) / MAX_STEPS, method="higher"))
     return values
 
 
 @dataclass
 class Drift:
-    """The evidence that scores moved away from a reference. With none, the first `LEARN` scores make one.
+    """The evidence that scores moved away from a reference. With none, the first `LEARNING_SCORES` scores make one.
 
     level: the chance that it is ever found falsely. gap: the smallest change that counts, as the largest difference of
     the two distribution functions (0 to 1): a small one proves to be real sooner or later and matters little.
@@ -200,7 +203,7 @@ class Drift:
 
     def _learn(self, score: float | None) -> None:
         self.learning.append(None if score is None or score != score else float(score))
-        if len(self.learning) >= LEARN:
+        if len(self.learning) >= LEARNING_SCORES:
             made = reference_of([math.nan if s is None else s for s in self.learning])
             assert made is not None
             self._begin(made)
@@ -210,7 +213,7 @@ class Drift:
         """One score: its rank, every bettor's gain, and the sum of those who began at each score."""
         below, here = sum(self.past[:place]), self.past[place] + 1
         rank = (below + float(tie) * here) / (self.items + self._certified + 1)
-        left, after = _left(self.items), _left(self.items + 1)
+        left, after = _weight_left(self.items), _weight_left(self.items + 1)
         self.past[place] += 1
         self.items += 1
         evidence = after
@@ -232,13 +235,13 @@ class Drift:
         tilt, bend = 2 * rank - 1, 6 * rank * (rank - 1) + 1
         cell = min(int(rank * _CELLS), _CELLS - 1)
         followed = 0.5 + 0.5 * _CELLS * self.cells[cell] / sum(self.cells)
-        self.cells = [kept * (1 - 1 / _MEMORY) for kept in self.cells]
+        self.cells = [kept * (1 - 1 / _MEMORY_SCORES) for kept in self.cells]
         self.cells[cell] += 1.0
         return [*(1 + b * tilt for b in _TILTS), *(1 + b * bend for b in _BENDS), followed]
 
     def _far(self) -> bool:
         recent = self.recent
-        return sum(recent) >= RECENT and self.seen >= self.gap
+        return sum(recent) >= MIN_RECENT_SCORES and self.seen >= self.gap
 
     @property
     def evidence(self) -> float:
@@ -263,13 +266,13 @@ class Drift:
 
     def bands(self) -> tuple[list[Band], bool]:
         """Scores that come clearly more often than certified, as bands; and whether missing ones do."""
-        return ([], False) if self.reference is None else too_often(self.reference, self.recent)
+        return ([], False) if self.reference is None else excess_bands(self.reference, self.recent)
 
     def more(self) -> tuple[list[Band], bool] | None:
         """After a find, every few hundred scores: the bands that come much too often by now; else None."""
-        if self.reference is None or sum(self.later) < AGAIN:
+        if self.reference is None or sum(self.later) < RECHECK_SCORES:
             return None
-        found = too_often(self.reference, self.later, LATER)
+        found = excess_bands(self.reference, self.later, RECHECK_ERRORS)
         self.later = [0] * len(self.later)
         return found
 
@@ -285,9 +288,9 @@ class Drift:
         return cls(**{**record, "reference": None if given is None else Reference.from_json(given)})
 
 
-def _left(items: int) -> float:
+def _weight_left(items: int) -> float:
     """Weight of the beginnings not yet spent after so many scores; it never runs out."""
-    return 1 / (1 + math.log1p(items / _SETTLING))
+    return 1 / (1 + math.log1p(items / _SETTLING_SCORES))
 
 
 def gap_of(counts: Sequence[int], others: Sequence[int]) -> float:
@@ -300,17 +303,17 @@ def gap_of(counts: Sequence[int], others: Sequence[int]) -> float:
     return float(np.abs(one - other).max())
 
 
-def too_often(reference: Reference, recent: Sequence[int], errors: float = 1.0) -> tuple[list[Band], bool]:
-    """Steps of which more than `TIMES` the certified share came, by so many standard errors: bands, missing.
+def excess_bands(reference: Reference, recent: Sequence[int], errors: float = 1.0) -> tuple[list[Band], bool]:
+    """Steps of which more than `EXCESS_RATIO` the certified share came, by so many standard errors: bands, missing.
 
     Where there are many steps each is looked at with its two neighbours too: few scores leave holes by chance.
 
-    >>> too_often(Reference((0.2, 0.5), (0, 50, 25, 25)), [0, 20, 60, 20])
+    >>> excess_bands(Reference((0.2, 0.5), (0, 50, 25, 25)), [0, 20, 60, 20])
     ([(0.2, 0.5)], False)
     """
     steps, last = reference.counts, len(reference.counts) - 1
     shares = [(known + 0.5) / (sum(steps) + 0.5 * len(steps)) for known in steps]
-    items, bands, wide = sum(recent), list[Band](), int(last > STEPS // 2)
+    items, bands, wide = sum(recent), list[Band](), int(last > MAX_STEPS // 2)
     for place in range(1, last + 1):
         near = slice(max(place - wide, 1), min(place + wide, last) + 1)
         alone = _exceeds(recent[place], items, shares[place], errors)
@@ -323,4 +326,6 @@ def too_often(reference: Reference, recent: Sequence[int], errors: float = 1.0) 
 
 def _exceeds(count: int, items: int, share: float, errors: float) -> bool:
     expected = items * share
-    return count > TIMES * expected and count - expected > errors * math.sqrt(expected * max(1 - share, 0.0))
+    return count > EXCESS_RATIO * expected and count - expected > errors * math.sqrt(
+        expected * max(1 - share, 0.0)
+    )

@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Corrected:
+class RiskWithMissed:
     """Upper bounds on a risk: of what reviewers found, of what they missed, and of both together.
 
     again: items read twice; missed: the sum of losses that the first reader of those missed.
@@ -48,7 +48,7 @@ class Corrected:
 
 def with_missed(
     first: Sequence[float], final: Sequence[float], chances: Sequence[float], confidence: float
-) -> Corrected:
+) -> RiskWithMissed:
     """Bounds on the risk of items with a first loss each, some of them read again.
 
     final: the loss after the second reading, NaN where there was none. chances: of having been read again, above 0.
@@ -60,15 +60,15 @@ def with_missed(
     >>> round(found.reviewed, 4), round(found.bound, 4)
     (0.0051, 0.0307)
     """
-    one, two, share = _checked(first, final, chances)
+    one, two, share = _checked_columns(first, final, chances)
     if not len(one):
-        return Corrected(1.0, 1.0, 1.0, 0, 0.0)
-    missed, half = _missed(one, two), (1 + confidence) / 2
+        return RiskWithMissed(1.0, 1.0, 1.0, 0, 0.0)
+    missed, half = _missed_losses(one, two), (1 + confidence) / 2
     least = float(share.min())
     found = anytime_upper(float(one.sum()), len(one), half)
     rest = anytime_upper(float((missed * least / share).sum()), len(one), half) / least
     again = int((~np.isnan(two)).sum())
-    return Corrected(found, min(1.0, rest), min(1.0, found + rest), again, float(missed.sum()))
+    return RiskWithMissed(found, min(1.0, rest), min(1.0, found + rest), again, float(missed.sum()))
 
 
 def losses_with_missed(
@@ -80,8 +80,8 @@ def losses_with_missed(
     >>> losses.tolist(), scale
     ([1.0, 0.5, 0.0], 2.0)
     """
-    one, two, share = _checked(first, final, chances)
-    whole = one + _missed(one, two) / share
+    one, two, share = _checked_columns(first, final, chances)
+    whole = one + _missed_losses(one, two) / share
     scale = float(1 / share.min()) if len(share) else 1.0
     return np.asarray(np.minimum(whole / scale, 1.0)), scale
 
@@ -98,7 +98,7 @@ def with_seeded(total: float, items: int, found: int, seeded: int, confidence: f
     return min(1.0, reviewed / detection) if detection > 0 else 1.0
 
 
-def _checked(
+def _checked_columns(
     first: Sequence[float], final: Sequence[float], chances: Sequence[float]
 ) -> tuple[Floats, Floats, Floats]:
     one, two = np.asarray(first, np.float64), np.asarray(final, np.float64)
@@ -114,6 +114,6 @@ def _checked(
     return one, two, share
 
 
-def _missed(first: Floats, final: Floats) -> Floats:
+def _missed_losses(first: Floats, final: Floats) -> Floats:
     missed: Floats = np.where(np.isnan(final), 0.0, np.maximum(0.0, np.nan_to_num(final) - first))
     return missed

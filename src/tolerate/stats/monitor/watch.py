@@ -26,11 +26,11 @@ from tolerate.records import Certificate, Message
 Floats = NDArray[np.float64]
 
 # Risks to be ready for, in multiples of the tolerance, and how much each counts.
-WORSE = ((1.25, 0.1), (1.5, 0.25), (2.0, 0.3), (3.0, 0.25), (6.0, 0.1))
+RISK_MULTIPLES = ((1.25, 0.1), (1.5, 0.25), (2.0, 0.3), (3.0, 0.25), (6.0, 0.1))
 
-_SETTLING = 20.0  # starting times are spent on a scale of this many expected losses at the tolerance
+_SETTLING_LOSSES = 20.0  # starting times are spent on a scale of this many expected losses at the tolerance
 _TILTS = -np.geomspace(0.05, 5.0, 16)  # exponents of the mixture behind `bound`
-_POINTS = 256  # of the history kept for a picture
+_MAX_POINTS = 256  # of the history kept for a picture
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,18 @@ class Alarm:
         return str(self.sentence)
 
 
-def time_left(labels: Floats, tolerance: float) -> Floats:
+def weight_left(labels: Floats, tolerance: float) -> Floats:
     """Weight of the starting times not yet spent after so many labels; it never runs out.
 
-    >>> time_left(np.array([0.0, 1000.0]), 0.02).round(3).tolist()
+    >>> weight_left(np.array([0.0, 1000.0]), 0.02).round(3).tolist()
     [1.0, 0.591]
     """
-    left: Floats = 1 / (1 + np.log1p(labels * (tolerance / _SETTLING)))
+    left: Floats = 1 / (1 + np.log1p(labels * (tolerance / _SETTLING_LOSSES)))
     return left
 
 
 @dataclass
-class Line:
+class EvidenceLine:
     """The evidence of one stream of losses. Per bet: ln S, the log wealth since the beginning, and its lowest point.
 
     The label after the lowest point is the most likely beginning of the trouble.
@@ -92,20 +92,20 @@ class Line:
     labels: int = 0
     total: float = 0.0
     log_evidence: float = 0.0
-    sums: list[float] = field(default_factory=lambda: [-math.inf] * len(WORSE))
-    wealth: list[float] = field(default_factory=lambda: [0.0] * len(WORSE))
-    lowest: list[float] = field(default_factory=lambda: [0.0] * len(WORSE))
-    since: list[int] = field(default_factory=lambda: [1] * len(WORSE))
-    before: list[float] = field(default_factory=lambda: [0.0] * len(WORSE))  # losses before `since`
+    sums: list[float] = field(default_factory=lambda: [-math.inf] * len(RISK_MULTIPLES))
+    wealth: list[float] = field(default_factory=lambda: [0.0] * len(RISK_MULTIPLES))
+    lowest: list[float] = field(default_factory=lambda: [0.0] * len(RISK_MULTIPLES))
+    since: list[int] = field(default_factory=lambda: [1] * len(RISK_MULTIPLES))
+    before: list[float] = field(default_factory=lambda: [0.0] * len(RISK_MULTIPLES))  # losses before `since`
     alarm: Alarm | None = None
 
     def __post_init__(self) -> None:
-        risks = [min(times * self.tolerance, (1 + self.tolerance) / 2) for times, _ in WORSE]
+        risks = [min(times * self.tolerance, (1 + self.tolerance) / 2) for times, _ in RISK_MULTIPLES]
         # a bet b multiplies wealth by 1 + b weight (loss - tolerance), which must stay positive
         self.bets = [
             (r - self.tolerance) / (1 - self.tolerance) / self.tolerance / self.largest for r in risks
         ]
-        self.shares = [math.log(share) for _, share in WORSE]
+        self.shares = [math.log(share) for _, share in RISK_MULTIPLES]
 
     def update(self, loss: float, weight: float) -> None:
         """Take in one loss: a handful of scalar operations."""
@@ -137,7 +137,7 @@ class Line:
 
     def _paths(self, losses: Floats, weights: Floats) -> tuple[list[tuple[Floats, float]], Floats]:
         """Per bet its log wealth path and ln S at the end; and ln evidence after each loss."""
-        left = time_left(self.labels + np.arange(len(losses) + 1.0), self.tolerance)
+        left = weight_left(self.labels + np.arange(len(losses) + 1.0), self.tolerance)
         fresh = np.log(left[:-1] - left[1:]) if self.forever else np.zeros(len(losses))
         evidence = np.log(left[1:]) if self.forever else np.full(len(losses), -np.inf)
         paths, gains = [], weights * (losses - self.tolerance)
@@ -167,11 +167,11 @@ class Line:
         self.lowest[j], self.since[j], self.before[j] = wealth, since, before
 
     def _left(self, labels: int) -> float:
-        return 1 / (1 + math.log1p(labels * (self.tolerance / _SETTLING)))
+        return 1 / (1 + math.log1p(labels * (self.tolerance / _SETTLING_LOSSES)))
 
     def _listen(self) -> None:
         if self.alarm is None and self.log_evidence >= self.limit:
-            best = max(range(len(WORSE)), key=lambda j: self.wealth[j] - self.lowest[j])
+            best = max(range(len(RISK_MULTIPLES)), key=lambda j: self.wealth[j] - self.lowest[j])
             since, losses = self.since[best], self.total - self.before[best]
             seen = losses / max(self.labels - since + 1, 1)
             evidence = math.exp(min(self.log_evidence, 700.0))
@@ -250,11 +250,11 @@ class Watch:
         self._whole = self._line("")
         self._lines = {name: self._line(name) for name in self.slices}
 
-    def _line(self, name: str) -> Line:
+    def _line(self, name: str) -> EvidenceLine:
         limit = math.log(self.run_length) if self.run_length else -math.log(1 - self.confidence)
         if self.slices:
             limit += math.log(2) if name == "" else math.log(2 * len(self.slices))
-        return Line(name, self.tolerance, limit, self.run_length is None, self.max_weight)
+        return EvidenceLine(name, self.tolerance, limit, self.run_length is None, self.max_weight)
 
     def update(self, loss: float, weight: float = 1.0, slice: str | None = None) -> None:
         """Take in one reviewed loss."""
@@ -307,7 +307,7 @@ class Watch:
                 f"a weight is outside (0, {self.max_weight:g}]; open the watch with a larger max_weight"
             )
 
-    def _of(self, slice: str | None) -> Line | None:
+    def _of(self, slice: str | None) -> EvidenceLine | None:
         if slice is None:
             return None
         if slice not in self._lines:
@@ -318,7 +318,7 @@ class Watch:
         if labels % self._stride:
             return
         self.history.append((labels, math.exp(min(log_evidence, 700.0))))
-        if len(self.history) > _POINTS:
+        if len(self.history) > _MAX_POINTS:
             self._stride *= 2
             self.history = [point for point in self.history if point[0] % self._stride == 0]
 
@@ -343,7 +343,7 @@ class Watch:
         return self.alarms[0] if self.alarms else None
 
     @property
-    def lines(self) -> dict[str, Line]:
+    def lines(self) -> dict[str, EvidenceLine]:
         """The evidence of each slice, by name."""
         return dict(self._lines)
 
@@ -408,15 +408,15 @@ class Watch:
         return watch
 
 
-def _line_to_json(line: Line) -> dict[str, Any]:
+def _line_to_json(line: EvidenceLine) -> dict[str, Any]:
     record = asdict(line)
     return {**record, "sums": [None if x == -math.inf else x for x in record["sums"]]}
 
 
-def _line_from_json(record: Mapping[str, Any]) -> Line:
+def _line_from_json(record: Mapping[str, Any]) -> EvidenceLine:
     alarm = record["alarm"]
     sums = [-math.inf if x is None else float(x) for x in record["sums"]]
-    return Line(**{**record, "sums": sums, "alarm": None if alarm is None else Alarm(**alarm)})
+    return EvidenceLine(**{**record, "sums": sums, "alarm": None if alarm is None else Alarm(**alarm)})
 
 
 def _promise(
