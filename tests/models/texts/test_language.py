@@ -15,7 +15,7 @@ from tolerate.models.base import generator, torch_seed
 from tolerate.models.storage import load
 from tolerate.models.texts.blend import Blend
 from tolerate.models.texts.contexts import contexts_after, script_of
-from tolerate.models.texts.decoding import Decoding, decode, narrowed
+from tolerate.models.texts.decoding import Decoding, decode, restrict_choices
 from tolerate.models.texts.kneser_ney import KneserNey, bits_of, blocks_of, fit_kneser_ney, fit_order
 from tolerate.models.texts.language import END, PAD, LanguageModel, log_likelihoods
 from tolerate.models.texts.lstm import LSTM
@@ -343,7 +343,7 @@ def test_narrowing_keeps_what_it_should() -> None:
     logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
 
     def kept(**how: float) -> list[int]:
-        return torch.nonzero(narrowed(logits, Decoding(**how))[0] > -torch.inf)[:, 0].tolist()
+        return torch.nonzero(restrict_choices(logits, Decoding(**how))[0] > -torch.inf)[:, 0].tolist()
 
     assert kept(top_k=2) == [0, 1] and kept(top_p=0.5) == [0] and kept(top_p=0.6) == [0, 1]
     assert kept(min_p=0.25) == [0, 1, 2] and kept() == [0, 1, 2, 3] and kept(top_p=1e-9) == [0]

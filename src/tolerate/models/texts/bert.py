@@ -74,8 +74,8 @@ class Bert(TextModel):
         self, rows: Tensor, starts: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
         """One update; half of the rows get the second part of another one, and some of their pieces a mask."""
-        rows, starts, belongs = exchanged(rows, starts, rng)
-        hidden, guessed = hide(rows, self.masked, self.vocabulary, rng)
+        rows, starts, belongs = exchange_second_parts(rows, starts, rng)
+        hidden, guessed = mask_pieces(rows, self.masked, self.vocabulary, rng)
         words, parts = self.losses(hidden, rows, starts, belongs, guessed)
         optimizer_step(
             optimizers, self.rates, words + parts, min(1.0, (progress + 0.005) / 0.05, (1 - progress) / 0.7)
@@ -86,26 +86,30 @@ class Bert(TextModel):
         self, hidden: Tensor, rows: Tensor, starts: Tensor, belongs: Tensor, guessed: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Nats of a masked piece given the rest, and of whether the parts belong together."""
-        read, pooled, wanted = [], [], []
-        for some in length_buckets(rows, PAD):
-            long = int((rows[some] != PAD).sum(1).max())
-            own = rows[some, :long]
-            second = (torch.arange(long, device=rows.device) >= starts[some, None]) & (own != PAD)
-            found = self.core.bert(
-                input_ids=hidden[some, :long], attention_mask=own != PAD, token_type_ids=second.long()
+        read, pooled, targets = [], [], []
+        for bucket in length_buckets(rows, PAD):
+            longest = int((rows[bucket] != PAD).sum(1).max())
+            bucket_rows = rows[bucket, :longest]
+            second = (torch.arange(longest, device=rows.device) >= starts[bucket, None]) & (
+                bucket_rows != PAD
             )
-            chosen = guessed[some, :long]
-            read.append(found.last_hidden_state[chosen])
-            wanted.append(own[chosen])
-            pooled.append(self.core.cls.seq_relationship(found.pooler_output))
+            output = self.core.bert(
+                input_ids=hidden[bucket, :longest],
+                attention_mask=bucket_rows != PAD,
+                token_type_ids=second.long(),
+            )
+            chosen = guessed[bucket, :longest]
+            read.append(output.last_hidden_state[chosen])
+            targets.append(bucket_rows[chosen])
+            pooled.append(self.core.cls.seq_relationship(output.pooler_output))
         words = self.core.cls.predictions(torch.cat(read))
         belonging = belongs[torch.cat(length_buckets(rows, PAD))]
-        return F.cross_entropy(words, torch.cat(wanted)), F.cross_entropy(
+        return F.cross_entropy(words, torch.cat(targets)), F.cross_entropy(
             torch.cat(pooled), (~belonging).long()
         )
 
 
-def hide(rows: Tensor, share: float, vocabulary: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def mask_pieces(rows: Tensor, share: float, vocabulary: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Rows with some pieces masked or replaced, and which are to be guessed: [n, length] each; always one at least."""
     chance = torch.rand(rows.shape, generator=rng, device=rows.device)
     real = rows > UNKNOWN
@@ -118,11 +122,13 @@ def hide(rows: Tensor, share: float, vocabulary: int, rng: torch.Generator) -> t
     return torch.where(guessed & (kind > 0.9), other, hidden), guessed
 
 
-def exchanged(rows: Tensor, starts: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def exchange_second_parts(
+    rows: Tensor, starts: Tensor, rng: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     """Rows of which half got the second part of the row before them; where it begins; whether it is their own.
 
     >>> rows = torch.tensor([[START, 5, END, 6, END], [START, 7, END, 8, END]])
-    >>> found, _, belongs = exchanged(rows, torch.tensor([3, 3]), torch.Generator().manual_seed(1))
+    >>> found, _, belongs = exchange_second_parts(rows, torch.tensor([3, 3]), torch.Generator().manual_seed(1))
     >>> found[:, 3].tolist(), belongs.tolist()
     ([8, 8], [False, True])
     """
@@ -130,11 +136,17 @@ def exchanged(rows: Tensor, starts: Tensor, rng: torch.Generator) -> tuple[Tenso
     own = torch.arange(n, device=rows.device)
     belongs = torch.rand(n, generator=rng, device=rows.device) < 0.5
     giver = torch.where(belongs, own, (own + 1) % n)
-    places = torch.arange(length, device=rows.device).expand(n, -1)
-    taken = starts[giver][:, None] + places - starts[:, None]  # where the giver has what comes here
-    second = rows[giver].gather(1, taken.clamp(0, length - 1)).masked_fill(taken >= length, PAD)
-    found = torch.where(places < starts[:, None], rows, second)
-    return found, starts, belongs | (found == rows).all(1)  # the giver may have been the same text
+    positions = torch.arange(length, device=rows.device).expand(n, -1)
+    source_positions = (
+        starts[giver][:, None] + positions - starts[:, None]
+    )  # where the giver has what comes here
+    second = (
+        rows[giver]
+        .gather(1, source_positions.clamp(0, length - 1))
+        .masked_fill(source_positions >= length, PAD)
+    )
+    mixed_rows = torch.where(positions < starts[:, None], rows, second)
+    return mixed_rows, starts, belongs | (mixed_rows == rows).all(1)  # the giver may have been the same text
 
 
 def halves(text: str) -> tuple[str, str]:
@@ -157,34 +169,34 @@ def learn_pieces(texts: Sequence[str], size: int = PIECES) -> BPE:
     return learn_bpe(texts, size=size)
 
 
-def enclosed(tokens: BPE) -> Any:
+def tokenizer_with_ends(tokens: BPE) -> Any:
     """The library's tokenizer that puts a start before a text and an end behind it."""
     from tokenizers import Tokenizer
     from tokenizers.processors import TemplateProcessing
 
-    found = Tokenizer.from_str(tokens.definition)
+    tokenizer = Tokenizer.from_str(tokens.definition)
     signs = [(SPECIAL[START], START), (SPECIAL[END], END)]
-    found.post_processor = TemplateProcessing(
+    tokenizer.post_processor = TemplateProcessing(
         single=f"{SPECIAL[START]} $A {SPECIAL[END]}", special_tokens=signs
     )
-    return found
+    return tokenizer
 
 
 def rows_of(tokens: Tokenizer, texts: Sequence[str], context: int) -> tuple[Tensor, Tensor]:
     """Texts of two parts or more as rows [n, context at most], and where their second parts begin [n]."""
-    found = []
+    encoded = []
     for first, second in map(halves, texts):
         if first and second:
             head = [START, *tokens.encode(first)[: context // 2 - 2], END]
-            found.append(([*head, *tokens.encode(second)[: context - len(head) - 1], END], len(head)))
-    if not found:
+            encoded.append(([*head, *tokens.encode(second)[: context - len(head) - 1], END], len(head)))
+    if not encoded:
         raise DataError(
             f"none of the {len(texts)} texts has two words; an encoder learns from whole sentences"
         )
-    rows = torch.full((len(found), max(len(row) for row, _ in found)), PAD, dtype=torch.int32)
-    for at, (row, _) in enumerate(found):
-        rows[at, : len(row)] = torch.tensor(row, dtype=torch.int32)
-    return rows, torch.tensor([start for _, start in found])
+    rows = torch.full((len(encoded), max(len(row) for row, _ in encoded)), PAD, dtype=torch.int32)
+    for index, (row, _) in enumerate(encoded):
+        rows[index, : len(row)] = torch.tensor(row, dtype=torch.int32)
+    return rows, torch.tensor([start for _, start in encoded])
 
 
 def pretrain(

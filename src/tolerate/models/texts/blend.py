@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from tolerate.errors import DataError, OptionError, RunError
 from tolerate.models.texts.contexts import KINDS, Script
 from tolerate.models.texts.language import PAD
-from tolerate.models.texts.ngram_counts import BASE, KNOWN, Counts, Floats, count_text
+from tolerate.models.texts.ngram_counts import BASE, KNOWN, BlockCounts, Floats, count_text
 from tolerate.models.texts.transformer import Transformer
 
 GATE = 32  # width of the layer between what is known and the weights
@@ -51,7 +51,7 @@ class Blend(Transformer):
             raise OptionError(f"order {order} is too short for a blend; expected {BASE} or more")
         self.order, self.parts, self.running = order, parts, running
         self.script = Script(*script) if script else None
-        self.counted: Counts | None = None
+        self.cached_counts: BlockCounts | None = None
         self.text: Tensor
         self.register_buffer("text", torch.zeros(0, dtype=torch.int32))
         contexts = order - 1 + (len(KINDS) if script else 0)
@@ -59,9 +59,9 @@ class Blend(Transformer):
         self.trust_known = nn.Sequential(
             nn.Linear(KNOWN * contexts, GATE), nn.SiLU(), nn.Linear(GATE, contexts, bias=False)
         )
-        self._trust_the_longest()
+        self._initialise_trust()
 
-    def _trust_the_longest(self) -> None:
+    def _initialise_trust(self) -> None:
         """Before anything is learned the mixture answers as the n-gram model does."""
         for weight in (self.trust.weight, self.trust.bias, self.trust_known[2].weight):
             nn.init.zeros_(weight)  # type: ignore[arg-type]
@@ -71,17 +71,19 @@ class Blend(Transformer):
     def count(self, text: Sequence[int] | Tensor) -> None:
         """Count the training text; it is kept with the weights, so that the counts can be made again."""
         self.text = torch.as_tensor(text, dtype=torch.int32)
-        self.counted = count_text(self.text.numpy(), self.vocabulary, self.order, self.parts, self.script)
+        self.cached_counts = count_text(
+            self.text.numpy(), self.vocabulary, self.order, self.parts, self.script
+        )
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> BlockCounts:
         """The counts of the training text, made again where a folder held the text alone."""
-        if self.counted is None:
+        if self.cached_counts is None:
             if not len(self.text):
                 raise RunError("this blend has counted nothing yet; call count(training text) first")
             self.count(self.text.cpu())
-        assert self.counted is not None
-        return self.counted
+        assert self.cached_counts is not None
+        return self.cached_counts
 
     def lessons(self, step: int = 8) -> tuple[Tensor, Tensor]:
         """Rows of the counted text, one every `step` tokens, and the places where they begin: what to train on."""
@@ -91,32 +93,32 @@ class Blend(Transformer):
     def _is_inner(self, name: str, weight: Tensor) -> bool:
         return super()._is_inner(name, weight) and not name.startswith("trust")
 
-    def _expected(self, normed: Tensor, seen: Tensor, first: int) -> Tensor:
+    def _logits_after(self, normed: Tensor, tokens_read: Tensor, first: int) -> Tensor:
         """Logits of the mixture after each token from `first` on."""
-        return self._mixed(normed, self.counts.of_text(seen.cpu().numpy(), first))
+        return self._mixture(normed, self.counts.of_text(tokens_read.cpu().numpy(), first))
 
-    def _mixed(self, normed: Tensor, answers: tuple[Floats, Floats]) -> Tensor:
-        said, known = (torch.from_numpy(each).to(normed.device) for each in answers)
-        weights = self.trust(normed) + self.trust_known(known)
-        mixed: Tensor = self.head(normed) + torch.einsum("nlk,nlkv->nlv", weights.float(), said)
+    def _mixture(self, normed: Tensor, answers: tuple[Floats, Floats]) -> Tensor:
+        log_probabilities, features = (torch.from_numpy(array).to(normed.device) for array in answers)
+        weights = self.trust(normed) + self.trust_known(features)
+        mixed: Tensor = self.head(normed) + torch.einsum("nlk,nlkv->nlv", weights.float(), log_probabilities)
         return mixed
 
     def loss(self, tokens: Tensor, starts: Tensor) -> Tensor:
         """Mean negative log-likelihood of a token; starts: where the rows, or what was counted of them, stand there."""
         answers = self._answers_to_text(tokens, starts) if self.running else self._answers_to(tokens, starts)
-        logits, targets = self._mixed(self._stream(tokens[:, :-1])[0], answers), tokens[:, 1:]
+        logits, targets = self._mixture(self._stream(tokens[:, :-1])[0], answers), tokens[:, 1:]
         learned = targets > PAD
         return F.cross_entropy(logits[learned].float(), targets[learned].long())
 
     def _answers_to_text(self, tokens: Tensor, starts: Tensor) -> tuple[Floats, Floats]:
         """What the other blocks of the counted text answer in rows of that text."""
-        places = (starts[:, None] + torch.arange(tokens.shape[1], device=starts.device)).cpu()
+        positions = (starts[:, None] + torch.arange(tokens.shape[1], device=starts.device)).cpu()
         text = self.text.cpu()
-        if int(places.max()) >= len(text) or not torch.equal(text[places], tokens.int().cpu()):
+        if int(positions.max()) >= len(text) or not torch.equal(text[positions], tokens.int().cpu()):
             raise DataError(
                 "these rows are not of the text that was counted; train a blend on its `lessons()`"
             )
-        return self.counts.of_places(places[:, :-1].numpy())
+        return self.counts.of_places(positions[:, :-1].numpy())
 
     def _answers_to(self, tokens: Tensor, starts: Tensor) -> tuple[Floats, Floats]:
         """What is answered in rows without the block in which a piece of each was counted."""

@@ -18,7 +18,7 @@ from tolerate.models.texts.tokens import EMPTY, SPECIAL, UNKNOWN
 
 BYTES = 256
 SPECIALS = (*SPECIAL[:UNKNOWN], "<unknown>")
-LEAST = len(SPECIAL) + BYTES  # of a vocabulary
+MIN_VOCABULARY = len(SPECIAL) + BYTES  # of a vocabulary
 BATCH = 1000  # texts handed to the library at once
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one thread a process, as everywhere in the house
@@ -66,8 +66,10 @@ def learn_bpe(texts: Iterable[str], *, size: int = 1000) -> BPE:
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    if size < LEAST:
-        raise OptionError(f"a vocabulary of {size} pieces is too small; bytes and signs alone are {LEAST}")
+    if size < MIN_VOCABULARY:
+        raise OptionError(
+            f"a vocabulary of {size} pieces is too small; bytes and signs alone are {MIN_VOCABULARY}"
+        )
     learned = Tokenizer(models.BPE())
     learned.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -79,9 +81,9 @@ def learn_bpe(texts: Iterable[str], *, size: int = 1000) -> BPE:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    seen = _Seen(texts)
-    learned.train_from_iterator(seen, trainer)
-    if not seen.signs:
+    counted_texts = _CountedTexts(texts)
+    learned.train_from_iterator(counted_texts, trainer)
+    if not counted_texts.signs:
         raise DataError(EMPTY)
     return BPE(learned.to_str())
 
@@ -98,7 +100,7 @@ def load_bpe(path: Path) -> BPE:
     return tokens
 
 
-class _Seen:
+class _CountedTexts:
     """Texts passed on one by one, so that no corpus need fit into memory; counts their signs."""
 
     def __init__(self, texts: Iterable[str]) -> None:

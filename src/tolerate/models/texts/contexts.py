@@ -55,7 +55,7 @@ def contexts_after(tokens: Ints, script: Script) -> dict[str, Ints]:
     letter = np.asarray(script.letters, bool)[tokens]
     words = _Words(folded, letter)
     line = _last(tokens == script.line)
-    column = np.where(line < 0, -1, words.here - line)
+    column = np.where(line < 0, -1, words.positions - line)
     now, before, earlier = words.back(0), words.back(1), words.back(2)
     last, second, third, fourth = (_shifted(tokens, back) for back in range(4))
     parts = (
@@ -66,7 +66,7 @@ def contexts_after(tokens: Ints, script: Script) -> dict[str, Ints]:
         (column, last, second),
         (second, third, fourth),
     )
-    return {kind: _mixed(place, *parts[place]) for place, kind in enumerate(KINDS)}
+    return {kind: _hash_of(place, *parts[place]) for place, kind in enumerate(KINDS)}
 
 
 class _Words:
@@ -74,7 +74,7 @@ class _Words:
 
     def __init__(self, folded: Ints, letter: NDArray[np.bool_]) -> None:
         self.folded = folded
-        self.here = np.arange(folded.shape[1])[None]
+        self.positions = np.arange(folded.shape[1])[None]
         self.outside, self.inside = _last(~letter), _last(letter)
         powers = np.cumprod(np.full(folded.shape[1] + 1, MULTIPLIER, np.uint64))
         falling = np.cumprod(np.full(folded.shape[1] + 1, INVERSE, np.uint64))
@@ -84,25 +84,25 @@ class _Words:
 
     def back(self, count: int) -> Ints:
         """A number for the word so far (0 where none has begun), or for one `count` words before."""
-        end = np.broadcast_to(self.here, self.folded.shape)
+        end = np.broadcast_to(self.positions, self.folded.shape)
         for _ in range(count):
-            end = self._at(self.inside, self._at(self.outside, end))
-        return self._between(self._at(self.outside, end), end)
+            end = self._values_at(self.inside, self._values_at(self.outside, end))
+        return self._between(self._values_at(self.outside, end), end)
 
     def outer(self) -> tuple[Ints, Ints]:
         """The token before the word so far, and the one before that."""
-        return self._at(self.folded, self.outside), self._at(self.folded, self.outside - 1)
+        return self._values_at(self.folded, self.outside), self._values_at(self.folded, self.outside - 1)
 
-    def _at(self, values: Ints, places: Ints) -> Ints:
+    def _values_at(self, values: Ints, positions: Ints) -> Ints:
         """Values at places; -1 at places before the first."""
-        found = np.take_along_axis(values, np.maximum(places, 0), 1)
-        return np.where(places < 0, -1, found)
+        gathered = np.take_along_axis(values, np.maximum(positions, 0), 1)
+        return np.where(positions < 0, -1, gathered)
 
     def _between(self, start: Ints, end: Ints) -> Ints:
         """A number for the tokens after `start` up to `end`: sums of tokens times powers, moved to one scale."""
-        first, last = (np.take_along_axis(self.sums, np.maximum(at + 1, 0), 1) for at in (start, end))
-        found = (last - first) * self.powers[np.maximum(end, 0)]
-        return found.astype(np.int64)
+        first, last = (np.take_along_axis(self.sums, np.maximum(index + 1, 0), 1) for index in (start, end))
+        sums = (last - first) * self.powers[np.maximum(end, 0)]
+        return sums.astype(np.int64)
 
 
 def _last(marked: NDArray[np.bool_]) -> Ints:
@@ -114,10 +114,10 @@ def _shifted(tokens: Ints, back: int) -> Ints:
     return np.pad(tokens, ((0, 0), (back, 0)), constant_values=-1)[:, : tokens.shape[1]]
 
 
-def _mixed(kind: int, *parts: Ints) -> Ints:
+def _hash_of(kind: int, *parts: Ints) -> Ints:
     """One number of BITS bits from several."""
-    found = np.full(parts[0].shape, kind + 1, np.uint64)
+    number = np.full(parts[0].shape, kind + 1, np.uint64)
     for part in parts:
-        found = (found ^ part.astype(np.uint64)) * MULTIPLIER
-        found ^= found >> np.uint64(31)
-    return (found * MULTIPLIER >> np.uint64(64 - BITS)).astype(np.int64)
+        number = (number ^ part.astype(np.uint64)) * MULTIPLIER
+        number ^= number >> np.uint64(31)
+    return (number * MULTIPLIER >> np.uint64(64 - BITS)).astype(np.int64)

@@ -23,7 +23,7 @@ def lines(path: Path, longest: int = LONGEST) -> Iterator[str]:
 
 
 def _texts(path: Path, raw: Iterator[bytes], longest: int) -> Iterator[str]:
-    found = 0
+    count = 0
     for number, line in enumerate(raw, 1):
         if len(line) > longest:
             raise DataError(
@@ -37,8 +37,8 @@ def _texts(path: Path, raw: Iterator[bytes], longest: int) -> Iterator[str]:
                 f"line {number:,} of {path} is no UTF-8 (byte {error.start:,} is 0x{line[error.start]:02x}); convert "
                 "the whole file first: iconv -f latin1 -t utf-8"
             ) from None
-        found += bool(text)
+        count += bool(text)
         if text:
             yield text
-    if not found:
+    if not count:
         raise DataError(f"{path} holds no text; expected at least one line with a sign in it")

@@ -105,17 +105,17 @@ def decode(
     """One text for each prompt, in order; the same for the same prompts, choices and randomness."""
     training = model.training
     model.eval()
-    kind = _beam if how.beams > 1 else _contrastive if how.contrast else _sampled
-    found: list[Text] = []
+    kind = _beam_search if how.beams > 1 else _contrastive_search if how.contrast else _sample
+    texts: list[Text] = []
     for first in range(0, len(prompts), together):
         last = first + together
-        some = how if how.mould is None else replace(how, mould=how.mould.part(first, last))
-        found += kind(model, prompts[first:last], some, rng)
+        part_decoding = how if how.mould is None else replace(how, mould=how.mould.part(first, last))
+        texts += kind(model, prompts[first:last], part_decoding, rng)
     model.train(training)
-    return found
+    return texts
 
 
-def _sampled(
+def _sample(
     model: LanguageModel, prompts: Sequence[Tensor], how: Decoding, rng: torch.Generator
 ) -> list[Text]:
     """Token by token; rows that ended are dropped from the batch."""
@@ -126,8 +126,10 @@ def _sampled(
     for place in range(how.limit):
         free = logits.float()
         chosen = _choose(free if how.mould is None else how.mould.pressed(free, rows, place), how, rng)
-        said = logits.float().log_softmax(-1).gather(1, chosen[:, None])[:, 0]
-        for row, token, logprob in zip(rows.tolist(), chosen.tolist(), said.tolist(), strict=True):
+        logprob_of_chosen = logits.float().log_softmax(-1).gather(1, chosen[:, None])[:, 0]
+        for row, token, logprob in zip(
+            rows.tolist(), chosen.tolist(), logprob_of_chosen.tolist(), strict=True
+        ):
             tokens[row].append(token)
             logprobs[row].append(logprob)
         over = chosen == how.end
@@ -139,7 +141,9 @@ def _sampled(
         if len(going) < len(rows):
             rows, chosen, state = rows[going], chosen[going], model.keep(state, going)
         state, logits = model.advance(state, chosen)
-    return [_text(own, said, how) for own, said in zip(tokens, logprobs, strict=True)]
+    return [
+        _text(own, logprob_of_chosen, how) for own, logprob_of_chosen in zip(tokens, logprobs, strict=True)
+    ]
 
 
 def _text(tokens: list[int], logprobs: list[float], how: Decoding) -> Text:
@@ -151,14 +155,14 @@ def _choose(logits: Tensor, how: Decoding, rng: torch.Generator) -> Tensor:
     """One token a row: [n]."""
     if how.temperature == 0:
         return logits.argmax(-1)
-    kept = narrowed(logits / how.temperature, how)
-    return torch.multinomial(kept.softmax(-1), 1, generator=rng)[:, 0]
+    allowed = restrict_choices(logits / how.temperature, how)
+    return torch.multinomial(allowed.softmax(-1), 1, generator=rng)[:, 0]
 
 
-def narrowed(logits: Tensor, how: Decoding) -> Tensor:
+def restrict_choices(logits: Tensor, how: Decoding) -> Tensor:
     """Logits with those left out that the choice of a token may not fall on (-inf); the best one always stays.
 
-    >>> narrowed(torch.tensor([[2.0, 1.0, 0.0]]), Decoding(top_k=2)).tolist()
+    >>> restrict_choices(torch.tensor([[2.0, 1.0, 0.0]]), Decoding(top_k=2)).tolist()
     [[2.0, 1.0, -inf]]
     """
     if how.top_k:
@@ -176,7 +180,9 @@ def narrowed(logits: Tensor, how: Decoding) -> Tensor:
     return logits
 
 
-def _beam(model: LanguageModel, prompts: Sequence[Tensor], how: Decoding, rng: torch.Generator) -> list[Text]:
+def _beam_search(
+    model: LanguageModel, prompts: Sequence[Tensor], how: Decoding, rng: torch.Generator
+) -> list[Text]:
     """The best by mean log probability of `beams` texts kept at each step, for each prompt."""
     n, width = len(prompts), how.beams
     state, logits = model.begin(prompts)
@@ -193,10 +199,10 @@ def _beam(model: LanguageModel, prompts: Sequence[Tensor], how: Decoding, rng: t
     done: list[list[Text]] = [[] for _ in range(n)]
     for place in range(1, how.limit + 1):
         ended = chosen == how.end
-        for at in torch.nonzero(ended | (place == how.limit))[:, 0].tolist():
-            if sums[at] > -torch.inf:
-                tokens, scores = [t for t, _ in paths[at]], [s for _, s in paths[at]]
-                done[int(owner[at])].append(_text(tokens, scores, how))
+        for row in torch.nonzero(ended | (place == how.limit))[:, 0].tolist():
+            if sums[row] > -torch.inf:
+                tokens, scores = [t for t, _ in paths[row]], [s for _, s in paths[row]]
+                done[int(owner[row])].append(_text(tokens, scores, how))
         if place == how.limit or bool((ended | (sums == -torch.inf)).all()):
             break
         sums = sums.masked_fill(ended, -torch.inf)
@@ -214,7 +220,7 @@ def _beam(model: LanguageModel, prompts: Sequence[Tensor], how: Decoding, rng: t
     return [max(texts, key=lambda text: text.mean) for texts in done]
 
 
-def _contrastive(
+def _contrastive_search(
     model: LanguageModel, prompts: Sequence[Tensor], how: Decoding, rng: torch.Generator
 ) -> list[Text]:
     """Of the k likeliest the one that is likely and whose state is least like any before (equation 5)."""
@@ -226,21 +232,21 @@ def _contrastive(
     logprobs: list[list[float]] = [[] for _ in prompts]
     open_ = torch.ones(n, dtype=torch.bool)
     for _ in range(how.limit):
-        said = logits.float().log_softmax(-1)
-        likely, candidates = said.topk(k, -1)
+        logprob = logits.float().log_softmax(-1)
+        likely, candidates = logprob.topk(k, -1)
         ahead, ahead_logits = model.advance(
             model.keep(state, torch.arange(n).repeat_interleave(k)), candidates.flatten()
         )
         states = F.normalize(ahead.last, dim=-1).view(n, k, -1)
-        alike = (states @ past.mT).amax(-1)
-        best = ((1 - how.contrast) * likely.exp() - how.contrast * alike).argmax(-1)
-        at = torch.arange(n) * k + best
+        similarity = (states @ past.mT).amax(-1)
+        best = ((1 - how.contrast) * likely.exp() - how.contrast * similarity).argmax(-1)
+        chosen_rows = torch.arange(n) * k + best
         for row in torch.nonzero(open_)[:, 0].tolist():
             tokens[row].append(int(candidates[row, best[row]]))
             logprobs[row].append(float(likely[row, best[row]]))
             open_[row] = tokens[row][-1] != how.end
         if not bool(open_.any()):
             break
-        state, logits = model.keep(ahead, at), ahead_logits[at]
+        state, logits = model.keep(ahead, chosen_rows), ahead_logits[chosen_rows]
         past = torch.cat([past, states[torch.arange(n), best][:, None]], 1)
-    return [_text(own, said, how) for own, said in zip(tokens, logprobs, strict=True)]
+    return [_text(own, logprob, how) for own, logprob in zip(tokens, logprobs, strict=True)]

@@ -46,33 +46,35 @@ class Order:
     @cached_property
     def left(self) -> Floats:
         """What the discounts take from each context, for the shorter ones: [c, 1 + blocks]."""
-        return np.add.reduceat(self.taken_from(self.counts), self.first[:-1])
+        return np.add.reduceat(self.discounted_mass(self.counts), self.first[:-1])
 
-    def taken_from(self, counts: Floats) -> Floats:
+    def discounted_mass(self, counts: Floats) -> Floats:
         """What the discounts take from some counts; nothing from 0."""
-        taken = np.concatenate([np.zeros(1, np.float32), self.discounts])
-        return taken[np.minimum(counts, 3).astype(np.int8)]
+        discounts = np.concatenate([np.zeros(1, np.float32), self.discounts])
+        return discounts[np.minimum(counts, 3).astype(np.int8)]
 
-    def sharpen(self, found: Floats, contexts: Ints, without: Ints) -> Floats:
+    def sharpen(self, probabilities: Floats, contexts: Ints, without: Ints) -> Floats:
         """Take these counts into answers [n, vocabulary]: kept counts over the total, the rest as it was.
 
         without: [n], the block that each answer does without, 0 for none. Returns what was known of each
         context: [n, 3], its total, different tokens and the share of the rest (0, 0 and 1 for an unseen one).
         """
-        at = np.minimum(np.searchsorted(self.contexts, contexts), len(self.contexts) - 1)
-        total = self.totals[at, without] * (self.contexts[at] == contexts)
+        index = np.minimum(np.searchsorted(self.contexts, contexts), len(self.contexts) - 1)
+        total = self.totals[index, without] * (self.contexts[index] == contexts)
         rows = np.flatnonzero(total > 0)
-        at, without, total = at[rows], without[rows], total[rows]
-        share = self.left[at, without] / total
-        sizes = self.first[at + 1] - self.first[at]
-        where, ends = np.repeat(rows, sizes), np.cumsum(sizes)
-        grams = np.arange(len(where)) + np.repeat(self.first[at] - (ends - sizes), sizes)
+        index, without, total = index[rows], without[rows], total[rows]
+        share = self.left[index, without] / total
+        sizes = self.first[index + 1] - self.first[index]
+        answer_rows, ends = np.repeat(rows, sizes), np.cumsum(sizes)
+        grams = np.arange(len(answer_rows)) + np.repeat(self.first[index] - (ends - sizes), sizes)
         counts = self.counts[grams, np.repeat(without, sizes)]
-        found[rows] *= share[:, None]
-        found[where, self.tokens[grams]] += (counts - self.taken_from(counts)) / np.repeat(total, sizes)
-        known = np.tile(np.array([0, 0, 1], np.float32), (len(found), 1))
-        known[rows] = np.stack([total, self.kinds[at, without], share], 1)
-        return known
+        probabilities[rows] *= share[:, None]
+        probabilities[answer_rows, self.tokens[grams]] += (counts - self.discounted_mass(counts)) / np.repeat(
+            total, sizes
+        )
+        features = np.tile(np.array([0, 0, 1], np.float32), (len(probabilities), 1))
+        features[rows] = np.stack([total, self.kinds[index, without], share], 1)
+        return features
 
 
 @dataclass(frozen=True)
@@ -110,18 +112,22 @@ class KneserNey:
         answer is [n, vocabulary], what is known of its context [n, 3] as by `Order.sharpen`.
         """
         without = np.zeros(len(contexts), np.int64) if without is None else without
-        found, answers = self.singles[without], []
+        probabilities, answers = self.singles[without], []
         for back, order in enumerate(self.orders, 1):
-            known = order.sharpen(found, _packed_last(contexts, back, self.vocabulary), without)
-            answers.append((found.copy(), known))
+            features = order.sharpen(probabilities, _packed_last(contexts, back, self.vocabulary), without)
+            answers.append((probabilities.copy(), features))
         return answers
 
     def log_likelihoods(self, text: Ints, together: int = 20_000) -> NDArray[np.float64]:
         """Natural log probability of each token of a text given those before: [length]."""
         parts, contexts = [], self.contexts(text)
         for first in range(0, len(text), together):
-            found = self.answers(contexts[first : first + together])[-1][0]
-            parts.append(found[np.arange(len(found)), text[first : first + together]].astype(np.float64))
+            probabilities = self.answers(contexts[first : first + together])[-1][0]
+            parts.append(
+                probabilities[np.arange(len(probabilities)), text[first : first + together]].astype(
+                    np.float64
+                )
+            )
         return np.log(np.concatenate(parts))
 
 
@@ -190,19 +196,19 @@ def _counted(grams: Ints, pieces: Ints, blocks: int) -> tuple[Ints, Floats]:
 def _packed(tokens: Ints, length: int, vocabulary: int) -> Ints:
     """Each run of `length` tokens as one number, the last token in the lowest bits: [n - length + 1]."""
     bits = _bits(vocabulary)
-    found = np.zeros(max(len(tokens) - length + 1, 0), dtype=np.int64)
+    numbers = np.zeros(max(len(tokens) - length + 1, 0), dtype=np.int64)
     for step in range(length):
-        found = (found << bits) | tokens[step : step + len(found)]
-    return found
+        numbers = (numbers << bits) | tokens[step : step + len(numbers)]
+    return numbers
 
 
 def _packed_last(contexts: Ints, back: int, vocabulary: int) -> Ints:
     """The last `back` tokens of each context as one number, -1 where there are fewer: [n]."""
     bits = _bits(vocabulary)
-    found = np.zeros(len(contexts), dtype=np.int64)
+    numbers = np.zeros(len(contexts), dtype=np.int64)
     for column in range(contexts.shape[1] - back, contexts.shape[1]):
-        found = (found << bits) | contexts[:, column]
-    return np.where(contexts[:, contexts.shape[1] - back] < 0, -1, found)
+        numbers = (numbers << bits) | contexts[:, column]
+    return np.where(contexts[:, contexts.shape[1] - back] < 0, -1, numbers)
 
 
 def _bits(vocabulary: int) -> int:
@@ -221,22 +227,22 @@ def _discounts(counts: Floats) -> Floats:
     """D1, D2 and D3+ of Chen and Goodman (equation 26), kept between 0 and the count."""
     n1, n2, n3, n4 = (float(max((counts == k).sum(), 1)) for k in (1, 2, 3, 4))
     y = n1 / (n1 + 2 * n2)
-    found = np.array([1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3], dtype=np.float32)
-    return np.clip(found, 0.05, [0.95, 1.9, 2.9]).astype(np.float32)
+    discounts = np.array([1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3], dtype=np.float32)
+    return np.clip(discounts, 0.05, [0.95, 1.9, 2.9]).astype(np.float32)
 
 
-def bits_of(known: Sequence[str], unseen: Sequence[str], order: int = 7) -> float:
+def bits_of(texts: Sequence[str], unseen: Sequence[str], order: int = 7) -> float:
     """Bits per character of unseen texts by the counts of known ones; each text ends with a sign of its own.
 
     >>> bits_of(["abababab"] * 9, ["abab"], order=3) < 1
     True
     """
-    places = {sign: place for place, sign in enumerate(sorted({sign for text in known for sign in text}), 2)}
-    numbers = [[places.get(sign, 1) for sign in text] + [0] for text in known]
-    size = len(places) + 2
+    codes = {sign: place for place, sign in enumerate(sorted({sign for text in texts for sign in text}), 2)}
+    numbers = [[codes.get(sign, 1) for sign in text] + [0] for text in texts]
+    size = len(codes) + 2
     fits = min(order, 62 // _bits(size))
     model = fit_kneser_ney([0] * fits + [number for text in numbers for number in text], size, fits)
-    asked = np.array(
-        [0] * fits + [n for text in unseen for n in [*(places.get(sign, 1) for sign in text), 0]]
+    tokens = np.array(
+        [0] * fits + [n for text in unseen for n in [*(codes.get(sign, 1) for sign in text), 0]]
     )
-    return float(-model.log_likelihoods(asked)[fits:].sum() / np.log(2) / max(sum(map(len, unseen)), 1))
+    return float(-model.log_likelihoods(tokens)[fits:].sum() / np.log(2) / max(sum(map(len, unseen)), 1))

@@ -16,7 +16,7 @@ from tolerate.models.texts.language import PAD, LanguageModel
 
 
 @dataclass(frozen=True)
-class State:
+class LSTMState:
     """Hidden and cell states [layers, n, width]; last: the top layer's hidden state [n, width]."""
 
     hidden: Tensor
@@ -61,7 +61,7 @@ class LSTM(LanguageModel):
         logits: Tensor = self.head(self.cells(self.table(tokens))[0])
         return logits
 
-    def begin(self, prompts: Sequence[Tensor]) -> tuple[State, Tensor]:
+    def begin(self, prompts: Sequence[Tensor]) -> tuple[LSTMState, Tensor]:
         """Read prompts, each to its own end."""
         lengths = torch.tensor([len(prompt) for prompt in prompts])
         longest = int(lengths.max())
@@ -72,13 +72,13 @@ class LSTM(LanguageModel):
             self.table(rows.to(self.device)), lengths, batch_first=True, enforce_sorted=False
         )
         _, (hidden, cell) = self.cells(packed)
-        return State(hidden, cell), self.head(hidden[-1])
+        return LSTMState(hidden, cell), self.head(hidden[-1])
 
-    def advance(self, state: State, tokens: Tensor) -> tuple[State, Tensor]:
+    def advance(self, state: LSTMState, tokens: Tensor) -> tuple[LSTMState, Tensor]:
         """Read one more token of each row."""
         _, (hidden, cell) = self.cells(self.table(tokens[:, None]), (state.hidden, state.cell))
-        return State(hidden, cell), self.head(hidden[-1])
+        return LSTMState(hidden, cell), self.head(hidden[-1])
 
-    def keep(self, state: State, rows: Tensor) -> State:
+    def keep(self, state: LSTMState, rows: Tensor) -> LSTMState:
         """The state of some rows."""
-        return State(state.hidden[:, rows].contiguous(), state.cell[:, rows].contiguous())
+        return LSTMState(state.hidden[:, rows].contiguous(), state.cell[:, rows].contiguous())

@@ -21,7 +21,7 @@ BASE = 4  # tokens in a row: their answer is what further contexts sharpen
 
 
 @dataclass(frozen=True)
-class Counts:
+class BlockCounts:
     """A counted text, and what it answers by each context.
 
     tokens: [length]; blocks: [length], the block of each, from 1; after: [kinds, length], the number of each
@@ -43,16 +43,16 @@ class Counts:
         blocks = self.blocks[np.minimum(places + 1, len(self.blocks) - 1)]
         return self.answers(contexts, self.after[:, places], blocks)
 
-    def of_text(self, seen: Ints, first: int = 0, without: Ints | None = None) -> tuple[Floats, Floats]:
+    def of_text(self, tokens: Ints, first: int = 0, without: Ints | None = None) -> tuple[Floats, Floats]:
         """`answers` for what comes after each token from `first` on, in new rows: [n, length].
 
         without: [n], the block that does not answer a row, because a part of the row was counted there.
         """
         back = self.grams.order - 1
-        padded = np.pad(seen, ((0, 0), (back - 1, 0)), constant_values=-1)
+        padded = np.pad(tokens, ((0, 0), (back - 1, 0)), constant_values=-1)
         contexts = np.lib.stride_tricks.sliding_window_view(padded, back, axis=1)[:, first:]
-        further = further_contexts(seen, self.script)[:, :, first:]
-        blocks = np.zeros(len(seen), np.int64) if without is None else without
+        further = further_contexts(tokens, self.script)[:, :, first:]
+        blocks = np.zeros(len(tokens), np.int64) if without is None else without
         return self.answers(contexts, further, np.repeat(blocks[:, None], contexts.shape[1], 1))
 
     def answers(self, contexts: Ints, further: Ints, without: Ints) -> tuple[Floats, Floats]:
@@ -61,31 +61,31 @@ class Counts:
         contexts: [n, length, order - 1] tokens, further: [kinds, n, length], without: [n, length], a block or 0.
         """
         shape, blocks = without.shape, without.reshape(-1)
-        found = self.grams.answers(contexts.reshape(-1, contexts.shape[2]), blocks)
-        base = found[BASE - 2][0]
+        answers = self.grams.answers(contexts.reshape(-1, contexts.shape[2]), blocks)
+        base = answers[BASE - 2][0]
         for order, numbers in zip(self.further, further, strict=True):
-            said = base.copy()
-            found.append((said, order.sharpen(said, numbers.reshape(-1), blocks)))
-        logs = np.stack([said for said, _ in found], 1)
+            probabilities = base.copy()
+            answers.append((probabilities, order.sharpen(probabilities, numbers.reshape(-1), blocks)))
+        logs = np.stack([probabilities for probabilities, _ in answers], 1)
         np.log(np.maximum(logs, 1e-8, out=logs), out=logs)
-        known = np.stack([known for _, known in found], 1)
-        known[..., :2] = np.log1p(known[..., :2]) / 3
-        return logs.reshape(*shape, *logs.shape[1:]), known.reshape(*shape, -1)
+        features = np.stack([features for _, features in answers], 1)
+        features[..., :2] = np.log1p(features[..., :2]) / 3
+        return logs.reshape(*shape, *logs.shape[1:]), features.reshape(*shape, -1)
 
 
 def count_text(
     text: Sequence[int] | Ints, vocabulary: int, order: int, blocks: int, script: Script | None
-) -> Counts:
+) -> BlockCounts:
     """Count a text of whole numbers below `vocabulary`, in all and without each of its blocks."""
     tokens = np.asarray(text, dtype=np.int64)
     grams = fit_kneser_ney(tokens, vocabulary, order, blocks)
     after = further_contexts(tokens[None], script)[:, 0]
     further = tuple(fit_order(numbers[:-1], tokens[1:], vocabulary, blocks) for numbers in after)
-    return Counts(tokens, blocks_of(len(tokens), blocks), after, grams, further, script)
+    return BlockCounts(tokens, blocks_of(len(tokens), blocks), after, grams, further, script)
 
 
-def further_contexts(seen: Ints, script: Script | None) -> Ints:
+def further_contexts(tokens: Ints, script: Script | None) -> Ints:
     """The number of each kind of further context after each token: [n, length] -> [kinds, n, length]."""
     if script is None:
-        return np.zeros((0, *seen.shape), np.int64)
-    return np.stack([*contexts_after(seen, script).values()])
+        return np.zeros((0, *tokens.shape), np.int64)
+    return np.stack([*contexts_after(tokens, script).values()])

@@ -21,13 +21,13 @@ Layer = tuple[Tensor, Tensor, Tensor, Tensor]  # keys and values: of the answer 
 
 
 @dataclass(frozen=True)
-class State:
+class T5State:
     """What was read: the prompt as encoded [n, long, width], its tokens, the decoder's layers, what it wrote."""
 
     prompt: Tensor
-    asked: Tensor  # [n, long], PAD where a prompt is shorter than others
+    prompt_tokens: Tensor  # [n, long], PAD where a prompt is shorter than others
     layers: tuple[Layer, ...]
-    seen: Tensor  # tokens of the answer, the start first: [n, length], filled up on the left
+    answer_tokens: Tensor  # tokens of the answer, the start first: [n, length], filled up on the left
     last: Tensor  # the decoder's stream at the last token: [n, width]
 
 
@@ -66,61 +66,72 @@ class T5(LanguageModel):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of the token after each one: [n, length] -> [n, length, vocabulary]; 0 before the answer."""
-        asked, seen, starts = parted(tokens)
-        logits, _ = self._answered(self._encoded(asked), asked, seen, None)
+        prompt_tokens, answer_tokens, starts = split_at_start(tokens)
+        logits, _ = self._answered(self._encoded(prompt_tokens), prompt_tokens, answer_tokens, None)
         places = torch.arange(tokens.shape[1], device=tokens.device) - starts[:, None]  # in the answer
         spread = logits.gather(
-            1, places.clamp(0, seen.shape[1] - 1)[:, :, None].expand(-1, -1, logits.shape[2])
+            1, places.clamp(0, answer_tokens.shape[1] - 1)[:, :, None].expand(-1, -1, logits.shape[2])
         )
         return spread.masked_fill((places < 0)[:, :, None], 0.0)
 
-    def _encoded(self, asked: Tensor) -> Tensor:
+    def _encoded(self, prompt_tokens: Tensor) -> Tensor:
         """The prompt, each token in the light of all others: [n, long] -> [n, long, width]."""
-        found: Tensor = self.core.encoder(input_ids=asked, attention_mask=asked != PAD).last_hidden_state
-        return found
+        encoded: Tensor = self.core.encoder(
+            input_ids=prompt_tokens, attention_mask=prompt_tokens != PAD
+        ).last_hidden_state
+        return encoded
 
     def _answered(
-        self, prompt: Tensor, asked: Tensor, seen: Tensor, layers: tuple[Layer, ...] | None, new: int = 0
-    ) -> tuple[Tensor, State]:
+        self,
+        prompt: Tensor,
+        prompt_tokens: Tensor,
+        answer_tokens: Tensor,
+        layers: tuple[Layer, ...] | None,
+        new: int = 0,
+    ) -> tuple[Tensor, T5State]:
         """Logits after each of the `new` last tokens of the answer (0 for all), and what to remember."""
         from transformers import EncoderDecoderCache
 
-        mask = seen != PAD
+        mask = answer_tokens != PAD
         cache = None if layers is None else EncoderDecoderCache(layers)
-        found = self.core.decoder(
-            input_ids=seen[:, -new:],
+        output = self.core.decoder(
+            input_ids=answer_tokens[:, -new:],
             attention_mask=None
             if bool(mask[:, 0].all())
             else mask,  # filled up on the right: never looked at
             encoder_hidden_states=prompt,
-            encoder_attention_mask=asked != PAD,
+            encoder_attention_mask=prompt_tokens != PAD,
             past_key_values=cache,
             use_cache=cache is not None,
         )
-        stream = found.last_hidden_state
+        stream = output.last_hidden_state
         logits: Tensor = self.head(stream)
         if self.pointer is not None:
-            logits = self.pointer(stream, logits, prompt, asked)
-        return logits, State(prompt, asked, () if cache is None else _layers(cache), seen, stream[:, -1])
+            logits = self.pointer(stream, logits, prompt, prompt_tokens)
+        return logits, T5State(
+            prompt, prompt_tokens, () if cache is None else _layers(cache), answer_tokens, stream[:, -1]
+        )
 
-    def begin(self, prompts: Sequence[Tensor]) -> tuple[State, Tensor]:
+    def begin(self, prompts: Sequence[Tensor]) -> tuple[T5State, Tensor]:
         """Read prompts; each holds a start, and behind it as much of the answer as is given."""
-        parts = [parted(prompt[None].to(self.device)) for prompt in prompts]
-        asked = _stacked([one[0] for one, _, _ in parts], left=False)
-        seen = _stacked([one[0] for _, one, _ in parts], left=True)
-        logits, state = self._answered(self._encoded(asked), asked, seen, ())
+        parts = [split_at_start(prompt[None].to(self.device)) for prompt in prompts]
+        prompt_tokens = _stacked([row[0] for row, _, _ in parts], left=False)
+        answer_tokens = _stacked([row[0] for _, row, _ in parts], left=True)
+        logits, state = self._answered(self._encoded(prompt_tokens), prompt_tokens, answer_tokens, ())
         return state, logits[:, -1]
 
-    def advance(self, state: State, tokens: Tensor) -> tuple[State, Tensor]:
+    def advance(self, state: T5State, tokens: Tensor) -> tuple[T5State, Tensor]:
         """Read one more token of each answer."""
-        seen = torch.cat([state.seen, tokens[:, None]], 1)
-        logits, state = self._answered(state.prompt, state.asked, seen, state.layers, 1)
+        answer_tokens = torch.cat([state.answer_tokens, tokens[:, None]], 1)
+        logits, state = self._answered(state.prompt, state.prompt_tokens, answer_tokens, state.layers, 1)
         return state, logits[:, -1]
 
-    def keep(self, state: State, rows: Tensor) -> State:
+    def keep(self, state: T5State, rows: Tensor) -> T5State:
         """The state of some rows."""
         layers = tuple((a[rows], b[rows], c[rows], d[rows]) for a, b, c, d in state.layers)
-        return State(state.prompt[rows], state.asked[rows], layers, state.seen[rows], state.last[rows])
+        return T5State(
+            state.prompt[rows], state.prompt_tokens[rows], layers, state.answer_tokens[rows], state.last[rows]
+        )
 
 
 class CrossPointer(nn.Module):
@@ -133,21 +144,21 @@ class CrossPointer(nn.Module):
         self.share = nn.Linear(width, 1)
         nn.init.zeros_(self.share.weight)
 
-    def forward(self, stream: Tensor, logits: Tensor, prompt: Tensor, asked: Tensor) -> Tensor:
+    def forward(self, stream: Tensor, logits: Tensor, prompt: Tensor, prompt_tokens: Tensor) -> Tensor:
         """Log probabilities of the mixture: [n, length, vocabulary]."""
         scores = self.ask(stream) @ self.offer(prompt).mT / stream.shape[-1] ** 0.5
-        pointed = scores.float().masked_fill((asked == PAD)[:, None], -torch.inf).softmax(-1)
+        pointed = scores.float().masked_fill((prompt_tokens == PAD)[:, None], -torch.inf).softmax(-1)
         copied = torch.zeros(logits.shape, device=logits.device)
-        copied = copied.scatter_add(2, asked[:, None].expand(-1, logits.shape[1], -1), pointed)
+        copied = copied.scatter_add(2, prompt_tokens[:, None].expand(-1, logits.shape[1], -1), pointed)
         share = torch.sigmoid(self.share(stream).float())
         mixed = (1 - share) * logits.float().softmax(-1) + share * copied
         return mixed.clamp_min(1e-9).log()
 
 
-def parted(tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def split_at_start(tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Rows cut in two: prompts with an end [n, long], answers from their start on [n, length], where these begin.
 
-    >>> asked, seen, starts = parted(torch.tensor([[7, 8, START, 5, END], [9, START, 5, 6, END]]))
+    >>> asked, seen, starts = split_at_start(torch.tensor([[7, 8, START, 5, END], [9, START, 5, 6, END]]))
     >>> asked.tolist(), seen.tolist(), starts.tolist()
     ([[7, 8, 1], [9, 1, 0]], [[2, 5, 1, 0], [2, 5, 6, 1]], [2, 1])
     """
@@ -158,13 +169,13 @@ def parted(tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             "each row be a stretch of it as the prompt and the next one as its answer"
         )
     starts = begins.int().argmax(1)
-    places = torch.arange(tokens.shape[1], device=tokens.device)
-    before = torch.where(places < starts[:, None], tokens, PAD)
-    asked = torch.where(places == starts[:, None], END, before)[:, : int(starts.max()) + 1]
-    at = starts[:, None] + places[: tokens.shape[1] - int(starts.min())]
-    inside = at < tokens.shape[1]
-    seen = torch.where(inside, tokens.gather(1, at.clamp(max=tokens.shape[1] - 1)), PAD)
-    return asked, seen, starts
+    positions = torch.arange(tokens.shape[1], device=tokens.device)
+    before = torch.where(positions < starts[:, None], tokens, PAD)
+    prompts = torch.where(positions == starts[:, None], END, before)[:, : int(starts.max()) + 1]
+    sources = starts[:, None] + positions[: tokens.shape[1] - int(starts.min())]
+    inside = sources < tokens.shape[1]
+    answers = torch.where(inside, tokens.gather(1, sources.clamp(max=tokens.shape[1] - 1)), PAD)
+    return prompts, answers, starts
 
 
 def _stacked(rows: Sequence[Tensor], left: bool) -> Tensor:

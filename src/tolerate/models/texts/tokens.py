@@ -59,11 +59,11 @@ class Tokens:
         >>> tokens.decode(tokens.encode("a hat, a cat"))
         'a hat, a cat'
         """
-        found: list[int] = []
+        numbers: list[int] = []
         for piece in PIECE.findall(text):
             number = self.numbers.get(piece)
-            found += [number] if number is not None else [self.numbers.get(sign, UNKNOWN) for sign in piece]
-        return found
+            numbers += [number] if number is not None else [self.numbers.get(sign, UNKNOWN) for sign in piece]
+        return numbers
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text of some numbers; filling, beginning and end say nothing."""
@@ -117,11 +117,11 @@ def tokens_for(kind: str, texts: Iterable[str]) -> Tokenizer:
 
 def load_tokens(path: Path) -> Tokenizer:
     """The vocabulary that `save` wrote, of any kind."""
-    found = read_json(path, "the vocabulary of a trained writer")
-    if isinstance(found, dict) and found.get("model", {}).get("type") == "BPE":
+    stored = read_json(path, "the vocabulary of a trained writer")
+    if isinstance(stored, dict) and stored.get("model", {}).get("type") == "BPE":
         from tolerate.models.texts.bpe import load_bpe
 
         return load_bpe(path)
-    if not isinstance(found, list) or tuple(found[: len(SPECIAL)]) != SPECIAL:
+    if not isinstance(stored, list) or tuple(stored[: len(SPECIAL)]) != SPECIAL:
         raise DataError(f"{path} is no vocabulary that tolerate wrote; train the model again")
-    return Tokens(tuple(found))
+    return Tokens(tuple(stored))

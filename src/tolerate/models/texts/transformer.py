@@ -26,7 +26,7 @@ class Cache:
     """What was read so far, a layer a pair: keys and values [n, heads, length, size]; seen: [n, length]."""
 
     layers: tuple[tuple[Tensor, Tensor], ...]
-    seen: Tensor  # tokens read, PAD where a row is shorter than others
+    tokens_read: Tensor  # tokens read, PAD where a row is shorter than others
     last: Tensor  # the stream at the last token: [n, width]
 
 
@@ -103,48 +103,48 @@ class Transformer(LanguageModel):
 
         Rows that differ in length are filled up on the left.
         """
-        normed, seen, layers, mask = self._stream(tokens, cache)
-        first = seen.shape[1] - tokens.shape[1]
-        logits = self._expected(normed, seen, first)
+        normed, tokens_read, layers, mask = self._stream(tokens, cache)
+        first = tokens_read.shape[1] - tokens.shape[1]
+        logits = self._logits_after(normed, tokens_read, first)
         if self.pointer is not None:
-            logits, kept = self.pointer(
-                normed, logits, seen, None if cache is None else cache.layers[-1], mask
+            logits, pointer_keys = self.pointer(
+                normed, logits, tokens_read, None if cache is None else cache.layers[-1], mask
             )
-            layers.append(kept)
-        return logits, Cache(tuple(layers), seen, normed[:, -1])
+            layers.append(pointer_keys)
+        return logits, Cache(tuple(layers), tokens_read, normed[:, -1])
 
     def _stream(
         self, tokens: Tensor, cache: Cache | None = None
     ) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]], Tensor | None]:
         """The normed stream after each token, all that was seen, keys and values of each layer, the mask."""
-        before = tokens[:, :0] if cache is None else cache.seen
-        seen = torch.cat([before, tokens], 1)
+        before = tokens[:, :0] if cache is None else cache.tokens_read
+        tokens_read = torch.cat([before, tokens], 1)
         first = before.shape[1]
-        stream = self._embedded(seen, first)
-        mask = _mask(seen, first)
-        turn = (self.cosine[first : seen.shape[1]], self.sine[first : seen.shape[1]])
+        stream = self._embedded(tokens_read, first)
+        mask = _mask(tokens_read, first)
+        turn = (self.cosine[first : tokens_read.shape[1]], self.sine[first : tokens_read.shape[1]])
         layers = []
         for place, block in enumerate(self.blocks):
-            stream, kept = block(stream, turn, None if cache is None else cache.layers[place], mask)
-            layers.append(kept)
-        return self.norm(stream), seen, layers, mask
+            stream, block_keys = block(stream, turn, None if cache is None else cache.layers[place], mask)
+            layers.append(block_keys)
+        return self.norm(stream), tokens_read, layers, mask
 
-    def _expected(self, normed: Tensor, seen: Tensor, first: int) -> Tensor:
+    def _logits_after(self, normed: Tensor, tokens_read: Tensor, first: int) -> Tensor:
         """Logits after each token from `first` on: [n, new, vocabulary]."""
         logits: Tensor = self.head(normed)
         return logits
 
-    def _embedded(self, seen: Tensor, first: int) -> Tensor:
+    def _embedded(self, tokens_read: Tensor, first: int) -> Tensor:
         """Embeddings of the tokens from `first` on, those of the last two and three tokens added."""
-        stream: Tensor = self.table(seen[:, first:])
-        said = [
-            table(_hash(seen, back, self.hashed)[:, first:])
+        stream: Tensor = self.table(tokens_read[:, first:])
+        embeddings = [
+            table(_hash(tokens_read, back, self.hashed)[:, first:])
             for back, table in enumerate(self.hashed_tables, 2)
         ]
         if self.hashed_spread is not None:
-            said = [self.hashed_spread(torch.cat(said, -1))]
-        for each in said:
-            stream = stream + each
+            embeddings = [self.hashed_spread(torch.cat(embeddings, -1))]
+        for embedding in embeddings:
+            stream = stream + embedding
         return stream
 
     def begin(self, prompts: Sequence[Tensor]) -> tuple[Cache, Tensor]:
@@ -158,7 +158,7 @@ class Transformer(LanguageModel):
 
     def advance(self, state: Cache, tokens: Tensor) -> tuple[Cache, Tensor]:
         """Read one more token of each row."""
-        if state.seen.shape[1] >= len(self.cosine):
+        if state.tokens_read.shape[1] >= len(self.cosine):
             raise OptionError(f"the text is longer than the {self.context} tokens this model reads at once")
         logits, cache = self._read(tokens[:, None], state)
         return cache, logits[:, -1]
@@ -166,7 +166,9 @@ class Transformer(LanguageModel):
     def keep(self, state: Cache, rows: Tensor) -> Cache:
         """The state of some rows."""
         return Cache(
-            tuple((key[rows], value[rows]) for key, value in state.layers), state.seen[rows], state.last[rows]
+            tuple((key[rows], value[rows]) for key, value in state.layers),
+            state.tokens_read[rows],
+            state.last[rows],
         )
 
 
@@ -226,7 +228,7 @@ class Pointer(nn.Module):
         self,
         stream: Tensor,
         logits: Tensor,
-        seen: Tensor,
+        tokens_read: Tensor,
         past: tuple[Tensor, Tensor] | None,
         mask: Tensor | None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -239,7 +241,7 @@ class Pointer(nn.Module):
         )
         pointed = scores.float().masked_fill(~seeable, -torch.inf).softmax(-1)
         copied = torch.zeros(logits.shape, device=logits.device)
-        copied = copied.scatter_add(2, seen[:, None, :].expand(-1, new, -1), pointed)
+        copied = copied.scatter_add(2, tokens_read[:, None, :].expand(-1, new, -1), pointed)
         share = torch.sigmoid(self.share(stream).float())
         mixed = (1 - share) * logits.float().softmax(-1) + share * copied
         return mixed.clamp_min(1e-9).log(), (offered, offered)
@@ -258,16 +260,16 @@ def _turned(rows: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     return torch.cat([first * cosine - second * sine, second * cosine + first * sine], -1)
 
 
-def _mask(seen: Tensor, first: int) -> Tensor | None:
+def _mask(tokens_read: Tensor, first: int) -> Tensor | None:
     """What each token from `first` on may look at: [n, 1, new, length]; None where the usual triangle does."""
-    real = seen != PAD
-    new, length = seen.shape[1] - first, seen.shape[1]
+    real = tokens_read != PAD
+    new, length = tokens_read.shape[1] - first, tokens_read.shape[1]
     if new == 1:
         return None if bool(real.all()) else real[:, None, None, :]
     if first == 0 and bool(real[:, 0].all()):
         return None  # filled up on the right, if at all: what comes later is never looked at
-    triangle = torch.ones(new, length, dtype=torch.bool, device=seen.device).tril(first)
-    own = torch.eye(length, dtype=torch.bool, device=seen.device)[
+    triangle = torch.ones(new, length, dtype=torch.bool, device=tokens_read.device).tril(first)
+    own = torch.eye(length, dtype=torch.bool, device=tokens_read.device)[
         first:
     ]  # a filler sees itself: no empty rows
     return (real[:, None, :] & triangle | own)[:, None]
