@@ -142,7 +142,7 @@ def find(name: str) -> "type[Trainable]":
     return kind
 
 
-def build(name: str, *dimensions: object, seed: int = 0, **options: object) -> "Trainable":
+def build(name: str, /, *dimensions: object, seed: int = 0, **options: object) -> "Trainable":
     """A new model whose initial weights are set by the seed.
 
     dimensions: shape (channels, height, width) and number of classes of a picture model; context and vocabulary of a
