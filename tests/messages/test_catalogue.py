@@ -2,8 +2,10 @@
 
 import ast
 import copy
+import importlib
 import json
 import pickle
+import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,32 +13,38 @@ from string import Formatter
 
 import pytest
 
-from tolerate.messages import (
-    careers,
-    certificates,
-    comparisons,
-    desk,
-    pictures,
-    remote,
-    report,
-    terminal,
-    texts,
-)
+from tolerate import messages
+from tolerate.messages import careers, certificates, desk, pictures, remote, report, terminal, texts
 from tolerate.messages.catalogue import FIXED, fill, joined, message, render
 from tolerate.messages.sentences import SENTENCES
 from tolerate.records import Certificate, Message
 from tolerate.stats.certify.threshold import certify
 
 SOURCE = Path(certificates.__file__).parents[1]
-CATALOGUES: dict[str, Mapping[str, tuple[str, str]]] = {
-    "sentences": SENTENCES,
-    "certificates": certificates.TEXTS,
-    "report": report.WORDS,
-    "careers": careers.WORDS,
-    "desk": desk.WORDS,
-    "terminal": terminal.TEXTS,
-    "comparisons": comparisons.TEXTS,
-}
+
+
+def catalogues() -> dict[str, Mapping[str, tuple[str, str]]]:
+    """Every table of texts in the messages: a dictionary from keys to a text in English and one in Chinese."""
+    modules = [
+        importlib.import_module(f"{messages.__name__}.{info.name}")
+        for info in pkgutil.iter_modules(messages.__path__)
+        if info.name != "catalogue"
+    ]
+    return {
+        module.__name__.rpartition(".")[2]: value
+        for module in modules
+        for name, value in vars(module).items()
+        if name.isupper()
+        and isinstance(value, dict)
+        and value
+        and all(
+            isinstance(texts, tuple) and len(texts) == 2 and isinstance(texts[0], str)
+            for texts in value.values()
+        )
+    }
+
+
+CATALOGUES = catalogues()
 ENTRIES = [(name, key) for name, catalogue in CATALOGUES.items() for key in catalogue]
 LISTS = {"pictures": pictures, "remote": remote, "texts": texts}
 CHINESE = re.compile(r"[\u3400-\u9fff]")
@@ -288,7 +296,7 @@ def test_a_missing_number_is_a_dash() -> None:
 # Certificates of this version and of older ones
 
 
-def old(certificate: Certificate) -> dict[str, object]:
+def without_messages(certificate: Certificate) -> dict[str, object]:
     """A certificate as older versions wrote it."""
     return {key: value for key, value in certificate.to_json().items() if key != "messages"}
 
@@ -302,7 +310,7 @@ def test_certificates_of_both_versions_are_read() -> None:
         "assume.rows",
         "assume.losses",
     ]
-    for version in (record, old(certificate)):
+    for version in (record, without_messages(certificate)):
         assert Certificate.from_json(version) == certificate  # type: ignore[arg-type]
-    assert "messages" not in Certificate.from_json(old(certificate)).to_json()  # type: ignore[arg-type]
+    assert "messages" not in Certificate.from_json(without_messages(certificate)).to_json()  # type: ignore[arg-type]
     assert Certificate.from_json(record).to_json() == record

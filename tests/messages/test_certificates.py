@@ -62,16 +62,16 @@ def test_the_kinds_are_what_they_are_called() -> None:
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_every_certificate_names_tolerance_confidence_and_labels(name: str, lang: str) -> None:
     cert = CERTS[name]
-    for said in (certificate_line(cert, lang), certificate_text(cert, lang)):
-        assert percent(cert.tolerance) in said and percent(cert.confidence) in said
-        assert f"{cert.labels:,}" in said
-        assert "None" not in said and "nan" not in said and "{" not in said
+    for text in (certificate_line(cert, lang), certificate_text(cert, lang)):
+        assert percent(cert.tolerance) in text and percent(cert.confidence) in text
+        assert f"{cert.labels:,}" in text
+        assert "None" not in text and "nan" not in text and "{" not in text
 
 
 @pytest.mark.parametrize("name", sorted(CERTS))
 def test_chinese_is_chinese(name: str) -> None:
-    said = certificate_text(CERTS[name], "zh")
-    assert not re.search(r"[a-z]{4,}", re.sub("wrong|harmful|kappa", "", said))
+    text = certificate_text(CERTS[name], "zh")
+    assert not re.search(r"[a-z]{4,}", re.sub("wrong|harmful|kappa", "", text))
 
 
 def test_english_in_full() -> None:
@@ -82,16 +82,16 @@ def test_english_in_full() -> None:
 
 
 def test_nothing_is_never_dressed_up() -> None:
-    said = certificate_text(CERTS["nothing"])
-    assert said.startswith("Nothing may be released") and "Not part of the promise" in said
+    text = certificate_text(CERTS["nothing"])
+    assert text.startswith("Nothing may be released") and "Not part of the promise" in text
     assert certificate_line(CERTS["nothing"]).startswith("release nothing")
     assert "不可放行" in certificate_line(CERTS["nothing"], "zh")
 
 
 def test_short_form() -> None:
-    said = certificate_line(CERTS["above"])
+    text = certificate_line(CERTS["above"])
     assert re.fullmatch(
-        r"release when score > -0\.\d+: [\d.]+% of items, at most 2% wrong \(95% sure; 2,000 labels\)", said
+        r"release when score > -0\.\d+: [\d.]+% of items, at most 2% wrong \(95% sure; 2,000 labels\)", text
     )
     assert "5% wrong, 1% harmful" in certificate_line(CERTS["two"])
 

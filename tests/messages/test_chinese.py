@@ -1,4 +1,4 @@
-"""Whatever is certified, judged, watched or held can be said in Chinese without an English sentence in it."""
+"""Whatever is certified, judged, watched or held can be text in Chinese without an English sentence in it."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from tolerate.messages.certificates import certificate_line, certificate_text, s
 from tolerate.records import Certificate
 from tolerate.stats.audit.audit import Audit
 from tolerate.stats.certify.threshold import certify
-from tolerate.stats.compare.cascade import brief_of, say_cascade
+from tolerate.stats.compare.cascade import answer_line, cascade_text
 from tolerate.stats.compare.strategies import compare
 from tolerate.stats.monitor.watch import Watch
 
@@ -87,12 +87,12 @@ def certificates() -> Mapping[str, Certificate]:
 @pytest.mark.parametrize("name", sorted(certificates()))
 def test_certificates(name: str) -> None:
     certificate = Certificate.loads(certificates()[name].dumps())
-    said = [
+    text = [
         certificate_line(certificate, "zh"),
         certificate_text(certificate, "zh"),
         *slice_lines(certificate, "zh"),
     ]
-    assert english_words("\n".join(said), NAMES) == []
+    assert english_words("\n".join(text), NAMES) == []
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,10 @@ def test_comparisons() -> None:
     )
     for row in rows:
         answer = row.certificate
-        said = (
-            certificate_text(answer, "zh") if isinstance(answer, Certificate) else say_cascade(answer, "zh")
+        text = (
+            certificate_text(answer, "zh") if isinstance(answer, Certificate) else cascade_text(answer, "zh")
         )
-        assert english_words(said + brief_of(answer, "zh"), NAMES) == []
+        assert english_words(text + answer_line(answer, "zh"), NAMES) == []
 
 
 def test_alarms_of_a_watch() -> None:

@@ -18,7 +18,7 @@ THRESHOLDS = st.floats(allow_nan=False, allow_infinity=False) | st.floats(
 SHARES = st.floats(0, 1, allow_subnormal=False) | st.integers(0, 10_000).map(lambda n: n / 10_000)
 
 
-def near(value: float) -> list[float]:
+def neighbours(value: float) -> list[float]:
     """The number itself and what lies just below and above it, in double and in single precision."""
     with np.errstate(over="ignore"):
         single = [float(np.nextafter(np.float32(value), np.float32(side))) for side in (-np.inf, np.inf)]
@@ -27,14 +27,14 @@ def near(value: float) -> list[float]:
 
 @given(THRESHOLDS, THRESHOLDS)
 def test_a_threshold_that_is_read_back_releases_the_same(limit: float, other: float) -> None:
-    for score in [*near(limit), other]:
+    for score in [*neighbours(limit), other]:
         assert (score >= float(threshold(limit))) == (score >= limit)
 
 
 @given(THRESHOLDS, THRESHOLDS)
 def test_the_words_for_a_rule_release_the_same(limit: float, other: float) -> None:
     sign = lowest_score(limit, sign=True)
-    for score in [*near(limit), other, 0.0, 5e-324, 2.0**-149]:
+    for score in [*neighbours(limit), other, 0.0, 5e-324, 2.0**-149]:
         if not math.isfinite(score):
             continue
         if sign == "is given":

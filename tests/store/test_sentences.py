@@ -32,17 +32,17 @@ def test_a_table_of_an_older_version_gets_its_column(tmp_path: Path) -> None:
     db.run("ALTER TABLE items DROP COLUMN reason_message")
     prepare(db)
     prepare(db)
-    queue.keep(db, item("a", HELD))
+    queue.add_item(db, item("a", HELD))
     assert queue.item(db, "a") is not None
 
 
 def test_why_an_item_was_held_is_said_in_both_languages(tmp_path: Path) -> None:
     db = database(tmp_path)
     for ticket, reason in (("new", HELD), ("old", "below the threshold"), ("own", "as the lawyer wrote")):
-        queue.keep(db, item(ticket, reason))
+        queue.add_item(db, item(ticket, reason))
     sentences = {ticket: queue.item(db, ticket) for ticket in ("new", "old", "own")}
-    said = {ticket: render(kept.reason_sentence, "zh") for ticket, kept in sentences.items() if kept}
-    assert said == {
+    text = {ticket: render(stored.reason_sentence, "zh") for ticket, stored in sentences.items() if stored}
+    assert text == {
         "new": "small 失败：下一张证书只涉及该层级判定后转来的内容",
         "old": "分数低于阈值",
         "own": "as the lawyer wrote",
@@ -53,8 +53,8 @@ def test_why_an_item_was_held_is_said_in_both_languages(tmp_path: Path) -> None:
 def test_rows_of_the_ledger_hold_text_key_and_parameters(tmp_path: Path) -> None:
     db = database(tmp_path)
     why = message("alarm.degraded", gap=0.25, items=120, evidence=30.0)
-    certificates.alarm(db, "job", "degraded", 1.0, {"why": why})
-    certificates.alarm(db, "job", "void", 2.0, {"why": "as the lawyer wrote"})
+    certificates.add_alarm(db, "job", "degraded", 1.0, {"why": why})
+    certificates.add_alarm(db, "job", "void", 2.0, {"why": "as the lawyer wrote"})
     row = json.loads(json.dumps(newest(db)[1]))
     assert row["body"]["why"] == str(why) and row["body"]["messages"]["why"]["params"]["items"] == 120
     assert "messages" not in newest(db)[0]["body"]

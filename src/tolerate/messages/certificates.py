@@ -182,12 +182,12 @@ def _evidence(certificate: "Certificate", lang: str) -> str:
         s=_plural(labels),
         units="" if clusters == labels else units,
         losses_by=by if certificate.losses_by else "",
-        seen=_seen(certificate, lang),
+        seen=_risk_text(certificate, lang),
         assumptions=_assumptions(certificate.assumptions, lang),
     )
 
 
-def _seen(certificate: "Certificate", lang: str) -> str:
+def _risk_text(certificate: "Certificate", lang: str) -> str:
     if certificate.risk_seen is None:
         return ""
     key = "evidence.seen_all" if certificate.scope == "all" else "evidence.seen"
