@@ -19,7 +19,7 @@ import numpy as np
 from tolerate.careers.data import skills
 from tolerate.careers.data.onet import OnetData, Release, read_release
 from tolerate.careers.model import estimate, flows, path, relate, simulate, tasks
-from tolerate.careers.model.release import _occupations, _paid, read
+from tolerate.careers.model.release import estimate_occupations, read_table, with_pay
 
 Row = tuple[str, str, str]
 SHARED = (
@@ -29,15 +29,15 @@ SHARED = (
 
 
 def recall(
-    candidates: relate.Candidates, score: np.ndarray, listed: dict[int, list[int]], origin: int
+    candidates: relate.RelatedCandidates, score: np.ndarray, listed: dict[int, list[int]], origin: int
 ) -> float:
-    top = candidates.places[origin][np.argsort(-score[origin], kind="stable")[:10]]
+    top = candidates.indices[origin][np.argsort(-score[origin], kind="stable")[:10]]
     return len(set(top.tolist()) & set(listed[origin])) / len(listed[origin])
 
 
 def related(occupations: OnetData) -> Iterator[Row]:
     """Recall@10 of the ten primary related occupations, 5-fold by origin."""
-    lists = relate.lists_of(occupations)
+    lists = relate.related_lists(occupations)
     origins = np.array(sorted(lists))
     fold = np.random.default_rng(0).permutation(len(origins)) % 5
     for name, titles, linked, beat in (
@@ -45,14 +45,18 @@ def related(occupations: OnetData) -> Iterator[Row]:
         ("without titles", False, False, "0.534; aim above 0.56"),
         ("with titles and the other origins' lists", True, True, "-"),
     ):
-        plain = relate.candidates(relate.similarities(occupations, titles), relate.usable(occupations))
+        plain = relate.select_candidates(
+            relate.similarities(occupations, titles), relate.usable_mask(occupations)
+        )
         recalls = np.zeros(len(origins))
         for k in range(5):
             train = {i: lists[i] for i in origins[fold != k]}
             candidates = (
-                relate.with_lists(plain, train, plain.mean) if linked and plain.mean is not None else plain
+                relate.with_list_features(plain, train, plain.mean)
+                if linked and plain.mean is not None
+                else plain
             )
-            score = relate.learn(candidates, train)(candidates)
+            score = relate.learn_scorer(candidates, train)(candidates)
             for index in np.flatnonzero(fold == k):
                 recalls[index] = recall(candidates, score, lists, int(origins[index]))
         half = 1.96 * recalls.std(ddof=1) / len(recalls) ** 0.5
@@ -65,12 +69,14 @@ def related(occupations: OnetData) -> Iterator[Row]:
 
 def flow_figures(occupations: OnetData) -> Iterator[Row]:
     """Flows between 22 groups, fitted to 2019-21, tested on 2022: mean rank correlation within an origin."""
-    rows = read(SHARED / "cps_flows_2019_2022.csv.gz")
+    rows = read_table(SHARED / "cps_flows_2019_2022.csv.gz")
     past, outside = flows.count_moves(rows, ("2019", "2020", "2021"))
     then, _ = flows.count_moves(rows, ("2022",))
     notes: list[str] = []
     table = relate.similarities(occupations)
-    figures = _paid(_occupations(occupations, table, notes), read(SHARED / "bls_pay_outlook.csv"), notes)
+    figures = with_pay(
+        estimate_occupations(occupations, table, notes), read_table(SHARED / "bls_pay_outlook.csv"), notes
+    )
     x, y = flows.features(occupations, table, figures, past, outside), flows.targets(past)
     off = ~np.eye(flows.GROUP_COUNT, dtype=bool)
     size = np.tile(np.log(np.diag(past)), (flows.GROUP_COUNT, 1))[off]
@@ -102,21 +108,25 @@ def agency(occupations: OnetData) -> Iterator[Row]:
     from scipy.spatial.distance import cdist
 
     folder = SHARED / "exposure"
-    experts = read(folder / "workbank_expert_ratings.csv")
-    published = tasks.Published(
-        experts, read(folder / "gpts_are_gpts_tasks.tsv.gz"), read(folder / "working_with_ai_iwa_metrics.csv")
+    experts = read_table(folder / "workbank_expert_ratings.csv")
+    published = tasks.PublishedTables(
+        experts,
+        read_table(folder / "gpts_are_gpts_tasks.tsv.gz"),
+        read_table(folder / "working_with_ai_iwa_metrics.csv"),
     )
-    means = tasks.means(experts)
+    means = tasks.mean_ratings(experts)
     by_title = dict(zip(occupations.titles, occupations.codes, strict=True))
     rows = [
-        (n, record["text"], by_title[record["occupation"]])
+        (n, record.text, by_title[record.occupation])
         for n, record in means.items()
-        if record["occupation"] in by_title
+        if record.occupation in by_title
     ]
-    truth = np.array([means[n]["agency"] for n, _, _ in rows])
-    groups = np.array([means[n]["occupation"] for n, _, _ in rows])
+    truth = np.array([means[n].scores["agency"] for n, _, _ in rows])
+    groups = np.array([means[n].occupation for n, _, _ in rows])
     kernel = tasks.agency_kernel(occupations, published, rows, np.arange(len(rows)))
-    answers = relate.standard(np.array([[means[n][a] for a in tasks.ANSWERS] for n, _, _ in rows]))
+    answers = relate.standardize(
+        np.array([[means[n].scores[a] for a in tasks.ANSWER_COLUMNS] for n, _, _ in rows])
+    )
     with_answers = (
         kernel + 2 * np.exp(-0.3 * cdist(answers, answers, "sqeuclidean") / 4) + answers @ answers.T / 4
     )
@@ -126,7 +136,10 @@ def agency(occupations: OnetData) -> Iterator[Row]:
         for r in experts
         if r["Task ID"] in row_of
     ]
-    rated_rows, rating = np.array([k for k, _ in single]), tasks.classes(np.array([v for _, v in single]))
+    rated_rows, rating = (
+        np.array([k for k, _ in single]),
+        tasks.agency_classes(np.array([v for _, v in single])),
+    )
     mates = [
         (a, b) for a in range(len(rated_rows)) for b in np.flatnonzero(rated_rows == rated_rows[a]) if a != b
     ]
@@ -139,9 +152,9 @@ def agency(occupations: OnetData) -> Iterator[Row]:
         kappas, alone, keeps = [], [], []
         for seed in range(5):
             estimates, cls = _classed(k, truth, groups, noise, seed)
-            kappas.append(tasks.kappa(cls, tasks.classes(truth)))
+            kappas.append(tasks.kappa(cls, tasks.agency_classes(truth)))
             alone.append(tasks.kappa(cls[rated_rows], rating))
-            keeps.append(auc(estimates, truth >= tasks.KEEP))
+            keeps.append(auc(estimates, truth >= tasks.KEEP_RATING))
         yield f"human agency, {name}: kappa to the experts' mean", f"{np.mean(kappas):.3f}", beat
         yield "  kappa to single experts", f"{np.mean(alone):.3f}", "-"
         yield '  "keep human", AUC', f"{np.mean(keeps):.3f}", "0.64; aim above 0.70"
@@ -157,18 +170,22 @@ def _classed(
     for k in range(10):
         inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         within = kernel[np.ix_(inside, inside)]
-        estimates[outside] = tasks.smooth(within, truth[inside], kernel[np.ix_(outside, inside)], noise)
+        estimates[outside] = tasks.kernel_ridge(within, truth[inside], kernel[np.ix_(outside, inside)], noise)
         scores = np.zeros(len(inside))
         for j in range(5):
             a, b = np.flatnonzero(fold[inside] % 5 != j), np.flatnonzero(fold[inside] % 5 == j)
-            scores[b] = tasks.smooth(within[np.ix_(a, a)], truth[inside][a], within[np.ix_(b, a)], noise)
-        cls[outside] = tasks.split(scores, tasks.classes(truth[inside]), estimates[outside])
+            scores[b] = tasks.kernel_ridge(
+                within[np.ix_(a, a)], truth[inside][a], within[np.ix_(b, a)], noise
+            )
+        cls[outside] = tasks.classify_by_shares(
+            scores, tasks.agency_classes(truth[inside]), estimates[outside]
+        )
     return estimates, cls
 
 
 def severity(occupations: OnetData) -> Iterator[Row]:
     """Consequence of error predicted in ten folds by six-digit code, with weights fitted in every fold."""
-    values = occupations.blocks["context"].of("severity")
+    values = occupations.tables["context"].column("severity")
     groups = np.array([code[:7] for code in occupations.codes])
     kernel = estimate.build_kernels(occupations, relate.similarities(occupations), ("exactness",))
     guess, spread = estimate.cross_predict(kernel, values, groups)
@@ -191,14 +208,14 @@ def people(count: int) -> Iterator[Row]:
     shares = ", ".join(f"{name} {n / result.tasks:.0%}" for name, n in result.counts.items())
     yield (
         f"{count:,} simulated people: released tasks that exceed",
-        f"{result.exceed} of {result.counts['released']} ({result.wrong:.1%})",
+        f"{result.exceeding} of {result.counts['released']} ({result.wrong_share:.1%})",
         "aim at most 5%",
     )
-    yield "  choices", shares, f"truly releasable: {result.could / result.tasks:.0%}"
-    naive = simulate.simulate(count, choice=simulate.naive)
+    yield "  choices", shares, f"truly releasable: {result.releasable / result.tasks:.0%}"
+    naive = simulate.simulate(count, chooser=simulate.choose_naively)
     yield (
         "  the same from point estimates (broken twin)",
-        f"{naive.exceed} of {naive.counts['released']} ({naive.wrong:.1%})",
+        f"{naive.exceeding} of {naive.counts['released']} ({naive.wrong_share:.1%})",
         "-",
     )
 

@@ -25,8 +25,8 @@ PAGES = [
 ELSEWHERE = {  # commands that a test of their own runs, or that need a person
     "make": "test_the_make_targets_exist",
     "pip": "the make targets install",
-    "tolerate career data": "tests/careers/test_careers.py",
-    "tolerate career ask": "tests/careers/test_careers.py",
+    "tolerate career data": "tests/careers/data/test_onet.py",
+    "tolerate career ask": "tests/careers/person/test_interview.py",
     "tolerate run digits": "tests/jobs/pictures/test_digits.py",
     "tolerate run mnist": "tests/jobs/pictures/test_digits.py",
     "tolerate run pictures": "tests/jobs/pictures/test_digits.py",

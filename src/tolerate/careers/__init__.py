@@ -1,12 +1,10 @@
 """Careers: from error tolerance to tasks, moves and learning.
 
-atlas.py      occupations and tasks with their figures and sources; embedded, or imported
-onet.py, release.py, embed.py   reading a release of O*NET and making an atlas of it
-titles.py     finding an occupation by any of its names
-severity.py, choice.py, evidence.py   tolerance of a task, and what to do with it today
-moves.py, relate.py   where one could go, and how related occupations are
-skills.py, path.py    the skill graph, and the way through it
-kinds.py, advice.py   what a task makes, and the technique that fits
-me.py, interview.py, desk.py, template.py   what a person says of themselves
-plan.py       puts it together; terminal.py, page.py, record.py show it
+data/      published figures: the atlas of occupations and tasks, O*NET's releases, titles, skills, kinds of content
+model/     estimates: severity and tolerance of a task, its choice, related occupations, learning paths; the import
+person/    what a person says of themselves: me.toml, the interview, progress
+planning/  a plan: evidence of errors, techniques, moves, and all of it put together
+pages/     a plan as an HTML page, in the terminal and as JSON
+
+Each package imports only from those above it. The texts, in English and Chinese, are in `tolerate.messages.careers`.
 """

@@ -12,7 +12,7 @@ from tolerate.errors import OptionError
 
 if TYPE_CHECKING:
     from tolerate.base.json_types import JsonObject
-    from tolerate.careers.planning.plan import Plan
+    from tolerate.careers.planning.plan import CareerPlan
 
 career = typer.Typer(
     help="Let the error tolerance of the work decide: tasks, moves, learning. Nothing leaves this machine.",
@@ -44,14 +44,16 @@ def data(
     lang: Lang = "",
 ) -> None:
     """Import a release of O*NET once, or say what is there."""
-    from tolerate.careers.data.atlas import home, open_atlas, save
+    from tolerate.careers.data.atlas import import_folder, open_atlas, save
     from tolerate.careers.pages.terminal import atlas_lines
 
     lang = choose_language(lang)
     if release is not None:
-        from tolerate.careers.model.release import build
+        from tolerate.careers.model.release import build_atlas
 
-        save(build(release, exposure, pay, tell=_quiet if as_json else print), atlas or home())
+        save(
+            build_atlas(release, exposure, pay, report=_quiet if as_json else print), atlas or import_folder()
+        )
     elif exposure is not None or pay is not None:
         raise OptionError(
             "exposure and pay tables are imported together with a release; give --from RELEASE too"
@@ -92,7 +94,7 @@ def show(
     from tolerate.careers.data import titles
     from tolerate.careers.data.atlas import open_atlas
     from tolerate.careers.pages import terminal
-    from tolerate.careers.planning.plan import show as make
+    from tolerate.careers.planning.plan import plan_occupation as make
 
     lang = choose_language(lang)
     loaded_atlas = open_atlas(atlas)
@@ -100,9 +102,11 @@ def show(
     if as_json:
         return _json(plan)
     lines = terminal.plan_lines(plan, lang)
-    others = [f.occupation.title for f in titles.search(loaded_atlas, occupation)[1:4] if f.fit > 0.8]
+    others = [
+        f.occupation.title for f in titles.search_titles(loaded_atlas, occupation)[1:4] if f.score > 0.8
+    ]
     if others:
-        lines.append(terminal.also(others, lang))
+        lines.append(terminal.other_occupations_line(others, lang))
     print("\n".join([*lines, "", terminal.sources_line(loaded_atlas, lang)]))
     _report(plan, out, lang)
     return None
@@ -129,8 +133,8 @@ def plan(
     from tolerate.careers.data.atlas import open_atlas
     from tolerate.careers.pages import terminal
     from tolerate.careers.person import progress
-    from tolerate.careers.person.me import Person, read
-    from tolerate.careers.planning.plan import make
+    from tolerate.careers.person.me import Person, read_person
+    from tolerate.careers.planning.plan import make_plan
 
     if me is None and not occupation:
         raise OptionError(
@@ -143,7 +147,7 @@ def plan(
         print(write_me(loaded_atlas, occupation, write, choose_language(lang)))
         return None
     person = (
-        read(me)
+        read_person(me)
         if me is not None
         else Person(occupation=occupation, assumed=("slip", "worst", "review", "rework", "human_error"))
     )
@@ -152,7 +156,7 @@ def plan(
         raise OptionError("progress is kept beside me.toml; give --me me.toml together with --done")
     if me is not None:
         person = progress.with_progress(person, me, [name for name in done.split(",") if name.strip()])
-    career_plan = make(loaded_atlas, person)
+    career_plan = make_plan(loaded_atlas, person)
     if as_json:
         return _json(career_plan)
     print("\n".join(terminal.plan_lines(career_plan, lang)))
@@ -171,7 +175,7 @@ def compare(
     """Occupations side by side: how strict, what a machine may get wrong, pay, openings."""
     from tolerate.careers.data.atlas import open_atlas
     from tolerate.careers.pages import terminal
-    from tolerate.careers.planning.plan import show as make
+    from tolerate.careers.planning.plan import plan_occupation as make
 
     lang = choose_language(lang)
     if len(occupations) < 2:
@@ -181,7 +185,7 @@ def compare(
     if as_json:
         print(json.dumps([_record(plan) for plan in plans], indent=1, ensure_ascii=False))
         return
-    print("\n".join(terminal.compare_lines(loaded_atlas, [plan.occupation for plan in plans], plans, lang)))
+    print("\n".join(terminal.compare_lines(plans, lang)))
     if out is not None:
         from tolerate.careers.pages.page import write_comparison
 
@@ -197,7 +201,7 @@ def ask(
 ) -> None:
     """Answer a few questions, one by one; every answer is kept at once, and the same command continues."""
     from tolerate.careers.data.atlas import open_atlas
-    from tolerate.careers.person.interview import Interview, at_terminal
+    from tolerate.careers.person.interview import Interview, ask_at_terminal
 
     lang = choose_language(lang)
     talk = Interview(open_atlas(atlas), me, lang)
@@ -206,7 +210,7 @@ def ask(
 
         talk_at_desk(talk, str(me.resolve()))
     else:
-        at_terminal(talk, _line, print)
+        ask_at_terminal(talk, _line, print)
 
 
 def _line() -> str | None:
@@ -217,7 +221,7 @@ def _line() -> str | None:
         return None
 
 
-def _report(plan: "Plan", out: Path | None, lang: str) -> None:
+def _report(plan: "CareerPlan", out: Path | None, lang: str) -> None:
     if out is None:
         return
     from tolerate.careers.pages.page import write_plan
@@ -226,14 +230,14 @@ def _report(plan: "Plan", out: Path | None, lang: str) -> None:
     print(say("t.report", path=str(write_plan(plan, out, lang))).pick(lang))
 
 
-def _json(plan: "Plan") -> None:
+def _json(plan: "CareerPlan") -> None:
     print(json.dumps(_record(plan), indent=1, ensure_ascii=False))
 
 
-def _record(plan: "Plan") -> "JsonObject":
-    from tolerate.careers.pages.record import record
+def _record(plan: "CareerPlan") -> "JsonObject":
+    from tolerate.careers.pages.record import plan_record
 
-    return record(plan)
+    return plan_record(plan)
 
 
 __all__: Sequence[str] = ("career",)

@@ -1,8 +1,10 @@
-"""The words of the career pages and of their terminal output, in English and Chinese."""
+"""Texts of the career pages and of their terminal output, in English and Chinese."""
 
 import math
 
 from tolerate.messages.both import Both, both
+from tolerate.messages.careers_advice import ADVICE
+from tolerate.messages.careers_questions import QUESTIONS
 from tolerate.messages.catalogue import fill_both
 from tolerate.messages.numbers import is_number
 
@@ -198,6 +200,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "没有任何职业同时满足全部愿望。最接近的：{near}。",
     ),
     "moves.none.one": ("{name} (fails: {fails})", "{name}（不满足：{fails}）"),
+    "moves.excluded": ("{wish}: {n}", "{wish}:{n}"),
     "moves.kept": ("kept out by each wish alone: {kept}", "各项愿望单独排除的数量：{kept}"),
     "moves.move": (
         "every filter can be moved in me.toml under [wishes]",
@@ -217,8 +220,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "robust": ("stays in the set", "留在集合中"),
     "strictness": ("strictness", "严格程度"),
     "reason.related": (
-        "{there} of the required levels are there; largest gaps: {gaps}",
-        "已具备所需水平的 {there}；最大差距：{gaps}",
+        "{share} of the required levels are there; largest gaps: {gaps}",
+        "已具备所需水平的 {share}；最大差距：{gaps}",
     ),
     "reason.nogap": ("all required levels are there", "所需水平均已具备"),
     "gap": ("{name} {have} to {need}", "{name} {have} → {need}"),
@@ -338,4 +341,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "t.report": ("report: {path}", "报告：{path}"),
     "t.sources": ("figures: {sources}", "数据：{sources}"),
     "t.closer": ("also: {names}", "另有：{names}"),
+    **ADVICE,
+    **QUESTIONS,
 }

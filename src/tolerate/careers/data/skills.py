@@ -1,7 +1,8 @@
-"""The skill graph of AI content work: what each skill needs (AND of ORs), takes in hours, and is shown by here.
+"""The skill graph of AI content work: what each skill needs (AND of ORs), and the hours it takes.
 
-Ours, about a hundred skills in `skills.tsv`. Hours are a beginner's, judged by us and not measured: change them
-by hand. `needs` reads "a; b|c": a, and one of b or c. `here` is a command of tolerate that shows or trains it.
+Our own list of about a hundred skills, in `skills.tsv`. Hours are estimates for a beginner and not measured: change
+them by hand. The column `needs` reads "a; b|c": a, and one of b or c. The column `here` is a command of tolerate that
+shows or trains the skill.
 """
 
 import csv
@@ -19,33 +20,33 @@ BANDS = ("tolerant", "middle", "strict")  # of the required ETR: 10% and more, 1
 
 @dataclass(frozen=True)
 class Skill:
-    """One skill. needs: clauses, of each of which one member must be known before."""
+    """One skill. needs: clauses; one member of each must be learned before. command: of tolerate, that shows it."""
 
     id: str
     name: Both
     area: str
     hours: float
     needs: tuple[tuple[str, ...], ...] = ()
-    here: str = ""
+    command: str = ""
     resource: str = ""
     unlocks: tuple[str, ...] = ()  # kinds of content
-    bands: tuple[str, ...] = ()  # of tolerance at which it serves them
+    bands: tuple[str, ...] = ()  # of the required ETR in which it serves them
 
 
-Graph = Mapping[str, Skill]
+SkillGraph = Mapping[str, Skill]
 
 
 @cache
 def graph() -> dict[str, Skill]:
-    """The skill graph, in an order in which every skill follows what it may need."""
-    return read(TABLE)
+    """The skill graph, each skill after those that it may need."""
+    return read_skills(TABLE)
 
 
-def read(path: Path) -> dict[str, Skill]:
-    """A skill graph from a table; unknown needs and circles are refused."""
+def read_skills(path: Path) -> dict[str, Skill]:
+    """The skill graph of a table; DataError for a need that does not exist and for a cycle."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    return ordered({row["id"]: _skill(row) for row in rows})
+    return sort_skills({row["id"]: _skill(row) for row in rows})
 
 
 def _skill(row: Mapping[str, str]) -> Skill:
@@ -54,81 +55,85 @@ def _skill(row: Mapping[str, str]) -> Skill:
         name=Both(row["en"], row["zh"]),
         area=row["area"],
         hours=float(row["hours"]),
-        needs=tuple(_list(clause, "|") for clause in _list(row["needs"], ";")),
-        here=row["here"],
+        needs=tuple(_split_cell(clause, "|") for clause in _split_cell(row["needs"], ";")),
+        command=row["here"],
         resource=row["resource"],
-        unlocks=_list(row["unlocks"], ","),
-        bands=BANDS if row["bands"] == "any" else _list(row["bands"], ","),
+        unlocks=_split_cell(row["unlocks"], ","),
+        bands=BANDS if row["bands"] == "any" else _split_cell(row["bands"], ","),
     )
 
 
-def _list(cell: str, sign: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in cell.split(sign) if part.strip())
+def _split_cell(cell: str, separator: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in cell.split(separator) if part.strip())
 
 
-def ordered(skills: Graph) -> dict[str, Skill]:
-    """The same skills, each after all that it may need; DataError where there is a circle.
+def sort_skills(skills: SkillGraph) -> dict[str, Skill]:
+    """The same skills, each after all that it may need; DataError if there is a cycle.
 
     >>> a, b = (Skill(name, Both(name, name), "", 1, needs) for name, needs in (("a", (("b",),)), ("b", ())))
-    >>> list(ordered({"a": a, "b": b}))
+    >>> list(sort_skills({"a": a, "b": b}))
     ['b', 'a']
     """
-    done: dict[str, Skill] = {}
-    open_: set[str] = set()
+    placed: dict[str, Skill] = {}
+    visiting: set[str] = set()
 
     def visit(name: str) -> None:
-        if name in done:
+        if name in placed:
             return
-        if name in open_:
-            raise DataError(f'the skill graph runs in a circle through "{name}"')
+        if name in visiting:
+            raise DataError(f'the skill graph has a cycle through "{name}"')
         if name not in skills:
             raise DataError(f'the skill graph needs "{name}", which it does not have. {hint(name, skills)}')
-        open_.add(name)
+        visiting.add(name)
         for clause in skills[name].needs:
             for other in clause:
                 visit(other)
-        done[name] = skills[name]
+        placed[name] = skills[name]
 
     for name in skills:
         visit(name)
-    return done
+    return placed
 
 
-def named(skills: Graph, wanted: Iterable[str]) -> frozenset[str]:
-    """Skills by id or by name in either language; OptionError with the nearest for one that does not exist."""
-    names = {
-        said.lower(): each.id for each in skills.values() for said in (each.id, each.name.en, each.name.zh)
+def find_skills(skills: SkillGraph, names: Iterable[str]) -> frozenset[str]:
+    """The ids of skills by id or by name in either language; OptionError with the nearest for an unknown one."""
+    ids = {
+        name.lower(): skill.id
+        for skill in skills.values()
+        for name in (skill.id, skill.name.en, skill.name.zh)
     }
-    found = set()
-    for each in wanted:
-        if each.strip().lower() not in names:
-            near = hint(each.strip().lower(), names).rpartition("Did you mean")[2]
-            known = ", ".join(skills)
-            raise OptionError(
-                f'no skill is called "{each}".'
-                + (f" Did you mean{near}" if near and "?" in near else f" Known: {known}")
-            )
-        found.add(names[each.strip().lower()])
-    return frozenset(found)
+    matches = set()
+    for name in names:
+        key = name.strip().lower()
+        if key not in ids:
+            raise OptionError(f'no skill is called "{name}".{_suggestion(key, ids, skills)}')
+        matches.add(ids[key])
+    return frozenset(matches)
 
 
-def implied(skills: Graph, known: Iterable[str]) -> frozenset[str]:
-    """What is known, and what it needs without an alternative: who trains a VAE knows PyTorch."""
-    found: set[str] = set()
-    queue = list(known)
+def _suggestion(name: str, names: Iterable[str], skills: SkillGraph) -> str:
+    """The nearest name; without one, the ids of all skills."""
+    near = hint(name, names).rpartition("Did you mean")[2]
+    return f" Did you mean{near}" if near and "?" in near else f" Known: {', '.join(skills)}"
+
+
+def with_prerequisites(skills: SkillGraph, skill_ids: Iterable[str]) -> frozenset[str]:
+    """These skills, and all that they need without an alternative: whoever trains a VAE knows PyTorch."""
+    closure: set[str] = set()
+    queue = list(skill_ids)
     while queue:
-        name = queue.pop()
-        if name not in found:
-            found.add(name)
-            queue += [clause[0] for clause in skills[name].needs if len(clause) == 1]
-    return frozenset(found)
+        skill_id = queue.pop()
+        if skill_id not in closure:
+            closure.add(skill_id)
+            queue += [clause[0] for clause in skills[skill_id].needs if len(clause) == 1]
+    return frozenset(closure)
 
 
-def possible(skills: Graph, order: Iterable[str], known: Iterable[str] = ()) -> bool:
-    """Whether each skill of an order comes after something of each clause that it needs."""
-    have = set(known)
+def is_learnable(skills: SkillGraph, order: Iterable[str], acquired: Iterable[str] = ()) -> bool:
+    """Whether each skill of an order comes after one member of each clause that it needs. acquired: known before."""
+    learned = set(acquired)
     for name in order:
-        if not all(have & set(clause) for clause in skills[name].needs):
+        if not all(learned & set(clause) for clause in skills[name].needs):
             return False
-        have.add(name)
+        learned.add(name)
     return True

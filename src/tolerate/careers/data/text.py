@@ -1,4 +1,4 @@
-"""Words as sparse vectors: tokens cut to their stems, weighted by how rare they are; and a ridge on top of them.
+"""Texts as sparse vectors of word stems weighted by their rarity (TF-IDF), and ridge regression on them.
 
 NumPy and SciPy alone, so that an import works in the base install.
 """
@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from scipy import sparse
 from tolerate.records import Floats
 
 _WORD = re.compile(r"[a-z][a-z+#.-]*[a-z+#]|[a-z]")
-STOP = frozenset(
+STOP_WORDS = frozenset(
     [
         "a",
         "an",
@@ -72,7 +71,7 @@ STOP = frozenset(
         "with",
     ]
 )
-_ENDS = (
+_LONG_ENDINGS = (
     "ization",
     "isation",
     "ations",
@@ -87,81 +86,85 @@ _ENDS = (
     "ers",
     "er",
 )
-_MORE = ("ors", "or", "ists", "ist", "ies", "ied", "ed", "es", "ly", "s", "e", "y")
+_SHORT_ENDINGS = ("ors", "or", "ists", "ist", "ies", "ied", "ed", "es", "ly", "s", "e", "y")
 
 
 @cache
 def stem(word: str) -> str:
-    """A word without its common ending; crude, and the same for all its forms that matter here.
+    """A word without its ending: a crude stemmer that joins most forms of the words in task statements.
 
     >>> [stem(word) for word in ("translate", "translators", "translating", "translation")]
     ['translat', 'translat', 'translat', 'transl']
     """
-    for ending in (*_ENDS, *_MORE):
+    for ending in (*_LONG_ENDINGS, *_SHORT_ENDINGS):
         if word.endswith(ending) and len(word) - len(ending) >= 4:
             return word[: -len(ending)]
     return word
 
 
-def tokens(text: str, pairs: bool = False) -> list[str]:
-    """The stems of a text in order, without the commonest words; with `pairs`, neighbours too."""
-    words = [stem(word) for word in _WORD.findall(text.lower()) if word not in STOP]
-    return with_pairs(words) if pairs else words
+def tokens(text: str, bigrams: bool = False) -> list[str]:
+    """The stems of a text in order, without stop words; with `bigrams`, pairs of neighbours too."""
+    words = [stem(word) for word in _WORD.findall(text.lower()) if word not in STOP_WORDS]
+    return with_bigrams(words) if bigrams else words
 
 
-def with_pairs(words: list[str]) -> list[str]:
-    """Words, and after them each with its neighbour."""
+def with_bigrams(words: list[str]) -> list[str]:
+    """The words, followed by the pairs of neighbours."""
     return words + [f"{a} {b}" for a, b in pairwise(words)]
 
 
-def counts(bags: Sequence[Iterable[str]], least: int = 1) -> tuple[sparse.csr_matrix, list[str]]:
-    """[texts, words] counts of bags of words, and the words in order; those in fewer than `least` bags are left out.
+def count_words(bags: Sequence[Iterable[str]], min_bags: int = 1) -> tuple[sparse.csr_matrix, list[str]]:
+    """[texts, words] counts of bags of words, and the words in order, without those in fewer than `min_bags` bags.
 
-    >>> counts([["b", "a", "b"], ["b"]])[0].toarray().tolist(), counts([["b", "a", "b"], ["b"]], least=2)[1]
+    >>> bags = [["b", "a", "b"], ["b"]]
+    >>> count_words(bags)[0].toarray().tolist(), count_words(bags, min_bags=2)[1]
     ([[1.0, 2.0], [0.0, 1.0]], ['b'])
     """
-    place: dict[str, int] = {}
-    columns = [[place.setdefault(word, len(place)) for word in bag] for bag in bags]
+    column_of: dict[str, int] = {}
+    columns = [[column_of.setdefault(word, len(column_of)) for word in bag] for bag in bags]
     sizes = [len(row) for row in columns]
     flat = np.fromiter(chain.from_iterable(columns), np.int64, sum(sizes))
     table = sparse.csr_matrix(
-        (np.ones(len(flat)), (np.repeat(np.arange(len(sizes)), sizes), flat)), shape=(len(sizes), len(place))
+        (np.ones(len(flat)), (np.repeat(np.arange(len(sizes)), sizes), flat)),
+        shape=(len(sizes), len(column_of)),
     )
     table.sum_duplicates()
-    inside = np.bincount(table.indices, minlength=len(place))
-    words = sorted(word for word, k in place.items() if inside[k] >= least)
-    kept = table[:, [place[word] for word in words]]
-    kept.sort_indices()
-    return kept, words
+    bag_counts = np.bincount(table.indices, minlength=len(column_of))
+    words = sorted(word for word, k in column_of.items() if bag_counts[k] >= min_bags)
+    counts = table[:, [column_of[word] for word in words]]
+    counts.sort_indices()
+    return counts, words
 
 
-def weighted(table: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Log counts times log rarity, each row of length 1 (or 0)."""
+def tf_idf(table: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Log counts times log inverse document frequency, each row of length 1 (or 0)."""
     table = table.tocsr(copy=True)
     table.data = 1 + np.log(table.data)
-    inside = np.bincount(table.indices, minlength=table.shape[1])
-    return unit(table @ sparse.diags(np.log((1 + table.shape[0]) / (1 + inside)) + 0.1))
+    bag_counts = np.bincount(table.indices, minlength=table.shape[1])
+    return _normalize_sparse_rows(table @ sparse.diags(np.log((1 + table.shape[0]) / (1 + bag_counts)) + 0.1))
 
 
-def unit(table: Any) -> Any:
-    """Rows of length 1; rows of nothing stay so."""
-    if sparse.issparse(table):
-        length = np.sqrt(np.asarray(table.multiply(table).sum(1)).ravel())
-        return sparse.diags(1 / np.maximum(length, 1e-12)) @ table
-    return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
+def normalize_rows(table: Floats) -> Floats:
+    """The rows scaled to length 1; rows of zeros stay zero."""
+    return np.asarray(table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12))
 
 
-def latent(rows: Any, size: int) -> Floats:
-    """[texts, size] coordinates of texts along the strongest directions of their words."""
+def _normalize_sparse_rows(table: sparse.csr_matrix) -> sparse.csr_matrix:
+    lengths = np.sqrt(np.asarray(table.multiply(table).sum(1)).ravel())
+    return sparse.diags(1 / np.maximum(lengths, 1e-12)) @ table
+
+
+def latent_coordinates(rows: sparse.csr_matrix, size: int) -> Floats:
+    """[texts, size] coordinates of texts along the largest singular vectors of their words."""
     from scipy.sparse.linalg import svds
 
-    left, strength, _ = svds(rows, k=size, rng=np.random.default_rng(0))
-    return np.asarray(left * strength)
+    vectors, strength, _ = svds(rows, k=size, rng=np.random.default_rng(0))
+    return np.asarray(vectors * strength)
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """A linear prediction."""
+    """A linear model fitted by ridge regression."""
 
     weights: Floats  # [features, targets]
     centre: Floats  # [features]
@@ -172,8 +175,8 @@ class Ridge:
         return np.asarray(self.mean + (features - self.centre) @ self.weights)
 
 
-def ridge(features: Floats, targets: Floats, penalty: float) -> Ridge:
-    """Least squares with a penalty on the weights, through the smaller of the two systems."""
+def fit_ridge(features: Floats, targets: Floats, penalty: float) -> Ridge:
+    """Ridge regression, solved in the primal or the dual, whichever system is smaller."""
     centre, mean = features.mean(0), targets.mean(0)
     x, y = features - centre, targets - mean
     if len(x) <= x.shape[1]:
@@ -186,13 +189,15 @@ def ridge(features: Floats, targets: Floats, penalty: float) -> Ridge:
 Fit = Callable[[Floats, Floats, Floats], Floats]  # features, targets, new features -> predictions
 
 
-def left_out(fit: Fit, features: Floats, targets: Floats, groups: NDArray[Any], folds: int = 10) -> Floats:
-    """Predictions of each row by a fit that saw no row of its group."""
+def cross_predict(
+    fit: Fit, features: Floats, targets: Floats, groups: NDArray[np.generic], folds: int = 10
+) -> Floats:
+    """[rows, targets] predictions of each row by a fit without any row of its group (cross-validation)."""
     kinds, group = np.unique(groups, return_inverse=True)
     fold = np.random.default_rng(0).permutation(len(kinds))[group] % folds
-    found = np.full(targets.shape, np.nan)
+    predictions = np.full(targets.shape, np.nan)
     for k in range(min(folds, len(kinds))):
         inside = fold != k
         if (~inside).any():
-            found[~inside] = fit(features[inside], targets[inside], features[~inside])
-    return found
+            predictions[~inside] = fit(features[inside], targets[inside], features[~inside])
+    return predictions

@@ -1,1 +1,1 @@
-"""What is estimated about occupations and tasks: severity, relatedness, flows, paths."""
+"""Estimates about occupations and tasks: severity, tolerances and choices, relatedness, flows, learning paths."""

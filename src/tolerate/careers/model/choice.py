@@ -1,12 +1,12 @@
-"""Released, reviewed, human or undecided: chosen from bounds on what was measured, never from an exposure index.
+"""The choice for a task - released, reviewed, human or undecided - from bounds on its measured error.
 
-Costs of one piece of work in hours, with T hours by hand, review share r, detection d, rework share f, error p of the
-machine, ph of the person, and harm H of an uncaught error:
+An exposure index is never used. With T hours by hand, review share r, detection d, rework share f, error p of the
+machine, ph of the person, and harm H of an uncaught error, one piece of work costs in hours
 
     released  p H          reviewed  r T + p (1 - d) H + p d f T          human  T + ph H
 
-A tolerance is the largest p at which a way is no dearer than the next safer one. Work of severity 3 or more must
-besides never be worse than a person's, and work that is wrong more often than right is never released.
+A tolerance is the largest p at which a way costs no more than the next safer one. Work of severity 3 or more must
+also not be worse than a person's, and work that is wrong more often than right is never released.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,37 +25,37 @@ from tolerate.stats.bounds import binomial_upper
 RELEASED, REVIEWED, HUMAN, UNDECIDED = "released", "reviewed", "human", "undecided"
 CHOICES = (RELEASED, REVIEWED, HUMAN, UNDECIDED)
 GATES = ("licensed", "irreversible", "physical", "personal")  # each allows review at most
-SURE = 0.8  # of the posterior, or the choice is left open
-DRAWS = 2000
-SERIOUS = 3.0
-CEILING = 0.5  # work that is wrong more often than right is not released, however little it costs
-TOO_MANY = 20_000  # labels that nobody will give: beyond them, sampling settles nothing
+MIN_POSTERIOR = 0.8  # of "human"; below it the choice is undecided
+POSTERIOR_DRAWS = 2000
+SERIOUS_SEVERITY = 3.0
+MAX_RELEASE_TOLERANCE = 0.5  # work that is wrong more often than right is not released, whatever it costs
+MAX_USEFUL_LABELS = 20_000  # more labels than anyone will collect
 
 
 @dataclass(frozen=True)
-class Work:
-    """How a task is done today: hours by hand, and shares of them for a look and for putting right."""
+class ManualWork:
+    """A task done by hand: hours a piece, and shares of them for review and for rework. human_error: a person's."""
 
     hours: float = 1.0
     review: float = 0.15
     rework: float = 0.5
     human_error: float = 0.02
-    assumed: tuple[str, ...] = ()  # which of these nobody gave
+    assumed: tuple[str, ...] = ()  # names of the values that were not answered
 
     def __post_init__(self) -> None:
         if self.hours <= 0:
-            raise OptionError(f"hours = {self.hours:g} of a task; expected more than 0")
+            raise OptionError(f"hours = {self.hours:g} of a task; expected a number above 0")
         for name in ("review", "rework", "human_error"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(f"{name} = {getattr(self, name):g}; expected a share between 0 and 1")
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What was measured of the machine's errors: from a certificate, a labelled table, or typed in.
+class TaskEvidence:
+    """The measured errors of a machine at a task: from a certificate, a labelled table, or typed in.
 
-    errors of n, n counting independent units. upper: what a certificate proves of the part it releases.
-    share: that part. matter: share of the errors that matter, 1 where the verdicts already say so.
+    errors of n, where n counts independent units. upper: the bound that a certificate proves for the share it
+    releases. matter: the share of the errors that matter; 1 if the verdicts already count only those.
     """
 
     errors: float
@@ -71,19 +71,21 @@ class Evidence:
             raise OptionError(f"{self.errors:g} errors of {self.n} checked; expected 0 <= errors <= checked")
 
     def bound(self, confidence: float) -> float:
-        """An upper bound on the error that matters: the certificate's own, or the exact binomial one."""
+        """An upper bound on the rate of errors that matter: the certificate's, or the exact binomial one."""
         if self.upper is not None:
             return self.upper * self.matter
         return self.matter * float(binomial_upper(self.errors, self.n, confidence)) if self.n else 1.0
 
     def draws(self, rng: np.random.Generator) -> Floats:
-        """The error rate's posterior under Jeffreys' prior."""
-        return np.asarray(self.matter * rng.beta(self.errors + 0.5, self.n - self.errors + 0.5, DRAWS))
+        """Draws of the error rate from its posterior under Jeffreys' prior."""
+        return np.asarray(
+            self.matter * rng.beta(self.errors + 0.5, self.n - self.errors + 0.5, POSTERIOR_DRAWS)
+        )
 
 
 @dataclass(frozen=True)
 class Detection:
-    """Seeded errors: how many a reviewer was given unawares, and how many of them were caught."""
+    """Seeded errors: how many a reviewer was given without knowing it, and how many were caught."""
 
     caught: int = 0
     seeded: int = 0
@@ -95,7 +97,7 @@ class Detection:
             )
 
     def bounds(self, confidence: float) -> tuple[float, float]:
-        """Lower and upper bound on the share detected; (0, 1) where nothing was seeded."""
+        """Lower and upper bound on the share detected; (0, 1) without seeded errors."""
         if not self.seeded:
             return 0.0, 1.0
         low = (
@@ -106,55 +108,61 @@ class Detection:
         return low, float(binomial_upper(self.caught, self.seeded, confidence))
 
     def draws(self, rng: np.random.Generator) -> Floats:
-        """The posterior of the share detected."""
-        return np.asarray(rng.beta(self.caught + 0.5, self.seeded - self.caught + 0.5, DRAWS))
+        """Draws of the share detected from its posterior."""
+        return np.asarray(rng.beta(self.caught + 0.5, self.seeded - self.caught + 0.5, POSTERIOR_DRAWS))
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What to do with a task today, what that rests on, and what would change it."""
+class TaskChoice:
+    """What to do with a task today, the numbers behind it, and what would change it. Fields are keys of --json."""
 
     choice: str
-    release: Figure  # required ETR for release: as things look, and at the strict and tolerant end
+    release: Figure  # required ETR for release: at the estimated severity, and at the ends of its interval
     review: Figure  # required ETR for review
-    error: Figure | None  # the machine's error: seen, and its 95% interval
+    error: Figure | None  # the machine's error: observed, and its 95% interval
     shut: tuple[str, ...]  # gates
-    chances: dict[str, float]  # posterior of each way being the cheapest within its tolerance
+    chances: dict[str, float]  # posterior probability of each way being the cheapest within its tolerance
     costs: dict[str, float]  # expected hours of each way
-    labels: dict[str, float] = field(default_factory=dict)  # "clean", "likely": labels that settle a release
-    detection: float | None = None  # what a reviewer would have to detect
+    labels: dict[str, float] = field(
+        default_factory=dict
+    )  # that prove a release: "clean" if none is wrong, "likely" at the observed rate
+    detection: float | None = None  # share that a reviewer would have to detect
     share: float = 1.0  # the part released
 
 
 # Tolerances
 
 
-def release_tolerance(harm: ArrayLike, work: Work, detection: ArrayLike, at: ArrayLike) -> Floats:
-    """The largest error at which releasing is no dearer than review or doing it by hand.
+def release_tolerance(harm: ArrayLike, work: ManualWork, detection: ArrayLike, severity: ArrayLike) -> Floats:
+    """The largest error at which releasing costs no more than review or doing it by hand.
 
-    harm: hours of an uncaught error; at: severity. Never above a person's own error from severity 3 on.
+    harm: hours of an uncaught error. From severity 3 on never above a person's own error.
     """
     harm, d = np.asarray(harm, float), np.asarray(detection, float)
     gain = d * (harm - work.rework * work.hours)
     with np.errstate(divide="ignore", invalid="ignore"):
         against_review = np.where(gain > 0, work.review * work.hours / gain, np.inf)
     against_hand = work.hours / harm + work.human_error
-    found = np.minimum(CEILING, np.minimum(against_review, against_hand))
-    return np.asarray(np.where(np.asarray(at) >= SERIOUS, np.minimum(found, work.human_error), found))
+    tolerance = np.minimum(MAX_RELEASE_TOLERANCE, np.minimum(against_review, against_hand))
+    return np.asarray(
+        np.where(np.asarray(severity) >= SERIOUS_SEVERITY, np.minimum(tolerance, work.human_error), tolerance)
+    )
 
 
-def review_tolerance(harm: ArrayLike, work: Work, detection: ArrayLike, at: ArrayLike) -> Floats:
-    """The largest error at which review is no dearer than doing it by hand."""
+def review_tolerance(harm: ArrayLike, work: ManualWork, detection: ArrayLike, severity: ArrayLike) -> Floats:
+    """The largest error at which review costs no more than doing it by hand."""
     harm, d = np.asarray(harm, float), np.asarray(detection, float)
     missed = (1 - d) * harm + d * work.rework * work.hours
     with np.errstate(divide="ignore"):
-        found = np.minimum(1.0, (work.hours * (1 - work.review) + work.human_error * harm) / missed)
-        kept = np.where(d < 1, work.human_error / (1 - d), 1.0)
-    return np.asarray(np.where(np.asarray(at) >= SERIOUS, np.minimum(found, kept), found))
+        tolerance = np.minimum(1.0, (work.hours * (1 - work.review) + work.human_error * harm) / missed)
+        no_worse = np.where(d < 1, work.human_error / (1 - d), 1.0)
+    return np.asarray(
+        np.where(np.asarray(severity) >= SERIOUS_SEVERITY, np.minimum(tolerance, no_worse), tolerance)
+    )
 
 
-def costs(p: ArrayLike, harm: ArrayLike, work: Work, detection: ArrayLike) -> dict[str, Floats]:
-    """Hours that one piece of work costs each way."""
+def cost_hours(p: ArrayLike, harm: ArrayLike, work: ManualWork, detection: ArrayLike) -> dict[str, Floats]:
+    """The hours that one piece of work costs each way, at the machine's error p."""
     p, h, d = (np.asarray(x, float) for x in (p, harm, detection))
     return {
         RELEASED: p * h,
@@ -169,26 +177,26 @@ def costs(p: ArrayLike, harm: ArrayLike, work: Work, detection: ArrayLike) -> di
 def choose(
     severity: Severity,
     harm: Harm,
-    work: Work,
-    evidence: Evidence | None = None,
+    work: ManualWork,
+    evidence: TaskEvidence | None = None,
     detection: Detection | None = None,
     gates: Sequence[str] = (),
     confidence: float = 0.95,
-) -> Choice:
+) -> TaskChoice:
     """What to do with a task today.
 
     Promise: a task is called released though its true error is above its true tolerance with probability at most
-    1 - confidence, if severity's posterior and the evidence's bound each hold; half the doubt goes to each. Then
-    it is reviewed, if the bounds on error, on what review detects and on severity allow that; human, if
-    the posterior says with 80% that neither pays; else undecided.
+    1 - confidence, if the posterior of severity and the bound of the evidence hold; each gets half of the error
+    probability. Otherwise it is reviewed, if the bounds on error, detection and severity allow that; human, if
+    the posterior probability that neither pays is 80%; else undecided.
     """
-    _known(gates)
+    _check_gates(gates)
     detection = detection or Detection()
     half = 1 - (1 - confidence) / 2
     strict = severity.quantile(half)
     low, high = detection.bounds(half)
-    release = _tolerances(release_tolerance, severity, harm, work, detection, high)
-    review = _tolerances(review_tolerance, severity, harm, work, detection, low)
+    release = _tolerance_figure(release_tolerance, severity, harm, work, detection, high)
+    review = _tolerance_figure(review_tolerance, severity, harm, work, detection, low)
     chances, hours = _posterior(severity, harm, work, evidence, detection, gates)
     strict_harm = float(harm.hours(strict))
     limits = (
@@ -196,29 +204,29 @@ def choose(
         float(review_tolerance(strict_harm, work, low, strict)),
     )
     bound = 1.0 if evidence is None else evidence.bound(half)
-    choice = _pick(evidence, bound, limits, gates, chances)
-    return Choice(
+    choice = _choose_way(evidence, bound, limits, gates, chances)
+    return TaskChoice(
         choice,
         release,
         review,
-        None if evidence is None else _error(evidence, half),
+        None if evidence is None else _error_figure(evidence, half),
         tuple(gates),
         chances,
         hours,
-        labels(limits[0], evidence, half),
+        labels_needed(limits[0], evidence, half),
         _detection_needed(bound, strict_harm, work, strict) if evidence is not None else None,
         evidence.share if evidence is not None and choice == RELEASED else 1.0,
     )
 
 
-def _known(gates: Sequence[str]) -> None:
+def _check_gates(gates: Sequence[str]) -> None:
     for gate in gates:
         if gate not in GATES:
-            raise OptionError(f'"{gate}" is no gate; known: {", ".join(GATES)}')
+            raise OptionError(f'"{gate}" is not a gate; choose from {", ".join(GATES)}')
 
 
-def _pick(
-    evidence: Evidence | None,
+def _choose_way(
+    evidence: TaskEvidence | None,
     bound: float,
     limits: tuple[float, float],
     gates: Sequence[str],
@@ -230,63 +238,63 @@ def _pick(
         return RELEASED
     if bound <= limits[1]:
         return REVIEWED
-    return HUMAN if chances[HUMAN] >= SURE else UNDECIDED
+    return HUMAN if chances[HUMAN] >= MIN_POSTERIOR else UNDECIDED
 
 
-def _tolerances(
+def _tolerance_figure(
     tolerance: Callable[..., Floats],
     severity: Severity,
     harm: Harm,
-    work: Work,
+    work: ManualWork,
     detection: Detection,
     unknown: float,
 ) -> Figure:
-    """A tolerance as things look, and at both ends of the severity's interval."""
+    """A tolerance at the estimated severity, and at both ends of its interval. unknown: detection if never measured."""
     d = (detection.caught + 0.5) / (detection.seeded + 1) if detection.seeded else unknown
     figure = severity.figure
-    at = np.array([figure.value, figure.high, figure.low])
-    value, low, high = (float(v) for v in tolerance(harm.hours(at), work, d, at))
+    severities = np.array([figure.value, figure.high, figure.low])
+    value, low, high = (float(v) for v in tolerance(harm.hours(severities), work, d, severities))
     return Figure(value, low, high, estimated=figure.estimated)
 
 
 def _posterior(
     severity: Severity,
     harm: Harm,
-    work: Work,
-    evidence: Evidence | None,
+    work: ManualWork,
+    evidence: TaskEvidence | None,
     detection: Detection,
     gates: Sequence[str],
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """How probable it is that each way is the right one, and what each costs on average."""
+    """The posterior probability of each way being the right one, and its expected hours."""
     rng = np.random.default_rng(0)
-    at = np.clip(rng.normal(severity.mean, severity.spread, DRAWS), 1, 5)
-    d = detection.draws(rng) if detection.seeded else rng.random(DRAWS)
+    severities = np.clip(rng.normal(severity.mean, severity.spread, POSTERIOR_DRAWS), 1, 5)
+    d = detection.draws(rng) if detection.seeded else rng.random(POSTERIOR_DRAWS)
     if evidence is None:
-        return {}, {HUMAN: float(costs(0, harm.hours(at), work, d)[HUMAN].mean())}
-    p, hours = evidence.draws(rng), harm.hours(at)
-    free = (p <= release_tolerance(hours, work, d, at)) & (not gates)
-    looked = ~free & (p <= review_tolerance(hours, work, d, at))
-    chances = {RELEASED: free.mean(), REVIEWED: looked.mean(), HUMAN: (~free & ~looked).mean()}
-    spent = costs(p, hours, work, d)
-    return {k: float(v) for k, v in chances.items()}, {k: float(v.mean()) for k, v in spent.items()}
+        return {}, {HUMAN: float(cost_hours(0, harm.hours(severities), work, d)[HUMAN].mean())}
+    p, hours = evidence.draws(rng), harm.hours(severities)
+    released = (p <= release_tolerance(hours, work, d, severities)) & (not gates)
+    reviewed = ~released & (p <= review_tolerance(hours, work, d, severities))
+    chances = {RELEASED: released.mean(), REVIEWED: reviewed.mean(), HUMAN: (~released & ~reviewed).mean()}
+    hours_by_way = cost_hours(p, hours, work, d)
+    return {k: float(v) for k, v in chances.items()}, {k: float(v.mean()) for k, v in hours_by_way.items()}
 
 
-def _error(evidence: Evidence, half: float) -> Figure:
-    seen = evidence.matter * (evidence.errors / evidence.n if evidence.n else 1.0)
+def _error_figure(evidence: TaskEvidence, half: float) -> Figure:
+    rate = evidence.matter * (evidence.errors / evidence.n if evidence.n else 1.0)
     low = 0.0
     if evidence.errors:
         low = evidence.matter * float(betaincinv(evidence.errors, evidence.n - evidence.errors + 1, 1 - half))
     bound = evidence.bound(half)
-    return Figure(min(seen, bound), min(low, bound), bound)
+    return Figure(min(rate, bound), min(low, bound), bound)
 
 
-# What would settle it
+# What would change the choice
 
 
-def labels(tolerance: float, evidence: Evidence | None, confidence: float) -> dict[str, float]:
-    """Labels that would prove an error within the tolerance: if none is wrong, and if errors go on as seen.
+def labels_needed(tolerance: float, evidence: TaskEvidence | None, confidence: float) -> dict[str, float]:
+    """The labels that would prove the tolerance: "clean" if none is wrong, "likely" at the observed error rate.
 
-    Without evidence "likely" supposes that half the tolerance is wrong. Infinite where no number will do.
+    Without evidence "likely" assumes that half the tolerance is wrong. Infinite if no number suffices.
     """
     clean = (
         np.log1p(-confidence) / np.log1p(-tolerance)
@@ -301,11 +309,14 @@ def labels(tolerance: float, evidence: Evidence | None, confidence: float) -> di
     )
     if rate == 0:
         return {"clean": float(np.ceil(clean)), "likely": float(np.ceil(clean))}
-    return {"clean": float(np.ceil(clean)), "likely": _fewest(tolerance / matter, rate / matter, confidence)}
+    return {
+        "clean": float(np.ceil(clean)),
+        "likely": _labels_at_rate(tolerance / matter, rate / matter, confidence),
+    }
 
 
-def _fewest(tolerance: float, rate: float, confidence: float) -> float:
-    """The fewest labels, to a tenth, that prove the tolerance when the share `rate` of them is wrong."""
+def _labels_at_rate(tolerance: float, rate: float, confidence: float) -> float:
+    """The number of labels, to a tenth, that proves the tolerance if the share `rate` of them is wrong."""
     if rate >= tolerance:
         return float("inf")
     if tolerance >= 1:
@@ -318,8 +329,8 @@ def _fewest(tolerance: float, rate: float, confidence: float) -> float:
     return float("inf")
 
 
-def _detection_needed(bound: float, harm: float, work: Work, at: float) -> float | None:
-    """The smallest share of errors that review must detect to be allowed; None if no reviewer will do."""
+def _detection_needed(bound: float, harm: float, work: ManualWork, severity: float) -> float | None:
+    """The smallest share of errors that review must detect to be allowed; None if no reviewer is good enough."""
     grid = np.linspace(0, 1, 201)
-    fits = bound <= review_tolerance(harm, work, grid, at)
+    fits = bound <= review_tolerance(harm, work, grid, severity)
     return float(grid[np.argmax(fits)]) if fits.any() else None

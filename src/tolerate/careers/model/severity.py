@@ -1,7 +1,7 @@
-"""How serious an uncaught error of a task is, and how wrong the work may therefore be.
+"""Severity of an uncaught error of a task, and the harm in hours that follows from it.
 
 Severity runs from 1 (not serious) to 5 (extremely serious), *given* a mistake that is not corrected. It is no error
-rate, and an occupation's figure says little about one of its tasks (rank correlation .13 with experts' ratings):
+rate, and an occupation's figure says little about one of its tasks (rank correlation 0.13 with experts' ratings):
 a task's own severity is the person's answer shrunk to the occupation's figure, with the interval that this leaves.
 """
 
@@ -15,15 +15,15 @@ from tolerate.careers.data.atlas import Figure
 from tolerate.errors import OptionError
 from tolerate.records import Floats
 
-BETWEEN = 0.6  # spread of tasks within an occupation: .5 to .7 points measured on experts' ratings
-ANSWER = 0.8  # spread of one person's answer about one task: experts disagree by .7 to 1.0 points
+TASK_SPREAD = 0.6  # standard deviation of tasks within an occupation: 0.5 to 0.7 on experts' ratings
+ANSWER_SPREAD = 0.8  # standard deviation of an answer about a task: experts disagree by 0.7 to 1.0
 Z90 = 1.645
-SLIP_AT, WORST_AT = 2.0, 5.0  # where the two questions stand on the scale
+SLIP_SEVERITY, WORST_SEVERITY = 2.0, 5.0  # the severities of the two questions on the scale
 
 
 @dataclass(frozen=True)
 class Severity:
-    """A normal posterior of a task's severity, cut to 1 to 5 where it is shown."""
+    """A normal posterior of a task's severity; figures and quantiles are clipped to 1 to 5."""
 
     mean: float
     spread: float
@@ -31,25 +31,28 @@ class Severity:
 
     @property
     def figure(self) -> Figure:
-        """With its 90% interval."""
-        low, high = (_cut(self.mean + side * Z90 * self.spread) for side in (-1, 1))
-        return Figure(round(_cut(self.mean), 2), round(low, 2), round(high, 2), estimated=not self.answered)
+        """The posterior mean with its 90% interval."""
+        low, high = (_clip(self.mean + side * Z90 * self.spread) for side in (-1, 1))
+        return Figure(round(_clip(self.mean), 2), round(low, 2), round(high, 2), estimated=not self.answered)
 
     def quantile(self, chance: float) -> float:
-        """The value that severity stays below with this chance."""
+        """The value that severity does not exceed with this probability."""
         from scipy.special import ndtri
 
-        return _cut(self.mean + self.spread * float(ndtri(chance)))
+        return _clip(self.mean + self.spread * float(ndtri(chance)))
 
 
-def severity(
-    occupation: Figure | None, answer: float | None = None, between: float = BETWEEN, spread: float = ANSWER
+def task_severity(
+    occupation: Figure | None,
+    answer: float | None = None,
+    between: float = TASK_SPREAD,
+    spread: float = ANSWER_SPREAD,
 ) -> Severity:
     """A task's severity: the answer (1 to 5, or None) shrunk to its occupation's figure.
 
     Assumes that tasks scatter normally about their occupation (`between`), answers about the task (`spread`).
 
-    >>> severity(Figure.measured(3.0), answer=5).figure
+    >>> task_severity(Figure.from_measurement(3.0), answer=5).figure
     Figure(value=3.72, low=2.93, high=4.51, estimated=False)
     """
     if answer is not None and not 1 <= answer <= 5:
@@ -64,14 +67,14 @@ def severity(
     )
 
 
-def _cut(value: float) -> float:
+def _clip(value: float) -> float:
     return min(5.0, max(1.0, value))
 
 
-def matters(exactness: float | None) -> float:
+def share_that_matters(exactness: float | None) -> float:
     """The share of raw slips that matter, from how important exactness is (1 to 5): a fifth to all of them.
 
-    >>> matters(5), round(matters(3), 2), matters(None)
+    >>> share_that_matters(5), round(share_that_matters(3), 2), share_that_matters(None)
     (1.0, 0.6, 1.0)
     """
     return 1.0 if exactness is None else 0.2 + 0.8 * (min(5.0, max(1.0, exactness)) - 1) / 4
@@ -98,12 +101,12 @@ class Harm:
     @property
     def base(self) -> float:
         """b: how many times worse one step of the scale is."""
-        return float((self.worst / self.slip) ** (1 / (WORST_AT - SLIP_AT)))
+        return float((self.worst / self.slip) ** (1 / (WORST_SEVERITY - SLIP_SEVERITY)))
 
-    def hours(self, at: ArrayLike) -> Floats:
+    def hours(self, severity: ArrayLike) -> Floats:
         """Hours that one uncaught error of this severity costs.
 
         >>> [round(float(Harm(0.5, 200).hours(c)), 2) for c in (1, 2, 5)]
         [0.07, 0.5, 200.0]
         """
-        return np.asarray(self.slip * self.base ** (np.asarray(at, float) - SLIP_AT))
+        return np.asarray(self.slip * self.base ** (np.asarray(severity, float) - SLIP_SEVERITY))

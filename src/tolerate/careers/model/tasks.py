@@ -1,39 +1,51 @@
-"""What public figures and its words tell of a task: how physical, how interpersonal, how much experts leave to people.
+"""Predicts ratings of a task - how physical, how interpersonal, how much experts leave to people - with intervals.
 
-Learned from experts' ratings of single tasks (WORKBank), with intervals. Human agency is told from published figures
-of the task (a model's and people's exposure labels, use of an assistant for its activities) and its occupation;
-these order how much experts leave to people and are no error rates. Its words alone tell less.
+Learned from experts' ratings of single tasks (WORKBank). Human agency is predicted from published figures of the task
+(exposure labels by a model and by people, use of an assistant for its activities) and of its occupation; these say how
+much experts leave to people and are not error rates. The words of the task alone predict it less well.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.careers.data.onet import Gathered
-from tolerate.careers.data.text import counts, left_out, ridge, tokens, weighted
-from tolerate.careers.model.estimate import about, margin
-from tolerate.careers.model.relate import standard
+from tolerate.careers.data.atlas import Figure
+from tolerate.careers.data.onet import OnetData
+from tolerate.careers.data.text import count_words, cross_predict, fit_ridge, tf_idf, tokens
+from tolerate.careers.model.estimate import conformal_margin, estimated_figure
+from tolerate.careers.model.relate import standardize
 from tolerate.records import Floats
 
 Rows = Sequence[Mapping[str, str]]
-RATINGS = {
+RATING_COLUMNS = {
     "physical": "Physical Action Requirement",
     "personal": "Interpersonal Communication Requirement",
     "agency": "Human Agency Scale Rating",
 }
-ANSWERS = (
+AGENCY = list(RATING_COLUMNS).index("agency")
+MIN_RATED_TASKS = 60  # with fewer, nothing is estimated
+ANSWER_COLUMNS = (
     "Physical Action Requirement",
     "Involved Uncertainty",
     "Domain Expertise Requirement",
     "Interpersonal Communication Requirement",
 )
-PENALTY = 2.0  # of the ridge on words
-KEEP = 3.5  # on the human agency scale: from here on experts keep a task mostly human
-LABELS = {"E0": 0.0, "E1": 1.0, "E2": 0.5, "E3": 0.5, "T0": 0.0, "T1": 1.0, "T2": 2.0, "T3": 3.0, "T4": 4.0}
+RIDGE_PENALTY = 2.0  # of the ridge on words
+KEEP_RATING = 3.5  # on the human agency scale, from which on experts keep a task mostly human
+LABEL_VALUES = {
+    "E0": 0.0,
+    "E1": 1.0,
+    "E2": 0.5,
+    "E3": 0.5,
+    "T0": 0.0,
+    "T1": 1.0,
+    "T2": 2.0,
+    "T3": 3.0,
+    "T4": 4.0,
+}
 TASK_FIGURES = (
     "alpha",
     "beta",
@@ -56,7 +68,7 @@ USE_FIGURES = (
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedTables:
     """Tables about tasks: experts' ratings, exposure of tasks, use of an assistant by activity."""
 
     experts: Rows = ()
@@ -64,47 +76,71 @@ class Published:
     use: Rows = ()
 
 
-def rated(it: Gathered, known: Published) -> dict[str, dict[str, Any]]:
-    """Ratings of every task of a release, by its id; nothing without experts to learn from."""
-    seen = means(known.experts)
-    every = [(number, text, code) for code, tasks in it.tasks.items() for number, text, _ in tasks]
-    taught = np.array([k for k, (number, _, _) in enumerate(every) if number in seen], int)
-    if len(taught) < 60:
+@dataclass(frozen=True)
+class MeanRatings:
+    """What experts rated of one task: the mean of each rating and answer by name, and the task itself."""
+
+    scores: Mapping[str, float]
+    occupation: str  # title
+    text: str
+
+
+@dataclass(frozen=True)
+class TaskRatings:
+    """Estimated ratings of a task, 1 to 5, and the chance that experts would keep it mostly human."""
+
+    physical: Figure
+    personal: Figure
+    agency: Figure
+    keep: float
+
+
+def rate_tasks(data: OnetData, published: PublishedTables) -> dict[str, TaskRatings]:
+    """Ratings of every task of a release, by its id; empty without enough tasks that experts rated."""
+    means = mean_ratings(published.experts)
+    rows = [(number, text, code) for code, tasks in data.tasks.items() for number, text, _ in tasks]
+    rated_rows = np.array([k for k, (number, _, _) in enumerate(rows) if number in means], int)
+    if len(rated_rows) < MIN_RATED_TASKS:
         return {}
-    ids = [every[k][0] for k in taught]
-    targets = np.array([[seen[n][name] for name in RATINGS] for n in ids])
-    groups = np.array([seen[n]["occupation"] for n in ids])
-    guess, wide, out = _by_words([text for _, text, _ in every], taught, targets, groups)
-    if known.exposure:
-        kernel = agency_kernel(it, known, every, taught)
-        guess[:, 2] = smooth(kernel[taught], targets[:, 2], kernel)
-        out[:, 2] = smooth_left_out(kernel[taught], targets[:, 2], groups)
-        wide[2] = margin(np.abs(out[:, 2] - targets[:, 2]), 0.9)
-    keep = _chances(out[:, 2], targets[:, 2] >= KEEP, guess[:, 2])
+    rated = [means[rows[k][0]] for k in rated_rows]
+    targets = np.array([[ratings.scores[name] for name in RATING_COLUMNS] for ratings in rated])
+    groups = np.array([ratings.occupation for ratings in rated])
+    estimates, half_widths, left_out = _predict_from_words(
+        [text for _, text, _ in rows], rated_rows, targets, groups
+    )
+    if published.exposure:
+        kernel = agency_kernel(data, published, rows, rated_rows)
+        estimates[:, AGENCY] = kernel_ridge(kernel[rated_rows], targets[:, AGENCY], kernel)
+        left_out[:, AGENCY] = cross_predict_ridge(kernel[rated_rows], targets[:, AGENCY], groups)
+        half_widths[AGENCY] = conformal_margin(np.abs(left_out[:, AGENCY] - targets[:, AGENCY]), 0.9)
+    keep = _event_chances(left_out[:, AGENCY], targets[:, AGENCY] >= KEEP_RATING, estimates[:, AGENCY])
     return {
-        number: {
-            **{
-                name: about(min(5.0, max(1.0, float(guess[k, j]))), wide[j]) for j, name in enumerate(RATINGS)
-            },
-            "keep": round(float(keep[k]), 3),
-        }
-        for k, (number, _, _) in enumerate(every)
+        number: TaskRatings(*_rating_figures(estimates[k], half_widths), round(float(keep[k]), 3))
+        for k, (number, _, _) in enumerate(rows)
     }
 
 
-def means(experts: Rows) -> dict[str, dict[str, Any]]:
-    """Mean ratings of each task that experts rated, and its occupation."""
-    by: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+def _rating_figures(estimates: Floats, half_widths: Sequence[float]) -> tuple[Figure, Figure, Figure]:
+    physical, personal, agency = (
+        estimated_figure(min(5.0, max(1.0, float(value))), half_width)
+        for value, half_width in zip(estimates, half_widths, strict=True)
+    )
+    return physical, personal, agency
+
+
+def mean_ratings(experts: Rows) -> dict[str, MeanRatings]:
+    """Mean ratings of each task that experts rated, by its id."""
+    rows_by_task: dict[str, list[Mapping[str, str]]] = defaultdict(list)
     for row in experts:
-        by[row["Task ID"]].append(row)
-    wanted = {**RATINGS, **{name: name for name in ANSWERS}}
+        rows_by_task[row["Task ID"]].append(row)
+    columns = {**RATING_COLUMNS, **{name: name for name in ANSWER_COLUMNS}}
     return {
-        task: {
-            **{name: float(np.mean([float(row[column]) for row in rows])) for name, column in wanted.items()},
-            "occupation": rows[0]["Occupation (O*NET-SOC Title)"],
-            "text": rows[0]["Task"],
-        }
-        for task, rows in by.items()
+        task: MeanRatings(
+            {name: float(np.mean([float(row[column]) for row in rows])) for name, column in columns.items()},
+            rows[0]["Occupation (O*NET-SOC Title)"],
+            rows[0]["Task"],
+        )
+        for task, rows in rows_by_task.items()
     }
 
 
@@ -112,53 +148,58 @@ def means(experts: Rows) -> dict[str, dict[str, Any]]:
 
 
 def agency_kernel(
-    it: Gathered, known: Published, every: Sequence[tuple[str, str, str]], taught: NDArray[np.int64]
+    data: OnetData,
+    published: PublishedTables,
+    rows: Sequence[tuple[str, str, str]],
+    rated_rows: NDArray[np.int64],
 ) -> Floats:
-    """[tasks, rated tasks] likeness: of the published figures of a task, and a little of its occupation."""
-    figures = standard(task_figures(it, known, every))
-    own = occupation_rows(it)[[it.at[code] for _, _, code in every]]
-    return _radial(figures, figures[taught]) + 0.3 * _radial(own, own[taught])
+    """[tasks, rated tasks] similarity of the published figures of tasks and, with weight 0.3, of their occupations."""
+    figures = standardize(task_figures(data, published, rows))
+    occupations = occupation_rows(data)[[data.index_of[code] for _, _, code in rows]]
+    return _radial(figures, figures[rated_rows]) + 0.3 * _radial(occupations, occupations[rated_rows])
 
 
-def task_figures(it: Gathered, known: Published, every: Sequence[tuple[str, str, str]]) -> Floats:
-    """[tasks, figures], NaN where none is published."""
+def task_figures(data: OnetData, published: PublishedTables, tasks: Sequence[tuple[str, str, str]]) -> Floats:
+    """[tasks, figures], NaN where a figure is not published."""
     exposure = {
-        str(int(float(row["Task ID"]))): [_figure(row.get(n, "")) for n in TASK_FIGURES]
-        for row in known.exposure
+        str(int(float(row["Task ID"]))): [_parse_figure(row.get(n, "")) for n in TASK_FIGURES]
+        for row in published.exposure
     }
-    use = {row["IWA"]: [_figure(row.get(n, "")) for n in USE_FIGURES] for row in known.use}
+    use = {row["IWA"]: [_parse_figure(row.get(n, "")) for n in USE_FIGURES] for row in published.use}
     activities: dict[str, list[str]] = defaultdict(list)
-    for rows in it.activities.values():
-        for task, activity, _ in rows:
-            activities[task].append(activity.rsplit(".", 1)[0])
-    nothing = [np.nan] * len(USE_FIGURES)
-    lines = []
-    for number, text, _ in every:
+    for rows in data.activities.values():
+        for number, activity, _ in rows:
+            activities[number].append(activity.rsplit(".", 1)[0])
+    missing = [np.nan] * len(USE_FIGURES)
+    figures = []
+    for number, text, _ in tasks:
         uses = [use[a] for a in activities[number] if a in use]
-        lines.append(
+        figures.append(
             [
                 *exposure.get(number, [np.nan] * len(TASK_FIGURES)),
-                *(np.mean(uses, 0) if uses else nothing),
+                *(np.mean(uses, 0) if uses else missing),
                 len(text),
             ]
         )
-    return np.array(lines, float)
+    return np.array(figures, float)
 
 
-def _figure(cell: str) -> float:
-    if cell in LABELS:
-        return LABELS[cell]
+def _parse_figure(cell: str) -> float:
+    if cell in LABEL_VALUES:
+        return LABEL_VALUES[cell]
     try:
         return float(cell)
     except ValueError:
         return float("nan")
 
 
-def occupation_rows(it: Gathered) -> Floats:
+def occupation_rows(data: OnetData) -> Floats:
     """[occupations, figures] standardised: skills, knowledge, styles, interests, values, exactness, preparation."""
     names = ("skill", "skill level", "knowledge", "knowledge level", "style", "interest", "value")
-    blocks = [it.blocks[name].values for name in names]
-    return standard(np.hstack([*blocks, it.blocks["context"].of("exactness")[:, None], it.zones[:, None]]))
+    tables = [data.tables[name].values for name in names]
+    return standardize(
+        np.hstack([*tables, data.tables["context"].column("exactness")[:, None], data.zones[:, None]])
+    )
 
 
 def _radial(rows: Floats, others: Floats, width: float = 0.5) -> Floats:
@@ -166,86 +207,88 @@ def _radial(rows: Floats, others: Floats, width: float = 0.5) -> Floats:
     return np.asarray(np.exp(-width * np.maximum(squares, 0) / max(rows.shape[1], 1)))
 
 
-def smooth(among: Floats, targets: Floats, new: Floats, noise: float = 2.0) -> Floats:
-    """Kernel ridge regression. among: [rated, rated] likeness; new: [tasks, rated]."""
+def kernel_ridge(kernel: Floats, targets: Floats, new: Floats, noise: float = 2.0) -> Floats:
+    """Predictions of kernel ridge regression. kernel: [rated, rated] similarity; new: [tasks, rated]."""
     mean = targets.mean()
-    return np.asarray(mean + new @ np.linalg.solve(among + noise * np.eye(len(targets)), targets - mean))
+    return np.asarray(mean + new @ np.linalg.solve(kernel + noise * np.eye(len(targets)), targets - mean))
 
 
-def smooth_left_out(
-    among: Floats, targets: Floats, groups: NDArray[np.str_], folds: int = 10, seed: int = 0
+def cross_predict_ridge(
+    kernel: Floats, targets: Floats, groups: NDArray[np.str_], folds: int = 10, seed: int = 0
 ) -> Floats:
-    """Predictions of each rated task by a fit without its group."""
+    """Predictions of each rated task by a kernel ridge regression without its group (cross-validation)."""
     kinds, group = np.unique(groups, return_inverse=True)
     fold = np.random.default_rng(seed).permutation(len(kinds))[group] % folds
-    out = np.full(len(targets), np.nan)
+    predictions = np.full(len(targets), np.nan)
     for k in range(folds):
         inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         if len(outside):
-            out[outside] = smooth(
-                among[np.ix_(inside, inside)], targets[inside], among[np.ix_(outside, inside)]
+            predictions[outside] = kernel_ridge(
+                kernel[np.ix_(inside, inside)], targets[inside], kernel[np.ix_(outside, inside)]
             )
-    return out
+    return predictions
 
 
 # From words
 
 
-def _by_words(
-    texts: list[str], taught: NDArray[np.int64], targets: Floats, groups: NDArray[np.str_]
+def _predict_from_words(
+    texts: list[str], rated_rows: NDArray[np.int64], targets: Floats, groups: NDArray[np.str_]
 ) -> tuple[Floats, list[float], Floats]:
-    """Predictions of every task, half widths of their intervals, and predictions of the rated ones left out."""
-    rows = weighted(counts([tokens(text) for text in texts], least=3)[0]).tocsr()
-    rows = rows[:, np.asarray((rows[taught] != 0).sum(0)).ravel() >= 2]  # words that the rated tasks use
-    words = np.asarray(rows[taught].todense())
-    out = left_out(_fit, words, targets, groups)
-    wide = [margin(np.abs(targets[:, j] - out[:, j]), 0.9) for j in range(targets.shape[1])]
-    line = ridge(words, targets, penalty=PENALTY)
-    guess = line.mean - line.centre @ line.weights + rows @ line.weights
-    return np.clip(guess, 1, 5), wide, out
+    """Predictions of all tasks, half widths of their intervals, and cross-validated predictions of the rated tasks."""
+    rows = tf_idf(count_words([tokens(text) for text in texts], min_bags=3)[0]).tocsr()
+    rows = rows[:, np.asarray((rows[rated_rows] != 0).sum(0)).ravel() >= 2]  # words that the rated tasks use
+    words = np.asarray(rows[rated_rows].todense())
+    left_out = cross_predict(_fit_predict, words, targets, groups)
+    half_widths = [
+        conformal_margin(np.abs(targets[:, j] - left_out[:, j]), 0.9) for j in range(targets.shape[1])
+    ]
+    fit = fit_ridge(words, targets, penalty=RIDGE_PENALTY)
+    predictions = fit.mean - fit.centre @ fit.weights + rows @ fit.weights  # rows are sparse: not centred
+    return np.clip(predictions, 1, 5), half_widths, left_out
 
 
-def _fit(train: Floats, targets: Floats, new: Floats) -> Floats:
-    return ridge(train, targets, penalty=PENALTY)(new)
+def _fit_predict(train: Floats, targets: Floats, new: Floats) -> Floats:
+    return fit_ridge(train, targets, penalty=RIDGE_PENALTY)(new)
 
 
-def _chances(scores: Floats, happened: NDArray[np.bool_], new: Floats) -> Floats:
-    """Chance of an event by its score: a logistic line through scores of rows left out of the fit."""
+def _event_chances(scores: Floats, happened: NDArray[np.bool_], new: Floats) -> Floats:
+    """Chances of an event by logistic regression on its score. scores: cross-validated; new: of the rows predicted."""
     from scipy.optimize import minimize
 
     centre, spread = scores.mean(), max(float(scores.std()), 1e-9)
     x, y = (scores - centre) / spread, np.asarray(happened, float)
 
-    def loss(at: Floats) -> float:
-        z = at[0] + at[1] * x
-        return float(np.logaddexp(0, z).sum() - (y * z).sum() + 0.5 * at[1] ** 2)
+    def loss(line: Floats) -> float:
+        z = line[0] + line[1] * x
+        return float(np.logaddexp(0, z).sum() - (y * z).sum() + 0.5 * line[1] ** 2)
 
     a, b = minimize(loss, np.zeros(2)).x
     return np.asarray(1 / (1 + np.exp(-(a + b * (new - centre) / spread))))
 
 
-# Judging it: three classes
+# Evaluation in three classes
 
 
-def classes(agency: Floats) -> NDArray[np.int64]:
-    """The human agency scale in three classes: mostly the machine, both, mostly the person."""
-    return np.where(np.asarray(agency) < 2.5, 0, np.where(np.asarray(agency) < KEEP, 1, 2))
+def agency_classes(agency: Floats) -> NDArray[np.int64]:
+    """Human agency in three classes: 0 mostly the machine, 1 both, 2 mostly the person."""
+    return np.where(np.asarray(agency) < 2.5, 0, np.where(np.asarray(agency) < KEEP_RATING, 1, 2))
 
 
-def split(scores: Floats, truth: NDArray[np.int64], new: Floats) -> NDArray[np.int64]:
-    """Classes of new scores by cuts that give the scores of the fit the shares of its classes."""
+def classify_by_shares(scores: Floats, truth: NDArray[np.int64], new: Floats) -> NDArray[np.int64]:
+    """Classes of new scores, cut at the quantiles that give the training scores the shares of the true classes."""
     low, high = np.quantile(scores, [np.mean(truth == 0), np.mean(truth <= 1)])
     return np.asarray((new > low).astype(int) + (new > high).astype(int))
 
 
-def kappa(one: NDArray[np.int64], other: NDArray[np.int64], size: int = 3) -> float:
+def kappa(ratings: NDArray[np.int64], others: NDArray[np.int64], size: int = 3) -> float:
     """Agreement beyond chance with quadratic weights. Cohen (1968).
 
     >>> kappa(np.array([0, 1, 2]), np.array([0, 1, 2]))
     1.0
     """
     table = np.zeros((size, size))
-    np.add.at(table, (one, other), 1)
+    np.add.at(table, (ratings, others), 1)
     weights = (np.arange(size)[:, None] - np.arange(size)) ** 2
     chance = np.outer(table.sum(1), table.sum(0)) / table.sum()
     return float(1 - (weights * table).sum() / (weights * chance).sum())

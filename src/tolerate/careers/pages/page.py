@@ -1,4 +1,4 @@
-"""Writes a plan as one page that opens in any browser and asks nothing of any network."""
+"""Writes a plan as one HTML file that opens in any browser and loads nothing from a network."""
 
 import base64
 import hashlib
@@ -6,72 +6,65 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from tolerate import report
 from tolerate.base.files import write_whole
-from tolerate.careers.pages import said
-from tolerate.careers.pages.sections import sections
-from tolerate.careers.planning.plan import Plan
-from tolerate.messages.both import Both
+from tolerate.careers.pages import plan_texts
+from tolerate.careers.pages.sections import plan_sections
+from tolerate.careers.planning.plan import CareerPlan
+from tolerate.messages.both import Both, join
 from tolerate.messages.careers import WORDS, say
-from tolerate.messages.report import WORDS as HOUSE
+from tolerate.messages.report import WORDS as REPORT_WORDS
 from tolerate.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-HERE = Path(__file__).parent / "templates"
-THERE = Path(report.__file__).parent / "templates"
 
-
-def write_plan(plan: Plan, target: Path, lang: str = "en") -> Path:
-    """Write the page to a file named .html, or as career.html into a folder; return where it is."""
+def write_plan(plan: CareerPlan, target: Path, lang: str = "en") -> Path:
+    """Write the page of a plan to a file named .html, or as career.html into a folder; return its path."""
     return _write(render(plan, lang), target)
 
 
-def write_comparison(plans: Sequence[Plan], target: Path, lang: str = "en") -> Path:
-    """Write a page with several occupations side by side."""
-    return _write(compare(plans, lang), target)
+def write_comparison(plans: Sequence[CareerPlan], target: Path, lang: str = "en") -> Path:
+    """Write a page with several occupations side by side; return its path."""
+    return _write(render_comparison(plans, lang), target)
 
 
-def render(plan: Plan, lang: str = "en") -> str:
+def render(plan: CareerPlan, lang: str = "en") -> str:
     """The page of a plan as text."""
-    parts = sections(plan)
-    names = [
-        name for name in ("tasks", "map", "moves", "path", "techniques", "limits", "appendix") if parts[name]
-    ]
+    sections = plan_sections(plan)
     return _fill(
         "career.html",
         lang,
-        parts=parts,
-        names=names,
+        sections=sections,
+        contents=sections.contents,
         title=say("title", name=plan.occupation.name),
-        closing=said.closing(plan),
+        closing=plan_texts.closing(plan),
     )
 
 
-def compare(plans: Sequence[Plan], lang: str = "en") -> str:
-    """The page of a comparison as text: the parts of each occupation, one after the other."""
-    from tolerate.messages.both import join
-
-    title = join([plan.occupation.name for plan in plans], " · ", " · ")
+def render_comparison(plans: Sequence[CareerPlan], lang: str = "en") -> str:
+    """The page of a comparison as text: the sections of each occupation, one after the other."""
     return _fill(
-        "compare.html", lang, plans=[(plan.occupation.name, sections(plan)) for plan in plans], title=title
+        "compare.html",
+        lang,
+        plans=[(plan.occupation.name, plan_sections(plan)) for plan in plans],
+        title=join([plan.occupation.name for plan in plans], " · ", " · "),
     )
 
 
-def _fill(template: str, lang: str, **values: Any) -> str:
-    script = _source(THERE, "page.js")
+def _fill(template: str, lang: str, **values: object) -> str:
+    script = _source("page.js")
     return (
         _templates()
         .get_template(template)
         .render(
             lang=lang,
-            words={**_words(HOUSE), **_words(WORDS)},
-            style=Markup(_source(THERE, "page.css") + _source(HERE, "career.css")),
+            words={**_fixed_texts(REPORT_WORDS), **_fixed_texts(WORDS)},
+            style=Markup(_source("page.css") + _source("career.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             created=say("made", created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"), version=__version__),
@@ -80,12 +73,14 @@ def _fill(template: str, lang: str, **values: Any) -> str:
     )
 
 
-def _words(table: dict[str, tuple[str, str]]) -> dict[str, Both]:
-    return {key: Both(*said_) for key, said_ in table.items() if "{" not in said_[0]}
+def _fixed_texts(catalogue: dict[str, tuple[str, str]]) -> dict[str, Both]:
+    """The texts of a catalogue that have no fields."""
+    return {key: Both(*texts) for key, texts in catalogue.items() if "{" not in texts[0]}
 
 
 @cache
 def _templates() -> "Environment":
+    """The templates of the career pages, and those of the reports that they extend."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     loader = ChoiceLoader([PackageLoader("tolerate.careers.pages"), PackageLoader("tolerate.report")])
@@ -95,12 +90,15 @@ def _templates() -> "Environment":
 
 
 @cache
-def _source(folder: Path, name: str) -> str:
-    return (folder / name).read_text("utf-8")
+def _source(name: str) -> str:
+    """A style sheet or script as text."""
+    environment = _templates()
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
 
 
 def _write(text: str, target: Path) -> Path:
-    place = target if target.suffix in (".html", ".htm") else target / "career.html"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(place, text.encode())
-    return place
+    path = target if target.suffix in (".html", ".htm") else target / "career.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.encode())
+    return path

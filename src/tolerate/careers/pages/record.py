@@ -1,75 +1,94 @@
-"""A plan as plain JSON values, for machines."""
+"""A plan as JSON values, for `tolerate career --json`."""
 
 import math
-from dataclasses import asdict, is_dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-from tolerate.careers.planning.plan import Plan
+from tolerate.base.json_types import JsonObject, JsonValue
+from tolerate.careers.planning.moves import CareerMove, MoveSet
+from tolerate.careers.planning.plan import CareerPlan, PlannedTask
 from tolerate.messages.both import Both
 
 
-def record(plan: Plan) -> dict[str, Any]:
-    """Everything that the report shows, as JSON values; what is infinite or unknown is null."""
+def plan_record(plan: CareerPlan) -> JsonObject:
+    """Everything that the report shows; infinite and unknown numbers are null."""
+    occupation = plan.occupation
     return {
         "atlas": plan.atlas.version,
-        "occupation": plain({k: v for k, v in asdict(plan.occupation).items() if k != "aliases"}),
-        "tasks": [
-            {
-                "text": plain(row.name),
-                "id": row.piece.id or (row.task.id if row.task else ""),
-                "kind": row.kind,
-                "severity": plain(row.severity.figure),
-                "choice": plain(row.choice),
-                "evidence": plain(row.evidence),
-                "gates_suggested": list(row.guessed),
-                "advice": plain(row.advice),
-            }
-            for row in plan.rows
-        ],
-        "moves": None if plan.moves is None else _moves(plan),
-        "path": plain(plan.path),
-        "sources": [vars(each) for each in plan.atlas.sources],
-    }
-
-
-def _moves(plan: Plan) -> dict[str, Any]:
-    found = plan.moves
-    assert found is not None
-    return {
-        "looked_at": found.looked_at,
-        "passed": found.passed,
-        "kept_out": found.kept_out,
-        **{
-            name: [
-                {
-                    "code": m.occupation.code,
-                    "title": m.occupation.title,
-                    "feasibility": plain(m.feasibility),
-                    **{k: v for k, v in plain(m).items() if k != "occupation"},
-                }
-                for m in moves
-            ]
-            for name, moves in (("found", found.found), ("nearest", found.nearest))
+        "occupation": {
+            field.name: to_json(getattr(occupation, field.name))
+            for field in fields(occupation)
+            if field.name != "aliases"
         },
+        "tasks": [_task_record(task) for task in plan.tasks],
+        "moves": None if plan.moves is None else _moves_record(plan.moves),
+        "path": to_json(plan.path),
+        "sources": to_json(plan.atlas.sources),
     }
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON knows it.
+def _task_record(task: PlannedTask) -> JsonObject:
+    return {
+        "text": to_json(task.name),
+        "id": task.described.id or (task.onet_task.id if task.onet_task else ""),
+        "kind": task.kind,
+        "severity": to_json(task.severity.figure),
+        "choice": to_json(task.choice),
+        "evidence": to_json(task.evidence),
+        "gates_suggested": list(task.suggested_gates),
+        "advice": to_json(task.advice),
+    }
 
-    >>> plain(float("inf")) is None, plain(Both("a", "b"))
+
+def _moves_record(moves: MoveSet) -> JsonObject:
+    return {
+        "looked_at": moves.considered,
+        "passed": moves.passed,
+        "kept_out": moves.failed_by,
+        "found": [_move_record(move) for move in moves.moves],
+        "nearest": [_move_record(move) for move in moves.nearest],
+    }
+
+
+def _move_record(move: CareerMove) -> JsonObject:
+    return {
+        "code": move.occupation.code,
+        "title": move.occupation.title,
+        "feasibility": to_json(move.feasibility),
+        "related": to_json(move.related),
+        "gaps": to_json(move.gaps),
+        "there": to_json(move.levels_met),
+        "pay": to_json(move.pay),
+        "steps": to_json(move.steps),
+        "durability": to_json(move.durability),
+        "fit": to_json(move.fit),
+        "stays": to_json(move.stays),
+        "fails": to_json(move.fails),
+    }
+
+
+def to_json(value: object) -> JsonValue:
+    """A value as JSON knows it; a dataclass becomes an object with its fields as keys.
+
+    >>> to_json(float("inf")) is None, to_json(Both("a", "b"))
     (True, {'en': 'a', 'zh': 'b'})
     """
     if isinstance(value, Both):
         return {"en": value.en, "zh": value.zh}
     if is_dataclass(value) and not isinstance(value, type):
-        return {key: plain(getattr(value, key)) for key in value.__dataclass_fields__}
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
+        return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [to_json(part) for part in value]
+    return _scalar_to_json(value.item() if isinstance(value, np.generic) else value)
+
+
+def _scalar_to_json(value: object) -> JsonValue:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{type(value).__name__} is no JSON value")

@@ -1,269 +1,234 @@
-"""What each part of a plan's page says, as values for its template."""
+"""Fills in the sections of a plan's page."""
 
-import math
-from typing import Any
-
-from tolerate.careers.data.atlas import Figure, Occupation
+from tolerate.careers.data.atlas import Figure
 from tolerate.careers.data.kinds import kind_name
 from tolerate.careers.model.choice import CHOICES
-from tolerate.careers.pages import pictures, said
-from tolerate.careers.pages.figures import span
-from tolerate.careers.pages.terminal import middle
-from tolerate.careers.planning.advice import NAMES, RULES, THUMB, _family
-from tolerate.careers.planning.plan import Plan, Row
+from tolerate.careers.model.path import LearningStep
+from tolerate.careers.pages import pictures, plan_texts
+from tolerate.careers.pages.context import (
+    Appendix,
+    GlanceFigure,
+    MoveRow,
+    MoveSection,
+    PathSection,
+    PictureSizes,
+    PlanSections,
+    SkillStep,
+    TaskCard,
+    TaskSection,
+    TechniqueSection,
+)
+from tolerate.careers.pages.figures import format_growth, format_interval, format_scale
+from tolerate.careers.person.me import ASSUMABLE_KEYS
+from tolerate.careers.planning.advice import BAND_NAMES, family_of, rule_of_thumb
+from tolerate.careers.planning.moves import CareerMove
+from tolerate.careers.planning.plan import CareerPlan, PlannedTask
 from tolerate.messages.both import Both, both, join
-from tolerate.messages.careers import label_count, say
-from tolerate.messages.numbers import at_most, digits, dollars, percent, rough_percent
+from tolerate.messages.careers import say
+from tolerate.messages.numbers import digits, dollars, percent, rough_percent
 
 LIMITS = tuple(f"limit.{k}" for k in range(1, 8))
 
 
-def sections(plan: Plan) -> dict[str, Any]:
-    """All parts by name; a part without anything to show is None."""
-    return {
-        "glance": glance(plan),
-        "tasks": tasks(plan),
-        "map": {
-            "wide": pictures.occupations_map(plan),
-            "narrow": pictures.occupations_map(plan, narrow=True),
-        },
-        "moves": moves(plan),
-        "path": path(plan),
-        "techniques": techniques(plan),
-        "limits": [say(key) for key in LIMITS],
-        "appendix": appendix(plan),
-    }
-
-
-def glance(plan: Plan) -> list[dict[str, Any]]:
-    """Four figures at the top."""
-    it, typical = plan.occupation, middle(plan.rows)
-    below = sum(value < (it.demand or 0) for value in plan.atlas.demands.values()) / max(
-        len(plan.atlas.demands), 1
+def plan_sections(plan: CareerPlan) -> PlanSections:
+    """All sections of a plan's page."""
+    return PlanSections(
+        glance=_glance(plan),
+        tasks=_tasks(plan),
+        map=PictureSizes(pictures.occupations_map(plan), pictures.occupations_map(plan, narrow=True)),
+        moves=_moves(plan),
+        path=_path(plan),
+        techniques=_techniques(plan),
+        limits=[say(key) for key in LIMITS],
+        appendix=_appendix(plan),
     )
-    guessed = say("estimated.of") if it.severity and it.severity.estimated else both("")
-    found = [
-        {
-            "what": say("glance.strict"),
-            "value": both("–" if it.demand is None else f"{it.demand:.2f}"),
-            "note": say(
-                "glance.strict.note",
-                share=rough_percent(below),
-                n=f"{len(plan.atlas.demands):,}",
-                source=guessed,
-            ),
-        },
-        {
-            "what": say("glance.severity"),
-            "value": both("–" if it.severity is None else f"{it.severity.value:.2f}"),
-            "note": say(
-                "glance.severity.note", exact="–" if it.exactness is None else f"{it.exactness.value:.2f}"
-            ),
-        },
-        {
-            "what": say("glance.etr"),
-            "value": both(rough_percent(typical.value)),
-            "note": say("glance.etr.note", low=rough_percent(typical.high), high=rough_percent(typical.low)),
-        },
-        {
-            "what": say("glance.pay"),
-            "value": both(dollars(it.pay)),
-            "note": say(
-                "glance.pay.note",
-                low=dollars(it.pay_low),
-                high=dollars(it.pay_high),
-                openings=digits(it.openings),
-            ),
-        },
+
+
+def _glance(plan: CareerPlan) -> list[GlanceFigure]:
+    """Strictness, severity, typical tolerance and, where it is known, pay."""
+    occupation, typical = plan.occupation, plan_texts.median_tolerance(plan.tasks)
+    severity, exactness = occupation.severity, occupation.exactness
+    estimated = severity is not None and severity.estimated
+    figures = [
+        GlanceFigure(
+            say("glance.strict"),
+            both(format_scale(occupation.strictness)),
+            plan_texts.strictness_note(plan.atlas, occupation, estimated),
+        ),
+        GlanceFigure(
+            say("glance.severity"),
+            both(format_scale(severity.value if severity else None)),
+            say("glance.severity.note", exact=format_scale(exactness.value if exactness else None)),
+        ),
+        GlanceFigure(
+            say("glance.etr"),
+            both(rough_percent(typical.value)),
+            say("glance.etr.note", low=rough_percent(typical.high), high=rough_percent(typical.low)),
+        ),
     ]
-    return found if it.pay else found[:3]
+    if occupation.pay:
+        pay = both(dollars(occupation.pay))
+        figures.append(GlanceFigure(say("glance.pay"), pay, plan_texts.pay_note(occupation)))
+    return figures
 
 
-def tasks(plan: Plan) -> dict[str, Any]:
-    """The tasks: the picture, and a card each."""
-    order = sorted(plan.rows, key=lambda row: (-row.choice.release.value, -row.choice.release.low))
-    return {
-        "wide": pictures.tasks_line(plan),
-        "narrow": pictures.tasks_line(plan, narrow=True),
-        "rows": [_task(plan, row) for row in order],
-        "same": say("tasks.same") if not any(row.piece.severity for row in plan.rows) else None,
-        "choices": [(name, say(name)) for name in CHOICES],
-    }
-
-
-def _task(plan: Plan, row: Row) -> dict[str, Any]:
-    figure = row.severity.figure
-    shown = Both(
-        *(
-            _scale(figure) + (f" {say('estimated').pick(lang)}" if figure.estimated else "")
-            for lang in ("en", "zh")
-        )
+def _tasks(plan: CareerPlan) -> TaskSection:
+    return TaskSection(
+        picture=PictureSizes(pictures.tasks_line(plan), pictures.tasks_line(plan, narrow=True)),
+        cards=[_task_card(plan, task) for task in pictures.by_tolerance(plan.tasks)],
+        note=None if any(task.described.severity for task in plan.tasks) else say("tasks.same"),
+        choices=[(choice, say(choice)) for choice in CHOICES],
     )
-    return {
-        "name": row.name,
-        "kind": kind_name(row.kind),
-        "choice": row.choice.choice,
-        "choice_words": said.choice_words(row),
-        "severity": say("severity", value=shown),
-        "release": span(row.choice.release),
-        "review": span(row.choice.review),
-        "measured": said.measured_words(row),
-        "source": row.evidence.source if row.evidence else "",
-        "changes": said.changes(row, plan.person.weights.confidence),
-        "technique": said.technique(row),
-        "measure": row.advice.measure,
-        "more": [each for each in (said.costs_words(row), said.chances_words(row)) if each is not None],
-    }
 
 
-def _scale(figure: Figure) -> str:
-    return span(figure, lambda value: f"{value:.1f}")
+def _task_card(plan: CareerPlan, task: PlannedTask) -> TaskCard:
+    details = (plan_texts.costs_text(task), plan_texts.chances_text(task))
+    return TaskCard(
+        name=task.name,
+        kind=kind_name(task.kind),
+        choice=task.choice.choice,
+        choice_text=plan_texts.choice_text(task),
+        severity=say("severity", value=_severity_text(task.severity.figure)),
+        release=format_interval(task.choice.release),
+        review=format_interval(task.choice.review),
+        measured=plan_texts.measured_error(task),
+        source=task.evidence.source if task.evidence else "",
+        changes=plan_texts.changes(task, plan.person.weights.confidence),
+        techniques=plan_texts.techniques(task),
+        command=task.advice.measure,
+        details=[text for text in details if text is not None],
+    )
 
 
-def moves(plan: Plan) -> dict[str, Any] | None:
-    """The Pareto set, or that nothing passes and what is nearest."""
-    found = plan.moves
-    if found is None:
+def _severity_text(figure: Figure) -> Both:
+    value = format_interval(figure, lambda severity: f"{severity:.1f}")
+    return join([both(value), say("estimated")], " ", " ") if figure.estimated else both(value)
+
+
+def _moves(plan: CareerPlan) -> MoveSection | None:
+    if plan.moves is None:
         return None
-    return {
-        "lead": say("moves.lead", n=found.passed, looked=found.looked_at, shown=len(found.found))
-        if found.found
-        else said.nothing_passes(plan, found),
-        "rows": [_move(plan, move) for move in found.found],
-        "kept": said.kept_out(plan, found),
-    }
+    return MoveSection(
+        lead=plan_texts.moves_lead(plan, plan.moves),
+        rows=[_move_row(plan, move) for move in plan.moves.moves],
+        excluded=plan_texts.excluded_moves(plan, plan.moves),
+    )
 
 
-def _move(plan: Plan, move: Any) -> dict[str, Any]:
-    it: Occupation = move.occupation
-    return {
-        "name": it.name,
-        "code": it.code,
-        "feasible": f"{move.feasibility:.2f}",
-        "bar": pictures.bar(move.feasibility),
-        "pay": dollars(it.pay),
-        "pay_range": said.pay_words(it.pay_low, it.pay_high),
-        "openings": digits(it.openings),
-        "growth": "–" if it.growth is None else f"{it.growth:+.1f}%",
-        "prep": said.preparation(move),
-        "durable": " / ".join(rough_percent(share) for share in move.durability),
-        "stays": rough_percent(move.stays),
-        "reasons": join(said.reasons(plan, move)),
-    }
+def _move_row(plan: CareerPlan, move: CareerMove) -> MoveRow:
+    occupation = move.occupation
+    return MoveRow(
+        name=occupation.name,
+        code=occupation.code,
+        feasibility=format_scale(move.feasibility),
+        bar=pictures.bar(move.feasibility),
+        pay=dollars(occupation.pay),
+        openings=digits(occupation.openings),
+        growth=format_growth(occupation.growth),
+        preparation=plan_texts.preparation(move),
+        durability=plan_texts.durability_text(move.durability),
+        stays=rough_percent(move.stays),
+        reasons=join(plan_texts.reasons(plan, move)),
+    )
 
 
-def path(plan: Plan) -> dict[str, Any] | None:
-    """The learning path, step by step."""
-    learned, graph = plan.path, plan.graph
-    if learned is None or graph is None:
+def _path(plan: CareerPlan) -> PathSection | None:
+    path, graph = plan.path, plan.graph
+    if path is None or graph is None:
         return None
-    week = plan.person.learning.hours_a_week
-    weeks = f"{math.ceil(learned.hours / max(week, 0.1)):,}"
-    names = [graph[name].name for name in learned.skipped if graph[name].area != "goal"]
-    return {
-        "lead": say("path.lead", hours=digits(learned.hours), weeks=weeks, week=digits(week))
-        if learned.steps
-        else say("path.done"),
-        "picture": pictures.path_steps(plan),
-        "steps": [_step(plan, step) for step in learned.steps],
-        "skipped": say("path.skipped", names=join(names, ", ", "、")) if names else None,
-    }
+    skipped = [graph[skill].name for skill in path.skipped if graph[skill].area != "goal"]
+    return PathSection(
+        lead=plan_texts.path_lead(plan, path),
+        picture=pictures.path_steps(plan),
+        steps=[_path_step(plan, step) for step in path.steps],
+        skipped=say("path.skipped", names=join(skipped, ", ", "、")) if skipped else None,
+    )
 
 
-def _step(plan: Plan, step: Any) -> dict[str, Any]:
-    assert plan.graph is not None and plan.path is not None
+def _path_step(plan: CareerPlan, step: LearningStep) -> tuple[Both | None, SkillStep | None]:
+    """A goal that is reached, or a skill to learn."""
+    assert plan.graph is not None
     skill = plan.graph[step.id]
     if skill.area == "goal":
-        return {"goal": say("path.unlocks", share=rough_percent(step.value), name=skill.name)}
-    asked = [plan.graph[name].name for name in step.asked_by]
-    why = say("path.for", names=join(asked, ", ", "、")) if asked else say("path.target")
-    return {
-        "goal": None,
-        "name": skill.name,
-        "hours": digits(step.hours),
-        "total": digits(step.total),
-        "why": why,
-        "here": skill.here,
-        "resource": skill.resource,
-        "area": skill.area,
-    }
+        return say("path.unlocks", share=rough_percent(step.value), name=skill.name), None
+    later = [plan.graph[name].name for name in step.asked_by]
+    return None, SkillStep(
+        name=skill.name,
+        hours=digits(step.hours),
+        total=digits(step.total),
+        reason=say("path.for", names=join(later, ", ", "、")) if later else say("path.target"),
+        command=skill.command,
+        resource=skill.resource,
+    )
 
 
-def techniques(plan: Plan) -> dict[str, Any]:
-    """The rule of thumb for the kinds of content in the plan, by band; what was measured stands with each task."""
-    families = dict.fromkeys(_family(row.kind) for row in plan.rows)
-    kinds = {
-        family: next(kind_name(row.kind) for row in plan.rows if _family(row.kind) == family)
-        for family in families
+def _techniques(plan: CareerPlan) -> TechniqueSection:
+    """The rule of thumb for the kinds of content in the plan, by band, and the runs of this machine."""
+    kinds: dict[str, Both] = {}
+    for task in plan.tasks:
+        kinds.setdefault(family_of(task.kind), kind_name(task.kind))
+    measured = {
+        (technique.run, technique.tolerance): technique
+        for task in plan.tasks
+        for technique in task.advice.measured
     }
     folder = str(plan.person.runs)
-    found = {id(m): m for row in plan.rows for m in row.advice.measured}
-    return {
-        "lead": THUMB,
-        "runs": say("techniques.some", n=plan.maps, folder=folder)
-        if plan.maps
+    return TechniqueSection(
+        lead=say("thumb.lead"),
+        runs=say("techniques.some", n=plan.run_count, folder=folder)
+        if plan.run_count
         else say("techniques.none", folder=folder),
-        "bands": list(NAMES.values()),
-        "rows": [(kinds[family], [RULES[family][band] for band in NAMES]) for family in families],
-        "measured": [
-            say(
-                "technique.measured",
-                job=m.job,
-                date=m.date,
-                strategy=m.strategy,
-                tolerance=at_most(m.tolerance),
-                coverage=rough_percent(m.coverage),
-            )
-            for m in {(m.run, m.tolerance): m for m in found.values()}.values()
-        ],
-    }
+        bands=[say(f"band.{band}") for band in BAND_NAMES],
+        rows=[(name, [rule_of_thumb(family, band) for band in BAND_NAMES]) for family, name in kinds.items()],
+        measured=[plan_texts.measured_technique(technique) for technique in measured.values()],
+    )
 
 
-def appendix(plan: Plan) -> dict[str, Any]:
-    """Every input, source and date."""
-    person, work, harm = plan.person, plan.work, plan.harm
-    values: list[tuple[str, Any]] = [
-        ("slip", f"{harm.slip:g}"),
-        ("worst", f"{harm.worst:g}"),
-        ("review", rough_percent(work.review)),
-        ("rework", rough_percent(work.rework)),
-        ("human_error", rough_percent(work.human_error)),
-        ("between", f"{person.weights.between:g}"),
-        ("answer", f"{person.weights.answer:g}"),
-        ("confidence", rough_percent(person.weights.confidence)),
-    ]
-    assumed = {*person.assumed, *(() if person.task else ("hours",))}
-    half = 1 - (1 - person.weights.confidence) / 2
+def _appendix(plan: CareerPlan) -> Appendix:
+    return Appendix(
+        inputs=[(say(f"in.{name}"), value, _origin(plan, name)) for name, value in _inputs(plan).items()],
+        formulas=_formulas(plan),
+        sources=[(source.name, source.licence, source.date, source.what) for source in plan.atlas.sources],
+        notes=[both(note) for note in plan.atlas.notes],
+    )
+
+
+def _inputs(plan: CareerPlan) -> dict[str, str]:
+    weights = plan.person.weights
     return {
-        "inputs": [
-            (
-                say(f"in.{name}"),
-                value,
-                say("appendix.assumed")
-                if name in assumed
-                else say("appendix.given")
-                if name in ("slip", "worst", "review", "rework", "human_error")
-                else both(""),
-            )
-            for name, value in values
-        ],
-        "sources": [(each.name, each.licence, each.date, each.what) for each in plan.atlas.sources],
-        "notes": [both(note) for note in plan.atlas.notes],
-        "formulas": [
-            say("appendix.formula.1"),
-            say(
-                "appendix.formula.2",
-                h0=f"{float(harm.hours(1)):.3g}",
-                b=f"{harm.base:.3g}",
-                slip=f"{harm.slip:g}",
-                worst=f"{harm.worst:g}",
-            ),
-            say("appendix.formula.3"),
-            say(
-                "appendix.formula.4",
-                half=percent(half),
-                rest=rough_percent(1 - person.weights.confidence),
-            ),
-        ],
-        "count": label_count(len(plan.rows)),
+        "slip": f"{plan.harm.slip:g}",
+        "worst": f"{plan.harm.worst:g}",
+        "review": rough_percent(plan.work.review),
+        "rework": rough_percent(plan.work.rework),
+        "human_error": rough_percent(plan.work.human_error),
+        "between": f"{weights.between:g}",
+        "answer": f"{weights.answer:g}",
+        "confidence": rough_percent(weights.confidence),
     }
+
+
+def _origin(plan: CareerPlan, name: str) -> Both:
+    """Whether an input was assumed or answered; empty for those nobody is asked."""
+    if name in plan.person.assumed:
+        return say("appendix.assumed")
+    return say("appendix.given") if name in ASSUMABLE_KEYS else both("")
+
+
+def _formulas(plan: CareerPlan) -> list[Both]:
+    harm, confidence = plan.harm, plan.person.weights.confidence
+    return [
+        say("appendix.formula.1"),
+        say(
+            "appendix.formula.2",
+            h0=f"{float(harm.hours(1)):.3g}",
+            b=f"{harm.base:.3g}",
+            slip=f"{harm.slip:g}",
+            worst=f"{harm.worst:g}",
+        ),
+        say("appendix.formula.3"),
+        say(
+            "appendix.formula.4",
+            half=percent(1 - (1 - confidence) / 2),
+            rest=rough_percent(1 - confidence),
+        ),
+    ]

@@ -1,26 +1,27 @@
-"""What was learned since the plan began, kept beside me.toml: one skill a line, with the day."""
+"""The skills learned since the plan began, stored beside me.toml: one a line, with the day."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from tolerate.careers.data.skills import graph, named
+from tolerate.careers.data.skills import find_skills, graph
 from tolerate.careers.person.me import Person
 
 
-def with_progress(person: Person, me: Path, done: Sequence[str] = ()) -> Person:
-    """The person with what they have learned; newly done skills are written down first."""
+def with_progress(person: Person, me: Path, newly_learned: Sequence[str] = ()) -> Person:
+    """The person with all skills learned so far; the newly learned ones are written to the file first."""
     path = me.with_suffix(".progress.tsv")
-    for name in sorted(named(graph(), done) - set(read(path))):
+    for skill in sorted(find_skills(graph(), newly_learned) - set(read_progress(path))):
         with path.open("a", encoding="utf-8") as file:
-            file.write(f"{name}\t{date.today().isoformat()}\n")
-    return replace(person, learning=replace(person.learning, done=(*person.learning.done, *read(path))))
+            file.write(f"{skill}\t{date.today().isoformat()}\n")
+    done = (*person.learning.done, *read_progress(path))
+    return replace(person, learning=replace(person.learning, done=done))
 
 
-def read(path: Path) -> list[str]:
-    """The skills that a file of progress names; ones that no longer exist are passed over."""
+def read_progress(path: Path) -> list[str]:
+    """The skills in a file of progress; ones that no longer exist in the graph are skipped."""
     if not path.is_file():
         return []
-    names = (line.split("\t")[0].strip() for line in path.read_text("utf-8").splitlines())
-    return [name for name in names if name in graph()]
+    skills = (line.split("\t")[0].strip() for line in path.read_text("utf-8").splitlines())
+    return [skill for skill in skills if skill in graph()]

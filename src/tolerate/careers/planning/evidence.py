@@ -1,58 +1,64 @@
-"""Where a task's error rate comes from: a certificate, a labelled table, a run, or numbers typed in with their n.
+"""The evidence of a task's error rate: a certificate, a labelled table, a run, or numbers typed in with their n.
 
-Nothing else counts. An exposure index, a benchmark or a feeling is no error rate, and none is accepted.
+Nothing else is accepted: an exposure index, a benchmark or an impression is not an error rate.
 """
 
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tolerate.careers.model.choice import Detection, Evidence, Work
-from tolerate.careers.model.severity import matters
-from tolerate.careers.person.me import Person, Piece
+from tolerate.careers.model.choice import Detection, ManualWork, TaskEvidence
+from tolerate.careers.model.severity import share_that_matters
+from tolerate.careers.person.me import Person, PersonTask
+from tolerate.careers.planning.advice import strictest_proof
 from tolerate.errors import DataError
 from tolerate.records import Certificate, Floats
+from tolerate.report.results import ProofPoint, ProofResult
+from tolerate.report.summary import RunSummary, as_summary
 
 
-def of_piece(piece: Piece, person: Person, tolerance: float, exactness: float | None) -> Evidence | None:
-    """What was measured of a task's error, or None. tolerance: what a table is certified for."""
-    if piece.errors is not None and piece.checked is not None:
-        matter = matters(piece.exactness or exactness) if piece.raw else 1.0
-        return Evidence(
-            piece.errors, piece.checked, f"typed in: {piece.errors:g} wrong of {piece.checked}", matter=matter
+def task_evidence(
+    task: PersonTask, person: Person, tolerance: float, exactness: float | None
+) -> TaskEvidence | None:
+    """What was measured of a task's error, or None. tolerance: the one that a table is certified for."""
+    if task.errors is not None and task.checked is not None:
+        matter = share_that_matters(task.exactness or exactness) if task.raw else 1.0
+        return TaskEvidence(
+            task.errors, task.checked, f"typed in: {task.errors:g} wrong of {task.checked}", matter=matter
         )
-    if piece.certificate:
-        return of_certificate(person.place(piece.certificate))
-    if piece.table:
-        return of_table(person, piece, tolerance)
-    return of_run(person.place(piece.run), tolerance) if piece.run else None
+    if task.certificate:
+        return read_certificate_evidence(person.path_of(task.certificate))
+    if task.table:
+        return table_evidence(person, task, tolerance)
+    return run_evidence(person.path_of(task.run), tolerance) if task.run else None
 
 
-def of_certificate(path: Path) -> Evidence:
-    """A certificate of `tolerate certify` or `audit`: what it proves of the part it releases."""
+def read_certificate_evidence(path: Path) -> TaskEvidence:
+    """What a certificate of `tolerate certify` or `audit` proves of the part it releases."""
     if not path.is_file():
         raise DataError(
             f"{path} does not exist; expected a certificate: tolerate certify ... --out {path.name}"
         )
-    return from_certificate(Certificate.loads(path.read_text("utf-8")), str(path.name))
+    return certificate_evidence(Certificate.loads(path.read_text("utf-8")), str(path.name))
 
 
-def from_certificate(certificate: Certificate, name: str) -> Evidence:
-    """The evidence in a certificate; one that proves nothing still says how many labels there were."""
+def certificate_evidence(certificate: Certificate, name: str) -> TaskEvidence:
+    """The evidence in a certificate. name: of its file; one that proves nothing releases nothing."""
     if not certificate.proven or certificate.risk_bound is None:
-        return Evidence(0, 0, f"{name}: nothing is proven at {certificate.tolerance:g}", upper=1.0, share=0.0)
+        return TaskEvidence(
+            0, 0, f"{name}: nothing is proven at {certificate.tolerance:g}", upper=1.0, share=0.0
+        )
     units = (
         certificate.released
         if certificate.clusters == certificate.labels
         else min(certificate.clusters, certificate.released)
     )
-    seen = certificate.risk_seen or 0.0
-    return Evidence(
-        errors=min(seen * units, units),
+    risk = certificate.risk_seen or 0.0
+    return TaskEvidence(
+        errors=min(risk * units, units),
         n=units,
         source=(
             f"{name}: proven at most {certificate.risk_bound:.4g}, "
@@ -64,80 +70,77 @@ def from_certificate(certificate: Certificate, name: str) -> Evidence:
     )
 
 
-def of_table(person: Person, piece: Piece, tolerance: float) -> Evidence:
-    """A labelled table: certified at the task's own tolerance; where that fails, its plain counts."""
+def table_evidence(person: Person, task: PersonTask, tolerance: float) -> TaskEvidence:
+    """What a labelled table proves at the task's own tolerance; if nothing, its plain counts."""
     from tolerate.data import tables
     from tolerate.stats.certify.threshold import certify
 
-    path = person.place(piece.table)
-    table = tables.read(path, loss=piece.loss, score=piece.score or None, cluster=piece.cluster or None)
+    path = person.path_of(task.table)
+    table = tables.read(path, loss=task.loss, score=task.score or None, cluster=task.cluster or None)
     half = 1 - (1 - person.weights.confidence) / 2
     if 0 < tolerance < 1:
         certificate = certify(table, tolerance=tolerance, confidence=half)
         if certificate.proven:
-            return from_certificate(certificate, path.name)
-    losses = _by_cluster(table.losses, table.clusters)
-    return Evidence(
+            return certificate_evidence(certificate, path.name)
+    losses = _cluster_means(table.losses, table.clusters)
+    return TaskEvidence(
         float(losses.sum()),
         len(losses),
         f"{path.name}: {losses.sum():.4g} wrong of {len(losses):,}, not certified at {tolerance:.3g}",
     )
 
 
-def _by_cluster(losses: Floats, clusters: NDArray[np.int64] | None) -> Floats:
-    """One mean a cluster, since items that share one are not independent."""
+def _cluster_means(losses: Floats, clusters: NDArray[np.int64] | None) -> Floats:
+    """[clusters] mean losses, since items that share a cluster are not independent."""
     if clusters is None:
         return losses
     sizes = np.bincount(clusters)
     return np.asarray(np.bincount(clusters, weights=losses)[sizes > 0] / sizes[sizes > 0])
 
 
-def of_run(folder: Path, tolerance: float) -> Evidence:
-    """A run of a job of the book: its own certificate, if that is strict enough; else what its map proves."""
-    own = folder / "certificate.json"
-    if not own.is_file():
+def run_evidence(folder: Path, tolerance: float) -> TaskEvidence:
+    """What a run of a job proves: its own certificate, if that is strict enough; else its tolerance map."""
+    path = folder / "certificate.json"
+    if not path.is_file():
         raise DataError(
             f"{folder} holds no certificate.json; expected the folder of a finished run, such as runs/digits"
         )
-    evidence = of_certificate(own)
-    if evidence.upper is not None and evidence.upper <= tolerance:
+    evidence = read_certificate_evidence(path)
+    certified = evidence.upper is not None and evidence.upper <= tolerance
+    best = None if certified else strictest_proof(_read_summary(folder), tolerance)
+    if best is None:
         return replace(evidence, source=f"run {folder.name}: {evidence.source}")
-    stricter = [row for row in _best(folder) if row["tolerance"] <= tolerance and row["zone"] != "none"]
-    if not stricter:
-        return replace(evidence, source=f"run {folder.name}: {evidence.source}")
-    row = max(stricter, key=lambda each: each["tolerance"])
-    proof = row.get("proof") or {}
-    return Evidence(
-        float(proof.get("wrong", 0)),
-        int(proof.get("released", 0)),
-        f"run {folder.name}: {row['strategy']} proven at most {row['tolerance']:g} for {row['coverage']:.0%}",
-        upper=float(row["tolerance"]),
+    proof = (best.proof if isinstance(best, ProofPoint) else None) or ProofResult()
+    coverage = best.coverage or 0.0
+    return TaskEvidence(
+        float(proof.wrong or 0),
+        int(proof.released or 0),
+        f"run {folder.name}: {best.strategy} proven at most {best.tolerance:g} for {coverage:.0%}",
+        upper=best.tolerance,
         confidence=evidence.confidence,
-        share=float(row["coverage"]),
+        share=coverage,
     )
 
 
-def _best(folder: Path) -> list[dict[str, Any]]:
+def _read_summary(folder: Path) -> RunSummary:
+    """The summary of a run; an empty one if its file is missing."""
     path = folder / "summary.json"
     if not path.is_file():
-        return []
+        return RunSummary()
     try:
-        return list(json.loads(path.read_text("utf-8")).get("best", []))
-    except ValueError:
+        return as_summary(json.loads(path.read_text("utf-8")))
+    except (ValueError, AttributeError):
         raise DataError(f"{path} is damaged; run the same command again with --fresh") from None
 
 
-def detection(piece: Piece) -> Detection:
-    """What seeded errors say of the reviewer."""
-    return Detection(piece.caught, piece.seeded)
+def task_detection(task: PersonTask) -> Detection:
+    """The seeded errors that the reviewer was given, and caught."""
+    return Detection(task.caught, task.seeded)
 
 
-def work(piece: Piece, person: Person) -> Work:
-    """How the task is done, with the person's own shares where they gave them."""
-    shares = dict(person.work)
-    for name in ("review", "rework", "human_error"):
-        value = getattr(piece, name)
-        if value is not None:
-            shares[name] = value
-    assumed = tuple(name for name in ("review", "rework", "human_error") if name not in shares)
-    return Work(hours=piece.hours, assumed=assumed, **shares)
+def manual_work(task: PersonTask, person: Person) -> ManualWork:
+    """How the task is done by hand, with the person's own shares where they are known."""
+    shares = {"review": task.review, "rework": task.rework, "human_error": task.human_error}
+    answered = dict(person.work) | {name: share for name, share in shares.items() if share is not None}
+    assumed = tuple(name for name in shares if name not in answered)
+    return ManualWork(hours=task.hours, assumed=assumed, **answered)

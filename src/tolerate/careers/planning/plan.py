@@ -1,104 +1,111 @@
-"""Puts it together: a person's tasks with their tolerances and choices, moves, and a learning path."""
+"""Makes a career plan: a person's tasks with their tolerances and choices, moves, and a learning path."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from typing import Any
 
 from tolerate.careers.data import skills
-from tolerate.careers.data.atlas import Atlas, Occupation, Task
-from tolerate.careers.data.kinds import kind_name, kind_of, suggested
+from tolerate.careers.data.atlas import Atlas, Occupation, OnetTask
+from tolerate.careers.data.kinds import kind_name, kind_of, suggest_gates
 from tolerate.careers.data.text import tokens
-from tolerate.careers.data.titles import find
+from tolerate.careers.data.titles import find_occupation
 from tolerate.careers.model import path
-from tolerate.careers.model.choice import Choice, Evidence, Work, choose, release_tolerance
-from tolerate.careers.model.path import Path
-from tolerate.careers.model.severity import Harm, Severity, severity
-from tolerate.careers.person.me import Person, Piece
-from tolerate.careers.planning import evidence, moves
-from tolerate.careers.planning.advice import Advice, advise, band_of, summaries
-from tolerate.careers.planning.moves import Moves
+from tolerate.careers.model.choice import (
+    ManualWork,
+    TaskChoice,
+    TaskEvidence,
+    choose,
+    release_tolerance,
+)
+from tolerate.careers.model.path import LearningPath
+from tolerate.careers.model.severity import Harm, Severity, task_severity
+from tolerate.careers.person.me import ASSUMABLE_KEYS, Person, PersonTask
+from tolerate.careers.planning import evidence
+from tolerate.careers.planning.advice import FinishedRun, TechniqueAdvice, advise, band_of, read_finished_runs
+from tolerate.careers.planning.moves import MoveSet, find_moves
 from tolerate.errors import DataError
 from tolerate.messages.both import Both
+from tolerate.messages.careers import say
 
-SHOWN = 12  # tasks of an occupation that a person said nothing of
+MAX_SHOWN_TASKS = 12  # of an occupation, where the person names none
+MIN_TEXT_SIMILARITY = 0.45  # from which a task in the person's words is taken for one of the occupation's
+MAKER_AREAS = ("languages", "frameworks", "models", "language models", "multimodal", "data")
+NOT_MAKERS = ("privacy", "rights", "guardrails", "sql", "pandas", "plots")
+REFINERS = ("best-of-n", "self-check")
+REVIEWERS = ("mqm", "fact-checking", "review-craft")
 
 
 @dataclass(frozen=True)
-class Row:
+class PlannedTask:
     """One task of a plan."""
 
     name: Both
-    piece: Piece
-    task: Task | None  # the occupation's task that it is, or is most like
+    described: PersonTask
+    onet_task: OnetTask | None  # the occupation's task that it is, or is most like
     kind: str
     severity: Severity
-    choice: Choice
-    evidence: Evidence | None
-    advice: Advice
-    guessed: tuple[str, ...]  # gates that only the task's words suggest
+    choice: TaskChoice
+    evidence: TaskEvidence | None
+    advice: TechniqueAdvice
+    suggested_gates: tuple[str, ...]  # gates that only the task's words suggest
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All that the report shows."""
+class CareerPlan:
+    """Everything that the report shows."""
 
     person: Person
     atlas: Atlas
     occupation: Occupation
-    rows: tuple[Row, ...]
+    tasks: tuple[PlannedTask, ...]
     harm: Harm
-    work: Work
-    moves: Moves | None = None
-    path: Path | None = None
-    graph: skills.Graph | None = None  # with the goals of this person
-    hours_wanted: str = ""  # occupation whose tasks the path serves, if it is another
-    maps: int = 0  # runs of tolerate that were found
+    work: ManualWork
+    moves: MoveSet | None = None
+    path: LearningPath | None = None
+    graph: skills.SkillGraph | None = None  # with the goals of this person
+    run_count: int = 0  # runs of tolerate in the person's folder
 
 
-def show(atlas: Atlas, wanted: str, lang: str = "en") -> Plan:
-    """An occupation as it is, without anything about a person."""
-    return make(
-        atlas,
-        Person(occupation=wanted, lang=lang, assumed=("slip", "worst", "review", "rework", "human_error")),
-        only_tasks=True,
-    )
+def plan_occupation(atlas: Atlas, query: str, lang: str = "en") -> CareerPlan:
+    """The tasks of an occupation, with nothing known about a person."""
+    return make_plan(atlas, Person(occupation=query, lang=lang, assumed=ASSUMABLE_KEYS), only_tasks=True)
 
 
-def make(atlas: Atlas, person: Person, only_tasks: bool = False) -> Plan:
+def make_plan(atlas: Atlas, person: Person, only_tasks: bool = False) -> CareerPlan:
     """The plan of a person."""
     if not person.occupation:
         raise DataError('me.toml names no occupation; add a line such as: occupation = "translator"')
-    occupation = find(atlas, person.occupation)
+    occupation = find_occupation(atlas, person.occupation)
     harm = Harm(person.slip, person.worst)
-    work = evidence.work(Piece(text="-"), person)
-    maps = summaries(person.place(person.runs))
-    rows = tuple(
-        _row(atlas, occupation, person, harm, piece, maps) for piece in pieces(atlas, occupation, person)
+    runs = read_finished_runs(person.path_of(person.runs))
+    tasks = tuple(
+        _plan_task(atlas, occupation, person, described, runs)
+        for described in select_tasks(atlas, occupation, person)
     )
-    plan = Plan(person, atlas, occupation, rows, harm, work, maps=len(maps))
-    if only_tasks:
-        return plan
-    graph, goals = with_goals(rows)
-    learned = learn(person, graph, goals, rows)
-    known = _known(person)
-    found = moves.moves(
-        atlas,
-        occupation,
-        person.wishes,
-        harm,
-        work,
-        lambda other: _hours(atlas, other, harm, work, known) if person.wishes.learning is not None else 0.0,
-    )
-    return replace(plan, moves=found, path=learned, graph=graph)
+    work = evidence.manual_work(PersonTask(text="-"), person)
+    plan = CareerPlan(person, atlas, occupation, tasks, harm, work, run_count=len(runs))
+    return plan if only_tasks else _with_moves_and_path(plan)
+
+
+def _with_moves_and_path(plan: CareerPlan) -> CareerPlan:
+    person, acquired = plan.person, _acquired_skills(plan.person)
+
+    def learning_hours(other: Occupation) -> float:
+        if person.wishes.learning is None:
+            return 0.0
+        return _learning_hours(plan.atlas, other, plan.harm, plan.work, acquired)
+
+    graph, goals = add_goals(plan.tasks)
+    moves = find_moves(plan.atlas, plan.occupation, person.wishes, plan.harm, plan.work, learning_hours)
+    return replace(plan, moves=moves, path=plan_learning(person, graph, goals), graph=graph)
 
 
 # Tasks
 
 
-def pieces(atlas: Atlas, occupation: Occupation, person: Person) -> list[Piece]:
-    """The person's tasks, or the occupation's core ones where they named none."""
+def select_tasks(atlas: Atlas, occupation: Occupation, person: Person) -> list[PersonTask]:
+    """The person's tasks, or the occupation's core ones if they name none."""
     if person.task:
         return list(person.task)
     tasks = sorted(atlas.tasks.get(occupation.code, ()), key=lambda task: not task.core)
@@ -107,155 +114,161 @@ def pieces(atlas: Atlas, occupation: Occupation, person: Person) -> list[Piece]:
             f"{atlas.version} lists no tasks of {occupation.title} "
             f"({occupation.code}); name your own in me.toml under [[task]]"
         )
-    return [Piece(text=task.text, id=task.id) for task in tasks[:SHOWN]]
+    return [PersonTask(text=task.text, id=task.id) for task in tasks[:MAX_SHOWN_TASKS]]
 
 
-def _row(
+def _plan_task(
     atlas: Atlas,
     occupation: Occupation,
     person: Person,
-    harm: Harm,
-    piece: Piece,
-    maps: Sequence[dict[str, Any]],
-) -> Row:
-    task = match(atlas, occupation, piece)
-    named = task is not None and (piece.id or piece.text == task.text)
-    name = task.name if task is not None and named else Both(piece.text, piece.text)
+    described: PersonTask,
+    runs: Sequence[FinishedRun],
+) -> PlannedTask:
+    onet_task = match_task(atlas, occupation, described)
+    name = _task_name(described, onet_task)
     weights = person.weights
-    serious = severity(occupation.severity, piece.severity, weights.between, weights.answer)
-    work = evidence.work(piece, person)
+    severity = task_severity(occupation.severity, described.severity, weights.between, weights.answer)
+    harm, work = Harm(person.slip, person.worst), evidence.manual_work(described, person)
+    detection = evidence.task_detection(described)
     half = 1 - (1 - weights.confidence) / 2
-    strict = serious.quantile(half)
-    seeded = evidence.detection(piece)
-    limit = float(release_tolerance(harm.hours(strict), work, seeded.bounds(half)[1], strict))
-    exact = occupation.exactness.value if occupation.exactness else None
-    seen = evidence.of_piece(piece, person, limit, exact)
-    guessed = () if piece.gates or piece.severity is not None else suggested(name.en)
-    gates = piece.gates or guessed
-    choice = choose(serious, harm, work, seen, seeded, gates, weights.confidence)
-    kind = piece.kind or kind_of(name.en, occupation.title)
-    return Row(
-        name,
-        piece,
-        task,
-        kind,
-        serious,
-        choice,
-        seen,
-        advise(kind, choice.release.value, maps, gates),
-        guessed,
-    )
+    strict = severity.quantile(half)
+    tolerance = float(release_tolerance(harm.hours(strict), work, detection.bounds(half)[1], strict))
+    exactness = occupation.exactness.value if occupation.exactness else None
+    measured = evidence.task_evidence(described, person, tolerance, exactness)
+    suggested = () if described.gates or described.severity is not None else suggest_gates(name.en)
+    gates = described.gates or suggested
+    choice = choose(severity, harm, work, measured, detection, gates, weights.confidence)
+    kind = described.kind or kind_of(name.en, occupation.title)
+    advice = advise(kind, choice.release.value, runs, gates)
+    return PlannedTask(name, described, onet_task, kind, severity, choice, measured, advice, suggested)
 
 
-def match(atlas: Atlas, occupation: Occupation, piece: Piece) -> Task | None:
-    """The task that is meant: by its id, or the most alike in words, or none; DataError for an id that is not there."""
-    own = atlas.tasks.get(occupation.code, ())
-    if piece.id:
-        found = atlas.tasks.by_id(piece.id)
-        if found is None:
-            near = "; ".join(f"{task.id} {task.text[:60]}" for task in own[:4])
+def _task_name(described: PersonTask, onet_task: OnetTask | None) -> Both:
+    """O*NET's text in both languages if the person means exactly this task; otherwise their own words."""
+    if onet_task is not None and (described.id or described.text == onet_task.text):
+        return onet_task.name
+    return Both(described.text, described.text)
+
+
+def match_task(atlas: Atlas, occupation: Occupation, described: PersonTask) -> OnetTask | None:
+    """O*NET's task of the described id, or the most similar one of the occupation, or None.
+
+    An id that does not exist is a DataError.
+    """
+    tasks = atlas.tasks.get(occupation.code, ())
+    if described.id:
+        task = atlas.tasks.by_id(described.id)
+        if task is None:
+            near = "; ".join(f"{task.id} {task.text[:60]}" for task in tasks[:4])
             raise DataError(
-                f'no task has the id "{piece.id}". Tasks of {occupation.title}: {near or "none"} ...'
+                f'no task has the id "{described.id}". Tasks of {occupation.title}: {near or "none"} ...'
             )
-        return found
-    alike = sorted(((_alike(piece.text, task.text), task) for task in own), key=lambda pair: -pair[0])
-    return alike[0][1] if alike and alike[0][0] >= 0.45 else None
+        return task
+    similarities = [_text_similarity(described.text, task.text) for task in tasks]
+    best = max(similarities, default=0.0)
+    return tasks[similarities.index(best)] if best >= MIN_TEXT_SIMILARITY else None
 
 
-def _alike(one: str, other: str) -> float:
-    mine, theirs = set(tokens(one)), set(tokens(other))
+def _text_similarity(text: str, other: str) -> float:
+    """Between 0 and 1: half from shared stems, half letter by letter; 0 without a shared stem."""
+    mine, theirs = set(tokens(text)), set(tokens(other))
     shared = len(mine & theirs) / max(1, min(len(mine), len(theirs)))
-    return 0.5 * shared + 0.5 * SequenceMatcher(None, one.lower(), other.lower()).ratio() if shared else 0.0
+    if not shared:
+        return 0.0
+    return 0.5 * shared + 0.5 * SequenceMatcher(None, text.lower(), other.lower()).ratio()
 
 
 # Learning
 
 
-def with_goals(rows: Iterable[Row]) -> tuple[dict[str, skills.Skill], dict[str, float]]:
-    """The skill graph with a goal for each kind of content at each tolerance, and the share of work it unlocks."""
+def add_goals(tasks: Iterable[PlannedTask]) -> tuple[dict[str, skills.Skill], dict[str, float]]:
+    """The skill graph with a goal for each kind of content in each band, and the share of the work it unlocks."""
     graph = dict(skills.graph())
-    wanted: dict[tuple[str, str], float] = {}
-    for row in rows:
-        at = (row.kind, _band(row.choice.release.value))
-        wanted[at] = wanted.get(at, 0.0) + row.piece.share
-    total = sum(wanted.values()) or 1.0
-    value = {}
-    for (kind, band), share in wanted.items():
-        goal = goal_of(graph, kind, band)
+    shares: dict[tuple[str, str], float] = {}
+    for task in tasks:
+        key = (task.kind, _skill_band(task.choice.release.value))
+        shares[key] = shares.get(key, 0.0) + task.described.share
+    total = sum(shares.values()) or 1.0
+    values = {}
+    for (kind, band), share in shares.items():
+        goal = make_goal(graph, kind, band)
         graph[goal.id] = goal
-        value[goal.id] = share / total
-    return skills.ordered(graph), value
+        values[goal.id] = share / total
+    return skills.sort_skills(graph), values
 
 
-def _band(tolerance: float) -> str:
+def _skill_band(tolerance: float) -> str:
+    """The band of the skill graph, which has no "extreme" of its own."""
     band = band_of(tolerance)
     return "strict" if band == "extreme" else band
 
 
-def goal_of(graph: skills.Graph, kind: str, band: str) -> skills.Skill:
-    """A goal: make this kind of content within this tolerance, and show that it is within.
+def make_goal(graph: skills.SkillGraph, kind: str, band: str) -> skills.Skill:
+    """A goal: make this kind of content within this tolerance, and prove it.
 
-    Makers of the kind at the band (or the next more tolerant one that has any); for middle and strict work a way to
-    prove it; for strict work a measured reviewer too.
+    It needs makers of the kind in the band (or in the next more tolerant one that has any); for middle and strict
+    work a way to prove the tolerance; for strict work a measured reviewer too.
     """
-    needs: list[tuple[str, ...]] = [("tolerance",)]
-    for at in skills.BANDS[skills.BANDS.index(band) :: -1]:
-        makers = _serving(graph, kind, at, lambda s: s.area in MAKERS and s.id not in (*REFINERS, *NO_MAKERS))
-        if makers:
-            needs.append(makers)
-            break
+    needs = [("tolerance",), _makers(graph, kind, band)]
     if band != "tolerant":
-        needs += [_serving(graph, kind, "middle", lambda s: s.id in REFINERS), ("certify", "audit")]
+        needs += [_skills_for(graph, kind, "middle", lambda s: s.id in REFINERS), ("certify", "audit")]
     if band == "strict":
-        needs += [_serving(graph, kind, band, lambda s: s.id in REVIEWERS), ("seeded-errors",)]
-    needs = [clause for clause in needs if clause]
-    name = Both(
-        f"{kind_name(kind).en} at {BAND[band].en} tolerance", f"{BAND[band].zh}容错率下的{kind_name(kind).zh}"
-    )
-    return skills.Skill(f"goal:{kind}:{band}", name, "goal", 0.0, tuple(needs))
+        needs += [_skills_for(graph, kind, band, lambda s: s.id in REVIEWERS), ("seeded-errors",)]
+    clauses = tuple(clause for clause in needs if clause)
+    name = say(f"goal.{band}", kind=kind_name(kind))
+    return skills.Skill(f"goal:{kind}:{band}", name, "goal", 0.0, clauses)
 
 
-def _serving(
-    graph: skills.Graph, kind: str, band: str, fits: Callable[[skills.Skill], bool]
+def _makers(graph: skills.SkillGraph, kind: str, band: str) -> tuple[str, ...]:
+    """The skills that make a kind of content in the strictest band, from this one on, that has any."""
+    for other in skills.BANDS[skills.BANDS.index(band) :: -1]:
+        makers = _skills_for(graph, kind, other, _is_maker)
+        if makers:
+            return makers
+    return ()
+
+
+def _is_maker(skill: skills.Skill) -> bool:
+    return skill.area in MAKER_AREAS and skill.id not in (*REFINERS, *NOT_MAKERS)
+
+
+def _skills_for(
+    graph: skills.SkillGraph, kind: str, band: str, condition: Callable[[skills.Skill], bool]
 ) -> tuple[str, ...]:
+    """The skills that serve a kind of content in a band and meet the condition."""
     return tuple(
-        each.id for each in graph.values() if kind in each.unlocks and band in each.bands and fits(each)
+        skill.id
+        for skill in graph.values()
+        if kind in skill.unlocks and band in skill.bands and condition(skill)
     )
 
 
-MAKERS = ("languages", "frameworks", "models", "language models", "multimodal", "data")
-NO_MAKERS = ("privacy", "rights", "guardrails", "sql", "pandas", "plots")
-REFINERS = ("best-of-n", "self-check")
-REVIEWERS = ("mqm", "fact-checking", "review-craft")
-BAND = {
-    "tolerant": Both("10% or more", "10% 及以上"),
-    "middle": Both("1% to 10%", "1% 至 10%"),
-    "strict": Both("below 1%", "1% 以下"),
-}
+def _acquired_skills(person: Person) -> frozenset[str]:
+    return skills.find_skills(skills.graph(), (*person.learning.known, *person.learning.done))
 
 
-def _known(person: Person) -> frozenset[str]:
-    return skills.named(skills.graph(), (*person.learning.known, *person.learning.done))
-
-
-def learn(
-    person: Person, graph: dict[str, skills.Skill], goals: dict[str, float], rows: Sequence[Row]
-) -> Path:
-    """The path to what the person named, or else to what their tasks call for."""
-    known = _known(person)
+def plan_learning(person: Person, graph: skills.SkillGraph, goals: dict[str, float]) -> LearningPath:
+    """The path to the skills that the person named, or else to the goals of their tasks."""
+    acquired = _acquired_skills(person)
     if person.learning.target:
-        targets = skills.named(skills.graph(), person.learning.target)
-        return path.plan(graph, sorted(targets), known)
-    return path.plan(graph, list(goals), known, goals)
+        targets = skills.find_skills(skills.graph(), person.learning.target)
+        return path.plan_path(graph, sorted(targets), acquired)
+    return path.plan_path(graph, list(goals), acquired, goals)
 
 
-def _hours(atlas: Atlas, other: Occupation, harm: Harm, work: Work, known: frozenset[str]) -> float:
-    """Hours of learning that the tasks of another occupation call for."""
+def _learning_hours(
+    atlas: Atlas, other: Occupation, harm: Harm, work: ManualWork, acquired: frozenset[str]
+) -> float:
+    """Hours of learning that the tasks of another occupation require."""
     graph = dict(skills.graph())
-    serious = severity(other.severity)
-    band = _band(float(release_tolerance(harm.hours(serious.figure.value), work, 1.0, serious.figure.value)))
-    kinds = {kind_of(task.text, other.title) for task in atlas.tasks.get(other.code, ())[:SHOWN]}
-    goals = [goal_of(graph, kind, band) for kind in sorted(kinds)]
+    severity = task_severity(other.severity).figure.value
+    band = _skill_band(float(release_tolerance(harm.hours(severity), work, 1.0, severity)))
+    kinds = {kind_of(task.text, other.title) for task in atlas.tasks.get(other.code, ())[:MAX_SHOWN_TASKS]}
+    goals = [make_goal(graph, kind, band) for kind in sorted(kinds)]
     graph.update({goal.id: goal for goal in goals})
-    chosen = path.choose(skills.ordered(graph), [goal.id for goal in goals], skills.implied(graph, known))
+    chosen = path.choose_skills(
+        skills.sort_skills(graph),
+        [goal.id for goal in goals],
+        skills.with_prerequisites(graph, acquired),
+    )
     return math.fsum(graph[name].hours for name in chosen)
