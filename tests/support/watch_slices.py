@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from tolerate.stats.monitor.drift import Drift, reference_of
-from tolerate.stats.monitor.watch import Line, Watch
+from tolerate.stats.monitor.watch import EvidenceLine, Watch
 
 TOLERANCE = 0.05
 
@@ -18,7 +18,7 @@ def allowed(runs: int, chance: float) -> float:
 class FullLevel(Watch):
     """The broken twin: every slice gets the whole level."""
 
-    def _line(self, name: str) -> Line:
+    def _line(self, name: str) -> EvidenceLine:
         line = super()._line(name)
         line.limit = -math.log(1 - self.confidence)
         return line
@@ -71,4 +71,4 @@ def degraded_after(seed: int, before: int, gap: float) -> int | None:
     moved = rng.random(4000)
     moved = np.where(rng.random(4000) < 2 * gap, moved / 2, moved)  # so much of the upper half comes down
     drift.update(moved.tolist(), rng.random(4000).tolist())
-    return drift.items - before if drift.found else None
+    return drift.items - before if drift.detected else None

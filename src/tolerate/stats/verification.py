@@ -73,7 +73,7 @@ def verify(certificate: Certificate, table: Table | CountSource) -> Verification
 
 def verify_audit(
     certificate: Certificate,
-    record: Mapping[str, Any],
+    record: Mapping[str, object],
     *,
     scores: ArrayLike | None = None,
     flagged: ArrayLike | None = None,
@@ -105,7 +105,7 @@ def verify_audit(
 
 def _replay_audit(
     certificate: Certificate,
-    record: Mapping[str, Any],
+    record: Mapping[str, object],
     scores: ArrayLike | None,
     flagged: ArrayLike | None,
 ) -> Certificate:
@@ -146,8 +146,8 @@ def verify_watch(
     except (TolerateError, KeyError, TypeError, ValueError) as error:
         return Verification(False, (f"it cannot be replayed: {error}",))
     reasons = []
-    for stated, actual in zip(record["lines"], again.to_json()["lines"], strict=True):
-        where = f' of "{actual["name"]}"' if actual["name"] else ""
+    for stated, line in zip(record["lines"], again.all_lines, strict=True):
+        actual, where = line.to_json(), f' of "{line.name}"' if line.name else ""
         reasons += [
             f"{name}{where} is {_text_of(actual[name])}, the watch says {_text_of(stated.get(name))}"
             for name in actual

@@ -69,7 +69,7 @@ def changed(seed: int, before: int, power: float) -> Drift:
     rng = np.random.default_rng(seed)
     drift = Drift(reference_of(rng.random(2000), seed=seed))
     drift.update(rng.random(before).tolist(), rng.random(before).tolist())
-    assert not drift.found
+    assert not drift.detected
     drift.update((rng.random(1500) ** power).tolist(), rng.random(1500).tolist())
     return drift
 
@@ -77,7 +77,7 @@ def changed(seed: int, before: int, power: float) -> Drift:
 @pytest.mark.parametrize("before", [0, 1000])
 def test_a_change_is_found_soon(before: int) -> None:
     """Half of the scores fall below a quarter, as against a quarter of the certified ones."""
-    delays = [drift.items - before for seed in range(1, 9) if (drift := changed(seed, before, 2.0)).found]
+    delays = [drift.items - before for seed in range(1, 9) if (drift := changed(seed, before, 2.0)).detected]
     assert len(delays) == 8 and np.mean(delays) < 150
 
 
@@ -85,17 +85,17 @@ def test_what_is_held_is_what_comes_too_often() -> None:
     drift = changed(1, 500, 3.0)
     bands, missing = drift.bands()
     assert bands[0][0] is None and bands[0][1] < 0.3 and not missing
-    drift.more()  # what came after the find in the same go
+    drift.next_bands()  # what came after the find in the same go
     drift.update([1.0] * 250, [0.5] * 250)
-    more, _ = drift.more()
-    assert more[-1][1] is None and drift.more() is None
+    more, _ = drift.next_bands()
+    assert more[-1][1] is None and drift.next_bands() is None
 
 
 def test_small_changes_do_not_count() -> None:
     rng = np.random.default_rng(0)
     drift = Drift(reference_of(rng.random(4000)), gap=0.2)
     assert not drift.update((rng.random(3000) ** 1.3).tolist(), rng.random(3000).tolist())
-    assert drift.evidence > 20 and drift.seen < 0.2
+    assert drift.evidence > 20 and drift.recent_gap < 0.2
 
 
 def test_without_certified_scores_the_first_ones_stand_in() -> None:

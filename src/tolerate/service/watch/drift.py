@@ -32,7 +32,7 @@ def update_drift(db: Database, job: JobSettings, tier: str, scores: Scores, now:
     drift = certificate_drift(db, job, promise)
     if drift.update([score for score, _ in scores], [tie for _, tie in scores]):
         alarms.append(_degrade(db, job, promise, drift, now))
-    elif drift.found and (growth := drift.more()) is not None:
+    elif drift.detected and (growth := drift.next_bands()) is not None:
         bands, missing = growth
         _hold_more(db, job, promise, bands, missing, now)
     certificates.save_drift(db, promise.id, job.name, tier, drift.to_json())
@@ -63,10 +63,10 @@ def _degrade(
     db: Database, job: JobSettings, promise: StoredCertificate, drift: Drift, now: float
 ) -> JsonObject:
     bands, missing = drift.bands()
-    why = message("alarm.degraded", gap=drift.seen, items=drift.items, evidence=drift.evidence)
+    why = message("alarm.degraded", gap=drift.recent_gap, items=drift.items, evidence=drift.evidence)
     restriction = Restriction("", tuple(bands), missing, job.degraded_share, why, now)
     restrictions.restrict(db, promise.id, job.name, promise.tier, restriction, "watch", now)
-    figures = {"gap": round(drift.seen, 4), "items": drift.items, "evidence": drift.evidence}
+    figures = {"gap": round(drift.recent_gap, 4), "items": drift.items, "evidence": drift.evidence}
     body: dict[str, JsonValue] = {"tier": promise.tier, "certificate": promise.id, "why": why, **figures}
     certificates.add_alarm(db, job.name, "degraded", now, body)
     return {"kind": "degraded", "job": job.name, "at": now, **body}

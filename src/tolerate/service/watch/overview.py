@@ -227,11 +227,11 @@ def _score_drift(db: Database, job: JobSettings, promise: StoredCertificate) -> 
         "watched": job.drift < 1,
         "learning": drift.reference is None,
         "items": drift.items + len(drift.learning),
-        "seen": drift.seen,
+        "seen": drift.recent_gap,
         "evidence": drift.evidence,
         "limit": 1 / drift.level,
         "smallest": job.drift,
-        "found": drift.found,
+        "found": drift.detected,
     }
 
 
@@ -239,20 +239,20 @@ def reviewed_risk(db: Database, job: JobSettings, promise: StoredCertificate) ->
     """The risk of what was released under a certificate as reviewed, and with what reviewers miss."""
     from tolerate.stats.monitor.missed import with_missed, with_seeded
 
-    rows = [
-        row
+    losses = {
+        row["ticket"]: row["loss"]
         for row in queue.drawn_items(db, job.name, promise.id)
         if row["tier"] == promise.tier and row["decision"] == "release" and row["loss"] is not None
-    ]
+    }
     confidence, seeds = promise.certificate.confidence, second_reviews.seeded_errors(db, job.name)
-    lots = second_reviews.draws(db, job.name)
-    twice = [(row["loss"], *lots[row["ticket"]]) for row in rows if row["ticket"] in lots]
+    draws = second_reviews.draws(db, job.name)
+    twice = [(loss, *draws[ticket]) for ticket, loss in losses.items() if ticket in draws]
     risk: ReviewedRisk = {
         "by": "",
         "bound": None,
         "again": 0,
         "missed": 0.0,
-        "items": len(rows),
+        "items": len(losses),
         "seeded": seeds,
     }
     if any(first is not None for _, _, first in twice):
@@ -269,9 +269,9 @@ def reviewed_risk(db: Database, job: JobSettings, promise: StoredCertificate) ->
             "missed_at_most": corrected.missed_at_most,
             "bound": corrected.bound,
         }
-    if rows and seeds["errors"] and {row["loss"] for row in rows} <= {0.0, 1.0}:
-        total = sum(row["loss"] for row in rows)
-        bound = with_seeded(total, len(rows), seeds["found"], seeds["errors"], confidence)
+    if losses and seeds["errors"] and set(losses.values()) <= {0.0, 1.0}:
+        total = sum(losses.values())
+        bound = with_seeded(total, len(losses), seeds["found"], seeds["errors"], confidence)
         return {**risk, "by": "seeded", "bound": bound}
     return risk
 

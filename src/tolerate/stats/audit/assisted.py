@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
+from tolerate.base.json_types import JsonValue
 from tolerate.errors import DataError, OptionError
 from tolerate.messages.catalogue import message
 from tolerate.records import Certificate
@@ -170,7 +171,7 @@ class JudgedAudit:
             options={"kind": "judged audit", "items": self.items, "seed": self.seed, "pilot": self.pilot},
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Everything needed to go on later, given the same flags."""
         return {
             "tolerance": self.tolerance,
@@ -192,7 +193,7 @@ class JudgedAudit:
         return audit
 
 
-def _refuse_nonsense(flags: NDArray[Any], tolerance: float, confidence: float, pilot: int) -> None:
+def _refuse_nonsense(flags: NDArray[np.generic], tolerance: float, confidence: float, pilot: int) -> None:
     if flags.ndim != 1 or not len(flags) or not np.isin(flags, (0, 1)).all():
         raise DataError(
             "flagged must hold one True or False per item; turn a score into a flag with score < cut"

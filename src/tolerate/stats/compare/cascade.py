@@ -8,7 +8,6 @@ them, are an independent sample of what the cascade releases, so one exact test 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +76,7 @@ class Cascade(JsonRecord):
         """Share of items released by any tier."""
         return self.certificate.coverage
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """The record as plain JSON values."""
         return {
             "certificate": self.certificate.to_json(),

@@ -1,18 +1,18 @@
-"""Do scores still look like the certified ones? A bet against exchangeability, without any label.
+"""Detect drift of scores from the certified ones: a bet against exchangeability, without any label.
 
 A certificate holds for the population it was drawn from. If the scores that arrive and the scores of the certified
 sample are exchangeable, the rank of each new score among all before it (ties broken at random) is uniform and
 independent of the earlier ranks, whatever the distribution. Bets on ranks that pay nothing on average make a test
 martingale (Vovk, Gammerman and Shafer 2005, chapter 7; Volkhonskiy et al. 1706.03415). As in `watch`, a new
-bettor begins at every score with its own small part of the capital, so that a late change is seen soon; the weights
+bettor begins at every score with its own small part of the capital, so that a late change is noticed soon; the weights
 of the beginnings sum to 1, so that the sum is an e-process and, by Ville's inequality,
 
     P(evidence ever reaches 1 / level) <= level        while scores are exchangeable.
 
 Scores are compared by place on a scale of a few steps. The steps come from one random half of the certified sample and
-the counts from the other half: steps that had seen the counts would break the exchangeability.
+the counts from the other half: steps that depend on the counts would break the exchangeability.
 
-What it cannot tell: whether anything became *wrong*. Scores may change while the risk does not, and the other way
+It cannot tell whether anything became *wrong*. Scores may change while the risk does not, and the other way
 round.
 """
 
@@ -27,6 +27,7 @@ import numpy.ma  # NumPy loads these at their first use: a running service would
 from numpy.random import default_rng
 from numpy.typing import ArrayLike, NDArray
 
+from tolerate.base.json_types import JsonValue
 from tolerate.errors import DataError
 from tolerate.records import Certificate
 
@@ -38,11 +39,9 @@ MIN_SCORES = 100  # scores without which there is nothing to compare with
 MAX_SCORES = 20_000  # scores of a certified sample that are used
 LEARNING_SCORES = 1000  # scores of the traffic that stand in for a certified sample, where there is none
 MIN_RECENT_SCORES = 50  # scores since the change before which no alarm sounds
-RECHECK_SCORES, RECHECK_ERRORS = (
-    200,
-    4.0,
-)  # after a find it is looked again after so many scores, at so many standard errors
-EXCESS_RATIO = 1.25  # a step is held if it comes so many times as often as certified, and clearly so
+RECHECK_SCORES = 200  # after a detection, bands are looked for again after so many scores
+RECHECK_ERRORS = 4.0  # standard errors by which a step must then exceed its certified share
+EXCESS_RATIO = 1.25  # a step is held if its share is so many times the certified one, and clearly so
 _SETTLING_SCORES = 200.0  # beginnings are spent on a scale of this many scores
 _TILTS = (-0.9, -0.5, 0.5, 0.9)  # bets that ranks moved down or up
 _BENDS = (-0.8, 0.8, 1.6)  # bets that they moved to the middle or to the ends
@@ -52,7 +51,7 @@ _BETTORS = len(_TILTS) + len(_BENDS) + 1
 
 @dataclass(frozen=True)
 class Reference:
-    """What scores looked like: the steps of the scale, and how many scores fell on each.
+    """The distribution of certified scores: the steps of a scale, and the number of scores on each.
 
     edges: the largest score of each step but the last, increasing. counts: [len(edges) + 2], the first of missing
     scores.
@@ -61,37 +60,42 @@ class Reference:
     edges: tuple[float, ...]
     counts: tuple[int, ...]
 
-    def place(self, score: float | None) -> int:
+    def step_of(self, score: float | None) -> int:
         """The step of a score; 0 if it is missing.
 
         >>> steps = Reference((0.2, 0.5), (0, 1, 1, 1))
-        >>> [steps.place(score) for score in (None, 0.2, 0.3, 0.9)]
+        >>> [steps.step_of(score) for score in (None, 0.2, 0.3, 0.9)]
         [0, 1, 2, 3]
         """
         return 0 if score is None or score != score else 1 + bisect_left(self.edges, score)
 
-    def band(self, place: int) -> Band:
+    def band(self, step: int) -> Band:
         """The scores of a step other than the missing ones."""
-        low = None if place == 1 else self.edges[place - 2]
-        return low, None if place > len(self.edges) else self.edges[place - 1]
+        low = None if step == 1 else self.edges[step - 2]
+        return low, None if step > len(self.edges) else self.edges[step - 1]
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
+    def to_json(self) -> dict[str, JsonValue]:
+        """The reference as plain JSON values."""
         return {"edges": list(self.edges), "counts": list(self.counts)}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """What `to_json` wrote."""
+        """The reference that `to_json` wrote."""
         try:
             edges = tuple(float(edge) for edge in record["edges"])
-            made = cls(edges, tuple(int(count) for count in record["counts"]))
+            reference = cls(edges, tuple(int(count) for count in record["counts"]))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"these are no certified scores: {error!r}; expected edges and counts") from None
-        if len(made.counts) != len(edges) + 2 or list(edges) != sorted(set(edges)) or min(made.counts) < 0:
+        if (
+            len(reference.counts) != len(edges) + 2
+            or list(edges) != sorted(set(edges))
+            or min(reference.counts) < 0
+        ):
             raise DataError(
-                f"{len(edges)} edges came with {len(made.counts)} counts; expected increasing edges and two more counts"
+                f"{len(edges)} edges came with {len(reference.counts)} counts; "
+                "expected increasing edges and two more counts"
             )
-        return made
+        return reference
 
 
 def reference_of(scores: ArrayLike, *, seed: int = 0) -> Reference | None:
@@ -118,7 +122,7 @@ def with_scores(
     clusters: ArrayLike | None = None,
     weights: ArrayLike | None = None,
 ) -> Certificate:
-    """The certificate with what its sample's scores looked like (`options.scores`), for a service to watch.
+    """The certificate with the distribution of its sample's scores (`options.scores`), for a service to watch.
 
     Of each cluster one score counts. Unchanged where the sample is not a plain one (weights) or has too few scores.
     """
@@ -128,18 +132,18 @@ def with_scores(
     if clusters is not None:
         order = default_rng([seed, 4]).permutation(len(values))
         values = values[order[np.unique(np.asarray(clusters)[order], return_index=True)[1]]]
-    seen = reference_of(values, seed=seed)
-    if seen is None:
+    reference = reference_of(values, seed=seed)
+    if reference is None:
         return certificate
-    return replace(certificate, options={**certificate.options, "scores": seen.to_json()})
+    return replace(certificate, options={**certificate.options, "scores": reference.to_json()})
 
 
 def _edges(scores: Floats) -> Floats:
-    """Every value where there are few, else quantiles."""
-    known = scores[np.isfinite(scores)]
-    values: Floats = np.unique(known)
+    """All distinct values if there are not too many, else quantiles."""
+    finite = scores[np.isfinite(scores)]
+    values: Floats = np.unique(finite)
     if len(values) > MAX_STEPS:
-        values = np.unique(np.quantile(known, np.arange(1, MAX_STEPS) / MAX_STEPS, method="higher"))
+        values = np.unique(np.quantile(finite, np.arange(1, MAX_STEPS) / MAX_STEPS, method="higher"))
     return values
 
 
@@ -147,7 +151,7 @@ def _edges(scores: Floats) -> Floats:
 class Drift:
     """The evidence that scores moved away from a reference. With none, the first `LEARNING_SCORES` scores make one.
 
-    level: the chance that it is ever found falsely. gap: the smallest change that counts, as the largest difference of
+    level: the chance of ever a false detection. gap: the smallest change that counts, as the largest difference of
     the two distribution functions (0 to 1): a small one proves to be real sooner or later and matters little.
 
     >>> rng = np.random.default_rng(0)
@@ -156,7 +160,7 @@ class Drift:
     False
     >>> drift.update(rng.random(400) ** 2, rng.random(400))
     True
-    >>> drift.seen > 0.2, drift.items < 3400
+    >>> drift.recent_gap > 0.2, drift.items < 3400
     (True, True)
     """
 
@@ -164,7 +168,7 @@ class Drift:
     level: float = 0.05
     gap: float = 0.1
     items: int = 0
-    found: bool = False
+    detected: bool = False  # the key "found" in JSON
     log_evidence: float = 0.0
     learning: list[float | None] = field(default_factory=list)
     past: list[int] = field(
@@ -175,7 +179,9 @@ class Drift:
     lowest: list[float] = field(default_factory=lambda: [0.0] * _BETTORS)
     before: list[list[int]] = field(default_factory=list)  # per bettor: `past` at its lowest point
     cells: list[float] = field(default_factory=lambda: [1.0] * _CELLS)  # of recent ranks, fading
-    later: list[int] = field(default_factory=list)  # after the find: scores on each step since `more` looked
+    later: list[int] = field(
+        default_factory=list
+    )  # after the detection: scores on each step since `next_bands`
 
     def __post_init__(self) -> None:
         if self.reference is not None and not self.past:
@@ -187,44 +193,44 @@ class Drift:
         self.later = [0] * len(self.past)
 
     def update(self, scores: Iterable[float | None], ties: Iterable[float]) -> bool:
-        """Take in scores (None or NaN: missing) with a random number in [0, 1) each; whether a change is found by them.
+        """Take in scores (None or NaN: missing) with a random number in [0, 1) each; True if they reveal a change.
 
-        Found stays found; what comes after it is only counted, for `more`.
+        After a detection, further scores are only counted, for `next_bands`.
         """
-        before = self.found
+        before = self.detected
         for score, tie in zip(scores, ties, strict=True):
             if self.reference is None:
                 self._learn(score)
-            elif self.found:
-                self.later[self.reference.place(score)] += 1
+            elif self.detected:
+                self.later[self.reference.step_of(score)] += 1
             else:
-                self._take(self.reference.place(score), tie)
-        return self.found and not before
+                self._add(self.reference.step_of(score), tie)
+        return self.detected and not before
 
     def _learn(self, score: float | None) -> None:
         self.learning.append(None if score is None or score != score else float(score))
         if len(self.learning) >= LEARNING_SCORES:
-            made = reference_of([math.nan if s is None else s for s in self.learning])
-            assert made is not None
-            self._begin(made)
+            reference = reference_of([math.nan if s is None else s for s in self.learning])
+            assert reference is not None
+            self._begin(reference)
             self.learning = []
 
-    def _take(self, place: int, tie: float) -> None:
-        """One score: its rank, every bettor's gain, and the sum of those who began at each score."""
-        below, here = sum(self.past[:place]), self.past[place] + 1
-        rank = (below + float(tie) * here) / (self.items + self._certified + 1)
-        left, after = _weight_left(self.items), _weight_left(self.items + 1)
-        self.past[place] += 1
+    def _add(self, step: int, tie: float) -> None:
+        """Take in the step of one score: its rank, every bettor's gain, and the sum over all beginnings."""
+        below, equal = sum(self.past[:step]), self.past[step] + 1
+        rank = (below + float(tie) * equal) / (self.items + self._certified + 1)
+        before, after = _weight_left(self.items), _weight_left(self.items + 1)
+        self.past[step] += 1
         self.items += 1
         evidence = after
         for j, gain in enumerate(self._gains(rank)):
-            self.sums[j] = (self.sums[j] + left - after) * gain
+            self.sums[j] = (self.sums[j] + before - after) * gain
             evidence += self.sums[j] / _BETTORS
             self.wealth[j] += math.log(gain)
             if self.wealth[j] <= self.lowest[j]:
                 self.lowest[j], self.before[j] = self.wealth[j], list(self.past)
         self.log_evidence = math.log(evidence)
-        self.found = self.log_evidence >= -math.log(self.level) and self._far()
+        self.detected = self.log_evidence >= -math.log(self.level) and self._gap_is_large()
 
     @property
     def _certified(self) -> int:
@@ -235,17 +241,17 @@ class Drift:
         tilt, bend = 2 * rank - 1, 6 * rank * (rank - 1) + 1
         cell = min(int(rank * _CELLS), _CELLS - 1)
         followed = 0.5 + 0.5 * _CELLS * self.cells[cell] / sum(self.cells)
-        self.cells = [kept * (1 - 1 / _MEMORY_SCORES) for kept in self.cells]
+        self.cells = [weight * (1 - 1 / _MEMORY_SCORES) for weight in self.cells]
         self.cells[cell] += 1.0
         return [*(1 + b * tilt for b in _TILTS), *(1 + b * bend for b in _BENDS), followed]
 
-    def _far(self) -> bool:
+    def _gap_is_large(self) -> bool:
         recent = self.recent
-        return sum(recent) >= MIN_RECENT_SCORES and self.seen >= self.gap
+        return sum(recent) >= MIN_RECENT_SCORES and self.recent_gap >= self.gap
 
     @property
     def evidence(self) -> float:
-        """Odds, that long, against the scores' being the certified ones."""
+        """The e-value against the scores' being like the certified ones; 20 means odds of 20 to 1."""
         return math.exp(min(self.log_evidence, 700.0))
 
     @property
@@ -257,7 +263,7 @@ class Drift:
         return [now - then for now, then in zip(self.past, self.before[best], strict=True)]
 
     @property
-    def seen(self) -> float:
+    def recent_gap(self) -> float:
         """The largest difference of the distribution functions of recent and certified scores; 0 without any."""
         recent = self.recent
         if not sum(recent) or self.reference is None:
@@ -265,27 +271,30 @@ class Drift:
         return gap_of(recent, self.reference.counts)
 
     def bands(self) -> tuple[list[Band], bool]:
-        """Scores that come clearly more often than certified, as bands; and whether missing ones do."""
+        """Bands of scores that are clearly more frequent than certified; and whether missing ones are."""
         return ([], False) if self.reference is None else excess_bands(self.reference, self.recent)
 
-    def more(self) -> tuple[list[Band], bool] | None:
-        """After a find, every few hundred scores: the bands that come much too often by now; else None."""
+    def next_bands(self) -> tuple[list[Band], bool] | None:
+        """Every few hundred scores after a detection, the bands that are much too frequent since; else None."""
         if self.reference is None or sum(self.later) < RECHECK_SCORES:
             return None
-        found = excess_bands(self.reference, self.later, RECHECK_ERRORS)
+        bands = excess_bands(self.reference, self.later, RECHECK_ERRORS)
         self.later = [0] * len(self.later)
-        return found
+        return bands
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """The whole state, as plain JSON values."""
         reference = None if self.reference is None else self.reference.to_json()
-        return {**asdict(self), "reference": reference}
+        fields = {"found" if name == "detected" else name: value for name, value in asdict(self).items()}
+        return {**fields, "reference": reference}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """The state that `to_json` wrote."""
-        given = record["reference"]
-        return cls(**{**record, "reference": None if given is None else Reference.from_json(given)})
+        fields = {"detected" if name == "found" else name: value for name, value in record.items()}
+        reference = record["reference"]
+        fields["reference"] = None if reference is None else Reference.from_json(reference)
+        return cls(**fields)
 
 
 def _weight_left(items: int) -> float:
@@ -299,26 +308,26 @@ def gap_of(counts: Sequence[int], others: Sequence[int]) -> float:
     >>> gap_of([2, 2], [1, 3])
     0.25
     """
-    one, other = np.cumsum(counts) / sum(counts), np.cumsum(others) / sum(others)
-    return float(np.abs(one - other).max())
+    shares, other_shares = np.cumsum(counts) / sum(counts), np.cumsum(others) / sum(others)
+    return float(np.abs(shares - other_shares).max())
 
 
 def excess_bands(reference: Reference, recent: Sequence[int], errors: float = 1.0) -> tuple[list[Band], bool]:
-    """Steps of which more than `EXCESS_RATIO` the certified share came, by so many standard errors: bands, missing.
+    """Bands of steps with more than `EXCESS_RATIO` of the certified share, by so many standard errors; and missing.
 
-    Where there are many steps each is looked at with its two neighbours too: few scores leave holes by chance.
+    Where there are many steps each is also tested together with its two neighbours: few scores leave gaps by chance.
 
     >>> excess_bands(Reference((0.2, 0.5), (0, 50, 25, 25)), [0, 20, 60, 20])
     ([(0.2, 0.5)], False)
     """
     steps, last = reference.counts, len(reference.counts) - 1
-    shares = [(known + 0.5) / (sum(steps) + 0.5 * len(steps)) for known in steps]
-    items, bands, wide = sum(recent), list[Band](), int(last > MAX_STEPS // 2)
-    for place in range(1, last + 1):
-        near = slice(max(place - wide, 1), min(place + wide, last) + 1)
-        alone = _exceeds(recent[place], items, shares[place], errors)
+    shares = [(count + 0.5) / (sum(steps) + 0.5 * len(steps)) for count in steps]
+    items, bands, reach = sum(recent), list[Band](), int(last > MAX_STEPS // 2)
+    for step in range(1, last + 1):
+        near = slice(max(step - reach, 1), min(step + reach, last) + 1)
+        alone = _exceeds(recent[step], items, shares[step], errors)
         if alone or _exceeds(sum(recent[near]), items, sum(shares[near]), errors):
-            low, high = reference.band(place)
+            low, high = reference.band(step)
             joined = bool(bands) and bands[-1][1] == low and low is not None
             bands[-1 if joined else len(bands) :] = [(bands[-1][0] if joined else low, high)]
     return bands, _exceeds(recent[0], items, shares[0], errors)

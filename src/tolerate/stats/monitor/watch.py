@@ -1,7 +1,7 @@
-"""Is the promise still true? Evidence against it, gathered from a recorded random share of what is released.
+"""Watch whether a promise still holds: evidence against it from a recorded random share of what is released.
 
-The evidence is an e-process that starts anew at every label: a change after a long good time is seen as
-fast as one at the start. With `labels` seen so far and bets f_t on the next loss,
+The evidence is an e-process that starts anew at every label: a change after a long good time is noticed as
+fast as one at the start. With t labels so far and bets f_t on the next loss,
 
     S_t = (S_{t-1} + w_t) f_t,        evidence = S_t + (weight not yet spent)
 
@@ -19,13 +19,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tolerate.base.json_types import JsonValue
 from tolerate.errors import DataError, OptionError, hint
 from tolerate.messages.catalogue import message
 from tolerate.records import Certificate, Message
 
 Floats = NDArray[np.float64]
 
-# Risks to be ready for, in multiples of the tolerance, and how much each counts.
+# Risks that are bet on, in multiples of the tolerance, and the weight of each.
 RISK_MULTIPLES = ((1.25, 0.1), (1.5, 0.25), (2.0, 0.3), (3.0, 0.25), (6.0, 0.1))
 
 _SETTLING_LOSSES = 20.0  # starting times are spent on a scale of this many expected losses at the tolerance
@@ -37,8 +38,8 @@ _MAX_POINTS = 256  # of the history kept for a picture
 class Alarm:
     """When a promise was withdrawn, and on what evidence.
 
-    labels: how many had been seen. evidence: the e-value; 20 means odds of 20 to 1 against the promise.
-    since: label with which the trouble most likely began; seen: mean loss from there on. slice: where; "" is the whole.
+    labels: reviewed until then. evidence: the e-value; 20 means odds of 20 to 1 against the promise.
+    since: label with which the change most likely began; seen: mean loss from there on. slice: its name; "" is all.
     """
 
     labels: int
@@ -50,7 +51,7 @@ class Alarm:
 
     @property
     def sentence(self) -> Message:
-        """What happened, as it is stored and shown."""
+        """The alarm as a sentence, as it is stored and shown."""
         figures = {
             "labels": self.labels,
             "seen": self.seen,
@@ -80,7 +81,7 @@ def weight_left(labels: Floats, tolerance: float) -> Floats:
 class EvidenceLine:
     """The evidence of one stream of losses. Per bet: ln S, the log wealth since the beginning, and its lowest point.
 
-    The label after the lowest point is the most likely beginning of the trouble.
+    The label after the lowest point is the most likely beginning of the change.
     limit: ln evidence at which the alarm sounds. largest: the largest weight a loss may have.
     """
 
@@ -108,9 +109,9 @@ class EvidenceLine:
         self.shares = [math.log(share) for _, share in RISK_MULTIPLES]
 
     def update(self, loss: float, weight: float) -> None:
-        """Take in one loss: a handful of scalar operations."""
-        left, after = self._left(self.labels), self._left(self.labels + 1)
-        fresh = left - after if self.forever else 1.0
+        """Take in one loss, by scalar operations."""
+        before, after = self._weight_left(self.labels), self._weight_left(self.labels + 1)
+        fresh = before - after if self.forever else 1.0
         self.labels += 1
         self.total += weight * loss
         evidence = after if self.forever else 0.0
@@ -120,9 +121,9 @@ class EvidenceLine:
             evidence += math.exp(min(self.sums[j] + self.shares[j], 700.0))
             self.wealth[j] += step
             if self.wealth[j] <= self.lowest[j]:
-                self._mark(j, self.wealth[j], self.labels + 1, self.total)
+                self._set_lowest(j, self.wealth[j], self.labels + 1, self.total)
         self.log_evidence = math.log(evidence)
-        self._listen()
+        self._check_alarm()
 
     def update_many(self, losses: Floats, weights: Floats) -> Floats:
         """Take in an array of losses, vectorised; returns ln evidence after each."""
@@ -136,10 +137,10 @@ class EvidenceLine:
         return evidence
 
     def _paths(self, losses: Floats, weights: Floats) -> tuple[list[tuple[Floats, float]], Floats]:
-        """Per bet its log wealth path and ln S at the end; and ln evidence after each loss."""
-        left = weight_left(self.labels + np.arange(len(losses) + 1.0), self.tolerance)
-        fresh = np.log(left[:-1] - left[1:]) if self.forever else np.zeros(len(losses))
-        evidence = np.log(left[1:]) if self.forever else np.full(len(losses), -np.inf)
+        """By bet, its log wealth after each loss and ln S at the end; and ln evidence after each loss."""
+        weights_left = weight_left(self.labels + np.arange(len(losses) + 1.0), self.tolerance)
+        fresh = np.log(weights_left[:-1] - weights_left[1:]) if self.forever else np.zeros(len(losses))
+        evidence = np.log(weights_left[1:]) if self.forever else np.full(len(losses), -np.inf)
         paths, gains = [], weights * (losses - self.tolerance)
         for j, bet in enumerate(self.bets):
             path = np.cumsum(np.log1p(bet * gains))
@@ -154,32 +155,43 @@ class EvidenceLine:
         for j, (path, last) in enumerate(paths):
             low = len(path) - 1 - int(np.argmin(path[::-1]))
             if self.wealth[j] + path[low] <= self.lowest[j]:
-                place = self.labels + low + 2
-                self._mark(j, self.wealth[j] + float(path[low]), place, self.total + float(totals[low]))
+                since = self.labels + low + 2
+                self._set_lowest(j, self.wealth[j] + float(path[low]), since, self.total + float(totals[low]))
             self.sums[j] = last
             self.wealth[j] += float(path[-1])
         self.labels += len(totals)
         self.total += float(totals[-1])
         self.log_evidence = float(evidence[-1])
-        self._listen()
+        self._check_alarm()
 
-    def _mark(self, j: int, wealth: float, since: int, before: float) -> None:
+    def _set_lowest(self, j: int, wealth: float, since: int, before: float) -> None:
         self.lowest[j], self.since[j], self.before[j] = wealth, since, before
 
-    def _left(self, labels: int) -> float:
+    def _weight_left(self, labels: int) -> float:
         return 1 / (1 + math.log1p(labels * (self.tolerance / _SETTLING_LOSSES)))
 
-    def _listen(self) -> None:
+    def _check_alarm(self) -> None:
         if self.alarm is None and self.log_evidence >= self.limit:
             best = max(range(len(RISK_MULTIPLES)), key=lambda j: self.wealth[j] - self.lowest[j])
             since, losses = self.since[best], self.total - self.before[best]
-            seen = losses / max(self.labels - since + 1, 1)
+            mean_loss = losses / max(self.labels - since + 1, 1)
             evidence = math.exp(min(self.log_evidence, 700.0))
-            self.alarm = Alarm(self.labels, evidence, since, seen, self.tolerance, self.name)
+            self.alarm = Alarm(self.labels, evidence, since, mean_loss, self.tolerance, self.name)
 
     def bound(self, confidence: float) -> float:
         """Upper bound on the mean risk so far that holds at all times at once."""
         return anytime_upper(self.total / self.largest, self.labels, confidence) * self.largest
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The whole state, as plain JSON values."""
+        return {**asdict(self), "sums": [None if x == -math.inf else x for x in self.sums]}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """The line that `to_json` wrote."""
+        alarm = record["alarm"]
+        sums = [-math.inf if x is None else float(x) for x in record["sums"]]
+        return cls(**{**record, "sums": sums, "alarm": None if alarm is None else Alarm(**alarm)})
 
 
 def anytime_upper(total: float, labels: int, confidence: float) -> float:
@@ -216,11 +228,11 @@ def _log_add(a: float, b: float) -> float:
 
 
 class Watch:
-    """A promise together with the evidence against it so far.
+    """A promise together with the evidence against it.
 
     While the conditional risk of what is reviewed keeps the tolerance, P(`alarm` ever) <= 1 - confidence,
     whenever and however often one looks. What is reviewed must be a random share of what is released. With
-    slices, half of the allowed error watches the whole, the rest is shared by the slices.
+    slices, half of the allowed error is for all losses together, the rest is shared by the slices.
 
     run_length: instead, alarm sooner, and falsely after this many labels on average or more.
     max_weight: the largest importance weight (1 / chance of being reviewed, up to a factor).
@@ -245,12 +257,12 @@ class Watch:
         self.tolerance, self.confidence = _promise(certificate, tolerance, confidence)
         self.run_length, self.max_weight, self.slices = run_length, float(max_weight), tuple(slices)
         _refuse_nonsense(run_length, max_weight, self.slices)
-        self.history: list[tuple[int, float]] = []  # (labels, evidence) of the whole, thinned out
+        self.history: list[tuple[int, float]] = []  # (labels, evidence) of all losses, thinned out
         self._stride = 1
-        self._whole = self._line("")
-        self._lines = {name: self._line(name) for name in self.slices}
+        self._whole = self._new_line("")
+        self._lines = {name: self._new_line(name) for name in self.slices}
 
-    def _line(self, name: str) -> EvidenceLine:
+    def _new_line(self, name: str) -> EvidenceLine:
         limit = math.log(self.run_length) if self.run_length else -math.log(1 - self.confidence)
         if self.slices:
             limit += math.log(2) if name == "" else math.log(2 * len(self.slices))
@@ -264,32 +276,32 @@ class Watch:
             raise DataError(
                 f"weight {weight} is outside (0, {self.max_weight:g}]; open the watch with a larger max_weight"
             )
-        line = self._of(slice)
+        line = self._line_of(slice)
         self._whole.update(loss, weight)
         if line is not None:
             line.update(loss, weight)
         if self._whole.labels % self._stride == 0:
-            self._note(self._whole.labels, self._whole.log_evidence)
+            self._record_point(self._whole.labels, self._whole.log_evidence)
 
     def update_many(
         self, losses: ArrayLike, weights: ArrayLike | None = None, slices: Sequence[str] | None = None
     ) -> None:
-        """Take in many losses, in the order they came; the same result as one by one."""
+        """Take in losses in the order of their review; the result is the same as one by one."""
         values = np.atleast_1d(np.asarray(losses, np.float64))
-        given = np.ones_like(values) if weights is None else np.asarray(weights, np.float64)
-        self._refuse_arrays(values, given, slices)
+        weight_column = np.ones_like(values) if weights is None else np.asarray(weights, np.float64)
+        self._refuse_arrays(values, weight_column, slices)
         if not len(values):
             return
         names = np.asarray(slices) if slices is not None else None
         for name in dict.fromkeys([] if names is None else names.tolist()):
-            self._of(name)
+            self._line_of(name)
         first = self._whole.labels
-        evidence = self._whole.update_many(values, given)
+        evidence = self._whole.update_many(values, weight_column)
         for name in dict.fromkeys([] if names is None else names.tolist()):
-            mine = names == name
-            self._lines[name].update_many(values[mine], given[mine])
-        for place in range(-(first + 1) % self._stride, len(values), self._stride):
-            self._note(first + place + 1, float(evidence[place]))
+            rows = names == name
+            self._lines[name].update_many(values[rows], weight_column[rows])
+        for index in range(-(first + 1) % self._stride, len(values), self._stride):
+            self._record_point(first + index + 1, float(evidence[index]))
 
     def _refuse_arrays(self, losses: Floats, weights: Floats, slices: Sequence[str] | None) -> None:
         if (
@@ -307,14 +319,14 @@ class Watch:
                 f"a weight is outside (0, {self.max_weight:g}]; open the watch with a larger max_weight"
             )
 
-    def _of(self, slice: str | None) -> EvidenceLine | None:
+    def _line_of(self, slice: str | None) -> EvidenceLine | None:
         if slice is None:
             return None
         if slice not in self._lines:
             raise DataError(f'slice "{slice}" is not watched. {hint(slice, self.slices)}')
         return self._lines[slice]
 
-    def _note(self, labels: int, log_evidence: float) -> None:
+    def _record_point(self, labels: int, log_evidence: float) -> None:
         if labels % self._stride:
             return
         self.history.append((labels, math.exp(min(log_evidence, 700.0))))
@@ -324,22 +336,22 @@ class Watch:
 
     @property
     def labels(self) -> int:
-        """Losses seen so far."""
+        """Losses taken in so far."""
         return self._whole.labels
 
     @property
     def evidence(self) -> float:
-        """The e-value against the promise: odds, that long, against its still being true."""
+        """The e-value against the promise; 20 means odds of 20 to 1 against its still being true."""
         return math.exp(min(self._whole.log_evidence, 700.0))
 
     @property
     def alarms(self) -> tuple[Alarm, ...]:
-        """Every alarm so far, the whole first."""
-        return tuple(line.alarm for line in (self._whole, *self._lines.values()) if line.alarm)
+        """Every alarm so far, that of all losses first."""
+        return tuple(line.alarm for line in self.all_lines if line.alarm)
 
     @property
     def alarm(self) -> Alarm | None:
-        """The alarm of the whole, else the first of a slice; None while the promise stands."""
+        """The alarm of all losses, else the first of a slice; None while the promise stands."""
         return self.alarms[0] if self.alarms else None
 
     @property
@@ -347,10 +359,15 @@ class Watch:
         """The evidence of each slice, by name."""
         return dict(self._lines)
 
+    @property
+    def all_lines(self) -> tuple[EvidenceLine, ...]:
+        """The evidence of all losses together, then that of each slice."""
+        return (self._whole, *self._lines.values())
+
     def restart(self, slice: str) -> None:
-        """Begin a slice's evidence anew, its alarm gone; the promise about false alarms counts from here again."""
-        self._of(slice)
-        self._lines[slice] = self._line(slice)
+        """Begin a slice's evidence anew, without its alarm; the promise about false alarms counts from here again."""
+        self._line_of(slice)
+        self._lines[slice] = self._new_line(slice)
 
     @property
     def bound(self) -> float:
@@ -372,7 +389,7 @@ class Watch:
             advice=(str(self.alarm),),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """The whole state, as plain JSON values."""
         return {
             "certificate": None if self._certificate is None else self._certificate.to_json(),
@@ -383,21 +400,21 @@ class Watch:
             "max_weight": self.max_weight,
             "history": [list(point) for point in self.history],
             "stride": self._stride,
-            "lines": [_line_to_json(line) for line in (self._whole, *self._lines.values())],
+            "lines": [line.to_json() for line in self.all_lines],
         }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """The watch that `to_json` wrote."""
         try:
-            given = record["certificate"]
+            certificate = record["certificate"]
             options = {
                 key: record[key] for key in ("tolerance", "confidence", "slices", "run_length", "max_weight")
             }
-            watch = cls(None if given is None else Certificate.from_json(given), **options)
+            watch = cls(None if certificate is None else Certificate.from_json(certificate), **options)
             watch.history = [(int(labels), float(evidence)) for labels, evidence in record["history"]]
             watch._stride = int(record["stride"])
-            lines = [_line_from_json(line) for line in record["lines"]]
+            lines = [EvidenceLine.from_json(line) for line in record["lines"]]
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError | OptionError):
                 raise
@@ -408,30 +425,19 @@ class Watch:
         return watch
 
 
-def _line_to_json(line: EvidenceLine) -> dict[str, Any]:
-    record = asdict(line)
-    return {**record, "sums": [None if x == -math.inf else x for x in record["sums"]]}
-
-
-def _line_from_json(record: Mapping[str, Any]) -> EvidenceLine:
-    alarm = record["alarm"]
-    sums = [-math.inf if x is None else float(x) for x in record["sums"]]
-    return EvidenceLine(**{**record, "sums": sums, "alarm": None if alarm is None else Alarm(**alarm)})
-
-
 def _promise(
     certificate: Certificate | None, tolerance: float | None, confidence: float | None
 ) -> tuple[float, float]:
-    """The tolerance and confidence watched: those given, else the certificate's (confidence else 95%)."""
+    """The tolerance and confidence to watch: the arguments, else the certificate's (confidence else 95%)."""
     if certificate is None and tolerance is None:
         raise OptionError("nothing to watch: give a certificate, or tolerance= and confidence=")
     watched = tolerance if tolerance is not None else certificate.tolerance if certificate else 0.0
-    sure = confidence if confidence is not None else certificate.confidence if certificate else 0.95
+    level = confidence if confidence is not None else certificate.confidence if certificate else 0.95
     if not 0 < watched < 1:
         raise OptionError(f"tolerance is {watched}; expected a share above 0 and below 1, e.g. 0.02")
-    if not 0 < sure < 1:
-        raise OptionError(f"confidence is {sure}; expected a probability between 0 and 1, e.g. 0.95")
-    return float(watched), float(sure)
+    if not 0 < level < 1:
+        raise OptionError(f"confidence is {level}; expected a probability between 0 and 1, e.g. 0.95")
+    return float(watched), float(level)
 
 
 def _refuse_nonsense(run_length: float | None, max_weight: float, slices: tuple[str, ...]) -> None:
