@@ -19,8 +19,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from tolerate.base.json_types import JsonObject
-from tolerate.base.registry import attribute
-from tolerate.errors import DataError, OptionError, hint
+from tolerate.base.registry import attribute, entry_named
+from tolerate.errors import DataError, OptionError
 from tolerate.messages.both import Both
 
 Content: TypeAlias = Any  # one item, such as an array [channels, height, width] of bytes, or a str
@@ -220,10 +220,8 @@ def find_modality(name: str) -> Modality:
     >>> find_modality("texts").rate_unit
     'texts/s'
     """
-    if name in MODALITIES:
-        return MODALITIES[name]
     if ":" not in name:
-        raise OptionError(f'no modality is called "{name}". {hint(name, MODALITIES)}')
+        return entry_named(name, MODALITIES, "modality")
     modality = attribute(name)
     if not isinstance(modality, Modality):
         raise OptionError(f"{name} is a {type(modality).__name__}, expected a tolerate.modality.Modality")

@@ -1,7 +1,7 @@
 """The book of jobs: one file each, listed here."""
 
-from tolerate.base.registry import attribute
-from tolerate.errors import OptionError, hint
+from tolerate.base.registry import attribute, entry_named
+from tolerate.errors import OptionError
 from tolerate.records import Job
 
 JOBS: dict[str, str] = {
@@ -24,9 +24,7 @@ def job(name: str) -> Job:
     >>> job("digits").tolerance
     0.01
     """
-    if name not in JOBS and ":" not in name:
-        raise OptionError(f'no job is called "{name}". {hint(name, JOBS)}')
-    value = attribute(JOBS.get(name, name))
+    value = attribute(name if ":" in name else entry_named(name, JOBS, "job"))
     if not isinstance(value, Job):
         raise OptionError(f"{name} is a {type(value).__name__}, expected a tolerate.records.Job")
     return value

@@ -167,9 +167,9 @@ def _write(request: WriterRequest, inputs: Sequence[str], reporter: ProgressRepo
         folder = Path(parse_pretrained(name).place) if named else Path(name)
         decoding = replace(Decoding(limit=DEFAULT_LIMIT), **chosen)
         return [row[0] for row in write(folder, inputs, 1, request.seed, decoding)]
-    from tolerate.models.writers.pretrained import opened, write_with
+    from tolerate.models.writers.pretrained import open_model, write_with
 
-    model = opened(parse_pretrained(name if named else f"hf:{name}"))
+    model = open_model(parse_pretrained(name if named else f"hf:{name}"))
     decoding = replace(replace(Decoding(limit=DEFAULT_LIMIT), **model.source.decoding), **chosen)
     rows = write_with(
         model,
@@ -194,7 +194,7 @@ def parse_decoding(text: str) -> DecodingOptions:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = part.partition("=")
         if name not in DECODING_FIELDS:
-            raise OptionError(f'"{part}" says nothing about decoding. {hint(name, DECODING_FIELDS)}')
+            raise OptionError(f'"{part}" is no field of decoding. {hint(name, DECODING_FIELDS)}')
         try:
             values[name] = DECODING_FIELDS[name](value)
         except ValueError:

@@ -146,12 +146,12 @@ class FreshAnswers:
         reads = _reads_from_arrays("reads", arrays)
         return cls(arrays["requests"], arrays["contents"], arrays["losses"], arrays["scores"], reads)
 
-    def released(self, scope: str, threshold: float | None) -> Bools:
+    def release_mask(self, scope: str, threshold: float | None) -> Bools:
         """Which answers a rule releases."""
-        return released(scope, threshold, self.scores)
+        return release_mask(scope, threshold, self.scores)
 
 
-def released(scope: str, threshold: float | None, scores: Floats) -> Bools:
+def release_mask(scope: str, threshold: float | None, scores: Floats) -> Bools:
     """Which answers a rule releases, by their scores; a request without an answer (NaN) is never released."""
     if scope == "above" and threshold is not None:
         return np.asarray(scores >= threshold)

@@ -46,7 +46,7 @@ class BatchAuditOptions:
     mend: bool | None = None
     second: float | None = None  # share of the items that a second person reads
 
-    def chosen(self) -> dict[str, Any]:
+    def to_arguments(self) -> dict[str, Any]:
         """The options that are not left out, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
@@ -68,7 +68,7 @@ class AuditedBatch:
         self.texts |= {name: [BYTES_NOTE] * self.size for name in self.binary}
         self.scores = None if score is None else tables.read_numbers(path, score)
         self.audit = self._resumed_audit(options) or Audit(
-            items=self.size, scores=self.scores, **options.chosen()
+            items=self.size, scores=self.scores, **options.to_arguments()
         )
 
     def _resumed_audit(self, options: BatchAuditOptions) -> Audit | None:
@@ -82,7 +82,7 @@ class AuditedBatch:
         if record.get("second") is None:
             # A second person may still be called in: the seed has drawn their share already.
             record["second"] = options.second
-        for name, value in {"items": self.size, **options.chosen()}.items():
+        for name, value in {"items": self.size, **options.to_arguments()}.items():
             if record.get(name) != value:
                 raise RunError(
                     f"{self.state} is of an audit with {name} = {record.get(name)}, this command asks for {value}; "
@@ -132,9 +132,9 @@ class AuditedBatch:
             if name not in self._bytes:
                 self._bytes[name] = tables.read_bytes(self.path, name)
             body = self._bytes[name](item)
-            return (name, body, "") if media.kind_of(body) else None
+            return (name, body, "") if media.kind_of_bytes(body) else None
         if cell.startswith("data:"):
-            carried = media.carried(cell)
+            carried = media.decode_data_url(cell)
             return None if carried is None else (name, carried[1], "")
         if media.kind_of_name(cell) and "\n" not in cell and (self.path.parent / cell).is_file():
             return name, b"", cell

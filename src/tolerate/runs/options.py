@@ -17,14 +17,14 @@ class ModalityOptions:
     A subclass adds fields whose default means "not given". Which of them a job takes, the job says in `Job.options`.
     """
 
-    def given_names(self) -> list[str]:
+    def set_names(self) -> list[str]:
         """The options that differ from their defaults."""
         values = vars(self)
         return [option.name for option in fields(self) if values[option.name] != option.default]
 
     def resolve(self, job: Job, refine: tuple[str, ...]) -> tuple[str, ...]:
         """The refinings of a run with these options; raises OptionError for an option that the job does not take."""
-        for name in self.given_names():
+        for name in self.set_names():
             if name not in job.options:
                 raise OptionError(f"the job {job.name} takes no --{name}")
         return refine
@@ -63,6 +63,6 @@ class RunOptions:
         """The modality's options as those of this class, with its defaults where none were given."""
         if isinstance(self.modality, kind):
             return self.modality
-        if self.modality.given_names():
+        if self.modality.set_names():
             raise OptionError(f"expected options of {kind.__name__}, got {type(self.modality).__name__}")
         return kind()

@@ -293,7 +293,7 @@ class _Run:
 
     def _write_items(self, main: Strategy, certificate: Certificate, fresh: FreshAnswers) -> None:
         """Write the fresh items of the main strategy with what was decided of each, contents included."""
-        mask = fresh.released(certificate.scope, certificate.threshold)
+        mask = fresh.release_mask(certificate.scope, certificate.threshold)
         decisions = [str(Decision.RELEASE if release else Decision.REVIEW) for release in mask]
         tables.write(
             self.folder.path / "items.parquet",

@@ -41,7 +41,7 @@ class RunPlan:
         """Training steps of every model, where the user gave a number."""
         return self.options.steps
 
-    def resolved(self) -> Mapping[str, JsonValue]:
+    def resolved_fields(self) -> Mapping[str, JsonValue]:
         """The fields of the job that options replace, by their names in JSON."""
         return {
             "models": self.models,
@@ -55,7 +55,7 @@ class RunPlan:
 
     def job_json(self) -> dict[str, JsonValue]:
         """The job as JSON, with what the options replaced."""
-        return {**self.job.to_json(), **self.resolved()}
+        return {**self.job.to_json(), **self.resolved_fields()}
 
     def result_keys(self) -> dict[str, JsonValue]:
         """What the result depends on, as run.json keeps it: a folder with other values is refused."""
@@ -69,7 +69,7 @@ class RunPlan:
             **({"steps": options.steps} if options.steps else {}),
             **({"reviews": options.reviews} if options.review else {}),
             **options.modality.result_keys(),
-            **self.resolved(),
+            **self.resolved_fields(),
         }
 
 

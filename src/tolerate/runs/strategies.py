@@ -135,7 +135,7 @@ def releasing_strategies(plan: RunPlan, best: Sequence[BestPoint]) -> list[Strat
 
 def prove(point: BestPoint, fresh: FreshAnswers) -> ProofResult:
     """Fresh requests, releases and wrong ones among them, with a 95% interval for the risk."""
-    mask = fresh.released(point.scope, point.threshold)
+    mask = fresh.release_mask(point.scope, point.threshold)
     losses = fresh.losses[mask]
     wrong, count = int((losses > 0).sum()), len(losses)
     low, high = binomial_interval(wrong, count, 0.95)

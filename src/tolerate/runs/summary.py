@@ -99,7 +99,7 @@ def sheets(plan: RunPlan, workshop: Workshop, result: RunResult) -> Sheets:
         return Sheets(copies=copies)
     point = next((point for point in points if point.tolerance == plan.tolerance), points[-1])
     fresh = result.fresh[point.strategy]
-    released, held = _decided(point, fresh)
+    released, held = _released_and_held(point, fresh)
     return Sheets(
         DecidedItems(
             released=_cards(workshop, point.strategy, fresh, released[:MAX_CARDS]),
@@ -110,9 +110,9 @@ def sheets(plan: RunPlan, workshop: Workshop, result: RunResult) -> Sheets:
     )
 
 
-def _decided(point: ProofPoint, fresh: FreshAnswers) -> tuple[Ints, Ints]:
+def _released_and_held(point: ProofPoint, fresh: FreshAnswers) -> tuple[Ints, Ints]:
     """The rows that are released and those that are held."""
-    mask = fresh.released(point.scope, point.threshold)
+    mask = fresh.release_mask(point.scope, point.threshold)
     return np.flatnonzero(mask), np.flatnonzero(~mask)
 
 
@@ -124,7 +124,7 @@ def _wrong_cards(
     shown: set[tuple[str, int]] = set()
     for point in reversed(points):
         answers = fresh[point.strategy]
-        released, _ = _decided(point, answers)
+        released, _ = _released_and_held(point, answers)
         rows = [
             row for row in released[answers.losses[released] > 0] if (point.strategy, int(row)) not in shown
         ]

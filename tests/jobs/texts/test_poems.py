@@ -56,12 +56,12 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
 
 def test_a_mould_is_followed_even_by_a_writer_that_learned_nothing(tmp_path: Path) -> None:
     from tolerate.models.writers.registry import writer
-    from tolerate.models.writers.writing import ANY, Decoding, teach_writer, write
+    from tolerate.models.writers.writing import ANY_CHARACTER, Decoding, teach_writer, write
 
     plan = writer("transformer")
     pairs = [("五言 唐 夜", GOOD), ("七言 唐 夜", GOOD.replace("，", "夜月，"))]
     teach_writer(plan.entry.path, pairs, tmp_path, model=plan.options, steps=1, batch=2)
-    five, seven = (ANY * 5, ANY * 7)
+    five, seven = (ANY_CHARACTER * 5, ANY_CHARACTER * 7)
     moulds = [f"{five}，{five}。{five}，{five}。", f"{seven}，{seven}。"] * 3
     how = Decoding(limit=40, temperature=1.5)
     prompts = [prompt for prompt, _ in pairs] * 3

@@ -76,20 +76,20 @@ def test_the_verifier_ranks_by_votes_and_confidence() -> None:
     least = means - rng.random(wrong.shape)
     found = fit_verifier(means, least, meanings, wrong)
     share = (meanings[:, :, None] == meanings[:, None, :]).mean(2)
-    voted = found.voted(means, least, share)
+    voted = found.vote_scores(means, least, share)
     assert voted[~wrong].mean() > voted[wrong].mean() + 0.4
     assert (
-        abs(found.alone(means, least).mean() - (~wrong).mean()) < 0.02
+        abs(found.single_scores(means, least).mean() - (~wrong).mean()) < 0.02
     )  # calibrated on what it was fitted to
     again = Verifier.from_json(found.to_json())
-    assert np.allclose(again.voted(means, least, share), voted)
+    assert np.allclose(again.vote_scores(means, least, share), voted)
 
 
 def test_the_verifier_bears_candidates_that_are_all_right() -> None:
     found = fit_verifier(
         np.full((9, 2), -0.1), np.full((9, 2), -0.2), np.ones((9, 2)), np.zeros((9, 2), bool)
     )
-    assert np.isfinite(found.alone(np.array([-0.1, -5.0]), np.array([-0.2, -90.0]))).all()
+    assert np.isfinite(found.single_scores(np.array([-0.1, -5.0]), np.array([-0.2, -90.0]))).all()
 
 
 def test_bleu_and_chrf_are_sacrebleus() -> None:

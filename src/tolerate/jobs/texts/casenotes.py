@@ -218,7 +218,7 @@ class CaseNotes(DividedTask):
         return compare_note(self.record(request), text)
 
     def meaning(self, text: str) -> str:
-        """What a note says, whatever the order."""
+        """The statements of a note, in any order."""
         measurements, impressions, _ = read_note(text)
         return "|".join(
             sorted(

@@ -219,7 +219,7 @@ class SummaryWorkshop(PromptedWorkshop):
             JUDGE_QUESTION.format(text=self.task.prompt(int(request)), headline=headline)
             for headline, request in zip(contents, requests, strict=True)
         ]
-        model = self.prompted.served(at_temperature_zero(self.options.judge))
+        model = self.prompted.served_model(at_temperature_zero(self.options.judge))
         answers = [row[0].text for row in model.write(questions, system=JUDGE_SYSTEM)]
         return [
             parse_judgement(answer, verdict.marks) for answer, verdict in zip(answers, by_rule, strict=True)

@@ -32,7 +32,7 @@ class TextOptions(ModalityOptions):
 
     def resolve(self, job: Job, refine: tuple[str, ...]) -> tuple[str, ...]:
         """The refinings, each with every score; raises OptionError for an option that the job does not take."""
-        for name in self.given_names():
+        for name in self.set_names():
             if name not in job.options and (name != "judge" or "scores" not in job.options):
                 raise OptionError(f"the job {job.name} takes no --{name}")
         refine = self._with_scores(job, refine)

@@ -184,7 +184,7 @@ class Plays(DividedTask):
         return English([*self.lines[: int(self.parts["generator"][-1]) + 1], *self.speakers])
 
     @cached_property
-    def copied(self) -> Copied:
+    def copy_search(self) -> Copied:
         """Finds stretches of the learned lines, also over the end of a line."""
         return Copied([flatten(" ".join(self.learned_lines))])
 
@@ -210,7 +210,7 @@ class Plays(DividedTask):
         """The span of a line that was copied from the learned ones, if there is one."""
         if flatten(text) in self.flat_lines and len(words_of(text)) >= MIN_COPIED_LINE_WORDS:
             return 0, len(text)
-        return self.copied.stretch(text.lower(), MIN_COPY_CHARACTERS)
+        return self.copy_search.stretch(text.lower(), MIN_COPY_CHARACTERS)
 
     def passes_rule(self, text: str, request: int) -> bool:
         """Whether it is a line with no word three times in a row and a vowel in every word; no dictionary is used."""

@@ -232,13 +232,13 @@ class Poems(DividedTask):
         return [Pair(_model_prompt(poem, poem.rhyme), str(poem)) for poem in poems]
 
     @cached_property
-    def copied(self) -> Copied:
+    def copy_search(self) -> Copied:
         """Finds lines that the writers learned."""
         return Copied(line for poem in self.learned_poems for line in poem.lines)
 
     def check(self, text: str, request: int) -> TextVerdict:
         """Form, rhyme, and no line that was learned."""
-        return check_form(text, self.poems[int(request)].length, self.copied)
+        return check_form(text, self.poems[int(request)].length, self.copy_search)
 
     def passes_rule(self, text: str, request: int) -> bool:
         """Whether form and rhyme are right; copying is a matter of `no-copies`."""
@@ -248,7 +248,7 @@ class Poems(DividedTask):
         """0 where a whole line was learned, 1 where none was."""
         return (
             0.0
-            if any(self.copied.length(line) >= len(line) for line in re.findall(f"{CHARACTER}+", text))
+            if any(self.copy_search.length(line) >= len(line) for line in re.findall(f"{CHARACTER}+", text))
             else 1.0
         )
 

@@ -28,10 +28,10 @@ class TextCandidates(Candidates):
 class DraftJudge(Protocol):
     """Scores drafts by the log-probabilities of their tokens, higher is better."""
 
-    def alone(self, means: Floats, least: Floats) -> Floats:
+    def single_scores(self, means: Floats, least: Floats) -> Floats:
         """The score of each draft."""
 
-    def voted(self, means: Floats, least: Floats, share: Floats) -> Floats:
+    def vote_scores(self, means: Floats, least: Floats, share: Floats) -> Floats:
         """The same where the share of candidates that agree is known."""
 
 
@@ -53,15 +53,15 @@ class PoolBuilder:
         texts = self.forms(drafts.texts, requests)
         blocks = texts.shape[1] // max(drafts.texts.shape[1], 1)
         means, least = np.tile(drafts.means, blocks), np.tile(drafts.least, blocks)
-        rows, scores = np.arange(len(requests)), judge.alone(means, least)
+        rows, scores = np.arange(len(requests)), judge.single_scores(means, least)
         pool = TextPool(
             self.meanings(texts),
             scores,
             np.array(_map(self.task().passes_rule, texts, requests)),
             self._beyond_copies(texts),
-            lambda index, share: judge.voted(means[rows, index], least[rows, index], share),
-            self.scores.own(texts, means, least, requests),
-            self.scores.agreeing(texts),
+            lambda index, share: judge.vote_scores(means[rows, index], least[rows, index], share),
+            self.scores.own_scorers(texts, means, least, requests),
+            self.scores.agreement_scorers(texts),
             blocks,
         )
         return TextCandidates(texts, scores, pool.copies, pool)

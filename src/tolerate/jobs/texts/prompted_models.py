@@ -13,7 +13,7 @@ from tolerate.llm.client import ServedModel
 from tolerate.llm.completion import Completion
 from tolerate.llm.endpoint_names import is_endpoint
 from tolerate.llm.model_names import is_pretrained_name, is_tuned_name
-from tolerate.models.writers.local import Local
+from tolerate.models.writers.local import LocalWriter
 from tolerate.report.results import ModelReport, TrainingFinding
 from tolerate.runs.progress import ProgressReporter
 
@@ -60,22 +60,22 @@ class PromptedModels:
         """limit: tokens of an answer at most, of models on this machine; those behind servers have their own."""
         self.reporter, self._limit = reporter, limit
         self._served: dict[str, ServedModel] = {}
-        self._local: dict[str, Local] = {}
+        self._local: dict[str, LocalWriter] = {}
 
-    def local(self, model: str) -> Local:
+    def local_model(self, model: str) -> LocalWriter:
         """The pretrained model of a name; one is in memory at a time."""
         if model not in self._local:
-            self._local = {model: Local(model, self._limit())}
+            self._local = {model: LocalWriter(model, self._limit())}
         return self._local[model]
 
-    def served(self, model: str) -> ServedModel:
+    def served_model(self, model: str) -> ServedModel:
         """The model behind a server of a name."""
         if model not in self._served:
             self._served[model] = ServedModel(model)
         return self._served[model]
 
-    def _model(self, name: str) -> ServedModel | Local:
-        return self.local(name) if is_pretrained_name(name) else self.served(name)
+    def _model(self, name: str) -> ServedModel | LocalWriter:
+        return self.local_model(name) if is_pretrained_name(name) else self.served_model(name)
 
     def write(
         self, model: str, folder: Path, prompts: Sequence[str], k: int, seed: int, system: str
@@ -93,7 +93,7 @@ class PromptedModels:
     def introduce(self, model: str, prompt: str, k: int, seed: int, system: str) -> ModelReport:
         """Prompt once, to see that the model is there and which fields its server accepts."""
         prompted, start = self._model(model), time.monotonic()
-        if isinstance(prompted, Local):
+        if isinstance(prompted, LocalWriter):
             self.reporter.progress(0.1, "prompting it on this machine")
             prompted.write([prompt], k, seed, system=system)
             return local_report(model, prompted, time.monotonic() - start)
@@ -118,9 +118,9 @@ class PromptedModels:
         Of a model on this machine: the operations for these prompts, on average.
         """
         if is_pretrained_name(model):
-            return self.local(model).seconds(prompts, candidates, system)
+            return self.local_model(model).seconds(prompts, candidates, system)
         tokens = TokensPerRequest(**read_json(folder / BILL, "the tokens of a prompted model"))
-        endpoint = self.served(model).endpoint
+        endpoint = self.served_model(model).endpoint
         prompts_read = 1 if tokens.together else candidates
         dollars = (
             prompts_read * tokens.read * endpoint.price_in + candidates * tokens.written * endpoint.price_out
@@ -128,7 +128,7 @@ class PromptedModels:
         return float(dollars / DOLLARS_A_CORE_SECOND)
 
 
-def local_report(name: str, local: Local, seconds: float) -> ModelReport:
+def local_report(name: str, local: LocalWriter, seconds: float) -> ModelReport:
     """The report on a pretrained model that is used as it is."""
     trained_here = local.source.kind == "own"
     size = {} if trained_here else {"parameters": sum(weight.numel() for weight in local.model.parameters())}

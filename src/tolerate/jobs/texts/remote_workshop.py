@@ -118,13 +118,13 @@ class AgreementJudge:
 
     candidates: int
 
-    def alone(self, means: Floats, least: Floats) -> Floats:
+    def single_scores(self, means: Floats, least: Floats) -> Floats:
         """The typical probability of a token; 0 where the server gave none."""
         return np.exp(np.nan_to_num(means, nan=-np.inf))
 
-    def voted(self, means: Floats, least: Floats, share: Floats) -> Floats:
+    def vote_scores(self, means: Floats, least: Floats, share: Floats) -> Floats:
         """The share of candidates that agree, plus less than half a vote."""
-        return share + self.alone(means, least) / (2 * self.candidates)
+        return share + self.single_scores(means, least) / (2 * self.candidates)
 
 
 class PromptedWorkshop(TextWorkshop):

@@ -7,7 +7,7 @@ from those that pass, with placeholders for the names.
 
 The check stands for a person who reads, so no refining may use it: filter and repair look for a few telltale words a
 value, and voting does not see the record. The check's own error: a second reading, by a
-language model, of 110 texts of the crowd that pass it found a fault in 3 (a price in euros, facts told of the
+language model, of 110 texts of the crowd that pass it found a fault in 3 (a price in euros, facts of the
 neighbour, "around the centre"); of 70 that it refuses 2 were right and 12 more said a rougher word than the record
 ("highly rated" for 5 out of 5), which counts as wrong. It does not read English: of 100 drafts of a small Transformer,
 repaired and passed, 2 said nonsense of a fact ("a rating of more than £30") and 9 had a broken sentence.
@@ -253,7 +253,7 @@ class Restaurants(DividedTask):
         return frozenset(word for word, count in counts.items() if count >= MIN_TEXTS_PER_WORD)
 
     def meaning(self, text: str) -> str:
-        """What a text states, whatever its words."""
+        """The values that a text states, in any words."""
         return "|".join(
             f"{slot}={'/'.join(sorted(values))}" for slot, values in sorted(stated_values(text).items())
         )

@@ -59,7 +59,7 @@ class TextScores:
             if value and score not in scores:
                 raise OptionError(f"--{option} is for the score {score}; add --scores own,{score}")
 
-    def own(self, texts: Strings, means: Floats, least: Floats, requests: Ints) -> dict[str, Scorer]:
+    def own_scorers(self, texts: Strings, means: Floats, least: Floats, requests: Ints) -> dict[str, Scorer]:
         """Scores of a candidate by itself: texts, means and least are [requests, k]."""
         return {
             "mean": lambda rows, columns: np.exp(means[rows, columns]),
@@ -68,7 +68,7 @@ class TextScores:
             "judge": lambda rows, columns: self.judge_scores(texts[rows, columns], requests[rows]),
         }
 
-    def agreeing(self, texts: Strings) -> dict[str, Alike]:
+    def agreement_scorers(self, texts: Strings) -> dict[str, Alike]:
         """How alike two candidates of a request are."""
         return {
             "exact": lambda columns: (texts[:, columns, None] == texts[:, None, columns]).astype(np.float64),
@@ -145,7 +145,7 @@ class TextScores:
     def judge_scores(self, texts: Strings, requests: Ints) -> Floats:
         """How sure the judge is of each text, NaN where it gave no number."""
         task = self._task()
-        model = self.drafter.prompted.served(at_temperature_zero(self.options.judge))
+        model = self.drafter.prompted.served_model(at_temperature_zero(self.options.judge))
         judge = RubricJudge(model, self.rubric or task.rubric)
         scores = judge(
             [task.prompt(int(request)) for request in requests],
@@ -174,7 +174,7 @@ class TextScores:
 
     def _judge_seconds(self, texts: int) -> float:
         """The judge's price of some texts, as the seconds of a core that cost as much."""
-        model = self.drafter.prompted.served(at_temperature_zero(self.options.judge))
+        model = self.drafter.prompted.served_model(at_temperature_zero(self.options.judge))
         endpoint, usage = model.endpoint, model.usage
         dollars = (
             usage.prompt_tokens * endpoint.price_in + usage.completion_tokens * endpoint.price_out

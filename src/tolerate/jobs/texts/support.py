@@ -16,8 +16,9 @@ import numpy as np
 
 from tolerate.base.arrays import Contents, Floats, Ints
 from tolerate.base.files import slug
+from tolerate.base.registry import entry_named
 from tolerate.checks import Verdicts
-from tolerate.errors import OptionError, hint
+from tolerate.errors import OptionError
 from tolerate.jobs.texts.support_data import HAND_OVER, SupportData, read_support_data
 from tolerate.llm.model_names import is_pretrained_name
 from tolerate.messages.catalogue import joined, message
@@ -104,12 +105,9 @@ PRETRAINED_CLASSIFIER = IntentClassifier(
 
 def find_classifier(name: str) -> IntentClassifier:
     """The classifier of a name with or without settings; hf:FOLDER for a pretrained encoder."""
-    plain = name.partition("#")[0]
     if is_pretrained_name(name):
         return PRETRAINED_CLASSIFIER
-    if plain not in CLASSIFIERS:
-        raise OptionError(f'no classifier of intents is called "{plain}". {hint(plain, CLASSIFIERS)}')
-    return CLASSIFIERS[plain]
+    return entry_named(name.partition("#")[0], CLASSIFIERS, "classifier of intents")
 
 
 def open_support(plan: RunPlan, folder: Path, reporter: ProgressReporter) -> "SupportWorkshop":

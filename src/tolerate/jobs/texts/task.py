@@ -107,7 +107,7 @@ class TextTask(ABC):
         """Whether the text is what was asked for."""
 
     def meaning(self, text: str) -> str:
-        """What two texts must share to agree: here the words, whatever case and spacing."""
+        """What two texts must share to agree: by default the words, in any case and spacing."""
         return normalize(text)
 
     def passes_rule(self, text: str, request: int) -> bool:

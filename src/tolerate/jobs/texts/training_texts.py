@@ -34,15 +34,15 @@ class TrainingTexts:
         return few_shot_prompt(self._task().pairs(FEW_SHOT_PAIRS, self.seed))
 
     @cached_property
-    def copied(self) -> Copied:
+    def copy_search(self) -> Copied:
         """Finds stretches of the answers that the writers learned from."""
         return Copied(dict.fromkeys(answer for _, answer in self.pairs))
 
     def beyond_copies(self, text: str) -> float:
         """How far a text is from repeating a training text; 0 and below is a copy."""
         distance = self._task().beyond_copies(text)
-        return 1 - self.copied.length(text) / max(len(text), 1) if distance is None else distance
+        return 1 - self.copy_search.length(text) / max(len(text), 1) if distance is None else distance
 
     def mean_longest_copy(self, texts: Sequence[str]) -> float:
         """Characters of the longest stretch that a text shares with a training text, on average."""
-        return float(self.copied.lengths(texts).mean())
+        return float(self.copy_search.lengths(texts).mean())

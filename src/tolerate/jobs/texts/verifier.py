@@ -1,19 +1,17 @@
-"""The verifier of texts: from a writer's own confidence and the votes of its candidates, how likely a text is right.
+"""The verifier of texts: the probability that a text is right, from its writer's confidence and its candidates' votes.
 
-Two logistic regressions, one that knows a candidate alone and one that knows how many others agree with it, fitted
-on candidates whose verdict is known. It only ranks; no promise rests on it.
+Two logistic regressions, one of a candidate by itself and one with the share of others that agree with it, fitted to
+candidates whose verdict is known. It only ranks; no promise rests on it.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from tolerate.base.arrays import Bools, Floats, Ints
+from tolerate.base.json_types import JsonObject
+
 RIDGE = 1.0  # of the weights, in units of one observation
 
 
@@ -24,31 +22,31 @@ class Verifier:
     single: tuple[float, ...]
     agreed: tuple[float, ...]
 
-    def alone(self, means: Floats, least: Floats) -> Floats:
-        """Chance that a text is right, by its log probabilities."""
+    def single_scores(self, means: Floats, least: Floats) -> Floats:
+        """Probability that a text is right, by the log-probabilities of its tokens."""
         return _probability(self.single, features(means, least))
 
-    def voted(self, means: Floats, least: Floats, share: Floats) -> Floats:
+    def vote_scores(self, means: Floats, least: Floats, share: Floats) -> Floats:
         """The same where the share of candidates that agree is known."""
         return _probability(self.agreed, [*features(means, least), share])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The weights."""
         return {"single": list(self.single), "agreed": list(self.agreed)}
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> "Verifier":
+    def from_json(cls, record: dict[str, list[float]]) -> "Verifier":
         """The verifier that `to_json` wrote."""
         return cls(tuple(record["single"]), tuple(record["agreed"]))
 
 
 def features(means: Floats, least: Floats) -> list[Floats]:
-    """What a candidate's log probabilities tell: chance of a typical and of the least likely token."""
+    """The features of a candidate: probability of a typical and of the least likely token, and the mean logarithm."""
     return [np.exp(means), np.exp(least), np.maximum(means, -8.0)]
 
 
-def fit_verifier(means: Floats, least: Floats, meanings: Ints, wrong: Mask) -> Verifier:
-    """Fit both on candidates [requests, k] whose verdict is known."""
+def fit_verifier(means: Floats, least: Floats, meanings: Ints, wrong: Bools) -> Verifier:
+    """Fit both regressions to candidates [requests, k] whose verdict is known."""
     share = (meanings[:, :, None] == meanings[:, None, :]).mean(2)
     right = ~wrong.ravel()
     columns = [feature.ravel() for feature in features(means, least)]
@@ -60,8 +58,8 @@ def _probability(weights: tuple[float, ...], columns: list[Floats]) -> Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(logit, -40, 40))), dtype=np.float64)
 
 
-def _fit(columns: list[Floats], right: Mask) -> tuple[float, ...]:
-    """Weights that make the verdicts likeliest, with a ridge; features are brought to one scale first."""
+def _fit(columns: list[Floats], right: Bools) -> tuple[float, ...]:
+    """Weights of greatest likelihood with a ridge penalty; features are standardized first."""
     x = np.stack(columns, 1)
     middle, spread = x.mean(0), x.std(0) + 1e-9
     design = np.c_[np.ones(len(x)), (x - middle) / spread]
