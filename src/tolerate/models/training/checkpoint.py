@@ -139,7 +139,9 @@ def _match_memory_formats(optimizer: torch.optim.Optimizer) -> None:
     """
     for weight, values in optimizer.state.items():
         for key, value in values.items():
-            if isinstance(value, Tensor) and value.shape == weight.shape:
+            if not isinstance(value, Tensor) or value.shape != weight.shape:
+                continue
+            if value.stride() != weight.stride():
                 values[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
