@@ -26,7 +26,7 @@ from tolerate.models.base import generator
 from tolerate.models.pretrained import hub
 from tolerate.models.pretrained.pretrained import Pretrained
 from tolerate.models.texts.decoding import Decoding, decode
-from tolerate.models.writers.local import Local
+from tolerate.models.writers.local import LocalWriter
 from tolerate.models.writers.pretrained import keep_source, likelihoods_of, perplexity_of, write_with
 from tolerate.models.writers.writing import write, writing_cost
 from tolerate.runs.progress import SilentReporter
@@ -474,7 +474,7 @@ def test_without_a_network_a_hub_name_is_explained(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(socket, "getaddrinfo", nowhere)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(RunError, match=r"owner/none.*hf:\./FOLDER.*HF_HUB_OFFLINE"):
-        hub.located(parse_pretrained("hf:owner/none"))
+        hub.locate(parse_pretrained("hf:owner/none"))
 
 
 # Texts from the command's function
@@ -498,7 +498,7 @@ def test_generate_writes_a_table_of_texts(tmp_path: Path) -> None:
 
 
 def test_a_local_model_is_asked_as_a_served_one_is(tmp_path: Path) -> None:
-    local = Local(f"hf:{kept(tmp_path, loud=3.0)}#tokens=5")
+    local = LocalWriter(f"hf:{kept(tmp_path, loud=3.0)}#tokens=5")
     found = local.write(["a", "the cat", "a"], 2, seed=4, system="Be short.")
     assert found[0] == found[2] and len(found[0]) == 2 and found[0][0].mean < 0
     assert local.bill.asked == 2 and local.bill.written == sum(
@@ -506,4 +506,4 @@ def test_a_local_model_is_asked_as_a_served_one_is(tmp_path: Path) -> None:
     )
     assert local.seconds(["a"], 2, "Be short.") > 0
     with pytest.raises(OptionError, match="is to be tuned before"):
-        Local(f"hf:{tmp_path}#lora")
+        LocalWriter(f"hf:{tmp_path}#lora")

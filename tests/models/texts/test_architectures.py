@@ -29,7 +29,7 @@ from tolerate.models.texts.lstm import LSTM
 from tolerate.models.texts.t5 import T5
 from tolerate.models.texts.tokens import UNKNOWN, load_tokens, tokens_for
 from tolerate.models.texts.transformer import Transformer
-from tolerate.models.writers.registry import parsed, writer
+from tolerate.models.writers.registry import parse_settings, writer
 from tolerate.models.writers.text_classifier import Classifier, load_text_reader, teach_encoder
 from tolerate.models.writers.writing import perplexity, teach_writer, write, writer_in
 from tolerate.runs.options import RunOptions
@@ -161,7 +161,7 @@ def test_a_writers_name_holds_its_settings() -> None:
     assert writer("transformer").tokens == "words" and writer("t5").entry.family == "encoder-decoder"
     for wrong in ("a", "a=", "=3", "a=1+", "1=2"):
         with pytest.raises(OptionError, match="no setting"):
-            parsed(wrong)
+            parse_settings(wrong)
     with pytest.raises(OptionError, match="no writer is called"):
         writer("t6#width=3")
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tolerate.errors import DataError, OptionError
 from tolerate.llm.model_names import PretrainedSpec
 from tolerate.models.pretrained.hub import fingerprint
-from tolerate.models.pretrained.tuned import TunedModel, adapters_of, told
+from tolerate.models.pretrained.tuned import TunedModel, adapters_of, options_of
 from tolerate.models.storage import load
 from tolerate.models.texts.language import LanguageModel
 
@@ -26,32 +26,34 @@ class Adapted(TunedModel):
     def __init__(
         self, context: int, vocabulary: int, /, *, place: str, weights: str = "", **options: Any
     ) -> None:
-        given = PretrainedSpec("own", place, **options)
+        spec = PretrainedSpec("own", place, **options)
         folder = Path(place).expanduser()
-        found = fingerprint(folder)
-        if weights and weights != found:
+        current = fingerprint(folder)
+        if weights and weights != current:
             raise DataError(
-                f"{place} holds other weights than those this was made with ({found}, then {weights}); put the writer "
-                "back, or tune again"
+                f"{place} holds other weights than those this was made with ({current}, then {weights}); put the "
+                "writer back, or tune again"
             )
         net = load(folder, LanguageModel)
         if isinstance(net, TunedModel):
             raise DataError(f"{place} is tuned already; name the writer that it was made from")
-        super().__init__(net.context, net.vocabulary, **told(given), weights=found)
-        self.source = given
+        super().__init__(net.context, net.vocabulary, **options_of(spec), weights=current)
+        self.source = spec
         linear = [
-            name for name, one in net.named_modules() if isinstance(one, nn.Linear) and "pointer" not in name
+            name
+            for name, module in net.named_modules()
+            if isinstance(module, nn.Linear) and "pointer" not in name
         ]
-        if given.tune in ("lora", "adalora") and not linear:
+        if spec.tune in ("lora", "adalora") and not linear:
             raise OptionError(f"{place} has no linear layers to adapt; try #full")
         inner = [name for name in linear if name != "head"]
-        self._put(net, adapters_of(given), inner or linear)
+        self._put(net, adapters_of(spec), inner or linear)
         self.eval()
 
     @classmethod
     def of(cls, source: PretrainedSpec) -> "Adapted":
         """The writer that a name means."""
-        return cls(1, 1, **told(source))  # its dimensions are the writer's
+        return cls(1, 1, **options_of(source))  # its dimensions are the writer's
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of the token after each one."""

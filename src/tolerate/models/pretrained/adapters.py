@@ -76,12 +76,12 @@ def merged(adapted: Any) -> Any:
 
 def straightness(adapted: Any) -> Tensor:
     """How far the rows of A and the columns of B are from orthonormal, weighted as in the loss."""
-    found = []
+    deviations = []
     for name, weight in adapted.named_parameters():
         if "lora_A" in name or "lora_B" in name:
             square = weight @ weight.T if "lora_A" in name else weight.T @ weight
-            found.append(torch.norm(square - torch.eye(len(square), device=weight.device)))
-    return STRAIGHT * torch.stack(found).mean()
+            deviations.append(torch.norm(square - torch.eye(len(square), device=weight.device)))
+    return STRAIGHT * torch.stack(deviations).mean()
 
 
 def ranks(adapted: Any) -> dict[str, int]:
@@ -107,13 +107,13 @@ class Allocation:
     def update(self, progress: float) -> None:
         """After a step's gradients: weigh the entries, and take away those beyond the budget."""
         last = END - 1
-        at = min(int(progress * LENGTH), LENGTH)
-        if at > last and not self.fixed:
+        step = min(int(progress * LENGTH), LENGTH)
+        if step > last and not self.fixed:
             self._fix()
         elif self.fixed:
             self.tuner.update_and_allocate(END + 1)
         else:
-            self.tuner.update_and_allocate(at)
+            self.tuner.update_and_allocate(step)
 
     def _fix(self) -> None:
         """The last allocation; it needs what came before it."""
@@ -125,10 +125,10 @@ class Allocation:
     def state(self) -> dict[str, Tensor]:
         """All of it as tensors."""
         ranker = self.tuner.rankallocator
-        found = {f"mean/{name}": tensor for name, tensor in ranker.exp_avg_ipt.items()}
-        found |= {f"spread/{name}": tensor for name, tensor in ranker.exp_avg_unc.items()}
-        found |= {f"kept/{name}": torch.tensor(kept).byte() for name, kept in self._pattern.items()}
-        return found | {"fixed": torch.tensor(int(self.fixed))}
+        state = {f"mean/{name}": tensor for name, tensor in ranker.exp_avg_ipt.items()}
+        state |= {f"spread/{name}": tensor for name, tensor in ranker.exp_avg_unc.items()}
+        state |= {f"kept/{name}": torch.tensor(pattern).byte() for name, pattern in self._pattern.items()}
+        return state | {"fixed": torch.tensor(int(self.fixed))}
 
     @property
     def _pattern(self) -> dict[str, list[bool]]:
@@ -140,10 +140,12 @@ class Allocation:
         ranker.exp_avg_ipt = _under("mean/", state)
         ranker.exp_avg_unc = _under("spread/", state)
         ranker.ipt = {name: torch.zeros_like(tensor) for name, tensor in ranker.exp_avg_ipt.items()}
-        kept = {name: tensor.bool().tolist() for name, tensor in _under("kept/", state).items()}
-        self.tuner.peft_config[NAME].rank_pattern = kept or None
+        patterns = {name: tensor.bool().tolist() for name, tensor in _under("kept/", state).items()}
+        self.tuner.peft_config[NAME].rank_pattern = patterns or None
         self.fixed = bool(state["fixed"])
 
 
 def _under(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): one.clone() for name, one in state.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): tensor.clone() for name, tensor in state.items() if name.startswith(prefix)
+    }

@@ -65,16 +65,16 @@ def letters(texts: Sequence[str] = (), directions: int = DIRECTIONS) -> Embedder
     counted = HashingVectorizer(
         analyzer="char_wb", ngram_range=(2, 4), n_features=PLACES, alternate_sign=False, norm=None
     )
-    known = list(dict.fromkeys(texts))
-    if len(known) <= 2 * directions:  # too few to learn directions from
-        return lambda asked: np.asarray(normalize(counted.transform(list(asked)).sqrt()).toarray())
+    distinct_texts = list(dict.fromkeys(texts))
+    if len(distinct_texts) <= 2 * directions:  # too few to learn directions from
+        return lambda queries: np.asarray(normalize(counted.transform(list(queries)).sqrt()).toarray())
     weights = TfidfTransformer(sublinear_tf=True)
     main = TruncatedSVD(directions, random_state=0)
-    main.fit(weights.fit_transform(counted.transform(known)))
+    main.fit(weights.fit_transform(counted.transform(distinct_texts)))
 
-    def embed(asked: Sequence[str]) -> Floats:
-        found = main.transform(weights.transform(counted.transform(list(asked))))
-        return np.asarray(normalize(found))
+    def embed(queries: Sequence[str]) -> Floats:
+        projected = main.transform(weights.transform(counted.transform(list(queries))))
+        return np.asarray(normalize(projected))
 
     return embed
 
@@ -90,15 +90,18 @@ def encoder(name: str) -> Embedder:
     try:
         tokens, model = AutoTokenizer.from_pretrained(name), AutoModel.from_pretrained(name)
     except (OSError, ValueError) as error:
-        said = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         raise OptionError(
-            f"the encoder {name} cannot be opened: {said}; expected a folder, or a name known to the hub"
+            f"the encoder {name} cannot be opened: {reason}; expected a folder, or a name known to the hub"
         ) from None
     model.eval()
 
-    def embed(asked: Sequence[str]) -> Floats:
-        found = [_means(model, tokens, asked[at : at + TOGETHER]) for at in range(0, len(asked), TOGETHER)]
-        return _unit(torch.cat(found).double().numpy())
+    def embed(queries: Sequence[str]) -> Floats:
+        means = [
+            _means(model, tokens, queries[first : first + TOGETHER])
+            for first in range(0, len(queries), TOGETHER)
+        ]
+        return _unit(torch.cat(means).double().numpy())
 
     return embed
 
@@ -125,11 +128,11 @@ class Server:
     def __call__(self, texts: Sequence[str]) -> Floats:
         """Vectors of length 1, in order."""
         different = list(dict.fromkeys(texts))
-        found: list[list[float]] = []
-        for at in range(0, len(different), TOGETHER):
-            found += self._ask(different[at : at + TOGETHER])
-        place = {text: at for at, text in enumerate(different)}
-        return _unit(np.array(found, dtype=np.float64)[[place[text] for text in texts]])
+        vectors: list[list[float]] = []
+        for index in range(0, len(different), TOGETHER):
+            vectors += self._ask(different[index : index + TOGETHER])
+        place = {text: index for index, text in enumerate(different)}
+        return _unit(np.array(vectors, dtype=np.float64)[[place[text] for text in texts]])
 
     def _ask(self, texts: Sequence[str]) -> list[list[float]]:
         """One request, or its reply from the disk."""

@@ -29,7 +29,7 @@ PICKLES = (
 
 
 @dataclass(frozen=True)
-class Opened:
+class LoadedSource:
     """A network with its tokenizer, ready to read and write."""
 
     net: Any  # transformers' PreTrainedModel
@@ -40,21 +40,21 @@ class Opened:
     fingerprint: str  # of the weights
 
 
-def open_source(source: PretrainedSpec) -> Opened:
+def open_source(source: PretrainedSpec) -> LoadedSource:
     """Load a pretrained model. Raises DataError for a model that cannot be used, RunError for one not to be had."""
     _library()
-    folder = located(source)
+    folder = locate(source)
     config = _config(folder, source)
     pairs = _is_pairs(config, folder, source)
     tokenizer = _tokenizer(folder, source)
     net = _net(folder, source, pairs)
-    known = int(net.get_input_embeddings().weight.shape[0])
-    _fits(tokenizer, known, source)
-    return Opened(
+    vocabulary = int(net.get_input_embeddings().weight.shape[0])
+    _fits(tokenizer, vocabulary, source)
+    return LoadedSource(
         net,
         tokenizer,
         pairs,
-        _ends(net, tokenizer, known, source),
+        _ends(net, tokenizer, vocabulary, source),
         _context(config, tokenizer, source),
         fingerprint(folder),
     )
@@ -86,22 +86,22 @@ def quietly() -> Iterator[None]:
 # Where it is
 
 
-def located(source: PretrainedSpec) -> Path:
+def locate(source: PretrainedSpec) -> Path:
     """The folder of a model, brought from the hub if need be."""
     if not source.local:
-        return _fetched(source)
+        return _download(source)
     folder = Path(source.place).expanduser()
     if not folder.is_dir():
         raise DataError(
             f"{folder} is no folder; expected one that save_pretrained wrote, or a name of the hub"
         )
     if not (folder / "config.json").exists():
-        some = ", ".join(sorted(one.name for one in folder.iterdir())[:5]) or "nothing"
+        some = ", ".join(sorted(file.name for file in folder.iterdir())[:5]) or "nothing"
         raise DataError(
             f"{folder} has no config.json, so it is no model of transformers (it holds {some}); expected a folder "
             "that save_pretrained wrote"
         )
-    _has_safetensors(folder, [one.name for one in folder.iterdir()])
+    _has_safetensors(folder, [file.name for file in folder.iterdir()])
     return folder
 
 
@@ -117,7 +117,7 @@ def _has_safetensors(place: object, names: list[str]) -> None:
     raise DataError(f"{place} has no weights: no file ends in .safetensors")
 
 
-def _fetched(source: PretrainedSpec) -> Path:
+def _download(source: PretrainedSpec) -> Path:
     """A hub model in the hub's own cache on this disk."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -129,8 +129,8 @@ def _fetched(source: PretrainedSpec) -> Path:
     try:
         if not _offline():
             about = HfApi().model_info(source.place, revision=revision, timeout=PATIENCE)
-            _has_safetensors(source.place, [one.rfilename for one in about.siblings or []])
-        return Path(snapshot_download(source.place, revision=revision, allow_patterns=_wanted(source)))
+            _has_safetensors(source.place, [sibling.rfilename for sibling in about.siblings or []])
+        return Path(snapshot_download(source.place, revision=revision, allow_patterns=_file_patterns(source)))
     except DataError:
         raise
     except HFValidationError as error:
@@ -138,15 +138,15 @@ def _fetched(source: PretrainedSpec) -> Path:
     except LocalEntryNotFoundError:
         raise _unreachable(source, "it is not among the models kept on this disk") from None
     except Exception as error:
-        kept = _kept(source)
-        if kept is not None and not _refused(error):
-            return kept
-        raise _named(source, error) from None
+        cached = _cached_snapshot(source)
+        if cached is not None and not _refused(error):
+            return cached
+        raise _hub_error(source, error) from None
     finally:
         enable_progress_bars()
 
 
-def _wanted(source: PretrainedSpec) -> list[str]:
+def _file_patterns(source: PretrainedSpec) -> list[str]:
     """The files of a model that are fetched: no pickles, and its code only on request."""
     code = ["*.py"] if source.code else []
     return ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", *code]
@@ -158,20 +158,20 @@ def _offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def _kept(source: PretrainedSpec) -> Path | None:
+def _cached_snapshot(source: PretrainedSpec) -> Path | None:
     """The model in the hub's cache, without asking anybody."""
     from huggingface_hub import snapshot_download
 
     try:
-        kept = snapshot_download(
+        snapshot = snapshot_download(
             source.place,
             revision=source.revision or None,
-            allow_patterns=_wanted(source),
+            allow_patterns=_file_patterns(source),
             local_files_only=True,
         )
     except Exception:
         return None
-    return Path(kept)
+    return Path(snapshot)
 
 
 def _refused(error: Exception) -> bool:
@@ -180,7 +180,7 @@ def _refused(error: Exception) -> bool:
     return 400 <= int(status or 0) < 500 and status not in (408, 429)
 
 
-def _named(source: PretrainedSpec, error: Exception) -> Exception:
+def _hub_error(source: PretrainedSpec, error: Exception) -> Exception:
     """What went wrong at the hub, in our words."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -325,46 +325,52 @@ def _net(folder: Path, source: PretrainedSpec, pairs: bool) -> Any:
     return net.eval()
 
 
-def _fits(tokenizer: Any, known: int, source: PretrainedSpec) -> None:
+def _fits(tokenizer: Any, vocabulary: int, source: PretrainedSpec) -> None:
     """Whether the model knows every token of the tokenizer."""
-    vocabulary = tokenizer.get_vocab()
-    largest = max(vocabulary.values(), default=-1)
-    if largest >= known:
+    token_numbers = tokenizer.get_vocab()
+    largest = max(token_numbers.values(), default=-1)
+    if largest >= vocabulary:
         raise DataError(
-            f"the tokenizer of {source.place} has {largest + 1} tokens, the model knows {known}: they do not fit. Put "
-            "the tokenizer back that it was trained with, or call resize_token_embeddings and train the new ones"
+            f"the tokenizer of {source.place} has {largest + 1} tokens, the model knows {vocabulary}: they do not fit. "
+            "Put the tokenizer back that it was trained with, or call resize_token_embeddings and train the new ones"
         )
     if largest < 1:
         raise DataError(f"the tokenizer of {source.place} knows {largest + 1} tokens; expected a vocabulary")
 
 
-def _ends(net: Any, tokenizer: Any, known: int, source: PretrainedSpec) -> tuple[int, ...]:
+def _ends(net: Any, tokenizer: Any, vocabulary: int, source: PretrainedSpec) -> tuple[int, ...]:
     """The tokens that close an answer: the tokenizer's first, then those of the model's own settings."""
     if source.end:
         number = tokenizer.convert_tokens_to_ids(source.end)
         if number is None or (number == tokenizer.unk_token_id and source.end != tokenizer.unk_token):
             raise OptionError(f'the tokenizer of {source.place} knows no token "{source.end}" to end with')
         return (int(number),)
-    told: list[Any] = [tokenizer.eos_token_id]
+    candidates: list[Any] = [tokenizer.eos_token_id]
     for settings in (getattr(net, "generation_config", None), net.config):
-        given = getattr(settings, "eos_token_id", None)
-        told += given if isinstance(given, list | tuple) else [given]
-    found = tuple(dict.fromkeys(int(one) for one in told if one is not None and 0 <= int(one) < known))
-    if not found:
+        listed = getattr(settings, "eos_token_id", None)
+        candidates += listed if isinstance(listed, list | tuple) else [listed]
+    ends = tuple(
+        dict.fromkeys(
+            int(number_of_token)
+            for number_of_token in candidates
+            if number_of_token is not None and 0 <= int(number_of_token) < vocabulary
+        )
+    )
+    if not ends:
         raise DataError(
             f"neither the tokenizer nor the model of {source.place} says which token ends a text, so it would never "
             "stop; name one: #end=TOKEN"
         )
-    return found
+    return ends
 
 
 def _context(config: Any, tokenizer: Any, source: PretrainedSpec) -> int:
     """How many tokens it reads at once."""
     names = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
-    told = [getattr(config, name, None) for name in names]
+    declared = [getattr(config, name, None) for name in names]
     if getattr(config, "relative_attention_num_buckets", None):
-        told = []  # T5's positions are relative
-    own = [int(one) for one in told if isinstance(one, int) and one > 0]
+        declared = []  # T5's positions are relative
+    own = [int(length) for length in declared if isinstance(length, int) and length > 0]
     limit = getattr(tokenizer, "model_max_length", None)
     named = [int(limit)] if limit and limit < 10**7 else []
     most = min([*own[:1], *named], default=CONTEXT)
@@ -380,12 +386,12 @@ def fingerprint(folder: Path) -> str:
 
     Two models of one shape differ almost everywhere, so pieces tell them apart.
     """
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
         size = path.stat().st_size
-        found.update(f"{path.name} {size}\n".encode())
+        digest.update(f"{path.name} {size}\n".encode())
         with path.open("rb") as file:
-            for at in range(BLOCKS):
-                file.seek(size * at // BLOCKS, os.SEEK_SET)
-                found.update(file.read(BLOCK))
-    return found.hexdigest()[:16]
+            for block in range(BLOCKS):
+                file.seek(size * block // BLOCKS, os.SEEK_SET)
+                digest.update(file.read(BLOCK))
+    return digest.hexdigest()[:16]

@@ -79,7 +79,7 @@ def to_llama(folder: Path, out: Path) -> None:
             f"the Transformer in {folder} has {extras}, which a Llama has no place for; train one without: "
             "transformer#hashed=0+pointer=false+tokens=bpe:1000"
         )
-    tokenizer = served(tokens)
+    tokenizer = library_tokenizer(tokens)
     weights = detached_copies(model.state_dict())
     write_whole(
         out / "model.safetensors",
@@ -114,26 +114,28 @@ def config(model: Transformer) -> dict[str, Any]:
     }
 
 
-def served(tokens: Tokenizer) -> Any:
+def library_tokenizer(tokens: Tokenizer) -> Any:
     """The library's tokenizer that gives our numbers, the start behind each prompt."""
     from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, processors
     from tokenizers import Tokenizer as Library
 
     if isinstance(tokens, BPE):
-        found = Library.from_str(tokens.definition)
+        tokenizer = Library.from_str(tokens.definition)
     elif isinstance(tokens, Tokens) and all(len(piece) == 1 for piece in tokens.pieces[len(SPECIAL) :]):
-        found = Library(models.WordLevel(tokens.numbers, unk_token=SPECIAL[UNKNOWN]))
-        found.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-        found.decoder = decoders.Fuse()
-        found.add_special_tokens([AddedToken(sign, normalized=False) for sign in SPECIAL[:UNKNOWN]])
+        tokenizer = Library(models.WordLevel(tokens.numbers, unk_token=SPECIAL[UNKNOWN]))
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        tokenizer.decoder = decoders.Fuse()
+        tokenizer.add_special_tokens([AddedToken(sign, normalized=False) for sign in SPECIAL[:UNKNOWN]])
     else:
         raise OptionError(
             "tokens that are words have no counterpart in the tokenizers library; train with tokens=bpe:1000 or "
             "tokens=characters"
         )
     start = [(SPECIAL[START], START)]
-    found.post_processor = processors.TemplateProcessing(single=f"$A {SPECIAL[START]}", special_tokens=start)
-    return found
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {SPECIAL[START]}", special_tokens=start
+    )
+    return tokenizer
 
 
 def from_llama(folder: Path, out: Path) -> Transformer:
@@ -181,14 +183,14 @@ def _speed(about: dict[str, Any], folder: Path) -> float:
 
 
 def _fill(model: Transformer, weights: dict[str, Tensor], folder: Path) -> None:
-    known = names(len(model.blocks))
-    missing = sorted(set(known.values()) - set(weights))
+    weight_names = names(len(model.blocks))
+    missing = sorted(set(weight_names.values()) - set(weights))
     if missing:
         raise DataError(
             f"{folder} lacks the weights {', '.join(missing[:3])}; is it a whole LlamaForCausalLM?"
         )
     with torch.no_grad():
-        for own, other in known.items():
+        for own, other in weight_names.items():
             model.get_parameter(own).copy_(weights[other].float())
 
 
@@ -196,9 +198,9 @@ def _ours(path: Path) -> Tokenizer | None:
     """A tokenizer that keeps the special tokens where ours does: BPE or characters; None for any other."""
     if not path.exists():
         return None
-    found = dict(read_json(path, "a tokenizer of the tokenizers library"))
-    signs = tuple(one["content"] for one in found.get("added_tokens", []))
-    kind = found.get("model", {})
+    stored = dict(read_json(path, "a tokenizer of the tokenizers library"))
+    signs = tuple(token["content"] for token in stored.get("added_tokens", []))
+    kind = stored.get("model", {})
     if signs == SPECIALS:
         return BPE(path.read_text("utf-8"))
     pieces = tuple(sorted(kind.get("vocab", {}), key=kind.get("vocab", {}).get))

@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from tolerate.errors import DataError, OptionError
 from tolerate.llm.model_names import PretrainedSpec
-from tolerate.models.pretrained.hub import Opened, open_source
-from tolerate.models.pretrained.prompt_format import Tongue
-from tolerate.models.pretrained.tuned import TunedModel, adapters_of, told
+from tolerate.models.pretrained.hub import LoadedSource, open_source
+from tolerate.models.pretrained.prompt_format import PromptFormat
+from tolerate.models.pretrained.tuned import TunedModel, adapters_of, options_of
 
 FILL = 0  # in rows of training; tokens are shifted by one
 
@@ -33,7 +33,7 @@ class Reading:
     """
 
     past: Any
-    seen: Tensor
+    tokens_read: Tensor
     real: Tensor
     last: Tensor
     encoded: Tensor | None = None
@@ -54,52 +54,52 @@ class Pretrained(TunedModel):
         *,
         place: str,
         weights: str = "",
-        opened: Opened | None = None,
+        loaded_source: LoadedSource | None = None,
         **options: Any,
     ) -> None:
-        given = PretrainedSpec("hf", place, **options)
-        found = opened or open_source(given)
-        if weights and weights != found.fingerprint:
+        spec = PretrainedSpec("hf", place, **options)
+        loaded = loaded_source or open_source(spec)
+        if weights and weights != loaded.fingerprint:
             raise DataError(
-                f"{place} holds other weights than those this was made with ({found.fingerprint}, then {weights}); "
+                f"{place} holds other weights than those this was made with ({loaded.fingerprint}, then {weights}); "
                 "put the model back, or tune again"
             )
-        super().__init__(context, vocabulary, **told(given), weights=found.fingerprint)
-        self.source, self.pairs, self.ends = given, found.pairs, found.ends
-        self.tongue = Tongue(found.tokenizer, found.pairs, found.ends[0], given.chat, bool(given.tune))
-        self._put(found.net, adapters_of(given), "all-linear")
+        super().__init__(context, vocabulary, **options_of(spec), weights=loaded.fingerprint)
+        self.source, self.pairs, self.ends = spec, loaded.pairs, loaded.ends
+        self.tongue = PromptFormat(loaded.tokenizer, loaded.pairs, loaded.ends[0], spec.chat, bool(spec.tune))
+        self._put(loaded.net, adapters_of(spec), "all-linear")
         self._watch_last()
         self.eval()
 
     @classmethod
     def of(cls, source: PretrainedSpec) -> "Pretrained":
         """The model that a name means."""
-        found = open_source(source)
-        known = int(found.net.get_input_embeddings().weight.shape[0])
-        return cls(found.context, known + 1, opened=found, **told(source))
+        loaded = open_source(source)
+        vocabulary = int(loaded.net.get_input_embeddings().weight.shape[0])
+        return cls(loaded.context, vocabulary + 1, loaded_source=loaded, **options_of(source))
 
     def _watch_last(self) -> None:
         """See what goes into the last layer: the state that contrastive search compares."""
         self._last: Tensor | None = None
         layer = self.net.get_output_embeddings()
         if layer is not None:
-            layer.register_forward_pre_hook(self._see)
+            layer.register_forward_pre_hook(self._remember_last)
 
-    def _see(self, _: Any, given: tuple[Tensor, ...]) -> None:
-        self._last = None if self.training else given[0][:, -1].detach()
+    def _remember_last(self, _: Any, inputs: tuple[Tensor, ...]) -> None:
+        self._last = None if self.training else inputs[0][:, -1].detach()
 
     # Reading and writing
 
     @cached_property
-    def _takes(self) -> set[str]:
+    def _forward_kwargs(self) -> set[str]:
         """What the network's call understands."""
         return set(inspect.signature(self.net.forward).parameters)
 
     @cached_property
-    def _unsayable(self) -> Tensor:
+    def _forbidden_tokens(self) -> Tensor:
         """What an answer may not hold: numbers beyond the tokenizer's, and further ends, which count as the first."""
-        known = int(self.net.get_input_embeddings().weight.shape[0])
-        wrong = torch.ones(known, dtype=torch.bool)
+        vocabulary = int(self.net.get_input_embeddings().weight.shape[0])
+        wrong = torch.ones(vocabulary, dtype=torch.bool)
         wrong[sorted(set(self.tongue.tokenizer.get_vocab().values()))] = False
         wrong[list(self.ends[1:])] = True
         wrong[self.ends[0]] = False
@@ -112,7 +112,7 @@ class Pretrained(TunedModel):
             logits = logits.clone()
             logits[:, self.ends[0]] = logits[:, list(self.ends)].logsumexp(-1)
         logits = logits.cpu()  # choices are made there, so that they are the same on every device
-        return logits.masked_fill(self._unsayable[: logits.shape[1]], -torch.inf)
+        return logits.masked_fill(self._forbidden_tokens[: logits.shape[1]], -torch.inf)
 
     def begin(self, prompts: Sequence[Tensor]) -> tuple[Reading, Tensor]:
         """Read prompts of any lengths; one that comes several times in a row is read once."""
@@ -123,13 +123,13 @@ class Pretrained(TunedModel):
         return state, logits
 
     def _begin(self, prompts: Sequence[Tensor]) -> tuple[Reading, Tensor]:
-        seen, real = _filled(prompts, left=True)
-        return self._read(Reading(None, seen[:, :0], real[:, :0], torch.empty(0)), seen, real)
+        tokens, real = _filled(prompts, left=True)
+        return self._read(Reading(None, tokens[:, :0], real[:, :0], torch.empty(0)), tokens, real)
 
     def _begin_pairs(self, prompts: Sequence[Tensor]) -> tuple[Reading, Tensor]:
-        seen, real = _filled(prompts, left=False)
+        tokens, real = _filled(prompts, left=False)
         encoder = self.net.get_encoder()
-        encoded = encoder(input_ids=seen.to(self.device), attention_mask=real.to(self.device))[0]
+        encoded = encoder(input_ids=tokens.to(self.device), attention_mask=real.to(self.device))[0]
         first = torch.tensor(self._opening).expand(len(prompts), -1).to(self.device)
         start = Reading(None, first[:, :0], first[:, :0], torch.empty(0), encoded, real.to(self.device))
         return self._read(start, first, torch.ones_like(first))
@@ -148,27 +148,29 @@ class Pretrained(TunedModel):
     def _read(self, state: Reading, tokens: Tensor, real: Tensor) -> tuple[Reading, Tensor]:
         """Read more tokens [n, new] of each row."""
         tokens, real = tokens.to(self.device), real.to(self.device)
-        seen = torch.cat([state.seen.to(self.device), tokens], 1)
+        tokens_read = torch.cat([state.tokens_read.to(self.device), tokens], 1)
         whole = torch.cat([state.real.to(self.device), real], 1)
         again = state.past is None  # at first, and at each step of a network that keeps nothing
-        given: dict[str, Any] = {"use_cache": True} if "use_cache" in self._takes else {}
-        if "logits_to_keep" in self._takes:
-            given["logits_to_keep"] = 1
+        arguments: dict[str, Any] = {"use_cache": True} if "use_cache" in self._forward_kwargs else {}
+        if "logits_to_keep" in self._forward_kwargs:
+            arguments["logits_to_keep"] = 1
         if not again:
-            given["past_key_values"] = state.past
-        shown = seen if again else tokens
+            arguments["past_key_values"] = state.past
+        shown = tokens_read if again else tokens
         if self.pairs:
-            given |= {"decoder_input_ids": shown, "attention_mask": state.encoded_real}
-            given["encoder_outputs"] = (state.encoded,)
+            arguments |= {"decoder_input_ids": shown, "attention_mask": state.encoded_real}
+            arguments["encoder_outputs"] = (state.encoded,)
         else:
-            given |= {"input_ids": shown, "attention_mask": whole}
-            if "position_ids" in self._takes:
+            arguments |= {"input_ids": shown, "attention_mask": whole}
+            if "position_ids" in self._forward_kwargs:
                 places = (whole.cumsum(1) - 1).clamp_min(0)
-                given["position_ids"] = places if again else places[:, -shown.shape[1] :]
-        said = self.net(**given)
-        past = getattr(said, "past_key_values", None)
-        last = torch.zeros(len(seen), 0) if self._last is None else self._last.cpu()
-        return replace(state, past=past, seen=seen, real=whole, last=last), self._logits(said.logits)
+                arguments["position_ids"] = places if again else places[:, -shown.shape[1] :]
+        output = self.net(**arguments)
+        past = getattr(output, "past_key_values", None)
+        last = torch.zeros(len(tokens_read), 0) if self._last is None else self._last.cpu()
+        return replace(state, past=past, tokens_read=tokens_read, real=whole, last=last), self._logits(
+            output.logits
+        )
 
     def advance(self, state: Reading, tokens: Tensor) -> tuple[Reading, Tensor]:
         """Read one more token of each row."""
@@ -182,7 +184,7 @@ class Pretrained(TunedModel):
         encoded, encoded_real = state.encoded, state.encoded_real
         return Reading(
             state.past,
-            state.seen[rows],
+            state.tokens_read[rows],
             state.real[rows],
             last,
             None if encoded is None else encoded[rows],
@@ -196,7 +198,7 @@ class Pretrained(TunedModel):
         return self.net(input_ids=tokens, **self._plain()).logits  # type: ignore[no-any-return]
 
     def _plain(self) -> dict[str, Any]:
-        return {"use_cache": False} if "use_cache" in self._takes else {}
+        return {"use_cache": False} if "use_cache" in self._forward_kwargs else {}
 
     # Learning
 
@@ -210,24 +212,24 @@ class Pretrained(TunedModel):
 
     def _answered(self, rows: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
         tokens, real = (rows - 1).clamp_min(0), rows != FILL
-        said = self.net(input_ids=tokens[:, :-1], attention_mask=real[:, :-1].long(), **self._plain())
+        output = self.net(input_ids=tokens[:, :-1], attention_mask=real[:, :-1].long(), **self._plain())
         places = torch.arange(1, rows.shape[1], device=rows.device)
         learned = real[:, 1:] & (places >= starts[:, None])
-        return said.logits[learned].float(), tokens[:, 1:][learned]
+        return output.logits[learned].float(), tokens[:, 1:][learned]
 
     def _answered_pairs(self, rows: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
         cut = [(row[:start], row[start:]) for row, start in zip(rows, starts.tolist(), strict=True)]
-        asked, asked_real = _filled([(head[head != FILL] - 1) for head, _ in cut], left=False)
+        prompt_tokens, asked_real = _filled([(head[head != FILL] - 1) for head, _ in cut], left=False)
         answer, answer_real = _filled([(tail[tail != FILL] - 1) for _, tail in cut], left=False)
         opening = torch.tensor(self._opening, device=rows.device).expand(len(rows), -1)
-        said = self.net(
-            input_ids=asked,
+        output = self.net(
+            input_ids=prompt_tokens,
             attention_mask=asked_real,
             decoder_input_ids=torch.cat([opening, answer[:, :-1]], 1),
             **self._plain(),
         )
         learned = answer_real.bool()
-        return said.logits[:, opening.shape[1] - 1 :][learned].float(), answer[learned]
+        return output.logits[:, opening.shape[1] - 1 :][learned].float(), answer[learned]
 
     def loss(self, tokens: Tensor, starts: Tensor) -> Tensor:
         """Mean negative log-likelihood of an answer's token, in nats."""

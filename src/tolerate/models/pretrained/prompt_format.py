@@ -11,10 +11,10 @@ from tolerate.errors import DataError
 
 NEXT = "\nInput:"  # where a model that was shown examples goes on with an example of its own
 
-ENOUGH = 10  # tokens that surely hold it
+PROBE_TOKENS = 10  # tokens that surely hold it
 
 
-class Tongue:
+class PromptFormat:
     """A tokenizer and the form of a prompt."""
 
     def __init__(self, tokenizer: Any, pairs: bool, end: int, chat: bool, tuned: bool) -> None:
@@ -29,12 +29,12 @@ class Tongue:
     def heads(self, prompts: Sequence[str], system: str = "") -> list[list[int]]:
         """The same for many prompts."""
         form = self._chat if self.chats else self._form
-        found = self._numbers([form(prompt, system) for prompt in prompts], special=not self.chats)
+        numbers = self._numbers([form(prompt, system) for prompt in prompts], special=not self.chats)
         if not (self.pairs or self.chats):
-            for row in found:
+            for row in numbers:
                 while row and row[-1] == self.end:  # some tokenizers close every text
                     row.pop()
-        return [row or [self._opening] for row in found]
+        return [row or [self._opening] for row in numbers]
 
     def rows(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[int], int]]:
         """Prompt, answer and end as one row each, and where the answers begin."""
@@ -53,7 +53,7 @@ class Tongue:
 
     def said_enough(self, numbers: Sequence[int]) -> bool:
         """Whether the last tokens begin another example."""
-        return NEXT in self._shown(numbers[-ENOUGH:])
+        return NEXT in self._shown(numbers[-PROBE_TOKENS:])
 
     def cut(self, numbers: Sequence[int], system: str) -> int:
         """How many tokens belong to the answer."""
@@ -72,32 +72,32 @@ class Tongue:
         return low
 
     def _shown(self, numbers: Sequence[int]) -> str:
-        found: str = self.tokenizer.decode(list(numbers), skip_special_tokens=True)
-        return found
+        text: str = self.tokenizer.decode(list(numbers), skip_special_tokens=True)
+        return text
 
     @property
     def _opening(self) -> int:
-        found = self.tokenizer.bos_token_id
-        return self.end if found is None else int(found)
+        token = self.tokenizer.bos_token_id
+        return self.end if token is None else int(token)
 
     def _numbers(self, texts: Sequence[str], *, special: bool, answer: bool = False) -> list[list[int]]:
         """Texts as numbers; a translator's tokenizer may have other numbers for answers."""
         clean = [text.encode("utf-8", "replace").decode() for text in texts]
-        given = {"text_target" if answer and self.pairs else "text": clean}
-        found: list[list[int]] = self.tokenizer(**given, add_special_tokens=special)["input_ids"]
-        return found
+        argument = {"text_target" if answer and self.pairs else "text": clean}
+        numbers: list[list[int]] = self.tokenizer(**argument, add_special_tokens=special)["input_ids"]
+        return numbers
 
     def _form(self, prompt: str, system: str) -> str:
-        told = f"{system}\n\n" if system else ""
+        preamble = f"{system}\n\n" if system else ""
         if self.pairs or not (system or self.tuned):
-            return told + prompt
-        return f"{told}Input: {prompt}\nOutput:"
+            return preamble + prompt
+        return f"{preamble}Input: {prompt}\nOutput:"
 
     def _chat(self, prompt: str, system: str) -> str:
-        asked = [{"role": "user", "content": prompt}]
-        told = [{"role": "system", "content": system}] if system else []
+        user_messages = [{"role": "user", "content": prompt}]
+        system_messages = [{"role": "system", "content": system}] if system else []
         try:
-            return self._templated([*told, *asked])
+            return self._templated([*system_messages, *user_messages])
         except Exception as error:
             if not system:
                 raise DataError(f"the chat template cannot be used: {error}; add #chat=no") from None
@@ -105,5 +105,5 @@ class Tongue:
             return self._templated([{"role": "user", "content": whole}])
 
     def _templated(self, messages: list[dict[str, str]]) -> str:
-        found: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return found
+        text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return text

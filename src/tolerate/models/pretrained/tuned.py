@@ -61,8 +61,8 @@ class TunedModel(LanguageModel):
     @property
     def share(self) -> float:
         """The share of all weights that learns."""
-        return sum(one.numel() for one in self.learning.values()) / sum(
-            one.numel() for one in self.parameters()
+        return sum(weight.numel() for weight in self.learning.values()) / sum(
+            weight.numel() for weight in self.parameters()
         )
 
     @property
@@ -72,29 +72,31 @@ class TunedModel(LanguageModel):
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """What learns alone, and what AdaLoRA knows."""
-        found: dict[str, Any] = {name: weight.detach() for name, weight in self.learning.items()}
+        state: dict[str, Any] = {name: weight.detach() for name, weight in self.learning.items()}
         if self._allocation is not None:
-            found |= {f"allocation/{name}": one for name, one in self._allocation.state().items()}
-        return found
+            state |= {f"allocation/{name}": tensor for name, tensor in self._allocation.state().items()}
+        return state
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
         """Take up what `state_dict` gave; the rest stays as it is."""
         own = self.learning
-        given = {name: one for name, one in state_dict.items() if not name.startswith("allocation/")}
-        if own.keys() != given.keys() or any(own[name].shape != one.shape for name, one in given.items()):
-            strange = sorted(own.keys() ^ given.keys())[:1] or ["shapes"]
+        weights = {name: tensor for name, tensor in state_dict.items() if not name.startswith("allocation/")}
+        if own.keys() != weights.keys() or any(
+            own[name].shape != tensor.shape for name, tensor in weights.items()
+        ):
+            strange = sorted(own.keys() ^ weights.keys())[:1] or ["shapes"]
             raise RuntimeError(f"what learns here is another part of the model ({strange[0]})")
         with torch.no_grad():
             for name, weight in own.items():
-                weight.copy_(given[name])
+                weight.copy_(weights[name])
         if self._allocation is not None:
             self._allocation.load(
                 {
-                    name.removeprefix("allocation/"): one
-                    for name, one in state_dict.items()
-                    if name not in given
+                    name.removeprefix("allocation/"): tensor
+                    for name, tensor in state_dict.items()
+                    if name not in weights
                 }
             )
         return None
@@ -150,14 +152,14 @@ def adapters_of(source: PretrainedSpec) -> Adapters:
     return Adapters(source.tune, source.rank, source.alpha, source.dropout)
 
 
-def told(source: PretrainedSpec) -> dict[str, Any]:
+def options_of(source: PretrainedSpec) -> dict[str, Any]:
     """What a name says, as the options of a model: where it is, and what is not as usual."""
     usual = PretrainedSpec(source.kind, source.place)
-    found = {
-        one.name: getattr(source, one.name)
-        for one in fields(PretrainedSpec)[2:]
-        if one.name not in ("steps", "batch")
+    options = {
+        option.name: getattr(source, option.name)
+        for option in fields(PretrainedSpec)[2:]
+        if option.name not in ("steps", "batch")
     }
-    changed = {name: value for name, value in found.items() if value != getattr(usual, name)}
+    changed = {name: value for name, value in options.items() if value != getattr(usual, name)}
     place = str(Path(source.place).expanduser().resolve()) if source.local else source.place
     return {"place": place, **changed}

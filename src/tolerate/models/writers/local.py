@@ -16,10 +16,10 @@ from tolerate.llm.model_names import PretrainedSpec, parse_pretrained, title_of
 TOKENS = 512  # of an answer, at most, where nobody says
 
 
-class Local:
+class LocalWriter:
     """A pretrained model, loaded when it is first asked.
 
-    >>> Local("hf:owner/name").usage.requests
+    >>> LocalWriter("hf:owner/name").usage.requests
     0
     """
 
@@ -40,9 +40,9 @@ class Local:
     @cached_property
     def model(self) -> Any:
         """The model in memory."""
-        from tolerate.models.writers.pretrained import opened
+        from tolerate.models.writers.pretrained import open_model
 
-        return opened(self.source)
+        return open_model(self.source)
 
     def write(
         self,
@@ -56,9 +56,9 @@ class Local:
         """Candidates for each prompt, in the order of the prompts; a prompt that comes twice is asked once."""
         different = list(dict.fromkeys(prompts))
         rows = self._written(different, candidates, seed, system, on_progress)
-        found = dict(zip(different, rows, strict=True))
+        rows_by_prompt = dict(zip(different, rows, strict=True))
         self._charge(rows)
-        return [[_answer(one, candidates) for one in found[prompt]] for prompt in prompts]
+        return [[_answer(text, candidates) for text in rows_by_prompt[prompt]] for prompt in prompts]
 
     def _written(
         self,
@@ -78,10 +78,12 @@ class Local:
             return write(
                 Path(self.source.place), prompts, candidates, seed, replace(how, **self.source.decoding)
             )
-        told = "" if self.model.tune else system  # what was tuned here learned to answer without being told
+        instruction = (
+            "" if self.model.tune else system
+        )  # what was tuned here learned to answer without being told
         both = {**self.model.source.decoding, **self.source.decoding}
         return write_with(
-            self.model, prompts, candidates, seed, replace(how, **both), told, False, on_progress
+            self.model, prompts, candidates, seed, replace(how, **both), instruction, False, on_progress
         )
 
     def _charge(self, rows: Sequence[Sequence[GeneratedText]]) -> None:
@@ -93,9 +95,9 @@ class Local:
         """Core-seconds of one request's candidates, counted in operations: the same on every machine."""
         from tolerate.models.training.cost import core_seconds
 
-        asked = list(prompts)
-        whole = core_seconds(lambda: self._written(asked, candidates, 0, system, lambda done, total: None))
-        return whole / len(asked)
+        listed = list(prompts)
+        whole = core_seconds(lambda: self._written(listed, candidates, 0, system, lambda done, total: None))
+        return whole / len(listed)
 
 
 def _answer(text: GeneratedText, choice_count: int) -> Completion:

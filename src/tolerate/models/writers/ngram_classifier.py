@@ -36,9 +36,9 @@ WORDS, SIGNS = 2**15, 2**16  # entries of the tables
 WORD = r"\b\w+\b|[?!£$€%]"
 SHARPEN = 4.0  # of the linear reader's margins, before they are taken for log odds
 WEIGHT = 0.7  # of the bag in `both`
-LEAST = 2  # questions that an n-gram must be in for the bag to know it
+MIN_QUESTIONS = 2  # questions that an n-gram must be in for the bag to know it
 FOLDS = 3
-HASTE = 2 / 3  # of the passes, for the readers that are only taught to learn whom to trust
+SHORT_TRAINING_SHARE = 2 / 3  # of the passes, for the readers that are only taught to learn whom to trust
 CLASSES, PAIRS = 10.0, 4.0  # answers of average trust that each answer, and each pair, begins with
 
 
@@ -56,8 +56,8 @@ class Features:
     def fit(self, texts: Sequence[str]) -> Any:
         """Learn how rare each n-gram is, and the features of these texts."""
         counts = self._counts(texts)
-        seen = np.bincount(counts.indices, minlength=WORDS + SIGNS)
-        self.rarity = (np.log((1 + len(texts)) / (1 + seen)) + 1).astype(np.float32)
+        occurrences = np.bincount(counts.indices, minlength=WORDS + SIGNS)
+        self.rarity = (np.log((1 + len(texts)) / (1 + occurrences)) + 1).astype(np.float32)
         return self._weighted(counts)
 
     def __call__(self, texts: Sequence[str]) -> Any:
@@ -122,8 +122,8 @@ class Trust:
 
     def __call__(self, margins: Sequence[Floats], first: Ints, second: Ints) -> Floats:
         """Log odds that the answers `first` are right: [n]."""
-        told = np.stack([*margins, self.classes[first], self.pairs[first, second]], 1)
-        return np.asarray(self.weights[0] + told @ self.weights[1:], dtype=np.float64)
+        features = np.stack([*margins, self.classes[first], self.pairs[first, second]], 1)
+        return np.asarray(self.weights[0] + features @ self.weights[1:], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Reader:
         return first, margins[-1] if self.trust is None else self.trust(margins, first, second)
 
     def _opinions(self, rows: Any) -> list[tuple[float, Floats]]:
-        return [(weight, each(rows)) for weight, each in self._readers()]
+        return [(weight, reader(rows)) for weight, reader in self._readers()]
 
     def _mixed(self, opinions: Sequence[tuple[float, Floats]]) -> Floats:
         mixed = sum(weight * logs for weight, logs in opinions) / sum(weight for weight, _ in opinions)
@@ -160,8 +160,8 @@ class Reader:
         self, opinions: Sequence[tuple[float, Floats]], mixed: Floats, first: Ints
     ) -> list[Floats]:
         """How far the answer leads in each reader's opinion, and in the mixed one, which comes last."""
-        each = [logs for _, logs in opinions] if len(opinions) > 1 else []
-        return [_lead(logs, first) for logs in [*each, mixed]]
+        separate = [logs for _, logs in opinions] if len(opinions) > 1 else []
+        return [_lead(logs, first) for logs in [*separate, mixed]]
 
     def _readers(self) -> list[tuple[float, Callable[[Any], Floats]]]:
         linear = [(1 - WEIGHT, self._linear)] if self.margins is not None else []
@@ -197,7 +197,9 @@ class Reader:
         if self.bag is not None:
             tensors |= {f"bag/{name}": weight for name, weight in self.bag.state_dict().items()}
         if self.trust is not None:
-            tensors |= {f"trust/{name}": torch.from_numpy(each) for name, each in vars(self.trust).items()}
+            tensors |= {
+                f"trust/{name}": torch.from_numpy(values) for name, values in vars(self.trust).items()
+            }
         write_whole(folder / "reader.safetensors", save(detached_copies(tensors)))
         write_whole(folder / "reader.json", to_json({"kind": self.kind, "classes": list(self.classes)}))
 
@@ -209,15 +211,17 @@ def load_reader(folder: Path) -> Reader | TextReader:
         return load_text_reader(folder)
     tensors, _ = read_tensors(folder / "reader.safetensors")
     parts: dict[str, dict[str, Tensor]] = {"bag": {}, "trust": {}}
-    for name, each in tensors.items():
+    for name, tensor in tensors.items():
         part, _, rest = name.partition("/")
         if rest:
-            parts[part][rest] = each
+            parts[part][rest] = tensor
     bag = None
     if about["kind"] != "linear":
         bag = Bag(len(about["classes"]), parts["bag"]["known"].numpy(), parts["bag"]["table.weight"].shape[1])
         bag.load_state_dict(parts["bag"])
-    trust = Trust(**{name: each.numpy() for name, each in parts["trust"].items()}) if parts["trust"] else None
+    trust = (
+        Trust(**{name: tensor.numpy() for name, tensor in parts["trust"].items()}) if parts["trust"] else None
+    )
     margins = tensors["margins"].numpy() if "margins" in tensors else None
     features = Features(tensors["rarity"].numpy())
     return Reader(about["kind"], tuple(about["classes"]), features, margins, bag, trust)
@@ -245,38 +249,44 @@ def teach_reader(
     labels = np.searchsorted(classes, intents).astype(np.int64)
     features = Features()
     rows = features.fit(texts)
-    tell = on_progress or (lambda share: None)
-    whole = 1 / (1 + FOLDS * HASTE * (1 - 1 / FOLDS))  # of the work, the last reader's
+    report = on_progress or (lambda share: None)
+    whole = 1 / (1 + FOLDS * SHORT_TRAINING_SHARE * (1 - 1 / FOLDS))  # of the work, the last reader's
 
     def reader(some: Mask, share: float, begun: float, width: float) -> Reader:
         margins = _margins(rows[some], labels[some], len(classes)) if kind != "bag" else None
         times = max(1, round(share * passes))
         bag = None
         if kind != "linear":
-            bag = _taught_bag(
-                rows[some], labels[some], len(classes), times, seed, lambda at: tell(begun + width * at)
+            bag = _train_bag(
+                rows[some], labels[some], len(classes), times, seed, lambda done: report(begun + width * done)
             )
         return Reader(kind, classes, features, margins, bag)
 
     fold = np.random.default_rng(seed).permutation(len(labels)) % FOLDS
     first, second = np.zeros((2, len(labels)), dtype=np.int64)
     leads: list[Floats] = []
-    for at in range(FOLDS):
-        held = fold == at
-        one = reader(~held, HASTE, at * (1 - whole) / FOLDS, (1 - whole) / FOLDS)
-        opinions = one._opinions(rows[held])
-        mixed = one._mixed(opinions)
-        first[held], second[held] = _two_best(mixed)
-        found = one._margins_of(opinions, mixed, first[held])
-        leads = leads or [np.zeros(len(labels)) for _ in found]
-        for lead, part in zip(leads, found, strict=True):
-            lead[held] = part
-    asked = np.ones(len(labels), dtype=bool) if abstain is None else first != classes.index(abstain)
-    trust = _learned_trust(
-        [lead[asked] for lead in leads], first[asked], second[asked], labels[asked], len(classes)
+    for index in range(FOLDS):
+        held_out = fold == index
+        fold_reader = reader(
+            ~held_out, SHORT_TRAINING_SHARE, index * (1 - whole) / FOLDS, (1 - whole) / FOLDS
+        )
+        opinions = fold_reader._opinions(rows[held_out])
+        mixed = fold_reader._mixed(opinions)
+        first[held_out], second[held_out] = _two_best(mixed)
+        margins_of_fold = fold_reader._margins_of(opinions, mixed, first[held_out])
+        leads = leads or [np.zeros(len(labels)) for _ in margins_of_fold]
+        for lead, part in zip(leads, margins_of_fold, strict=True):
+            lead[held_out] = part
+    answerable = np.ones(len(labels), dtype=bool) if abstain is None else first != classes.index(abstain)
+    trust = _fit_trust(
+        [lead[answerable] for lead in leads],
+        first[answerable],
+        second[answerable],
+        labels[answerable],
+        len(classes),
     )
-    taught = reader(np.ones(len(labels), dtype=bool), 1.0, 1 - whole, whole)
-    return replace(taught, trust=trust)
+    fitted = reader(np.ones(len(labels), dtype=bool), 1.0, 1 - whole, whole)
+    return replace(fitted, trust=trust)
 
 
 def _two_best(logs: Floats) -> tuple[Ints, Ints]:
@@ -295,7 +305,7 @@ def _lead(logs: Floats, first: Ints) -> Floats:
     return np.asarray(logs[rows, first] - others.max(1), dtype=np.float64)
 
 
-def _learned_trust(leads: Sequence[Floats], first: Ints, second: Ints, labels: Ints, classes: int) -> Trust:
+def _fit_trust(leads: Sequence[Floats], first: Ints, second: Ints, labels: Ints, classes: int) -> Trust:
     """Fit the regression; of each question, the shares of wrong answers leave that question itself out."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
@@ -308,24 +318,24 @@ def _learned_trust(leads: Sequence[Floats], first: Ints, second: Ints, labels: I
             np.zeros((classes, classes)),
         )
     usual = right.mean()
-    seen, good = (np.bincount(first, each, classes) for each in (np.ones(len(first)), right))
+    totals, good = (np.bincount(first, weights_of, classes) for weights_of in (np.ones(len(first)), right))
     together, bad = np.zeros((2, classes, classes))
     np.add.at(together, (first, second), 1.0)
     np.add.at(bad, (first, second), 1 - right)
 
-    def by_class(own: Floats | float, count: float, at: Any) -> Floats:
-        share = (good[at] - own + CLASSES * usual) / (seen[at] - count + CLASSES)
+    def by_class(own: Floats | float, count: float, index: Any) -> Floats:
+        share = (good[index] - own + CLASSES * usual) / (totals[index] - count + CLASSES)
         return np.asarray(np.log(share / (1 - share)), dtype=np.float64)
 
-    def by_pair(own: Floats | float, count: float, at: Any) -> Floats:
-        share = (bad[at] - own + PAIRS * (1 - usual)) / (together[at] - count + PAIRS)
+    def by_pair(own: Floats | float, count: float, index: Any) -> Floats:
+        share = (bad[index] - own + PAIRS * (1 - usual)) / (together[index] - count + PAIRS)
         return np.asarray(np.log(share), dtype=np.float64)
 
-    told = np.stack([*leads, by_class(right, 1.0, first), by_pair(1 - right, 1.0, (first, second))], 1)
-    scaler = StandardScaler().fit(told)
-    found = LogisticRegression(C=0.3, max_iter=1000).fit(scaler.transform(told), right)
-    slopes = found.coef_[0] / scaler.scale_
-    weights = np.r_[found.intercept_[0] - (slopes * scaler.mean_).sum(), slopes]
+    features = np.stack([*leads, by_class(right, 1.0, first), by_pair(1 - right, 1.0, (first, second))], 1)
+    scaler = StandardScaler().fit(features)
+    regression = LogisticRegression(C=0.3, max_iter=1000).fit(scaler.transform(features), right)
+    slopes = regression.coef_[0] / scaler.scale_
+    weights = np.r_[regression.intercept_[0] - (slopes * scaler.mean_).sum(), slopes]
     every = np.arange(classes)
     return Trust(weights, by_class(0.0, 0.0, every), by_pair(0.0, 0.0, np.ix_(every, every)))
 
@@ -336,22 +346,22 @@ def _margins(rows: Any, labels: Ints, classes: int) -> NDArray[np.float32]:
 
     margins = np.zeros((classes, rows.shape[1] + 1), dtype=np.float32)
     margins[:, -1] = -2.0
-    found = LinearSVC(C=0.3, tol=1e-2, random_state=0).fit(rows, labels)
-    weights, constants = found.coef_, found.intercept_
+    machine = LinearSVC(C=0.3, tol=1e-2, random_state=0).fit(rows, labels)
+    weights, constants = machine.coef_, machine.intercept_
     if len(weights) == 1:  # of two classes scikit-learn keeps one margin
         weights, constants = np.concatenate([-weights, weights]), np.concatenate([-constants, constants])
-    margins[found.classes_] = np.c_[weights, constants]
+    margins[machine.classes_] = np.c_[weights, constants]
     return margins
 
 
-def _taught_bag(
+def _train_bag(
     rows: Any, labels: Ints, classes: int, passes: int, seed: int, on_progress: Callable[[float], None] | None
 ) -> Bag:
     """The network, its rate rising quickly and falling to 0; a fifth of the n-grams is left out at random."""
     batch = min(len(labels), max(16, min(128, len(labels) // 80)))  # some hundred steps at least
-    seen = np.bincount(rows.indices, minlength=rows.shape[1])
+    occurrences = np.bincount(rows.indices, minlength=rows.shape[1])
     with torch_seed(seed), torch_threads(1):
-        bag, rng = Bag(classes, np.flatnonzero(seen >= LEAST)), generator(seed)
+        bag, rng = Bag(classes, np.flatnonzero(occurrences >= MIN_QUESTIONS)), generator(seed)
         rows = bag.narrowed(rows)
         adam = torch.optim.AdamW(bag.parameters(), weight_decay=0.01, fused=True)
         steps = passes * (len(labels) // batch)

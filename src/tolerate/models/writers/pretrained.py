@@ -26,7 +26,7 @@ from tolerate.models.training.loop import Trained, TrainingProgress, train
 from tolerate.models.training.plan import TrainingOptions
 
 ROOM = 2**15  # tokens of prompts and answers that are decoded at once
-MOST = 64  # texts of them
+MAX_TEXTS = 64  # texts of them
 
 
 def keep_source(source: PretrainedSpec, folder: Path, seed: int) -> Pretrained:
@@ -54,30 +54,32 @@ def teach(
         raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
     with torch_seed(seed):
         model = Pretrained.of(source)
-    rows, starts, _ = rows_of(model, _seen(pairs, seed, plan))
+    rows, starts, _ = rows_of(model, _sample_pairs(pairs, seed, plan))
     return train(model, TokenExamples(rows, starts), TrainingOptions(seed=seed, **plan), folder, on_progress)
 
 
-def _seen(pairs: Sequence[tuple[str, str]], seed: int, plan: dict[str, Any]) -> Sequence[tuple[str, str]]:
+def _sample_pairs(
+    pairs: Sequence[tuple[str, str]], seed: int, plan: dict[str, Any]
+) -> Sequence[tuple[str, str]]:
     """Those of the pairs that a short tuning looks at, drawn by lot: large tokenizers take their time."""
     steps, batch = plan.get("steps"), plan.get("batch") or Recipe(0).batch
     if not steps or steps * batch >= len(pairs):
         return pairs
-    return [pairs[at] for at in np.random.default_rng(seed).permutation(len(pairs))[: steps * batch]]
+    return [pairs[index] for index in np.random.default_rng(seed).permutation(len(pairs))[: steps * batch]]
 
 
 def rows_of(model: Pretrained, pairs: Sequence[tuple[str, str]]) -> tuple[Tensor, Tensor, int]:
     """Rows [n, length] of tokens plus one, where each answer begins [n], and how many were too long."""
-    found = model.tongue.rows(pairs)
-    fitting = [(row, start) for row, start in found if _room(model, len(row), start)]
+    encoded = model.tongue.rows(pairs)
+    fitting = [(row, start) for row, start in encoded if _room(model, len(row), start)]
     if not fitting:
         raise DataError(
             f"none of the {len(pairs)} texts fits into the {model.context} tokens that {model.source.place} reads"
         )
     rows = torch.full((len(fitting), max(len(row) for row, _ in fitting)), FILL, dtype=torch.int32)
-    for at, (row, _) in enumerate(fitting):
-        rows[at, : len(row)] = torch.tensor(row, dtype=torch.int32) + 1
-    return rows, torch.tensor([start for _, start in fitting]), len(found) - len(fitting)
+    for index, (row, _) in enumerate(fitting):
+        rows[index, : len(row)] = torch.tensor(row, dtype=torch.int32) + 1
+    return rows, torch.tensor([start for _, start in fitting]), len(encoded) - len(fitting)
 
 
 def _room(model: Pretrained, length: int, start: int) -> bool:
@@ -85,7 +87,7 @@ def _room(model: Pretrained, length: int, start: int) -> bool:
     return max(start, length - start) <= model.context if model.pairs else length <= model.context
 
 
-def opened(source: PretrainedSpec) -> Pretrained:
+def open_model(source: PretrainedSpec) -> Pretrained:
     """A pretrained model ready to write: of the hub, of a folder of transformers, or tuned by `tolerate train`."""
     folder = Path(source.place).expanduser()
     return model_in(folder) if is_pretrained_folder(folder) else Pretrained.of(source).to(_device())
@@ -127,36 +129,41 @@ def write_with(
     named: what the model's name says about decoding counts more than `how`.
     """
     heads = [torch.tensor(head) for head in model.tongue.heads(prompts, system)]
-    asked = [head for head in heads for _ in range(candidates)]
-    chosen = _within(model, asked, replace(how or Decoding(), **(model.source.decoding if named else {})))
+    encoded_prompts = [head for head in heads for _ in range(candidates)]
+    chosen = _within(
+        model, encoded_prompts, replace(how or Decoding(), **(model.source.decoding if named else {}))
+    )
     if model.tongue.goes_on(system):
         chosen = replace(chosen, stop=model.tongue.said_enough)
     if chosen.contrast and model.net.get_output_embeddings() is None:
         raise DataError(f"{model.source.place} shows no last layer, which contrastive search needs")
-    together = max(1, min(MOST, ROOM // (max(map(len, asked), default=0) + chosen.limit)))
-    rng, found = generator(seed), list[Text]()
+    together = max(1, min(MAX_TEXTS, ROOM // (max(map(len, encoded_prompts), default=0) + chosen.limit)))
+    rng, decoded = generator(seed), list[Text]()
     with torch_threads(torch.get_num_threads() if model.device.type == "cuda" else 1):
-        for first in range(0, len(asked), together):
-            found += decode(model, asked[first : first + together], chosen, rng, together)
-            on_progress(len(found), len(asked))
-    written = [_written(model, text, system, len(head)) for text, head in zip(found, asked, strict=True)]
-    return [written[at : at + candidates] for at in range(0, len(written), candidates)]
+        for first in range(0, len(encoded_prompts), together):
+            decoded += decode(model, encoded_prompts[first : first + together], chosen, rng, together)
+            on_progress(len(decoded), len(encoded_prompts))
+    written = [
+        _generated_text(model, text, system, len(head))
+        for text, head in zip(decoded, encoded_prompts, strict=True)
+    ]
+    return [written[start : start + candidates] for start in range(0, len(written), candidates)]
 
 
-def _written(model: Pretrained, text: Text, system: str, read: int) -> GeneratedText:
+def _generated_text(model: Pretrained, text: Text, system: str, read: int) -> GeneratedText:
     """A text without what a model went on to say, and its log-probabilities without that."""
-    kept = model.tongue.cut(text.tokens, system)
-    whole = kept == len(text.tokens)
-    shown = text if whole else Text(text.tokens[:kept], text.logprobs[:kept], True)
-    said = model.tongue.text(shown.tokens)
+    length = model.tongue.cut(text.tokens, system)
+    whole = length == len(text.tokens)
+    shown = text if whole else Text(text.tokens[:length], text.logprobs[:length], True)
+    written = model.tongue.text(shown.tokens)
     return GeneratedText(
-        said, shown.mean, shown.least, shown.ended, sum(shown.logprobs), len(shown.logprobs), read
+        written, shown.mean, shown.least, shown.ended, sum(shown.logprobs), len(shown.logprobs), read
     )
 
 
-def _within(model: Pretrained, asked: Sequence[Tensor], how: Decoding) -> Decoding:
+def _within(model: Pretrained, prompts: Sequence[Tensor], how: Decoding) -> Decoding:
     """The decoding with no longer answers than the model can read with the longest prompt."""
-    longest = max((len(prompt) for prompt in asked), default=0)
+    longest = max((len(prompt) for prompt in prompts), default=0)
     room = model.context - (0 if model.pairs else longest)
     if longest > model.context or room < 1:
         raise DataError(
@@ -186,15 +193,15 @@ def likelihoods_of(
     model: Pretrained, pairs: Sequence[tuple[str, str]], batch: int = 32
 ) -> NDArray[np.float64]:
     """Mean log probability of a token of each answer given its prompt; very low where both do not fit: [n]."""
-    found = np.full(len(pairs), -30.0)
+    means = np.full(len(pairs), -30.0)
     rows = model.tongue.rows(pairs)
-    fitting = [at for at, (row, start) in enumerate(rows) if _room(model, len(row), start)]
+    fitting = [index for index, (row, start) in enumerate(rows) if _room(model, len(row), start)]
     with torch_threads(1), torch.no_grad():
         for first in range(0, len(fitting), batch):
-            some = fitting[first : first + batch]
-            filled, starts, _ = rows_of(model, [pairs[at] for at in some])
+            chosen = fitting[first : first + batch]
+            filled, starts, _ = rows_of(model, [pairs[index] for index in chosen])
             logits, targets = model.answered(filled.long(), starts)
             nats = F.cross_entropy(logits, targets, reduction="none").cpu()
-            lengths = [len(rows[at][0]) - rows[at][1] for at in some]
-            found[some] = [-float(part.mean()) for part in torch.split(nats, lengths)]
-    return found
+            lengths = [len(rows[index][0]) - rows[index][1] for index in chosen]
+            means[chosen] = [-float(part.mean()) for part in torch.split(nats, lengths)]
+    return means

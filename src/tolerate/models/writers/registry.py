@@ -61,14 +61,14 @@ WRITERS: dict[str, Writer] = {
 }
 
 
-def _pretrained(given: PretrainedSpec, name: str) -> Writer:
+def _pretrained(spec: PretrainedSpec, name: str) -> Writer:
     """A pretrained model; its steps and batch are a tuning's."""
     how = {"lora": "tuned by LoRA", "adalora": "tuned by AdaLoRA", "full": "tuned whole", "": "as it is"}[
-        given.tune
+        spec.tune
     ]
     paper = {"lora": "Hu et al. 2021, arXiv:2106.09685", "adalora": "Zhang et al. 2023, arXiv:2303.10512"}
-    entry = ModelEntry(name, f"{title_of(name)}, {how}", paper.get(given.tune, ""), "pretrained")
-    return Writer(entry, steps=given.steps or 300, batch=given.batch or 8)
+    entry = ModelEntry(name, f"{title_of(name)}, {how}", paper.get(spec.tune, ""), "pretrained")
+    return Writer(entry, steps=spec.steps or 300, batch=spec.batch or 8)
 
 
 def writer(name: str) -> Writer:
@@ -83,12 +83,12 @@ def writer(name: str) -> Writer:
         return _pretrained(check_pretrained(name), name)
     plain, _, settings = name.partition("#")
     if plain in WRITERS:
-        found = WRITERS[plain]
+        chosen = WRITERS[plain]
     elif ":" in plain:
-        found = Writer(ModelEntry(plain, plain, "", "own"))
+        chosen = Writer(ModelEntry(plain, plain, "", "own"))
     else:
         raise OptionError(f'no writer is called "{plain}". {hint(plain, WRITERS)}')
-    return _with(found, parsed(settings)) if settings else found
+    return _with(chosen, parse_settings(settings)) if settings else chosen
 
 
 def _with(plan: Writer, chosen: dict[str, Any]) -> Writer:
@@ -99,19 +99,19 @@ def _with(plan: Writer, chosen: dict[str, Any]) -> Writer:
     return replace(plan, entry=replace(plan.entry, title=title), options={**plan.options, **options}, **own)
 
 
-def parsed(settings: str) -> dict[str, Any]:
+def parse_settings(settings: str) -> dict[str, Any]:
     """Settings as written in a name.
 
-    >>> parsed("tokens=bpe:500+width=96+pointer=false")
+    >>> parse_settings("tokens=bpe:500+width=96+pointer=false")
     {'tokens': 'bpe:500', 'width': 96, 'pointer': False}
     """
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for part in settings.split("+"):
         key, equals, text = part.partition("=")
         if not (key.isidentifier() and equals and text):
             raise OptionError(f'"{part}" is no setting; write NAME#width=96+tokens=bpe:1000')
-        found[key] = _value(text)
-    return found
+        options[key] = _value(text)
+    return options
 
 
 def _value(text: str) -> Any:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tolerate.base.files import read_json, to_json, write_whole
-from tolerate.base.workers import leads
+from tolerate.base.workers import is_first_process
 from tolerate.errors import DataError
 from tolerate.llm.model_names import PretrainedSpec, is_pretrained_name, parse_pretrained
 from tolerate.models.base import Losses, Optimizers, Recipe, torch_threads
@@ -28,7 +28,7 @@ from tolerate.models.pretrained.encoder import Encoder, load_encoder
 from tolerate.models.registry import build
 from tolerate.models.storage import load
 from tolerate.models.texts.base import TextModel
-from tolerate.models.texts.bert import Bert, enclosed, learn_pieces, pretrain
+from tolerate.models.texts.bert import Bert, learn_pieces, pretrain, tokenizer_with_ends
 from tolerate.models.texts.corpus import lines
 from tolerate.models.texts.examples import TokenExamples
 from tolerate.models.texts.language import PAD
@@ -36,7 +36,7 @@ from tolerate.models.training.cost import core_seconds
 from tolerate.models.training.loop import TrainingProgress, train
 from tolerate.models.training.optimizers import adam, length_buckets, matrix_optimizers, optimizer_step
 from tolerate.models.training.plan import TrainingOptions
-from tolerate.models.writers.registry import parsed
+from tolerate.models.writers.registry import parse_settings
 
 Floats = NDArray[np.float64]
 CONTEXT = 64  # pieces of a text that are read, those behind are not
@@ -81,9 +81,9 @@ class Classifier(TextModel):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of rows [n, length]."""
-        found = [self._read(tokens[some]) for some in length_buckets(tokens, self.pad)]
+        outputs = [self._read(tokens[bucket]) for bucket in length_buckets(tokens, self.pad)]
         back = torch.cat(length_buckets(tokens, self.pad)).argsort()
-        logits: Tensor = self.head(F.dropout(torch.cat(found)[back], self.drop, self.training))
+        logits: Tensor = self.head(F.dropout(torch.cat(outputs)[back], self.drop, self.training))
         return logits
 
     def _read(self, tokens: Tensor) -> Tensor:
@@ -96,12 +96,12 @@ class Classifier(TextModel):
 
     def optimizers(self) -> Optimizers:
         """Muon for the matrices of a fresh encoder, AdamW for the rest."""
-        found = (
+        encoder_optimizers = (
             matrix_optimizers(self.encoder, self.rates)
             if self.fresh
             else {"adam": adam(self.encoder.parameters(), self.rates["adam"])}
         )
-        return {**found, "head": adam(self.head.parameters(), self.rates["head"])}
+        return {**encoder_optimizers, "head": adam(self.head.parameters(), self.rates["head"])}
 
     def step(
         self, rows: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
@@ -133,12 +133,12 @@ class TextReader:
         if not texts:
             return np.zeros((0, len(self.classes)))
         rows = rows_of(self.tokenizer, texts, self.model.pad)
-        found = torch.zeros(len(texts), len(self.classes))
+        log_probabilities = torch.zeros(len(texts), len(self.classes))
         self.model.eval()
         with torch.no_grad(), torch_threads(1):
             for part in length_buckets(rows, self.model.pad, batch):
-                found[part] = self.model(rows[part].long()).float().log_softmax(-1)
-        return np.asarray(found.numpy(), dtype=np.float64)
+                log_probabilities[part] = self.model(rows[part].long()).float().log_softmax(-1)
+        return np.asarray(log_probabilities.numpy(), dtype=np.float64)
 
     def answers(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], Floats]:
         """The likeliest class of each text, and how far it leads: log p of it less log p of the next."""
@@ -158,10 +158,10 @@ class TextReader:
 
 def rows_of(tokenizer: Any, texts: Sequence[str], pad: int) -> Tensor:
     """Texts as rows of tokens [n, longest], cut to what is read at once and filled up."""
-    found = [one.ids for one in tokenizer.encode_batch(list(texts), add_special_tokens=True)]
-    rows = torch.full((len(found), max(map(len, found), default=1)), pad, dtype=torch.int32)
-    for at, row in enumerate(found):
-        rows[at, : len(row)] = torch.tensor(row, dtype=torch.int32)
+    encoded = [encoding.ids for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=True)]
+    rows = torch.full((len(encoded), max(map(len, encoded), default=1)), pad, dtype=torch.int32)
+    for index, row in enumerate(encoded):
+        rows[index, : len(row)] = torch.tensor(row, dtype=torch.int32)
     return rows
 
 
@@ -189,15 +189,15 @@ def teach_encoder(
         raise DataError(
             f"{len(texts)} texts with {len(set(classes))} different classes; expected one each, of two or more"
         )
-    told = on_progress or (lambda share: None)
+    report = on_progress or (lambda share: None)
     share = 0.0  # of the training that is pretraining
     if is_pretrained_name(name):
-        given = parse_pretrained(name)
-        encoder, options = load_encoder(given), _foreign(given)
-        plan = {**plan, **({"batch": given.batch} if given.batch else {})}
-        steps = steps or given.steps or None
+        spec = parse_pretrained(name)
+        encoder, options = load_encoder(spec), _foreign(spec)
+        plan = {**plan, **({"batch": spec.batch} if spec.batch else {})}
+        steps = steps or spec.steps or None
     else:
-        options = parsed(name.partition("#")[2]) if "#" in name else {}
+        options = parse_settings(name.partition("#")[2]) if "#" in name else {}
         share = float(options.pop("pretraining", FIRST))
         own = {key: options.pop(key) for key in OF_BERT if key in options}
         raw = [*raw, *(lines(Path(str(options.pop("raw")))) if "raw" in options else ())]
@@ -206,12 +206,12 @@ def teach_encoder(
             folder / "pretraining",
             own,
             seed,
-            lambda at: told(share * at.share),
+            lambda progress: report(share * progress.share),
             **_course(share, budget, steps),
             **plan,
         )
-    known = tuple(sorted(set(classes)))
-    tokenizer = opened(encoder.tokenizer)
+    class_names = tuple(sorted(set(classes)))
+    tokenizer = load_tokenizer(encoder.tokenizer)
     rows = rows_of(tokenizer, texts, encoder.pad)
     model = build(
         PATH,
@@ -219,7 +219,7 @@ def teach_encoder(
         max(tokenizer.get_vocab_size(), int(rows.max()) + 1),
         seed=seed,
         config=encoder.config,
-        labels=len(known),
+        labels=len(class_names),
         pad=encoder.pad,
         **options,
     )
@@ -227,20 +227,20 @@ def teach_encoder(
     model.encoder.load_state_dict(encoder.weights)
     trained = train(
         model,
-        TokenExamples(rows, np.searchsorted(known, classes)),
+        TokenExamples(rows, np.searchsorted(class_names, classes)),
         TrainingOptions(seed=seed, **_course(1 - share, budget, steps), **plan),
         folder,
-        lambda at: told(share + (1 - share) * at.share),
+        lambda progress: report(share + (1 - share) * progress.share),
     )
-    if leads():
+    if is_first_process():
         write_whole(folder / TOKENIZER, encoder.tokenizer.encode())
-        write_whole(folder / CLASSES, to_json({"kind": KIND, "classes": list(known)}))
-    return TextReader(known, tokenizer, trained.model)
+        write_whole(folder / CLASSES, to_json({"kind": KIND, "classes": list(class_names)}))
+    return TextReader(class_names, tokenizer, trained.model)
 
 
-def _foreign(given: PretrainedSpec) -> dict[str, Any]:
+def _foreign(spec: PretrainedSpec) -> dict[str, Any]:
     """How an encoder from elsewhere is fine-tuned: small steps, larger ones for the new layer."""
-    rate = given.rate or 5e-5
+    rate = spec.rate or 5e-5
     return {"fresh": False, "rate": rate, "head_rate": max(rate, 1e-3), "smooth": 0.0, "drop": 0.1}
 
 
@@ -274,10 +274,10 @@ def pretrained_here(
     )
     assert isinstance(trained.model, Bert)
     core = trained.model.core.bert
-    return Encoder(core.config.to_json_string(), core.state_dict(), enclosed(tokens).to_str(), PAD)
+    return Encoder(core.config.to_json_string(), core.state_dict(), tokenizer_with_ends(tokens).to_str(), PAD)
 
 
-def opened(definition: str) -> Any:
+def load_tokenizer(definition: str) -> Any:
     """A tokenizer as written down, that cuts what is too long and takes signs such as [SEP] in a text for text."""
     from tokenizers import Tokenizer
 
@@ -292,7 +292,7 @@ def load_text_reader(folder: Path) -> TextReader:
     """The classifier that `teach_encoder` left in a folder."""
     about = read_json(folder / CLASSES, "a reader of texts")
     model = load(folder, Classifier)
-    tokenizer = opened((folder / TOKENIZER).read_text("utf-8"))
+    tokenizer = load_tokenizer((folder / TOKENIZER).read_text("utf-8"))
     if tokenizer.get_vocab_size() > model.vocabulary:
         raise DataError(
             f"the reader in {folder} knows {model.vocabulary} tokens, its tokenizer {tokenizer.get_vocab_size()}: they "

@@ -34,7 +34,7 @@ from tolerate.models.training.distributed import is_main_process
 from tolerate.models.training.loop import Trained, TrainingProgress, train
 from tolerate.models.training.plan import TrainingOptions
 
-ANY = "\0"  # in a mould
+ANY_CHARACTER = "\0"  # in a mould
 TOKENS = "tokens.json"  # beside the model
 SIGNS = 0x110000  # that Unicode has room for
 TAIL = 3  # tokens of a prompt that counts see
@@ -49,14 +49,14 @@ def encoded(tokens: Tokenizer, prompt: str, answer: str | None = None) -> tuple[
 
 def rows_of(tokens: Tokenizer, pairs: Sequence[tuple[str, str]], longest: int) -> tuple[Tensor, Tensor, int]:
     """Rows [n, length] filled up to the longest, where each answer begins [n], and how many were too long."""
-    found = [encoded(tokens, prompt, answer) for prompt, answer in pairs]
-    fitting = [(row, start) for row, start in found if len(row) <= longest]
+    encoded_pairs = [encoded(tokens, prompt, answer) for prompt, answer in pairs]
+    fitting = [(row, start) for row, start in encoded_pairs if len(row) <= longest]
     if not fitting:
         raise DataError(f"none of the {len(pairs)} texts fits into {longest} tokens; give a longer context")
     rows = torch.full((len(fitting), max(len(row) for row, _ in fitting)), PAD, dtype=torch.int32)
-    for at, (row, _) in enumerate(fitting):
-        rows[at, : len(row)] = torch.tensor(row, dtype=torch.int32)
-    return rows, torch.tensor([start for _, start in fitting]), len(found) - len(fitting)
+    for index, (row, _) in enumerate(fitting):
+        rows[index, : len(row)] = torch.tensor(row, dtype=torch.int32)
+    return rows, torch.tensor([start for _, start in fitting]), len(encoded_pairs) - len(fitting)
 
 
 def teach_writer(
@@ -104,7 +104,7 @@ def _keep_tokens(tokens: Tokenizer, folder: Path) -> None:
 
 
 def _tune(
-    given: PretrainedSpec,
+    spec: PretrainedSpec,
     pairs: Sequence[tuple[str, str]],
     folder: Path,
     seed: int,
@@ -112,15 +112,15 @@ def _tune(
     **plan: Any,
 ) -> Trained[Trainable]:
     """Tune a pretrained model, or a writer that was trained here, with the tokens that it knows."""
-    if given.kind == "hf":
+    if spec.kind == "hf":
         from tolerate.models.writers.pretrained import teach
 
-        return teach(given, pairs, folder, seed=seed, on_progress=on_progress, **plan)
+        return teach(spec, pairs, folder, seed=seed, on_progress=on_progress, **plan)
     from tolerate.models.pretrained.adapted import Adapted
 
-    tokens = load_tokens(Path(given.place).expanduser() / TOKENS)
+    tokens = load_tokens(Path(spec.place).expanduser() / TOKENS)
     with torch_seed(seed):
-        model = Adapted.of(given)
+        model = Adapted.of(spec)
     rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
     _keep_tokens(tokens, folder)
     return train(model, TokenExamples(rows, starts), TrainingOptions(seed=seed, **plan), folder, on_progress)
@@ -133,13 +133,13 @@ def answers_in_a_row(tokens: Tokenizer, pairs: Sequence[tuple[str, str]]) -> tup
     tokens stood before would say nothing there.
     """
     text: list[int] = []
-    known: dict[tuple[tuple[int, ...], str], int] = {}
+    positions: dict[tuple[tuple[int, ...], str], int] = {}
     for prompt, answer in pairs:
         tail = tuple(tokens.encode(prompt)[-TAIL:])
-        if (tail, answer) not in known:
-            known[tail, answer] = len(text) + len(tail)
+        if (tail, answer) not in positions:
+            positions[tail, answer] = len(text) + len(tail)
             text += [*tail, START, *tokens.encode(answer), END]
-    return text, [known[tuple(tokens.encode(prompt)[-TAIL:]), answer] for prompt, answer in pairs]
+    return text, [positions[tuple(tokens.encode(prompt)[-TAIL:]), answer] for prompt, answer in pairs]
 
 
 @lru_cache(maxsize=2)
@@ -173,30 +173,32 @@ def write(
 
         return write_with(model_in(folder), prompts, candidates, seed, how)
     model, tokens = writer_in(folder)
-    asked = [torch.tensor(encoded(tokens, prompt)[0]) for prompt in prompts for _ in range(candidates)]
-    how = _within(model, asked, how or Decoding())
+    encoded_prompts = [
+        torch.tensor(encoded(tokens, prompt)[0]) for prompt in prompts for _ in range(candidates)
+    ]
+    how = _within(model, encoded_prompts, how or Decoding())
     if moulds:
         how = replace(how, mould=_mould(tokens, [mould for mould in moulds for _ in range(candidates)]))
     with torch_threads(1):
-        found = decode(model, asked, how, generator(seed))
+        decoded = decode(model, encoded_prompts, how, generator(seed))
     texts = [
         GeneratedText(tokens.decode(text.tokens), text.mean, text.least, text.ended, *_sums(text))
-        for text in found
+        for text in decoded
     ]
-    return [texts[at : at + candidates] for at in range(0, len(texts), candidates)]
+    return [texts[first : first + candidates] for first in range(0, len(texts), candidates)]
 
 
 def _mould(tokens: Tokenizer, moulds: Sequence[str]) -> Mould | None:
     """Texts to follow, sign by sign, then the end; None for a vocabulary that has no token of its own for a sign."""
     signs = list(dict.fromkeys("".join(moulds)))
-    spelled = {sign: tokens.encode(sign) for sign in signs if sign != ANY}
+    spelled = {sign: tokens.encode(sign) for sign in signs if sign != ANY_CHARACTER}
     if any(len(numbers) != 1 for numbers in spelled.values()):
         return None
-    single = [tokens.decode([at]) for at in range(len(tokens))]
-    letters = torch.tensor([len(one) == 1 and one.isalpha() for one in single])
+    single = [tokens.decode([number]) for number in range(len(tokens))]
+    letters = torch.tensor([len(piece) == 1 and piece.isalpha() for piece in single])
     allowed = torch.zeros(len(signs) + 1, len(tokens), dtype=torch.bool)
     for kind, sign in enumerate(signs):
-        if sign == ANY:
+        if sign == ANY_CHARACTER:
             allowed[kind] = letters
         else:
             allowed[kind, spelled[sign]] = True
@@ -211,9 +213,9 @@ def _sums(text: Text) -> tuple[float, int]:
     return sum(text.logprobs), len(text.logprobs)
 
 
-def _within(model: LanguageModel, asked: Sequence[Tensor], how: Decoding) -> Decoding:
+def _within(model: LanguageModel, prompts: Sequence[Tensor], how: Decoding) -> Decoding:
     """The decoding with no longer answers than the model can read with the longest prompt."""
-    room = model.context - max(len(prompt) for prompt in asked)
+    room = model.context - max(len(prompt) for prompt in prompts)
     if room < 1:
         raise DataError(
             f"a prompt has {model.context - room} tokens; this model reads {model.context} at once: shorten the "
@@ -248,10 +250,10 @@ def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, f
     model, tokens = writer_in(folder)
     rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
     with torch_threads(1):
-        found = log_likelihoods(model, rows)
-    places = torch.arange(1, rows.shape[1])
-    learned = (rows[:, 1:] != PAD) & (places >= starts[:, None])
-    nats, count = -float(found[learned].sum()), int(learned.sum())
+        log_probabilities = log_likelihoods(model, rows)
+    positions = torch.arange(1, rows.shape[1])
+    learned = (rows[:, 1:] != PAD) & (positions >= starts[:, None])
+    nats, count = -float(log_probabilities[learned].sum()), int(learned.sum())
     strange = int((rows[:, 1:][learned] == UNKNOWN).sum())
     letters = sum(
         len(tokens.decode(row[start:].tolist())) for row, start in zip(rows, starts.tolist(), strict=True)
@@ -268,16 +270,16 @@ def likelihoods(folder: Path, pairs: Sequence[tuple[str, str]]) -> NDArray[np.fl
         return likelihoods_of(model_in(folder), pairs)
     model, tokens = writer_in(folder)
     rows = [encoded(tokens, prompt, answer) for prompt, answer in pairs]
-    found = np.full(len(rows), -30.0)
-    fitting = [at for at, (row, _) in enumerate(rows) if len(row) <= model.context + 1]
+    means = np.full(len(rows), -30.0)
+    fitting = [index for index, (row, _) in enumerate(rows) if len(row) <= model.context + 1]
     for first in range(0, len(fitting), 256):
-        some = fitting[first : first + 256]
-        filled, starts, _ = rows_of(tokens, [pairs[at] for at in some], model.context + 1)
+        batch = fitting[first : first + 256]
+        filled, starts, _ = rows_of(tokens, [pairs[index] for index in batch], model.context + 1)
         with torch_threads(1):
-            said = log_likelihoods(model, filled)
+            log_probabilities = log_likelihoods(model, filled)
         learned = (filled[:, 1:] != PAD) & (torch.arange(1, filled.shape[1]) >= starts[:, None])
-        found[some] = ((said * learned).sum(1) / learned.sum(1)).double().numpy()
-    return found
+        means[batch] = ((log_probabilities * learned).sum(1) / learned.sum(1)).double().numpy()
+    return means
 
 
 Floats = NDArray[np.float64]
