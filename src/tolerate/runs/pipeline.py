@@ -87,14 +87,14 @@ def train_one(plan: RunPlan, path: Path, model: str, tell: ProgressCallback) -> 
     return open_workshop(plan, path, reporter).train(model, path / "models" / slug(model), reporter)
 
 
-class Written(Protocol):
+class JsonWritable(Protocol):
     """A record that knows its JSON."""
 
     def to_json(self) -> JsonObject:
         """The record as JSON."""
 
 
-Record = TypeVar("Record", bound=Written)
+Record = TypeVar("Record", bound=JsonWritable)
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ class _Run:
         """Do all stages in order; those that left their files are read."""
         start = time.monotonic()
         preparation = self._preparation()
-        with WorkerPool(self.plan.options.workers) as crew:
-            trainings = {name: self._start_training(crew, name) for name in self.plan.models}
+        with WorkerPool(self.plan.options.workers) as pool:
+            trainings = {name: self._start_training(pool, name) for name in self.plan.models}
             models = [self._model(name, trainings[name]) for name in self.plan.models]
         self.reporter.stage("certify")
         strategies = self._strategies()
@@ -148,11 +148,11 @@ class _Run:
     def _model_folder(self, name: str) -> Path:
         return self.folder.path / "models" / slug(name)
 
-    def _start_training(self, crew: WorkerPool, name: str) -> WorkerTask[ModelReport] | None:
+    def _start_training(self, pool: WorkerPool, name: str) -> WorkerTask[ModelReport] | None:
         """The training of one model under way; None if it is finished."""
         if (self._model_folder(name) / "about.json").exists():
             return None
-        return crew.submit(train_one, self.plan, self.folder.path, name)
+        return pool.submit(train_one, self.plan, self.folder.path, name)
 
     def _model(self, name: str, training: WorkerTask[ModelReport] | None) -> tuple[ModelReport, ModelSample]:
         """Wait for one model's training, let it answer the sample of requests, measure it."""
@@ -219,7 +219,7 @@ class _Run:
         return [BestPoint.from_json(row) for row in rows]
 
     def _certificate(self, main: Strategy) -> Certificate:
-        """The run's promise, compare_with_person the labels it rests on: `tolerate verify` recomputes it."""
+        """The run's promise, beside the labels it rests on: `tolerate verify` recomputes it."""
         path = self.folder.path / "certificate.json"
         if not path.exists():
             labels, review = self.folder.path / "labels.parquet", self.plan.options.review
