@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 from urllib.parse import urlencode
 
-from tolerate.store import Database, Writer, people
-from tolerate.store.queue import ITEM, Item
+from tolerate.store import Database, DatabaseWriter, people
+from tolerate.store.queue import ITEM_COLUMNS, Item
 
-NAMES = ITEM.split(", ")
+NAMES = ITEM_COLUMNS.split(", ")
 PASSWORD = "a password for all"
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -33,14 +33,15 @@ def fill(db: Database, start: int, count: int) -> None:
     ]
     marks = ", ".join("?" for _ in NAMES)
     db.many(
-        f"INSERT INTO items ({ITEM}) VALUES ({marks})", [tuple(getattr(i, n) for n in NAMES) for i in items]
+        f"INSERT INTO items ({ITEM_COLUMNS}) VALUES ({marks})",
+        [tuple(getattr(i, n) for n in NAMES) for i in items],
     )
     columns = "INSERT INTO slots (ticket, job, kind, priority, at, state)"
     db.many(f"{columns} VALUES (?, 'support', 'review', 10, ?, 'open')", [(i.ticket, i.at) for i in items])
 
 
 def prepare(path: str, items: int, reviewers: int) -> None:
-    writer = Writer(path)
+    writer = DatabaseWriter(path)
     for start in range(0, items, 50_000):
         writer.submit(fill, start, min(50_000, items - start)).result()
     for n in range(reviewers):

@@ -326,13 +326,12 @@ def memory(folder: Path, up: int, count: int) -> None:
 
 def queue(folder: Path, items: int, reviewers: int, seconds: float) -> None:
     """Measure a queue of items with reviewers who decide without pause: verdict and next item, durable."""
-    from tolerate.store import Writer
-    from tolerate.store.queue import ITEM, Item
+    from tolerate.store import DatabaseWriter
+    from tolerate.store.queue import ITEM_COLUMNS, Item, NewVerdict, record_verdict
     from tolerate.store.queue import lease as lease_next
-    from tolerate.store.queue import verdict as give_verdict
 
-    writer = Writer(str(folder / "queue.db"))
-    names = ITEM.split(", ")
+    writer = DatabaseWriter(str(folder / "queue.db"))
+    names = ITEM_COLUMNS.split(", ")
 
     def fill(db: object, start: int, count: int) -> None:
         rows, slots = [], []
@@ -341,7 +340,7 @@ def queue(folder: Path, items: int, reviewers: int, seconds: float) -> None:
             rows.append(tuple(getattr(item, name) for name in names))
             slots.append((item.ticket, item.at))
         marks = ", ".join("?" for _ in names)
-        db.many(f"INSERT INTO items ({ITEM}) VALUES ({marks})", rows)  # type: ignore[attr-defined]
+        db.many(f"INSERT INTO items ({ITEM_COLUMNS}) VALUES ({marks})", rows)  # type: ignore[attr-defined]
         columns, values = "ticket, job, kind, priority, at, state", "?, 'support', 'review', 10, ?, 'open'"
         sql = f"INSERT INTO slots ({columns}) VALUES ({values})"
         db.many(sql, slots)  # type: ignore[attr-defined]
@@ -356,7 +355,7 @@ def queue(folder: Path, items: int, reviewers: int, seconds: float) -> None:
             began, slot = time.perf_counter(), task.slot
 
             def press(db: object, slot: int = slot, nonce: str = f"{reviewer}{count}") -> object:
-                give_verdict(db, slot, reviewer, 0.0, time.time(), nonce=nonce)  # type: ignore[arg-type]
+                record_verdict(db, NewVerdict(slot, reviewer, 0.0, nonce), time.time())  # type: ignore[arg-type]
                 return lease_next(db, reviewer, time.time())  # type: ignore[arg-type]
 
             task = await writer.do(press)

@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.support.service_machine import FILE, Machine, OnPostgres
 from tolerate.service.decide import binding
 from tolerate.service.decide.engine import DecisionEngine
-from tolerate.store import Writer, people, queue, restrictions
+from tolerate.store import DatabaseWriter, people, queue, restrictions
 
 SHORT = settings(max_examples=25, stateful_step_count=25, deadline=None, derandomize=True)
 
@@ -18,7 +18,7 @@ SHORT = settings(max_examples=25, stateful_step_count=25, deadline=None, derando
 @pytest.fixture(autouse=True)
 def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every example makes an owner; the slow hash of passwords is tested elsewhere."""
-    monkeypatch.setitem(people.SCRYPT, "n", 2)
+    monkeypatch.setitem(people.SCRYPT_OPTIONS, "n", 2)
 
 
 def test_no_release_where_nothing_stands_and_no_double_decision() -> None:
@@ -74,7 +74,7 @@ async def _say_nothing(*arguments: Any) -> None:
     pass
 
 
-def _without_the_last_look(writer: Writer, entry: dict[str, Any]) -> dict[str, Any]:
+def _without_the_last_look(writer: DatabaseWriter, entry: dict[str, Any]) -> dict[str, Any]:
     standing, writer.standing = (
         writer.standing,
         {(entry.get("job"), entry.get("tier")): entry.get("certificate")},
@@ -85,13 +85,17 @@ def _without_the_last_look(writer: Writer, entry: dict[str, Any]) -> dict[str, A
         writer.standing = standing
 
 
-APPEND, VERDICT = Writer._append, queue.verdict
+APPEND, VERDICT = DatabaseWriter._append, queue.record_verdict
 BROKEN = {
     "another guide": (binding, "mismatches", lambda *arguments: []),
     "another name": (DecisionEngine, "_check_served_model", _say_nothing),
-    "withdrawn at the last moment": (Writer, "_append", _without_the_last_look),
-    "degraded": (restrictions, "held", lambda *arguments: ""),
-    "verdicts and undo": (queue, "verdict", lambda *arguments, **named: VERDICT(*arguments, **named) or True),
+    "withdrawn at the last moment": (DatabaseWriter, "_append", _without_the_last_look),
+    "degraded": (restrictions, "hold_reason", lambda *arguments: ""),
+    "verdicts and undo": (
+        queue,
+        "record_verdict",
+        lambda *arguments, **named: VERDICT(*arguments, **named) or True,
+    ),
 }
 
 

@@ -189,7 +189,9 @@ def test_a_ticket_tells_its_own_key_what_became_of_it(desk: Served) -> None:
 def judge_next(service: Served, loss: float, who: str = "bob") -> None:
     """One verdict, final at once."""
     task = service.write(queue.lease, who, time.time())
-    service.write(queue.verdict, task.slot, who, loss, time.time() - 60, nonce=str(task.slot))
+    service.write(
+        queue.record_verdict, queue.NewVerdict(task.slot, who, loss, str(task.slot)), time.time() - 60
+    )
     service.thread.do(service.running.settle())
 
 

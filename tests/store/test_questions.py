@@ -11,18 +11,20 @@ from tests.support.service_fakes import certificate, database
 from tolerate.service.config import JobSettings, TierSettings
 from tolerate.service.watch.evidence import evidence_columns, settlement_watcher
 from tolerate.service.watch.overview import overview
-from tolerate.store import Database, Writer, certificates, connect, people, queue, traffic
-from tolerate.store.ledger import last
+from tolerate.store import Database, DatabaseWriter, certificates, connect, people, queue, traffic
+from tolerate.store.ledger import newest
 
 JOB = JobSettings("support", (TierSettings("main", "http://127.0.0.1:9/v1"),))
 QUESTIONS: dict[str, Callable[[Database], Any]] = {
     "backlog": lambda db: queue.backlog(db, "support", 50.0),
     "ratings": lambda db: queue.ratings(db, "support"),
     "detection": lambda db: queue.detection(db, "ann"),
-    "drawn": lambda db: [{k: v for k, v in row.items() if k != "at"} for row in queue.drawn(db, "support")],
+    "drawn": lambda db: [
+        {k: v for k, v in row.items() if k != "at"} for row in queue.drawn_items(db, "support")
+    ],
     "labels": lambda db: queue.labels(db, "support"),
     "item": lambda db: queue.item(db, "t1"),
-    "said": lambda db: queue.said(db, "t1"),
+    "said": lambda db: queue.verdicts_on(db, "t1"),
     "task": lambda db: queue.task(db, 9, "ann"),
     "evidence": lambda db: evidence_columns(db, "support", "main", 0.0),
     "active": lambda db: certificates.active(db),
@@ -31,7 +33,7 @@ QUESTIONS: dict[str, Callable[[Database], Any]] = {
     "minutes": lambda db: traffic.minutes(db, "support", 0, ""),
     "users": lambda db: people.users(db),
     "keys": lambda db: [key.name for key, _ in people.keys(db)],
-    "last": lambda db: [entry["kind"] for entry in last(db)],
+    "last": lambda db: [entry["kind"] for entry in newest(db)],
     "overview": lambda db: overview(db, JOB, 5000.0),
 }
 
@@ -46,16 +48,18 @@ def fill(db: Database) -> None:
     )
     for n in range(6):
         more = {"reviewers": 1 + n % 2, "slice": "ab"[n % 2], "truth": float(n > 3) if n > 2 else None}
-        queue.keep(db, replace(item, ticket=f"t{n}", at=2.0 + n, score=n / 6, **more))
+        queue.add_item(db, replace(item, ticket=f"t{n}", at=2.0 + n, score=n / 6, **more))
     note = settlement_watcher(lambda: 9.0, [])
     for press, who in enumerate(("ann", "bob", "cat") * 4, start=10):
         if (task := queue.lease(db, who, float(press))) is not None:
             loss = float(task.item.ticket == "t4")
-            queue.verdict(db, task.slot, who, loss, float(press), nonce=str(press), settled=note)
+            queue.record_verdict(
+                db, queue.NewVerdict(task.slot, who, loss, str(press)), float(press), settled=note
+            )
     queue.settle_due(db, 100.0, note)
     queue.lease(db, "eve", 101.0)
-    certificates.alarm(db, "support", "risk", 3.0, {"why": "a test"})
-    traffic.add_minutes(db, [traffic.Minute("support", "", 7, released=3, scores=(1,) * 10)])
+    certificates.add_alarm(db, "support", "risk", 3.0, {"why": "a test"})
+    traffic.add_minutes(db, [traffic.MinuteCounts("support", "", 7, released=3, scores=(1,) * 10)])
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +69,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict
     for kind in ("sqlite", "postgres"):
         try:
             for url in database(kind, tmp_path_factory.mktemp(kind)):
-                writer = Writer(url)
+                writer = DatabaseWriter(url)
                 writer.submit(fill).result(30)
                 writer.close()
                 db = connect(url, read_only=True)
@@ -88,9 +92,9 @@ def test_old_texts_are_wiped_on_both(tmp_path: Path) -> None:
     for kind in ("sqlite", "postgres"):
         try:
             for url in database(kind, tmp_path):
-                writer = Writer(url)
+                writer = DatabaseWriter(url)
                 writer.submit(fill).result(30)
-                assert writer.submit(queue.wipe, 1000.0, 2000.0).result(30) > 0
+                assert writer.submit(queue.erase_texts, 1000.0, 2000.0).result(30) > 0
                 writer.close()
         except pytest.skip.Exception:
             continue

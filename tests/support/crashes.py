@@ -18,7 +18,7 @@ import numpy as np
 from tests.support.inside import call, chat, service_of, started
 from tests.support.lossy import Disk, Log, watched
 from tolerate.service.server import RunningService
-from tolerate.store import Database, Writer, connect, queue
+from tolerate.store import Database, DatabaseWriter, connect, queue
 from tolerate.store.ledger import rows
 from tolerate.store.verify import verify
 
@@ -53,7 +53,9 @@ def heard(body: bytes) -> str | None:
 def judge(db: Database, press: dict[str, str]) -> bool:
     """A reviewer's verdict, inside the writer."""
     loss = float(press["loss"])
-    return queue.verdict(db, int(press["slot"]), press["who"], loss, time.time(), nonce=press["nonce"])
+    return queue.record_verdict(
+        db, queue.NewVerdict(int(press["slot"]), press["who"], loss, press["nonce"]), time.time()
+    )
 
 
 # What the database must know
@@ -181,7 +183,7 @@ def _look(disk: Disk, folder: Path, rng: np.random.Generator) -> list[str]:
     folder.mkdir()
     disk.after_power_loss(folder, rng)
     try:
-        Writer(str(folder / "t.db")).close()
+        DatabaseWriter(str(folder / "t.db")).close()
         db = connect(str(folder / "t.db"), read_only=True)
         try:
             return faults(db, outside_of(disk.notes))

@@ -125,8 +125,8 @@ def _review(db: Any, clock: Iterator[float], alarms: list[Any]) -> bool:
     note = settlement_watcher(lambda: 0.0, alarms)
     while not alarms and (task := queue.lease(db, "ann", now := next(clock))) is not None:
         loss = float(task.item.content == "wrong")
-        queue.verdict(db, task.slot, "ann", loss, now, nonce=str(now), settled=note)
-    queue.settle_due(db, next(clock) + queue.UNDO, note)
+        queue.record_verdict(db, queue.NewVerdict(task.slot, "ann", loss, str(now)), now, settled=note)
+    queue.settle_due(db, next(clock) + queue.UNDO_SECONDS, note)
     return bool(alarms)
 
 

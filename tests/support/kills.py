@@ -25,7 +25,7 @@ from tolerate.service.app import App
 from tolerate.service.http.requests import Request, Send, respond_json
 from tolerate.service.server import RunningService, create_server
 from tolerate.store import connect, queue
-from tolerate.store.ledger import START, chain, rows
+from tolerate.store.ledger import START_HASH, chain_hash, rows
 
 PROCESSES = get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.support.kills"])
@@ -166,14 +166,14 @@ class Follower:
     """Reads what the ledger gained since the last look; what is there may never change or vanish."""
 
     def __init__(self, url: str) -> None:
-        self.url, self.seq, self.hash, self.decided = url, 0, START, {}
+        self.url, self.seq, self.hash, self.decided = url, 0, START_HASH, {}
 
     def look(self, outside: Outside) -> list[str]:
         """What is wrong with the new rows, and with what was told since."""
         wrong: list[str] = []
         db = connect(self.url, read_only=True)
         for seq, body, digest in rows(db, self.seq):
-            if seq != self.seq + 1 or chain(self.hash, body) != digest:
+            if seq != self.seq + 1 or chain_hash(self.hash, body) != digest:
                 wrong.append(f"the chain breaks at row {seq}")
             self.seq, self.hash, entry = seq, digest, json.loads(body)
             if entry["kind"] == "decision":

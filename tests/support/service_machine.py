@@ -56,7 +56,7 @@ class Machine(RuleBasedStateMachine):
         self.bound = {"model": "tiny", "prompt": "be kind", "judge": "given", "guide": "a guide"}
         self.kept = {FILE: Kept("active", dict(self.bound))}
         self.standing: float | None = FILE
-        self.narrow: restrictions.Tightening | None = None
+        self.narrow: restrictions.Restriction | None = None
         self.served = "tiny"
         self.done: dict[str, list[float]] = {}
         self._start()
@@ -153,9 +153,9 @@ class Machine(RuleBasedStateMachine):
         """Scores are others: a band of them is held too, from the next answer on."""
         if self.standing is None:
             return
-        self.narrow = restrictions.Tightening("", (band,), share=1.0)
+        self.narrow = restrictions.Restriction("", (band,), share=1.0)
         id = self.running.writer.standing["support", "main"]
-        self.write(lambda db: restrictions.tighten(db, id, "support", "main", self.narrow, "watch", 1.0))
+        self.write(lambda db: restrictions.restrict(db, id, "support", "main", self.narrow, "watch", 1.0))
 
     @rule()
     def ease(self) -> None:
@@ -201,7 +201,7 @@ class Machine(RuleBasedStateMachine):
         if task is None:
             return
         if late:
-            self.now += queue.LEASE + 1
+            self.now += queue.LEASE_SECONDS + 1
             other = self.write(lambda db: queue.lease(db, "eve", self.now))
             self.write(lambda db: queue.skip(db, other.slot, "eve"))
             return
@@ -209,13 +209,10 @@ class Machine(RuleBasedStateMachine):
         nonce, alarms = str(self.presses), []
 
         def press(db: Any) -> bool:
-            return queue.verdict(
+            return queue.record_verdict(
                 db,
-                task.slot,
-                who,
-                loss,
+                queue.NewVerdict(task.slot, who, loss, nonce),
                 self.now,
-                nonce=nonce,
                 settled=self._note(settlement_watcher(lambda: self.now, alarms)),
             )
 
@@ -224,7 +221,7 @@ class Machine(RuleBasedStateMachine):
         self._alarmed(alarms)
 
     def _note(self, then: Any) -> Any:
-        def settled(db: Any, done: queue.Settled) -> None:
+        def settled(db: Any, done: queue.SettledItem) -> None:
             self.done.setdefault(done.item.ticket, []).append(done.loss)
             then(db, done)
 
@@ -243,7 +240,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def time_passes(self) -> None:
         """What can no longer be taken back is settled."""
-        self.now += queue.UNDO + 1
+        self.now += queue.UNDO_SECONDS + 1
         alarms: list[Any] = []
         note = self._note(settlement_watcher(lambda: self.now, alarms))
         self.write(lambda db: queue.settle_due(db, self.now, note))

@@ -117,7 +117,9 @@ def taught(folder: Path, pairs: Sequence[tuple[str, str]], steps: int = 300, **m
     from tolerate.models.writers.pretrained import teach
 
     base = kept(folder / "base", **more)
-    trained = teach(parse_pretrained(f"hf:{base}#full+rate=0.003"), pairs, folder / "run", steps=steps, batch=16)
+    trained = teach(
+        parse_pretrained(f"hf:{base}#full+rate=0.003"), pairs, folder / "run", steps=steps, batch=16
+    )
     trained.model.net.save_pretrained(folder / "model")
     tokenizer().save_pretrained(folder / "model")
     return folder / "model"

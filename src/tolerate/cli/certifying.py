@@ -180,12 +180,12 @@ def _verify_compared(text: str, table: str, strategy: str | None, as_json: bool)
 
 
 def _verify_ledger(database: str, as_json: bool) -> None:
-    from tolerate.store import kept
+    from tolerate.store import open_readonly
     from tolerate.store.verify import verify as replay
 
     if database.endswith(".json"):
         raise OptionError(f"{database} looks like a certificate; name its table too, or a service's database")
-    verification = replay(kept(database))
+    verification = replay(open_readonly(database))
     print(json.dumps(verification.to_json(), indent=1) if as_json else str(verification))
     if not verification.holds:
         raise typer.Exit(1)

@@ -19,17 +19,17 @@ def people(
     Whoever may write the database may do this; the service must not run meanwhile. Every session of that person
     ends, and the ledger keeps that it happened.
     """
-    from tolerate.store import Writer, kept
+    from tolerate.store import DatabaseWriter, open_readonly
     from tolerate.store import people as store_people
 
-    db = kept(database)
+    db = open_readonly(database)
     users = store_people.users(db)
     db.close()
     if not new_password:
         for user, enabled in users:
             print(f"{user.name}  {user.role}{'' if enabled else '  (disabled)'}")
         return
-    writer = Writer(database)
+    writer = DatabaseWriter(database)
     try:
         password = writer.submit(
             store_people.reset_password, new_password, "the command line", time.time()

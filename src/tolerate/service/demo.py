@@ -229,8 +229,12 @@ def _review_next(
     if reviewer == REVIEWERS[0] and kind == "review" and overlooked:
         loss = 0.0
     label = "Wrong" if loss else "Fine"
-    queue.verdict(
-        db, slot, reviewer, loss, now, nonce=str(slot), label=label, settled=on_settled, accept=accepted
+    queue.record_verdict(
+        db,
+        queue.NewVerdict(slot, reviewer, loss, str(slot), label=label),
+        now,
+        settled=on_settled,
+        accept=accepted,
     )
     return True
 

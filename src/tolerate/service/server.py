@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import secrets
 import signal
 import sys
@@ -30,6 +29,7 @@ from tolerate.service.upstream.guard import check_url
 from tolerate.service.watch import drift
 from tolerate.service.watch.evidence import certificate_watch, settlement_watcher
 from tolerate.service.watch.webhooks import WebhookSender, load_secret
+from tolerate.stats.monitor.drift import Drift
 from tolerate.store import Database, DatabaseWriter, certificates, deliveries, people, queue, traffic
 from tolerate.store.ledger import append
 
@@ -257,7 +257,7 @@ def _tier_evidence(db: Database, job: str, tier: str) -> tuple[float, float] | N
     if promise is None:
         return None
     state = certificates.load_drift(db, promise.id, job, tier)
-    odds = math.exp(min(state["log_evidence"], 700.0)) if state else 1.0
+    odds = Drift.from_json(state).evidence if state else 1.0
     return certificate_watch(db, promise).bound, odds
 
 

@@ -1,4 +1,4 @@
-"""How far reviewers agree beyond chance: Cohen's kappa for two, Krippendorff's alpha for any number."""
+"""Agreement of reviewers beyond chance: Cohen's kappa for two, Krippendorff's alpha for any number."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -6,7 +6,7 @@ from itertools import combinations
 Ratings = Mapping[str, Mapping[str, float]]  # item -> reviewer -> loss
 
 
-def kappa(ratings: Ratings, one: str, other: str) -> float | None:
+def kappa(ratings: Ratings, first: str, second: str) -> float | None:
     """Cohen's kappa of two reviewers on the items both judged: 1 is perfect, 0 is chance; None if it is undefined.
 
     Cohen (1960).
@@ -14,14 +14,18 @@ def kappa(ratings: Ratings, one: str, other: str) -> float | None:
     >>> kappa({"a": {"x": 0, "y": 0}, "b": {"x": 1, "y": 1}}, "x", "y")
     1.0
     """
-    pairs = [(said[one], said[other]) for said in ratings.values() if one in said and other in said]
+    pairs = [
+        (verdicts[first], verdicts[second])
+        for verdicts in ratings.values()
+        if first in verdicts and second in verdicts
+    ]
     if not pairs:
         return None
     n = len(pairs)
     values = {value for pair in pairs for value in pair}
-    seen = sum(a == b for a, b in pairs) / n
+    agreement = sum(a == b for a, b in pairs) / n
     chance = sum(sum(a == v for a, _ in pairs) * sum(b == v for _, b in pairs) for v in values) / n**2
-    return None if chance == 1 else (seen - chance) / (1 - chance)
+    return None if chance == 1 else (agreement - chance) / (1 - chance)
 
 
 def alpha(ratings: Ratings, *, interval: bool = False) -> float | None:
@@ -33,17 +37,17 @@ def alpha(ratings: Ratings, *, interval: bool = False) -> float | None:
     >>> alpha({"a": {"x": 0, "y": 0}, "b": {"x": 1, "y": 1}, "c": {"x": 1, "y": 0}})
     0.4444...
     """
-    units = [list(said.values()) for said in ratings.values() if len(said) > 1]
+    units = [list(verdicts.values()) for verdicts in ratings.values() if len(verdicts) > 1]
     values = [value for unit in units for value in unit]
     if len(values) < 2:
         return None
-    seen = sum(_apart(unit, interval) / (len(unit) - 1) for unit in units) / len(values)
-    chance = _apart(values, interval) / (len(values) - 1) / len(values)
-    return None if chance == 0 else 1 - seen / chance
+    observed = sum(_disagreement(unit, interval) / (len(unit) - 1) for unit in units) / len(values)
+    chance = _disagreement(values, interval) / (len(values) - 1) / len(values)
+    return None if chance == 0 else 1 - observed / chance
 
 
-def _apart(values: list[float], interval: bool) -> float:
-    """Sum over ordered pairs of how far apart they are."""
+def _disagreement(values: list[float], interval: bool) -> float:
+    """Sum of the differences of all ordered pairs: squared if interval, else 1 for unequal values."""
     if interval:
         n, total, squares = len(values), sum(values), sum(v * v for v in values)
         return 2 * (n * squares - total * total)
@@ -51,15 +55,15 @@ def _apart(values: list[float], interval: bool) -> float:
     return float(len(values) ** 2 - sum(count**2 for count in counts.values()))
 
 
-def pairs(ratings: Ratings) -> list[tuple[str, str, float | None, int]]:
+def kappa_by_pair(ratings: Ratings) -> list[tuple[str, str, float | None, int]]:
     """Kappa of every two reviewers, with the number of items both judged."""
-    names = sorted({name for said in ratings.values() for name in said})
+    names = sorted({name for verdicts in ratings.values() for name in verdicts})
     return [
         (
-            one,
-            other,
-            kappa(ratings, one, other),
-            sum(one in said and other in said for said in ratings.values()),
+            first,
+            second,
+            kappa(ratings, first, second),
+            sum(first in verdicts and second in verdicts for verdicts in ratings.values()),
         )
-        for one, other in combinations(names, 2)
+        for first, second in combinations(names, 2)
     ]

@@ -1,10 +1,10 @@
-"""Certificates in force: what they are bound to, who put them there and who withdrew them, their watch."""
+"""Stored certificates: what they are bound to, who put them in force and who withdrew them, their watch, alarms."""
 
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
+from tolerate.base.json_types import JsonObject
 from tolerate.messages.catalogue import message
 from tolerate.records import Certificate
 from tolerate.store import restrictions
@@ -16,11 +16,11 @@ COLUMNS = "id, job, tier, status, body, bound, made_by, at, ended, ended_by, why
 
 
 @dataclass(frozen=True)
-class Promise:
-    """A certificate of a job's tier, with its life so far.
+class StoredCertificate:
+    """A certificate of a job's tier, with its status and history.
 
-    status: proposed, active, replaced, withdrawn or void. bound: hash by what it holds for (model, prompt, judge,
-    guide, data); what is absent is not bound.
+    status: proposed, active, replaced, withdrawn or void. bound: name -> hash of what it holds for (model, prompt,
+    judge, guide, data); an absent name is not checked.
     """
 
     id: str
@@ -43,12 +43,12 @@ def certificate_id(certificate: Certificate) -> str:
 
 
 def install(
-    db: Database, job: str, tier: str, certificate: Certificate, bound: dict[str, str], by: str, at: float
+    db: Database, job: str, tier: str, certificate: Certificate, bound: dict[str, str], by: str, now: float
 ) -> str:
-    """Put a certificate in force, in place of the one before; its id."""
+    """Put a certificate in force in place of the one before; return its id."""
     id = certificate_id(certificate)
-    withdraw(db, job, tier, by, message("withdrawn.replaced"), at, status="replaced")
-    restrictions.forget(db, job, tier)
+    withdraw(db, job, tier, by, message("withdrawn.replaced"), now, status="replaced")
+    restrictions.clear(db, job, tier)
     db.run("DELETE FROM drifts WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
     db.run(
         "INSERT INTO certificates (id, job, tier, status, body, bound, made_by, at) VALUES (?, ?, ?, "
@@ -62,12 +62,12 @@ def install(
         certificate.dumps(),
         json.dumps(bound),
         by,
-        at,
+        now,
     )
     append(
         db,
         "certificate",
-        at,
+        now,
         job=job,
         tier=tier,
         certificate=id,
@@ -79,9 +79,9 @@ def install(
 
 
 def propose(
-    db: Database, job: str, tier: str, certificate: Certificate, bound: dict[str, str], by: str, at: float
+    db: Database, job: str, tier: str, certificate: Certificate, bound: dict[str, str], by: str, now: float
 ) -> str:
-    """Keep a certificate that may be put in force later; its id. It decides nothing."""
+    """Store a certificate that may be put in force later; return its id. Until then it decides nothing."""
     id = certificate_id(certificate)
     db.run(
         "INSERT INTO certificates (id, job, tier, status, body, bound, made_by, at) VALUES (?, ?, ?, "
@@ -93,96 +93,96 @@ def propose(
         certificate.dumps(),
         json.dumps(bound),
         by,
-        at,
+        now,
     )
     return id
 
 
 def withdraw(
-    db: Database, job: str, tier: str | None, by: str, why: str, at: float, status: str = "withdrawn"
+    db: Database, job: str, tier: str | None, by: str, why: str, now: float, status: str = "withdrawn"
 ) -> list[str]:
-    """Take certificates out of force (of every tier if tier is None); the ids of those that stood."""
-    standing = [each for each in active(db, job) if tier is None or each.tier == tier]
-    for each in standing:
+    """Take certificates out of force (of every tier if tier is None); return the ids of those that were in force."""
+    standing = [stored for stored in active(db, job) if tier is None or stored.tier == tier]
+    for stored in standing:
         db.run(
             "UPDATE certificates SET status = ?, ended = ?, ended_by = ?, why = ? WHERE id = ? AND "
             "job = ? AND tier = ?",
             status,
-            at,
+            now,
             by,
             str(why),
-            each.id,
+            stored.id,
             job,
-            each.tier,
+            stored.tier,
         )
-        restrictions.forget(db, job, each.tier)
+        restrictions.clear(db, job, stored.tier)
         append(
             db,
             "withdrawn",
-            at,
+            now,
             job=job,
-            tier=each.tier,
-            certificate=each.id,
+            tier=stored.tier,
+            certificate=stored.id,
             status=status,
             by=by,
             why=why,
         )
-    return [each.id for each in standing]
+    return [stored.id for stored in standing]
 
 
-def mend(db: Database, job: str, by: str, at: float) -> None:
-    """A person says that the trouble of a job is mended: the evidence for its next certificate begins here.
+def mark_mended(db: Database, job: str, by: str, now: float) -> None:
+    """Record that a person has mended a job: the evidence for its next certificate begins now.
 
-    Said before the reviews that count are known; every new beginning is a new try at the same level.
+    It must be recorded before the reviews that count are known; every new start is a new attempt at the same level.
     """
-    set_meta(db, f"mended {job}", repr(at))
-    append(db, "mended", at, job=job, by=by)
+    set_meta(db, f"mended {job}", repr(now))
+    append(db, "mended", now, job=job, by=by)
 
 
-def mended(db: Database, job: str) -> float:
-    """When a job was last said to be mended; 0 if never."""
+def mended_at(db: Database, job: str) -> float:
+    """When a job was last marked as mended; 0 if never."""
     return float(meta(db, f"mended {job}") or 0.0)
 
 
-def bind(db: Database, id: str, job: str, tier: str, name: str, value: str, at: float) -> None:
-    """Hold a certificate to one more thing, unless it is held to it already."""
-    found = find(db, id, job, tier)
-    if found is None or name in found.bound:
+def bind(db: Database, id: str, job: str, tier: str, name: str, value: str, now: float) -> None:
+    """Bind a certificate to one more hash, unless the name is bound already."""
+    stored = find(db, id, job, tier)
+    if stored is None or name in stored.bound:
         return
     db.run(
         "UPDATE certificates SET bound = ? WHERE id = ? AND job = ? AND tier = ?",
-        json.dumps({**found.bound, name: value}),
+        json.dumps({**stored.bound, name: value}),
         id,
         job,
         tier,
     )
-    append(db, "bound", at, job=job, tier=tier, certificate=id, name=name, value=value)
+    append(db, "bound", now, job=job, tier=tier, certificate=id, name=name, value=value)
 
 
-def active(db: Database, job: str | None = None) -> list[Promise]:
+def active(db: Database, job: str | None = None) -> list[StoredCertificate]:
     """The certificates in force."""
-    where, values = ("", ()) if job is None else (" AND job = ?", (job,))
+    condition, values = ("", ()) if job is None else (" AND job = ?", (job,))
     return [
-        _promise(row)
-        for row in db.all(f"SELECT {COLUMNS} FROM certificates WHERE status = 'active'{where}", *values)
+        _stored_certificate(row)
+        for row in db.all(f"SELECT {COLUMNS} FROM certificates WHERE status = 'active'{condition}", *values)
     ]
 
 
-def history(db: Database, job: str, limit: int = 100) -> list[Promise]:
+def history(db: Database, job: str, limit: int = 100) -> list[StoredCertificate]:
     """Every certificate of a job that was ever in force, newest first."""
     sql = f"SELECT {COLUMNS} FROM certificates WHERE job = ? AND status <> 'proposed' ORDER BY at DESC, id LIMIT ?"
-    return [_promise(row) for row in db.all(sql, job, limit)]
+    return [_stored_certificate(row) for row in db.all(sql, job, limit)]
 
 
-def find(db: Database, id: str, job: str, tier: str) -> Promise | None:
-    """One certificate of a tier, whatever became of it."""
-    row = db.one(f"SELECT {COLUMNS} FROM certificates WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
-    return None if row is None else _promise(row)
+def find(db: Database, id: str, job: str, tier: str) -> StoredCertificate | None:
+    """A certificate of a tier, of whatever status; None if there is none with this id."""
+    row = db.first(f"SELECT {COLUMNS} FROM certificates WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
+    return None if row is None else _stored_certificate(row)
 
 
-def _promise(row: Row) -> Promise:
-    id, job, tier, status, body, bound, made_by, at, ended, ended_by, why = row
-    return Promise(
+def _stored_certificate(row: Row) -> StoredCertificate:
+    id, job, tier, status, body, bound, made_by, since, ended, ended_by, why = row
+    return StoredCertificate(
         id,
         job,
         tier,
@@ -190,15 +190,15 @@ def _promise(row: Row) -> Promise:
         Certificate.loads(body),
         json.loads(bound),
         made_by,
-        float(at),
+        float(since),
         ended,
         ended_by,
         why,
     )
 
 
-def save_watch(db: Database, id: str, job: str, tier: str, state: dict[str, Any]) -> None:
-    """Keep the state of a certificate's watch."""
+def save_watch(db: Database, id: str, job: str, tier: str, state: JsonObject) -> None:
+    """Store the state of a certificate's watch."""
     db.run(
         "UPDATE certificates SET watch = ? WHERE id = ? AND job = ? AND tier = ?",
         json.dumps(state),
@@ -208,14 +208,14 @@ def save_watch(db: Database, id: str, job: str, tier: str, state: dict[str, Any]
     )
 
 
-def load_watch(db: Database, id: str, job: str, tier: str) -> dict[str, Any] | None:
-    """The state of a certificate's watch, if any was kept."""
-    row = db.one("SELECT watch FROM certificates WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
+def load_watch(db: Database, id: str, job: str, tier: str) -> JsonObject | None:
+    """The stored state of a certificate's watch; None if there is none."""
+    row = db.first("SELECT watch FROM certificates WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
     return None if row is None or row[0] is None else json.loads(row[0])
 
 
-def save_drift(db: Database, id: str, job: str, tier: str, state: dict[str, Any]) -> None:
-    """Keep the evidence about a certificate's scores."""
+def save_drift(db: Database, id: str, job: str, tier: str, state: JsonObject) -> None:
+    """Store the evidence about a certificate's scores."""
     db.run(
         "INSERT INTO drifts VALUES (?, ?, ?, ?) ON CONFLICT (id, job, tier) DO UPDATE SET body = excluded.body",
         id,
@@ -225,20 +225,25 @@ def save_drift(db: Database, id: str, job: str, tier: str, state: dict[str, Any]
     )
 
 
-def load_drift(db: Database, id: str, job: str, tier: str) -> dict[str, Any] | None:
-    """The evidence about a certificate's scores, if any was kept."""
-    row = db.one("SELECT body FROM drifts WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
+def load_drift(db: Database, id: str, job: str, tier: str) -> JsonObject | None:
+    """The stored evidence about a certificate's scores; None if there is none."""
+    row = db.first("SELECT body FROM drifts WHERE id = ? AND job = ? AND tier = ?", id, job, tier)
     return None if row is None else json.loads(row[0])
 
 
-def alarm(db: Database, job: str, kind: str, at: float, body: dict[str, Any]) -> None:
-    """Keep an alarm, in its table and in the ledger."""
+def add_alarm(db: Database, job: str, kind: str, now: float, body: JsonObject) -> None:
+    """Store an alarm in its table and in the ledger."""
     body = with_messages(body)
-    db.run("INSERT INTO alarms (job, kind, at, body) VALUES (?, ?, ?, ?)", job, kind, at, json.dumps(body))
-    append(db, "alarm", at, job=job, alarm=kind, body=body)
+    db.run("INSERT INTO alarms (job, kind, at, body) VALUES (?, ?, ?, ?)", job, kind, now, json.dumps(body))
+    append(db, "alarm", now, job=job, alarm=kind, body=body)
 
 
-def alarms(db: Database, job: str, limit: int = 50) -> list[dict[str, Any]]:
+def alarms(db: Database, job: str, limit: int = 50) -> list[JsonObject]:
     """A job's alarms, newest first."""
-    found = db.all("SELECT kind, at, body FROM alarms WHERE job = ? ORDER BY id DESC LIMIT ?", job, limit)
-    return [{"kind": kind, "at": at, **restore_messages(json.loads(body))} for kind, at, body in found]
+    alarm_rows = db.all(
+        "SELECT kind, at, body FROM alarms WHERE job = ? ORDER BY id DESC LIMIT ?", job, limit
+    )
+    return [
+        {"kind": kind, "at": raised, **restore_messages(json.loads(body))}
+        for kind, raised, body in alarm_rows
+    ]

@@ -10,25 +10,25 @@ from urllib.parse import quote
 
 from tolerate.errors import DataError, OptionError
 
-Row = tuple[Any, ...]
+Row = tuple[Any, ...]  # the driver's values: None, int, float, str, bytes or memoryview
 
 
 class Database(Protocol):
-    """What both kinds of connection can do; every statement outside `begin`/`commit` stands alone."""
+    """A connection of either kind; every statement outside `BEGIN` and `COMMIT` is a transaction of its own."""
 
-    blob: str  # the type of a column of bytes
-    serial: str  # the type of a primary key that counts by itself
+    blob: str  # column type of bytes
+    serial: str  # column type of a primary key that the database counts up
 
-    def all(self, sql: str, *values: Any) -> list[Row]:
+    def all(self, sql: str, *values: object) -> list[Row]:
         """Every row of a query."""
         ...
 
-    def one(self, sql: str, *values: Any) -> Row | None:
+    def first(self, sql: str, *values: object) -> Row | None:
         """The first row of a query, or None."""
         ...
 
-    def run(self, sql: str, *values: Any) -> int:
-        """Run a statement; how many rows it changed."""
+    def run(self, sql: str, *values: object) -> int:
+        """Run a statement; return the number of rows it changed."""
         ...
 
     def many(self, sql: str, rows: Sequence[Row]) -> None:
@@ -36,28 +36,33 @@ class Database(Protocol):
         ...
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         ...
 
 
 def connect(url: str, *, read_only: bool = False) -> Database:
-    """A connection: a path is an SQLite file, `postgresql://...` a PostgreSQL database.
+    """Open a database: a path is an SQLite file, `postgresql://...` a PostgreSQL database.
 
-    >>> connect(":memory:").one("SELECT 1 + ?", 1)
+    >>> connect(":memory:").first("SELECT 1 + ?", 1)
     (2,)
     """
     if url.startswith(("postgresql://", "postgres://")):
         return Postgres(url, read_only)
     if "://" in url:
-        raise OptionError(f'"{url}" is no database; expected a file name or postgresql://user@host/name')
+        raise OptionError(
+            f'"{url}" is not a database address; expected a file name or postgresql://user@host/name'
+        )
     return SQLite(url, read_only)
 
 
-def kept(url: str) -> Database:
-    """A connection that reads the database of a service; refused where there is none, or something else in it."""
+def open_readonly(url: str) -> Database:
+    """Open the database of a service for reading only.
+
+    Raises DataError if the file does not exist or holds no ledger.
+    """
     db = connect(url, read_only=True)
     try:
-        db.one("SELECT seq FROM ledger LIMIT 1")
+        db.first("SELECT seq FROM ledger LIMIT 1")
     except Exception as error:
         db.close()
         raise DataError(f"{url} holds no service: {error}; expected what `tolerate serve` writes") from None
@@ -73,10 +78,10 @@ class SQLite:
     def __init__(self, path: str, read_only: bool = False) -> None:
         if read_only and not Path(path).is_file():
             raise DataError(f"{path} does not exist; expected the database of a service")
-        where = f"file:{quote(path)}?mode=ro" if read_only else path
+        address = f"file:{quote(path)}?mode=ro" if read_only else path
         try:
             self._db = sqlite3.connect(
-                where, isolation_level=None, check_same_thread=False, timeout=10.0, uri=read_only
+                address, isolation_level=None, check_same_thread=False, timeout=10.0, uri=read_only
             )
             if not read_only:
                 self._db.execute("PRAGMA journal_mode=WAL")
@@ -86,19 +91,19 @@ class SQLite:
         except sqlite3.Error as error:
             raise DataError(f"{path} cannot be opened as a database: {error}") from None
 
-    def all(self, sql: str, *values: Any) -> list[Row]:
+    def all(self, sql: str, *values: object) -> list[Row]:
         """Every row of a query."""
         return self._db.execute(sql, values).fetchall()
 
-    def one(self, sql: str, *values: Any) -> Row | None:
+    def first(self, sql: str, *values: object) -> Row | None:
         """The first row of a query, or None."""
         cursor = self._db.execute(sql, values)
         row: Row | None = cursor.fetchone()
         cursor.close()
         return row
 
-    def run(self, sql: str, *values: Any) -> int:
-        """Run a statement; how many rows it changed."""
+    def run(self, sql: str, *values: object) -> int:
+        """Run a statement; return the number of rows it changed."""
         return self._db.execute(sql, values).rowcount
 
     def many(self, sql: str, rows: Sequence[Row]) -> None:
@@ -106,7 +111,7 @@ class SQLite:
         self._db.executemany(sql, rows)
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._db.close()
 
 
@@ -127,44 +132,45 @@ class Postgres:
         except psycopg.Error as error:
             raise DataError(f"cannot connect to {_without_password(url)}: {error}") from None
 
-    def all(self, sql: str, *values: Any) -> list[Row]:
+    def all(self, sql: str, *values: object) -> list[Row]:
         """Every row of a query."""
-        return self._db.execute(_marks(sql), _kept(values)).fetchall()
+        return self._db.execute(_postgres_sql(sql), _without_nul(values)).fetchall()
 
-    def one(self, sql: str, *values: Any) -> Row | None:
+    def first(self, sql: str, *values: object) -> Row | None:
         """The first row of a query, or None."""
-        return self._db.execute(_marks(sql), _kept(values)).fetchone()
+        return self._db.execute(_postgres_sql(sql), _without_nul(values)).fetchone()
 
-    def run(self, sql: str, *values: Any) -> int:
-        """Run a statement; how many rows it changed."""
-        return self._db.execute(_marks(sql), _kept(values) or None).rowcount
+    def run(self, sql: str, *values: object) -> int:
+        """Run a statement; return the number of rows it changed."""
+        return self._db.execute(_postgres_sql(sql), _without_nul(values) or None).rowcount
 
     def many(self, sql: str, rows: Sequence[Row]) -> None:
         """Run one statement for many rows."""
         with self._db.cursor() as cursor:
-            cursor.executemany(_marks(sql), [_kept(row) for row in rows])
+            cursor.executemany(_postgres_sql(sql), [_without_nul(row) for row in rows])
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._db.close()
 
 
-def _kept(values: Row) -> Row:
-    """Values as PostgreSQL can keep them: its texts have no place for the character 0.
+def _without_nul(values: Sequence[object]) -> Row:
+    """Values with NUL replaced in texts: PostgreSQL cannot store the character 0.
 
-    >>> _kept(("a\\0b", 7))
+    >>> _without_nul(("a\\0b", 7))
     ('a\ufffdb', 7)
     """
     return tuple(v.replace("\0", "\ufffd") if isinstance(v, str) and "\0" in v else v for v in values)
 
 
 @lru_cache(maxsize=512)
-def _marks(sql: str) -> Any:
-    return sql.replace("?", "%s")
+def _postgres_sql(sql: str) -> bytes:
+    """A statement with psycopg's placeholders."""
+    return sql.replace("?", "%s").encode()
 
 
 def _without_password(url: str) -> str:
-    """A database's address as it may be shown.
+    """A database's address without its password, for messages and logs.
 
     >>> _without_password("postgresql://ann:secret@localhost/desk")
     'postgresql://ann:...@localhost/desk'
@@ -172,10 +178,10 @@ def _without_password(url: str) -> str:
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:...@", url)
 
 
-def marks(values: Iterable[Any]) -> str:
+def placeholders(values: Iterable[object]) -> str:
     """As many question marks as there are values, for `IN (...)`.
 
-    >>> marks("abc")
+    >>> placeholders("abc")
     '?, ?, ?'
     """
     return ", ".join("?" for _ in values)

@@ -1,68 +1,68 @@
-"""How far each webhook has been told: alarms are rows first and notices after, so that none is lost in a crash.
+"""Delivery of alarms to webhooks: an alarm is a row first and a notice afterwards, so that a crash loses none.
 
-An alarm is in the database in the commit that raises it. Each webhook has a cursor over those rows; it moves when the
-receiver took the notice. What was sent and not confirmed is sent again: a receiver meets an alarm once or more, under
-the same number, in order.
+An alarm is stored in the commit that raises it. Each webhook has a cursor over those rows, which moves when the
+receiver accepts the notice. A notice without a confirmation is sent again: a receiver gets each alarm at least once,
+under the same number, in order.
 """
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
+from tolerate.base.json_types import JsonObject
 from tolerate.store.database import Database
 
-BACK_OFF = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)  # seconds until the next try
-TRIES = 30  # about a day; then the alarm is left out, so that the ones behind it come through
+BACK_OFF_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)  # before the next attempt
+MAX_ATTEMPTS = 30  # about a day; then the alarm is skipped, so that later ones are delivered
 
 
 @dataclass(frozen=True)
 class Notice:
-    """One alarm that a webhook has yet to hear."""
+    """An alarm that is still to be sent to a webhook."""
 
     url: str
     alarm: int
     tries: int
-    body: dict[str, Any]
+    body: JsonObject
 
 
-def follow(db: Database, urls: tuple[str, ...]) -> None:
-    """From now on these webhooks are told of new alarms; one that is known goes on where it was."""
-    row = db.one("SELECT max(id) FROM alarms")
+def register(db: Database, urls: tuple[str, ...]) -> None:
+    """Send these webhooks every new alarm from now on; one that is registered already keeps its cursor."""
+    row = db.first("SELECT max(id) FROM alarms")
     newest = 0 if row is None or row[0] is None else int(row[0])
     for url in urls:
         db.run("INSERT INTO deliveries VALUES (?, ?, 0, 0) ON CONFLICT (url) DO NOTHING", url, newest)
 
 
-def due(db: Database, urls: tuple[str, ...], at: float) -> list[Notice]:
-    """The next alarm of each webhook that should be sent now."""
-    found = []
+def due_notices(db: Database, urls: tuple[str, ...], now: float) -> list[Notice]:
+    """The next notice of each webhook whose time has come."""
+    notices = []
     for url in urls:
-        row = db.one(
+        row = db.first(
             "SELECT a.id, d.tries, a.job, a.kind, a.at, a.body FROM deliveries d JOIN alarms a ON a.id > d.alarm "
             "WHERE d.url = ? AND d.due <= ? ORDER BY a.id LIMIT 1",
             url,
-            at,
+            now,
         )
         if row is not None:
-            id, tries, job, kind, since, body = row
-            said = {"event": "alarm", "id": int(id), "kind": kind, "job": job, "at": float(since)}
-            found.append(Notice(url, int(id), int(tries), {**json.loads(body), **said}))
-    return found
+            id, tries, job, kind, raised, body = row
+            fields = {"event": "alarm", "id": int(id), "kind": kind, "job": job, "at": float(raised)}
+            notices.append(Notice(url, int(id), int(tries), {**json.loads(body), **fields}))
+    return notices
 
 
-def tried(db: Database, notice: Notice, taken: bool, at: float) -> bool:
-    """Note how a try went; False if the alarm is given up."""
-    if taken or notice.tries + 1 >= TRIES:
+def record_attempt(db: Database, notice: Notice, accepted: bool, now: float) -> bool:
+    """Store the result of an attempt; False if the alarm is given up."""
+    if accepted or notice.tries + 1 >= MAX_ATTEMPTS:
         db.run("UPDATE deliveries SET alarm = ?, tries = 0, due = 0 WHERE url = ?", notice.alarm, notice.url)
-        return taken
-    wait = BACK_OFF[min(notice.tries, len(BACK_OFF) - 1)]
-    db.run("UPDATE deliveries SET tries = tries + 1, due = ? WHERE url = ?", at + wait, notice.url)
+        return accepted
+    wait = BACK_OFF_SECONDS[min(notice.tries, len(BACK_OFF_SECONDS) - 1)]
+    db.run("UPDATE deliveries SET tries = tries + 1, due = ? WHERE url = ?", now + wait, notice.url)
     return True
 
 
-def late(db: Database, url: str) -> dict[str, Any]:
-    """How a webhook stands: alarms it has yet to hear, and tries of the next one."""
-    row = db.one(
+def delivery_status(db: Database, url: str) -> dict[str, int]:
+    """Number of alarms still to be sent to a webhook (`waiting`), and of attempts of the next one (`tries`)."""
+    row = db.first(
         "SELECT d.tries, (SELECT count(*) FROM alarms a WHERE a.id > d.alarm) FROM deliveries d WHERE d.url = ?",
         url,
     )

@@ -1,36 +1,36 @@
-"""The queue of a review desk: items, looks at them with leases, verdicts, and what follows from them.
+"""The queue of a review desk: items, review slots with leases, verdicts, and final losses.
 
-An item waits in as many slots as it needs reviewers; nobody sees two slots of one item, and nobody sees what
-others said. A slot is leased for a while and returns to the queue if nothing comes. A verdict is final when its
-reviewer gives the next one, or after a short time: until then it can be taken back. When every slot of an item is
-final the item is settled: the reviewers agree, or one more person decides.
+An item has as many slots as it needs reviewers; nobody gets two slots of one item, and nobody sees the verdicts of
+others. A slot is leased for a while and returns to the queue if there is no verdict by then. A verdict is final when
+its reviewer gives the next one, or after UNDO_SECONDS: until then it can be taken back. When every slot of an item is
+final the item is settled: the reviewers agree, or one more person adjudicates.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import TypedDict
 
+from tolerate.base.json_types import JsonObject
 from tolerate.errors import DataError
 from tolerate.records import Message
 from tolerate.store import media
-from tolerate.store.database import Database, marks
+from tolerate.store.database import Database, placeholders
 from tolerate.store.ledger import append
 
-LEASE = 600.0  # seconds
-UNDO = 10.0  # seconds in which a verdict can be taken back, if no other was given
-AGREED = 1e-9  # losses that differ by more are a disagreement
+LEASE_SECONDS = 600.0
+UNDO_SECONDS = 10.0  # in which a verdict can be taken back, unless its reviewer gives another
+AGREEMENT_TOLERANCE = 1e-9  # losses that differ by more than this are a disagreement
 
 
 @dataclass(frozen=True)
 class Item:
-    """What a person is asked to look at.
+    """An item for review. The fields are the columns of the table `items`.
 
-    state: held, released or refused (it waits for a person, or a person decided), delivered (it went out already).
+    state: held, released or refused (it waits for a person, or a person decided), delivered (it was sent already).
     why: held, sample, import, seed; lot (of an audit), fresh (of a run). chance: with which it was drawn; drawn:
-    whether it speaks for the rest. media: a picture, sound or film: "data:...", "kept:HASH/NAME" (`media.py`),
-    "file:PATH" or "". answer: what the client gets if it is released.
-    truth: the known loss of a seeded item.
+    1 if it belongs to the random share. media: a picture, sound or film: "data:...", "kept:HASH/NAME" (`media.py`),
+    "file:PATH" or "". answer: what the client gets if it is released. truth: the known loss of a seeded item.
     """
 
     ticket: str
@@ -59,24 +59,47 @@ class Item:
 
     @property
     def reason_sentence(self) -> str:
-        """Why it was held, as a sentence that can be said in both languages."""
+        """Why the item was held, as a sentence that can be rendered in both languages."""
         return Message.from_json(self.reason, json.loads(self.reason_message or "null"))
 
 
 @dataclass(frozen=True)
-class Task:
-    """One look: the slot, its item, and the draft kept for it. until: when the lease ends."""
+class Verdict:
+    """A stored verdict. kind: of its slot: review, second or adjudicate."""
+
+    reviewer: str
+    loss: float
+    label: str
+    note: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class NewVerdict:
+    """A verdict on a leased slot. nonce: of the page, so that a form that is sent twice is one verdict."""
+
+    slot: int
+    reviewer: str
+    loss: float
+    nonce: str
+    label: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ReviewTask:
+    """A leased slot with its item and the reviewer's draft. until: when the lease ends."""
 
     slot: int
     kind: str
     item: Item
     until: float
-    draft: dict[str, Any]
-    others: tuple[dict[str, Any], ...] = ()  # what the reviewers said; only for an adjudication
+    draft: JsonObject
+    others: tuple[Verdict, ...] = ()  # verdicts of the reviewers; only for an adjudication
 
 
 @dataclass(frozen=True)
-class Settled:
+class SettledItem:
     """An item with its final loss. outcome: released or refused if it was held, else delivered."""
 
     item: Item
@@ -84,38 +107,62 @@ class Settled:
     outcome: str
 
 
-OnSettled = Callable[[Database, Settled], None]
-Accept = Mapping[str, float]  # job -> largest final loss at which a held item is released; 0 if absent
-ITEM = ", ".join(field.name for field in fields(Item))
-_PLACES = {field.name: place for place, field in enumerate(fields(Item))}
+@dataclass(frozen=True)
+class LabelledItem:
+    """A settled item with its final loss, the time of that, and its verdicts."""
+
+    item: Item
+    loss: float
+    settled: float
+    verdicts: tuple[Verdict, ...]
 
 
-def keep(db: Database, item: Item, priority: int = 0) -> None:
-    """Put an item into the queue, with a slot for each reviewer it needs. Twice is once."""
-    names = ", ".join(_PLACES)
+class DrawnItem(TypedDict):
+    """An item of the recorded random share: what was decided about it, and its loss, None if it has none yet."""
+
+    ticket: str
+    tier: str
+    at: float
+    slice: str
+    cluster: str
+    decision: str
+    score: float | None
+    chance: float
+    loss: float | None
+    cost: float
+
+
+OnSettled = Callable[[Database, SettledItem], None]
+AcceptedLosses = Mapping[str, float]  # job -> largest final loss at which a held item is released; absent: 0
+ITEM_COLUMNS = ", ".join(field.name for field in fields(Item))
+_ITEM_FIELDS = tuple(field.name for field in fields(Item))
+
+
+def add_item(db: Database, item: Item, priority: int = 0) -> None:
+    """Put an item into the queue, with a slot for each reviewer it needs. Idempotent."""
     if isinstance(item.reason, Message):
         item = replace(item, reason=str(item.reason), reason_message=json.dumps(item.reason.to_json()))
     added = db.run(
-        f"INSERT INTO items ({names}) VALUES ({marks(_PLACES)}) ON CONFLICT (ticket) DO NOTHING",
-        *(getattr(item, name) for name in _PLACES),
+        f"INSERT INTO items ({ITEM_COLUMNS}) VALUES ({placeholders(_ITEM_FIELDS)}) ON CONFLICT (ticket) DO NOTHING",
+        *(getattr(item, name) for name in _ITEM_FIELDS),
     )
     for _ in range(item.reviewers if added else 0):
         _add_slot(db, item, "review", priority)
 
 
-def look_again(db: Database, ticket: str, kind: str = "second", priority: int = 0) -> None:
-    """One more look at an item: by a second person, who has not seen it, or again from the start."""
-    about = item(db, ticket)
-    if about is not None:
+def request_review(db: Database, ticket: str, kind: str = "second", priority: int = 0) -> None:
+    """Add a slot to an item and reopen it. kind: second (by somebody who has not reviewed it), review or adjudicate."""
+    stored = item(db, ticket)
+    if stored is not None:
         db.run(
             "UPDATE items SET due = NULL, last_by = NULL, settled = NULL, loss = NULL WHERE ticket = ?",
             ticket,
         )
-        _add_slot(db, about, kind, priority)
+        _add_slot(db, stored, kind, priority)
 
 
-def call_off(db: Database, slot: int) -> None:
-    """A look that is not wanted any more, whoever has it."""
+def cancel_slot(db: Database, slot: int) -> None:
+    """Cancel a slot, even if it is leased."""
     db.run("UPDATE slots SET state = 'cancelled', reviewer = NULL, until = NULL WHERE id = ?", slot)
 
 
@@ -131,74 +178,75 @@ def _add_slot(db: Database, item: Item, kind: str, priority: int) -> None:
 
 
 def item(db: Database, ticket: str) -> Item | None:
-    """One item."""
-    row = db.one(f"SELECT {ITEM} FROM items WHERE ticket = ?", ticket)
+    """The item with this ticket; None if there is none."""
+    row = db.first(f"SELECT {ITEM_COLUMNS} FROM items WHERE ticket = ?", ticket)
     return None if row is None else Item(*row)
 
 
 def lease(
     db: Database,
     reviewer: str,
-    at: float,
+    now: float,
     *,
     jobs: Sequence[str] = (),
     kinds: Sequence[str] = ("review",),
-    seconds: float = LEASE,
-) -> Task | None:
-    """The next look for a reviewer: the one already leased, else the most urgent open one; None if there is none.
+    seconds: float = LEASE_SECONDS,
+) -> ReviewTask | None:
+    """Lease the next slot for a reviewer: the one already leased, else the most urgent open one; None if there is none.
 
-    kinds: of look: review, second (nobody reads an item for the second time that they have read), adjudicate.
+    kinds: of slots: review, second (of items that this reviewer has not reviewed), adjudicate.
     """
     db.run(
         "UPDATE slots SET state = 'open', reviewer = NULL, until = NULL WHERE state = 'leased' AND until < ?",
-        at,
+        now,
     )
-    slot = _leased(db, reviewer, jobs, kinds) or _open(db, reviewer, jobs, kinds)
+    slot = _leased_slot(db, reviewer, jobs, kinds) or _open_slot(db, reviewer, jobs, kinds)
     if slot is None:
         return None
     db.run(
         "UPDATE slots SET state = 'leased', reviewer = ?, until = ? WHERE id = ?",
         reviewer,
-        at + seconds,
+        now + seconds,
         slot,
     )
     return task(db, slot, reviewer)
 
 
-def _leased(db: Database, reviewer: str, jobs: Sequence[str], kinds: Sequence[str]) -> int | None:
-    where, values = _some(jobs, kinds)
-    row = db.one(
-        f"SELECT id FROM slots WHERE state = 'leased' AND reviewer = ? AND {where} ORDER BY id",
+def _leased_slot(db: Database, reviewer: str, jobs: Sequence[str], kinds: Sequence[str]) -> int | None:
+    condition, values = _slot_filter(jobs, kinds)
+    row = db.first(
+        f"SELECT id FROM slots WHERE state = 'leased' AND reviewer = ? AND {condition} ORDER BY id",
         reviewer,
         *values,
     )
     return None if row is None else int(row[0])
 
 
-def _open(db: Database, reviewer: str, jobs: Sequence[str], kinds: Sequence[str]) -> int | None:
-    """The first open slot of an item that this reviewer has not seen; what they skipped comes last."""
-    where, values = _some(jobs, kinds)
-    seen = "o.reviewer = ?" + ("" if "second" in kinds else " AND o.kind = s.kind")
+def _open_slot(db: Database, reviewer: str, jobs: Sequence[str], kinds: Sequence[str]) -> int | None:
+    """The first open slot of an item that this reviewer has not reviewed; slots that they skipped come last."""
+    condition, values = _slot_filter(jobs, kinds)
+    same_reviewer = "o.reviewer = ?" + ("" if "second" in kinds else " AND o.kind = s.kind")
     sql = (
-        f"SELECT s.id FROM slots s WHERE s.state = 'open' AND {where} AND NOT EXISTS "
-        f"(SELECT 1 FROM slots o WHERE o.ticket = s.ticket AND {seen}) "
-        "{more}ORDER BY s.priority DESC, s.at, s.id LIMIT 1"
+        f"SELECT s.id FROM slots s WHERE s.state = 'open' AND {condition} AND NOT EXISTS "
+        f"(SELECT 1 FROM slots o WHERE o.ticket = s.ticket AND {same_reviewer}) "
+        "{not_skipped}ORDER BY s.priority DESC, s.at, s.id LIMIT 1"
     )
-    fresh = "AND NOT EXISTS (SELECT 1 FROM skips k WHERE k.slot = s.id AND k.reviewer = ?) "
-    given = (*values, reviewer)
-    row = db.one(sql.format(more=fresh), *given, reviewer) or db.one(sql.format(more=""), *given)
+    not_skipped = "AND NOT EXISTS (SELECT 1 FROM skips k WHERE k.slot = s.id AND k.reviewer = ?) "
+    values_of_reviewer = (*values, reviewer)
+    row = db.first(sql.format(not_skipped=not_skipped), *values_of_reviewer, reviewer)
+    row = row or db.first(sql.format(not_skipped=""), *values_of_reviewer)
     return None if row is None else int(row[0])
 
 
-def _some(jobs: Sequence[str], kinds: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """Which looks are meant, as SQL with its values; one kind is asked for plainly, so that the index serves."""
-    kind = "kind = ?" if len(kinds) == 1 else f"kind IN ({marks(kinds)})"
-    return f"{kind} AND job IN ({marks(jobs)})" if jobs else kind, (*kinds, *jobs)
+def _slot_filter(jobs: Sequence[str], kinds: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """A condition on kind and job as SQL, with its values; one kind is compared by =, so that the index is used."""
+    kind = "kind = ?" if len(kinds) == 1 else f"kind IN ({placeholders(kinds)})"
+    return f"{kind} AND job IN ({placeholders(jobs)})" if jobs else kind, (*kinds, *jobs)
 
 
-def task(db: Database, slot: int, reviewer: str) -> Task | None:
-    """A slot that this reviewer has leased, with its item and draft."""
-    row = db.one(
+def task(db: Database, slot: int, reviewer: str) -> ReviewTask | None:
+    """A slot that this reviewer has leased, with its item and draft; None if they have not."""
+    row = db.first(
         "SELECT ticket, kind, until FROM slots WHERE id = ? AND reviewer = ? AND state = 'leased'",
         slot,
         reviewer,
@@ -206,117 +254,117 @@ def task(db: Database, slot: int, reviewer: str) -> Task | None:
     if row is None:
         return None
     ticket, kind, until = row
-    about = item(db, ticket)
-    assert about is not None
-    others = tuple(said(db, ticket)) if kind == "adjudicate" else ()
-    return Task(slot, kind, about, float(until), draft(db, slot, reviewer), others)
+    stored = item(db, ticket)
+    assert stored is not None
+    others = tuple(verdicts_on(db, ticket)) if kind == "adjudicate" else ()
+    return ReviewTask(slot, kind, stored, float(until), draft(db, slot, reviewer), others)
 
 
-def leased(db: Database, slot: int, reviewer: str) -> tuple[str, str] | None:
-    """Job and kind of a slot that this reviewer has leased."""
-    row = db.one(
+def slot_in_hand(db: Database, slot: int, reviewer: str) -> tuple[str, str] | None:
+    """Job and kind of a slot that this reviewer has leased; None if they have not."""
+    row = db.first(
         "SELECT job, kind FROM slots WHERE id = ? AND reviewer = ? AND state = 'leased'", slot, reviewer
     )
     return None if row is None else (row[0], row[1])
 
 
-def said(db: Database, ticket: str) -> list[dict[str, Any]]:
-    """The verdicts on an item that stand, in order."""
-    found = db.all(
+def verdicts_on(db: Database, ticket: str) -> list[Verdict]:
+    """The verdicts on an item that were not taken back, in order."""
+    verdict_rows = db.all(
         "SELECT reviewer, loss, label, note, kind FROM verdicts WHERE ticket = ? AND taken_back IS "
         "NULL ORDER BY id",
         ticket,
     )
-    return [dict(zip(("reviewer", "loss", "label", "note", "kind"), row, strict=True)) for row in found]
+    return [Verdict(*row) for row in verdict_rows]
 
 
 def skip(db: Database, slot: int, reviewer: str) -> None:
-    """Give a slot back unseen; this reviewer meets it again when nothing else is left."""
-    given = db.run(
+    """Return a slot to the queue; this reviewer gets it again when there is no other."""
+    released = db.run(
         "UPDATE slots SET state = 'open', reviewer = NULL, until = NULL WHERE id = ? AND reviewer = "
         "? AND state = 'leased'",
         slot,
         reviewer,
     )
-    if given:
+    if released:
         db.run("INSERT INTO skips VALUES (?, ?) ON CONFLICT DO NOTHING", slot, reviewer)
 
 
-def save_draft(db: Database, slot: int, reviewer: str, body: dict[str, Any], at: float) -> None:
-    """Keep what a reviewer has written so far."""
+def save_draft(db: Database, slot: int, reviewer: str, body: JsonObject, now: float) -> None:
+    """Store the draft of a reviewer for a slot."""
     db.run(
         "INSERT INTO drafts VALUES (?, ?, ?, ?) ON CONFLICT (slot, reviewer) DO UPDATE SET body = "
         "excluded.body, at = excluded.at",
         slot,
         reviewer,
         json.dumps(body, ensure_ascii=False),
-        at,
+        now,
     )
 
 
-def draft(db: Database, slot: int, reviewer: str) -> dict[str, Any]:
-    """What a reviewer had written."""
-    row = db.one("SELECT body FROM drafts WHERE slot = ? AND reviewer = ?", slot, reviewer)
+def draft(db: Database, slot: int, reviewer: str) -> JsonObject:
+    """The stored draft of a reviewer for a slot; {} if there is none."""
+    row = db.first("SELECT body FROM drafts WHERE slot = ? AND reviewer = ?", slot, reviewer)
     return {} if row is None else json.loads(row[0])
 
 
-def verdict(
+def record_verdict(
     db: Database,
-    slot: int,
-    reviewer: str,
-    loss: float,
-    at: float,
+    new: NewVerdict,
+    now: float,
     *,
-    nonce: str,
-    label: str = "",
-    note: str = "",
     settled: OnSettled | None = None,
-    accept: Accept | None = None,
+    accept: AcceptedLosses | None = None,
 ) -> bool:
-    """Take a verdict in; False if this very press was taken in before.
+    """Store a verdict; False if the same form was stored before.
 
-    Raises DataError if the slot is not this reviewer's (its lease may have ended and another may have it).
+    Raises DataError if the slot is not this reviewer's (the lease may have ended, and another person may have it).
     settled: called for the reviewer's verdict before this one, which is final now.
     """
-    if not 0 <= loss <= 1:
-        raise DataError(f"loss {loss} is outside [0, 1]; 0 is fine, 1 unacceptable")
-    if db.one("SELECT 1 FROM verdicts WHERE reviewer = ? AND nonce = ?", reviewer, nonce):
+    if not 0 <= new.loss <= 1:
+        raise DataError(f"loss {new.loss} is outside [0, 1]; 0 is fine, 1 unacceptable")
+    if db.first("SELECT 1 FROM verdicts WHERE reviewer = ? AND nonce = ?", new.reviewer, new.nonce):
         return False
-    row = db.one(
+    row = db.first(
         "SELECT ticket, job, kind FROM slots WHERE id = ? AND reviewer = ? AND state = 'leased'",
-        slot,
-        reviewer,
+        new.slot,
+        new.reviewer,
     )
     if row is None:
         raise DataError("this item is no longer yours: the lease ended, or it has its verdict; take the next")
-    ticket, job, kind = row
-    settle_due(db, at, settled, accept, reviewer=reviewer)
-    db.run("UPDATE slots SET state = 'done', until = NULL WHERE id = ?", slot)
-    db.run(
-        "INSERT INTO verdicts (slot, ticket, job, kind, reviewer, loss, label, note, at, nonce) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        slot,
-        ticket,
-        job,
-        kind,
-        reviewer,
-        loss,
-        label,
-        note,
-        at,
-        nonce,
-    )
-    db.run("DELETE FROM drafts WHERE slot = ?", slot)
-    append(db, "verdict", at, job=job, ticket=ticket, slot=slot, reviewer=reviewer, loss=loss, label=label)
-    waiting = db.one("SELECT 1 FROM slots WHERE ticket = ? AND state IN ('open', 'leased') LIMIT 1", ticket)
-    if waiting is None:
-        db.run("UPDATE items SET due = ?, last_by = ? WHERE ticket = ?", at + UNDO, reviewer, ticket)
+    settle_due(db, now, settled, accept, reviewer=new.reviewer)
+    _insert_verdict(db, new, *row, now=now)
     return True
 
 
-def undo(db: Database, reviewer: str, at: float, seconds: float = LEASE) -> int | None:
-    """Take a reviewer's last verdict back, if it is not final; its slot, leased again."""
-    row = db.one(
+def _insert_verdict(db: Database, new: NewVerdict, ticket: str, job: str, kind: str, *, now: float) -> None:
+    db.run("UPDATE slots SET state = 'done', until = NULL WHERE id = ?", new.slot)
+    db.run(
+        "INSERT INTO verdicts (slot, ticket, job, kind, reviewer, loss, label, note, at, nonce) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        new.slot,
+        ticket,
+        job,
+        kind,
+        new.reviewer,
+        new.loss,
+        new.label,
+        new.note,
+        now,
+        new.nonce,
+    )
+    db.run("DELETE FROM drafts WHERE slot = ?", new.slot)
+    fields = {"reviewer": new.reviewer, "loss": new.loss, "label": new.label}
+    append(db, "verdict", now, job=job, ticket=ticket, slot=new.slot, **fields)
+    waiting = db.first("SELECT 1 FROM slots WHERE ticket = ? AND state IN ('open', 'leased') LIMIT 1", ticket)
+    if waiting is None:
+        due = now + UNDO_SECONDS
+        db.run("UPDATE items SET due = ?, last_by = ? WHERE ticket = ?", due, new.reviewer, ticket)
+
+
+def undo(db: Database, reviewer: str, now: float, seconds: float = LEASE_SECONDS) -> int | None:
+    """Take back a reviewer's last verdict if it is not final; return its slot, which is leased again, else None."""
+    row = db.first(
         "SELECT v.id, v.slot, v.ticket, v.job, i.settled, v.taken_back FROM verdicts v JOIN items i "
         "ON i.ticket = v.ticket "
         "WHERE v.reviewer = ? ORDER BY v.id DESC LIMIT 1",
@@ -325,7 +373,7 @@ def undo(db: Database, reviewer: str, at: float, seconds: float = LEASE) -> int 
     if row is None or row[4] is not None or row[5] is not None:
         return None
     id, slot, ticket, job, _, _ = row
-    db.run("UPDATE verdicts SET taken_back = ? WHERE id = ?", at, id)
+    db.run("UPDATE verdicts SET taken_back = ? WHERE id = ?", now, id)
     db.run("UPDATE items SET due = NULL, last_by = NULL WHERE ticket = ?", ticket)
     db.run(
         "UPDATE slots SET state = 'open', reviewer = NULL, until = NULL WHERE reviewer = ? AND state "
@@ -335,45 +383,47 @@ def undo(db: Database, reviewer: str, at: float, seconds: float = LEASE) -> int 
     db.run(
         "UPDATE slots SET state = 'leased', reviewer = ?, until = ? WHERE id = ?",
         reviewer,
-        at + seconds,
+        now + seconds,
         slot,
     )
-    append(db, "verdict", at, job=job, ticket=ticket, slot=slot, reviewer=reviewer, undo=True)
+    append(db, "verdict", now, job=job, ticket=ticket, slot=slot, reviewer=reviewer, undo=True)
     return int(slot)
 
 
 def settle_due(
     db: Database,
-    at: float,
+    now: float,
     settled: OnSettled | None,
-    accept: Accept | None = None,
+    accept: AcceptedLosses | None = None,
     *,
     reviewer: str | None = None,
-) -> list[Settled]:
-    """Settle what can no longer be taken back: the time is over, or this reviewer goes on."""
-    found = db.all(f"SELECT {ITEM} FROM items WHERE due IS NOT NULL AND due <= ? ORDER BY due LIMIT 500", at)
+) -> list[SettledItem]:
+    """Settle the items whose verdicts are final: their time is over, or (with `reviewer`) that reviewer goes on."""
+    due_rows = db.all(
+        f"SELECT {ITEM_COLUMNS} FROM items WHERE due IS NOT NULL AND due <= ? ORDER BY due LIMIT 500", now
+    )
     if reviewer is not None:
-        found = db.all(
-            f"SELECT {ITEM} FROM items WHERE due IS NOT NULL AND last_by = ? ORDER BY due", reviewer
+        due_rows = db.all(
+            f"SELECT {ITEM_COLUMNS} FROM items WHERE due IS NOT NULL AND last_by = ? ORDER BY due", reviewer
         )
-    done = [_settle(db, Item(*row), at, accept or {}) for row in found]
-    final = [each for each in done if each is not None]
-    for each in final:
+    done = [_settle(db, Item(*row), now, accept or {}) for row in due_rows]
+    final = [settled_item for settled_item in done if settled_item is not None]
+    for settled_item in final:
         if settled is not None:
-            settled(db, each)
+            settled(db, settled_item)
     return final
 
 
-def _settle(db: Database, about: Item, at: float, accept: Accept) -> Settled | None:
-    """The final loss: what all agree on, or what the one who adjudicates says; None if one must.
+def _settle(db: Database, about: Item, now: float, accept: AcceptedLosses) -> SettledItem | None:
+    """Settle an item: by the loss that all agree on or that of the adjudicator; None if it needs an adjudicator.
 
     Of an audit's item the worse verdict counts, and nobody adjudicates.
     """
-    verdicts = said(db, about.ticket)
-    decided = [each["loss"] for each in verdicts if each["kind"] == "adjudicate"]
-    losses = [each["loss"] for each in verdicts if each["kind"] != "adjudicate"]
+    verdicts = verdicts_on(db, about.ticket)
+    decided = [verdict.loss for verdict in verdicts if verdict.kind == "adjudicate"]
+    losses = [verdict.loss for verdict in verdicts if verdict.kind != "adjudicate"]
     db.run("UPDATE items SET due = NULL, last_by = NULL WHERE ticket = ?", about.ticket)
-    if not decided and max(losses) - min(losses) > AGREED and about.why != "lot":
+    if not decided and max(losses) - min(losses) > AGREEMENT_TOLERANCE and about.why != "lot":
         _add_slot(db, about, "adjudicate", 100)
         return None
     loss = float(decided[-1] if decided else max(losses))
@@ -385,15 +435,15 @@ def _settle(db: Database, about: Item, at: float, accept: Accept) -> Settled | N
         else "refused"
     )
     db.run(
-        "UPDATE items SET loss = ?, settled = ?, state = ? WHERE ticket = ?", loss, at, outcome, about.ticket
+        "UPDATE items SET loss = ?, settled = ?, state = ? WHERE ticket = ?", loss, now, outcome, about.ticket
     )
-    append(db, "settled", at, job=about.job, ticket=about.ticket, loss=loss, outcome=outcome)
-    return Settled(about, loss, outcome)
+    append(db, "settled", now, job=about.job, ticket=about.ticket, loss=loss, outcome=outcome)
+    return SettledItem(about, loss, outcome)
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """What waits: open looks, leased ones, disagreements, and the age of the oldest in seconds."""
+    """Numbers of open slots, leased slots and disagreements, and the age of the oldest open slot in seconds."""
 
     open: int
     leased: int
@@ -401,14 +451,14 @@ class Backlog:
     oldest: float
 
 
-def backlog(db: Database, job: str, at: float, most: int = 10_000) -> Backlog:
-    """What waits in a job's queue; counts stop at `most`, so that a million items cost no more."""
+def backlog(db: Database, job: str, now: float, limit: int = 10_000) -> Backlog:
+    """The backlog of a job; counting stops at `limit`, so that it costs no more for a million items."""
     counts = [
-        db.one(
+        db.first(
             f"SELECT count(*) FROM (SELECT 1 FROM slots WHERE state = '{state}' AND kind = '{kind}' "
             "AND job = ? LIMIT ?) AS counted",
             job,
-            most,
+            limit,
         )
         for state, kind in (
             ("open", "review"),
@@ -418,7 +468,7 @@ def backlog(db: Database, job: str, at: float, most: int = 10_000) -> Backlog:
             ("open", "adjudicate"),
         )
     ]
-    first = db.one(
+    first = db.first(
         "SELECT at FROM slots WHERE state = 'open' AND kind = 'review' AND job = ? ORDER BY priority "
         "DESC, at, id LIMIT 1",
         job,
@@ -428,36 +478,36 @@ def backlog(db: Database, job: str, at: float, most: int = 10_000) -> Backlog:
         waiting + again,
         leased + leased_again,
         disputes,
-        0.0 if first is None else max(0.0, at - float(first[0])),
+        0.0 if first is None else max(0.0, now - float(first[0])),
     )
 
 
 def ratings(db: Database, job: str, limit: int = 4000) -> dict[str, dict[str, float]]:
-    """Of the newest verdicts, the items that several people judged: ticket -> reviewer -> loss.
+    """Losses by ticket and reviewer, of the items among the newest verdicts that several people judged.
 
-    Disagreements that wait for a third person are among them: without those everyone would seem to agree.
+    Disagreements that wait for an adjudicator are included: without them everyone would seem to agree.
     """
-    found = db.all(
+    verdict_rows = db.all(
         "SELECT ticket, reviewer, loss FROM verdicts WHERE job = ? AND kind IN ('review', 'second') AND "
         "taken_back IS NULL ORDER BY id DESC LIMIT ?",
         job,
         limit,
     )
     table: dict[str, dict[str, float]] = {}
-    for ticket, reviewer, loss in found:
+    for ticket, reviewer, loss in verdict_rows:
         table.setdefault(ticket, {})[reviewer] = float(loss)
-    return {ticket: said for ticket, said in table.items() if len(said) > 1}
+    return {ticket: by_reviewer for ticket, by_reviewer in table.items() if len(by_reviewer) > 1}
 
 
 def detection(db: Database, reviewer: str) -> dict[str, int]:
-    """Of the seeded items that a reviewer judged: errors shown and found, fine ones shown and called wrong."""
-    found = db.all(
+    """Counts of seeded items that a reviewer judged: errors, errors noticed (`found`), fine ones, and those blamed."""
+    loss_rows = db.all(
         "SELECT i.truth, v.loss FROM verdicts v JOIN items i ON i.ticket = v.ticket WHERE v.reviewer = ? AND "
         "v.taken_back IS NULL AND v.kind = 'review' AND i.truth IS NOT NULL",
         reviewer,
     )
-    errors = [loss for truth, loss in found if truth > 0]
-    fine = [loss for truth, loss in found if truth == 0]
+    errors = [loss for truth, loss in loss_rows if truth > 0]
+    fine = [loss for truth, loss in loss_rows if truth == 0]
     return {
         "errors": len(errors),
         "found": sum(loss > 0 for loss in errors),
@@ -466,62 +516,72 @@ def detection(db: Database, reviewer: str) -> dict[str, int]:
     }
 
 
-def drawn(
+def drawn_items(
     db: Database, job: str, certificate: str | None = None, limit: int = 20_000
-) -> list[dict[str, Any]]:
-    """The recorded random share, oldest first: what was decided about each, its score, and its loss if it is known."""
-    where, values = ("", ()) if certificate is None else (" AND certificate = ?", (certificate,))
-    found = db.all(
+) -> list[DrawnItem]:
+    """The recorded random share, oldest first."""
+    condition, values = ("", ()) if certificate is None else (" AND certificate = ?", (certificate,))
+    item_rows = db.all(
         "SELECT ticket, tier, at, slice, cluster, decision, score, chance, loss, cost FROM items WHERE job = "
-        "? AND drawn = 1" + where + " ORDER BY at DESC LIMIT ?",
+        "? AND drawn = 1" + condition + " ORDER BY at DESC LIMIT ?",
         job,
         *values,
         limit,
     )
-    names = ("ticket", "tier", "at", "slice", "cluster", "decision", "score", "chance", "loss", "cost")
-    return [dict(zip(names, row, strict=True)) for row in reversed(found)]
+    return [
+        DrawnItem(
+            ticket=ticket,
+            tier=tier,
+            at=at,
+            slice=slice,
+            cluster=cluster,
+            decision=decision,
+            score=score,
+            chance=chance,
+            loss=loss,
+            cost=cost,
+        )
+        for ticket, tier, at, slice, cluster, decision, score, chance, loss, cost in reversed(item_rows)
+    ]
 
 
-def labels(db: Database, job: str, after: str = "", limit: int = 5000) -> list[dict[str, Any]]:
+def labels(db: Database, job: str, after: str = "", limit: int = 5000) -> list[LabelledItem]:
     """Settled items with their verdicts, in the order of their tickets, for export."""
-    found = db.all(
-        f"SELECT {ITEM}, loss, settled FROM items WHERE job = ? AND settled IS NOT NULL AND ticket > "
+    item_rows = db.all(
+        f"SELECT {ITEM_COLUMNS}, loss, settled FROM items WHERE job = ? AND settled IS NOT NULL AND ticket > "
         "? ORDER BY ticket LIMIT ?",
         job,
         after,
         limit,
     )
-    rows = []
-    for row in found:
-        about = Item(*row[: len(_PLACES)])
-        rows.append(
-            {**asdict(about), "loss": row[-2], "settled": row[-1], "verdicts": said(db, about.ticket)}
-        )
-    return rows
+    return [
+        LabelledItem(Item(*columns), loss, settled, tuple(verdicts_on(db, columns[0])))
+        for *columns, loss, settled in item_rows
+    ]
 
 
-def wipe(db: Database, before: float, at: float, job: str = "", limit: int = 1000) -> int:
-    """Forget the texts of a job's settled items older than a time; the ledger keeps their hashes. How many.
+def erase_texts(db: Database, before: float, now: float, job: str = "", limit: int = 1000) -> int:
+    """Erase the texts and media of settled items older than a time; return the number of items.
 
-    job: "" for every job.
+    The ledger keeps their hashes. A held item is refused. job: "" for every job.
     """
-    found = db.all(
+    ticket_rows = db.all(
         "SELECT ticket FROM items WHERE at < ? AND wiped IS NULL AND (settled IS NOT NULL OR state = "
         "'held')" + (" AND job = ?" if job else "") + " LIMIT ?",
         before,
         *([job] if job else []),
         limit,
     )
-    for (ticket,) in found:
+    for (ticket,) in ticket_rows:
         db.run(
             "UPDATE items SET prompt = '', content = '', media = '', answer = '', wiped = ?, "
             "state = CASE WHEN state = 'held' THEN 'refused' ELSE state END WHERE ticket = ?",
-            at,
+            now,
             ticket,
         )
         db.run(
             "UPDATE slots SET state = 'cancelled' WHERE ticket = ? AND state IN ('open', 'leased')", ticket
         )
         db.run("UPDATE verdicts SET note = '' WHERE ticket = ?", ticket)
-    media.forget(db, before)
-    return len(found)
+    media.delete_unused(db, before)
+    return len(ticket_rows)

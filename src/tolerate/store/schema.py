@@ -3,7 +3,7 @@
 from tolerate.errors import DataError
 from tolerate.store.database import Database, Postgres
 
-LAYOUT = 1
+LAYOUT_VERSION = 1
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -16,29 +16,29 @@ TABLES = (
         ended_by TEXT, why TEXT, watch TEXT, PRIMARY KEY (id, job, tier))""",
     """CREATE TABLE IF NOT EXISTS alarms (
         id {serial}, job TEXT NOT NULL, kind TEXT NOT NULL, at DOUBLE PRECISION NOT NULL, body TEXT NOT NULL)""",
-    # What narrows a certificate in force: of a slice, or of the whole (slice ""). body: see `tightened.py`.
+    # What narrows a certificate in force: of a slice, or of the whole (slice ""). body: see `restrictions.py`.
     """CREATE TABLE IF NOT EXISTS tightenings (
         id TEXT NOT NULL, job TEXT NOT NULL, tier TEXT NOT NULL, slice TEXT NOT NULL, body TEXT NOT NULL,
         at DOUBLE PRECISION NOT NULL, PRIMARY KEY (id, job, tier, slice))""",
     # The evidence that scores moved away from the certified ones, as JSON.
     """CREATE TABLE IF NOT EXISTS drifts (
         id TEXT NOT NULL, job TEXT NOT NULL, tier TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (id, job, tier))""",
-    # Drawn items that could be read by a second person: the chance, and whether the lot fell on it.
+    # Drawn items that a second person may read: the chance, and whether the item was drawn for it (`again`).
     """CREATE TABLE IF NOT EXISTS seconds (
         ticket TEXT PRIMARY KEY, job TEXT NOT NULL, chance DOUBLE PRECISION NOT NULL, again INTEGER NOT NULL)""",
-    # How far each webhook was told: alarms up to `alarm`; the next one was tried so often and is due then.
+    # The cursor of each webhook: alarms up to `alarm` were sent; the next one had `tries` attempts, the next at `due`.
     """CREATE TABLE IF NOT EXISTS deliveries (
         url TEXT PRIMARY KEY, alarm BIGINT NOT NULL, tries INTEGER NOT NULL, due DOUBLE PRECISION NOT NULL)""",
-    # The queue by minute, for the chart: looks that wait, and the age of the oldest in seconds.
+    # The queue by minute, for the chart: reviews that wait, and the age of the oldest in seconds.
     """CREATE TABLE IF NOT EXISTS waits (
         job TEXT NOT NULL, minute BIGINT NOT NULL, waiting BIGINT NOT NULL, oldest DOUBLE PRECISION NOT NULL,
         PRIMARY KEY (job, minute))""",
-    # Counts by minute, for the charts. scores: a histogram of ten places.
+    # Counts by minute, for the charts. scores: a histogram of ten bins.
     """CREATE TABLE IF NOT EXISTS minutes (
         job TEXT NOT NULL, slice TEXT NOT NULL, minute BIGINT NOT NULL, released BIGINT NOT NULL, held BIGINT NOT NULL,
         escalated BIGINT NOT NULL, failed BIGINT NOT NULL, cost DOUBLE PRECISION NOT NULL, tokens BIGINT NOT NULL,
         scores TEXT NOT NULL, PRIMARY KEY (job, slice, minute))""",
-    # An item that a person sees. state: held, released, refused, delivered (it went out and is looked at after).
+    # An item for reviewers. state: held, released, refused, delivered (it was sent out and is reviewed afterwards).
     # why: held, sample, import, seed, lot, fresh. chance: of having been drawn; drawn: whether it was, for the watch.
     """CREATE TABLE IF NOT EXISTS items (
         ticket TEXT PRIMARY KEY, job TEXT NOT NULL, tier TEXT NOT NULL, certificate TEXT, at DOUBLE PRECISION NOT NULL,
@@ -52,7 +52,7 @@ TABLES = (
     "CREATE INDEX IF NOT EXISTS items_at ON items (at) WHERE wiped IS NULL",
     "CREATE INDEX IF NOT EXISTS items_due ON items (due) WHERE due IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS items_media ON items (substr(media, 1, 69)) WHERE media <> ''",
-    # One look by one reviewer. state: open, leased, done, cancelled. kind: review, second, adjudicate.
+    # A review of an item by one reviewer. state: open, leased, done, cancelled. kind: review, second, adjudicate.
     """CREATE TABLE IF NOT EXISTS slots (
         id {serial}, ticket TEXT NOT NULL, job TEXT NOT NULL, kind TEXT NOT NULL, priority INTEGER NOT NULL,
         at DOUBLE PRECISION NOT NULL, state TEXT NOT NULL, reviewer TEXT, until DOUBLE PRECISION)""",
@@ -74,7 +74,7 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS drafts (
         slot BIGINT NOT NULL, reviewer TEXT NOT NULL, body TEXT NOT NULL, at DOUBLE PRECISION NOT NULL,
         PRIMARY KEY (slot, reviewer))""",
-    # Pictures, sounds and films that items show, each once: an item names its own as "kept:HASH/NAME".
+    # Pictures, sounds and films that items show, each once: an item refers to it as "kept:HASH/NAME".
     """CREATE TABLE IF NOT EXISTS media (
         hash TEXT PRIMARY KEY, kind TEXT NOT NULL, body {blob} NOT NULL, at DOUBLE PRECISION NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS users (
@@ -107,22 +107,22 @@ APPEND_ONLY = {
 
 
 def prepare(db: Database) -> None:
-    """Make what is missing; refuse a database of another layout."""
+    """Create missing tables, columns and triggers. Raises DataError if the database has another layout."""
     for statement in TABLES:
         db.run(statement.format(blob=db.blob, serial=db.serial))
     _add_column(db, "items", "reason_message", "TEXT")
     for statement in APPEND_ONLY["postgres" if isinstance(db, Postgres) else "sqlite"]:
         db.run(statement)
-    db.run("INSERT INTO meta VALUES ('layout', ?) ON CONFLICT (name) DO NOTHING", str(LAYOUT))
-    found = meta(db, "layout")
-    if found != str(LAYOUT):
+    db.run("INSERT INTO meta VALUES ('layout', ?) ON CONFLICT (name) DO NOTHING", str(LAYOUT_VERSION))
+    layout = meta(db, "layout")
+    if layout != str(LAYOUT_VERSION):
         raise DataError(
-            f"this database has layout {found}, this version reads {LAYOUT}; use the version that wrote it"
+            f"this database has layout {layout}, this version reads {LAYOUT_VERSION}; use the version that wrote it"
         )
 
 
 def _add_column(db: Database, table: str, column: str, kind: str) -> None:
-    """A nullable column that tables of older versions lack; those versions go on working beside it."""
+    """Add a nullable column that tables of older versions lack; older versions still work with the table."""
     if isinstance(db, Postgres):
         db.run(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} {kind}")
     elif not any(row[1] == column for row in db.all(f"PRAGMA table_info({table})")):
@@ -130,13 +130,13 @@ def _add_column(db: Database, table: str, column: str, kind: str) -> None:
 
 
 def meta(db: Database, name: str) -> str | None:
-    """One named value of the database."""
-    row = db.one("SELECT value FROM meta WHERE name = ?", name)
+    """A named value of the database; None if it is not set."""
+    row = db.first("SELECT value FROM meta WHERE name = ?", name)
     return None if row is None else str(row[0])
 
 
 def set_meta(db: Database, name: str, value: str) -> None:
-    """Keep one named value."""
+    """Store a named value."""
     db.run(
         "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value
     )

@@ -1,26 +1,27 @@
-"""Is a service's ledger whole, and did every decision follow from the certificate that stood at that moment?
+"""Verification of a service's ledger: hashes, and every decision against the certificate in force at that moment.
 
 The ledger is replayed from its first row: the hashes must chain, and each release must come from a certificate that
-an earlier row put in force and none withdrew, by a score that this certificate releases and that nothing which narrows
-it (DEGRADED, a held slice) holds. Nothing but the ledger is read, and of other tables only what must have a row in it.
+an earlier row put in force and none withdrew, by a score that this certificate releases and that no restriction of it
+(DEGRADED, a held slice) holds. Of other tables only that is read which must have a row in the ledger.
 """
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+from tolerate.base.json_types import JsonValue
 from tolerate.errors import TolerateError
 from tolerate.records import Certificate, Decision
+from tolerate.store.certificates import certificate_id
 from tolerate.store.database import Database
-from tolerate.store.ledger import START, chain, rows
-from tolerate.store.restrictions import HELD_BAND, HELD_SLICE, Tightening, all_of, held
+from tolerate.store.ledger import START_HASH, Entry, chain_hash, rows
+from tolerate.store.restrictions import HELD_BAND, HELD_SLICE, Restriction, hold_reason, in_force
 
-SHOWN = 20
+MAX_SHOWN_FAULTS = 20
 
 
 @dataclass
 class Replay:
-    """What has been found so far."""
+    """State of the replay so far, and the faults found. standing: certificates in force by (job, tier)."""
 
     rows: int = 0
     decisions: int = 0
@@ -28,25 +29,25 @@ class Replay:
     by_people: int = 0
     faults: list[str] = field(default_factory=list)
     standing: dict[tuple[str, str], tuple[str, Certificate]] = field(default_factory=dict)
-    narrow: dict[tuple[str, str], dict[str, Tightening]] = field(default_factory=dict)  # by slice
-    narrowed: int = 0
+    restrictions: dict[tuple[str, str], dict[str, Restriction]] = field(default_factory=dict)  # by slice
+    held_by_restriction: int = 0
     verdicts: dict[str, int] = field(default_factory=dict)
-    head: bytes = START
+    head: bytes = START_HASH
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there is no fault."""
         return not self.faults
 
-    def to_json(self) -> dict[str, Any]:
-        """For machines."""
+    def to_json(self) -> dict[str, JsonValue]:
+        """The result as JSON values."""
         return {
             "holds": self.holds,
             "rows": self.rows,
             "decisions": self.decisions,
             "released": self.released,
             "released_by_people": self.by_people,
-            "held_by_tightening": self.narrowed,
+            "held_by_tightening": self.held_by_restriction,
             "head": self.head.hex(),
             "faults": self.faults,
         }
@@ -56,23 +57,29 @@ class Replay:
             f"{self.rows:,} rows, {self.decisions:,} decisions, {self.released:,} released by certificate, "
             f"{self.by_people:,} by people; head {self.head.hex()[:16]}"
         )
-        if self.narrowed:
-            counts += f"; {self.narrowed:,} held because the certificate was narrowed"
+        if self.held_by_restriction:
+            counts += f"; {self.held_by_restriction:,} held because the certificate was narrowed"
         if self.holds:
             return f"the ledger holds: every hash chains and every decision was recomputed ({counts})"
-        more = f"\n  and {len(self.faults) - SHOWN} more" if len(self.faults) > SHOWN else ""
-        return f"the ledger does not hold ({counts}):\n  " + "\n  ".join(self.faults[:SHOWN]) + more
+        rest = (
+            f"\n  and {len(self.faults) - MAX_SHOWN_FAULTS} more"
+            if len(self.faults) > MAX_SHOWN_FAULTS
+            else ""
+        )
+        return (
+            f"the ledger does not hold ({counts}):\n  " + "\n  ".join(self.faults[:MAX_SHOWN_FAULTS]) + rest
+        )
 
 
 def verify(db: Database) -> Replay:
-    """Replay the whole ledger."""
+    """Replay the whole ledger and compare the tables with it."""
     replay = Replay()
     for seq, body, digest in rows(db):
         replay.rows += 1
         if seq != replay.rows:
             replay.faults.append(f"row {replay.rows} is missing (the next is {seq})")
             replay.rows = seq
-        if chain(replay.head, body) != digest:
+        if chain_hash(replay.head, body) != digest:
             replay.faults.append(f"row {seq} was changed, or a row before it: its hash does not follow")
         replay.head = digest
         _replay(replay, seq, body)
@@ -92,67 +99,69 @@ def _replay(replay: Replay, seq: int, body: bytes) -> None:
         replay.faults.append(f"row {seq} cannot be read: {error!r}")
 
 
-def _certificate(replay: Replay, entry: dict[str, Any]) -> None:
-    from tolerate.store.certificates import certificate_id
-
+def _certificate(replay: Replay, entry: Entry) -> None:
     certificate = Certificate.from_json(entry["body"])
     if certificate_id(certificate) != entry["certificate"]:
         replay.faults.append(f"row {entry['seq']}: the certificate is not the one its id names")
     replay.standing[entry["job"], entry["tier"]] = (entry["certificate"], certificate)
-    replay.narrow.pop((entry["job"], entry["tier"]), None)
+    replay.restrictions.pop((entry["job"], entry["tier"]), None)
 
 
-def _withdrawn(replay: Replay, entry: dict[str, Any]) -> None:
+def _withdrawn(replay: Replay, entry: Entry) -> None:
     replay.standing.pop((entry["job"], entry["tier"]), None)
-    replay.narrow.pop((entry["job"], entry["tier"]), None)
+    replay.restrictions.pop((entry["job"], entry["tier"]), None)
 
 
-def _tightened(replay: Replay, entry: dict[str, Any]) -> None:
-    place = entry["job"], entry["tier"]
-    if replay.standing.get(place, ("",))[0] != entry["certificate"]:
-        replay.faults.append(f"row {entry['seq']} narrows a certificate that does not stand")
-    replay.narrow.setdefault(place, {})[entry["slice"]] = Tightening.from_json(entry)
+def _restriction_begins(replay: Replay, entry: Entry) -> None:
+    tier_key = entry["job"], entry["tier"]
+    if replay.standing.get(tier_key, ("",))[0] != entry["certificate"]:
+        replay.faults.append(f"row {entry['seq']} restricts a certificate that is not in force")
+    replay.restrictions.setdefault(tier_key, {})[entry["slice"]] = Restriction.from_json(entry)
 
 
-def _eased(replay: Replay, entry: dict[str, Any]) -> None:
-    if replay.narrow.get((entry["job"], entry["tier"]), {}).pop(entry["slice"], None) is None:
-        replay.faults.append(f"row {entry['seq']} eases what nothing narrowed")
+def _restriction_ends(replay: Replay, entry: Entry) -> None:
+    if replay.restrictions.get((entry["job"], entry["tier"]), {}).pop(entry["slice"], None) is None:
+        replay.faults.append(f"row {entry['seq']} ends a restriction that does not exist")
 
 
-def _decision(replay: Replay, entry: dict[str, Any]) -> None:
+def _decision(replay: Replay, entry: Entry) -> None:
     replay.decisions += 1
-    place = entry["job"], entry["tier"]
-    narrow = held(replay.narrow.get(place, {}).values(), entry.get("slice", ""), entry["score"])
+    tier_key = entry["job"], entry["tier"]
+    reason = hold_reason(
+        replay.restrictions.get(tier_key, {}).values(), entry.get("slice", ""), entry["score"]
+    )
     if entry["decision"] != Decision.RELEASE:
-        _held(replay, entry, narrow)
+        _check_hold(replay, entry, reason)
         return
     replay.released += 1
-    id, certificate = replay.standing.get(place, (None, None))
+    id, certificate = replay.standing.get(tier_key, (None, None))
     if certificate is None or id != entry["certificate"]:
-        replay.faults.append(f"row {entry['seq']} released {entry['ticket']} under no standing certificate")
+        replay.faults.append(f"row {entry['seq']} released {entry['ticket']} without a certificate in force")
     elif certificate.decide(entry["score"]) != Decision.RELEASE:
         replay.faults.append(
             f"row {entry['seq']} released {entry['ticket']} at score {entry['score']}, which the "
-            "certificate does not"
+            "certificate holds"
         )
-    elif narrow:
-        replay.faults.append(f"row {entry['seq']} released {entry['ticket']} although {narrow}")
+    elif reason:
+        replay.faults.append(f"row {entry['seq']} released {entry['ticket']} although {reason}")
 
 
-def _held(replay: Replay, entry: dict[str, Any], narrow: str) -> None:
-    """What was held because something narrowed the certificate must follow from it."""
+def _check_hold(replay: Replay, entry: Entry, reason: str) -> None:
+    """Check that a hold by a restriction follows from the restrictions at that moment."""
     if entry.get("reason") in (HELD_BAND, HELD_SLICE):
-        replay.narrowed += 1
-        if narrow != entry["reason"]:
-            replay.faults.append(f"row {entry['seq']} held {entry['ticket']} by a state that was not there")
+        replay.held_by_restriction += 1
+        if reason != entry["reason"]:
+            replay.faults.append(
+                f"row {entry['seq']} held {entry['ticket']} by a restriction that was not in force"
+            )
 
 
-def _verdict(replay: Replay, entry: dict[str, Any]) -> None:
+def _verdict(replay: Replay, entry: Entry) -> None:
     change = -1 if entry.get("undo") else 1
     replay.verdicts[entry["ticket"]] = replay.verdicts.get(entry["ticket"], 0) + change
 
 
-def _settled(replay: Replay, entry: dict[str, Any]) -> None:
+def _settled(replay: Replay, entry: Entry) -> None:
     if replay.verdicts.get(entry["ticket"], 0) < 1:
         replay.faults.append(f"row {entry['seq']} settled {entry['ticket']} without a verdict")
     replay.by_people += entry["outcome"] == "released"
@@ -161,8 +170,8 @@ def _settled(replay: Replay, entry: dict[str, Any]) -> None:
 _STEPS = {
     "certificate": _certificate,
     "withdrawn": _withdrawn,
-    "tightened": _tightened,
-    "eased": _eased,
+    "tightened": _restriction_begins,
+    "eased": _restriction_ends,
     "decision": _decision,
     "verdict": _verdict,
     "settled": _settled,
@@ -170,34 +179,44 @@ _STEPS = {
 
 
 def _compare(db: Database, replay: Replay) -> None:
-    """The tables beside the ledger say nothing that it does not."""
+    """Check that the tables beside the ledger agree with it."""
     standing = {(job, tier): id for (job, tier), (id, _) in replay.standing.items()}
     try:
-        found = db.all("SELECT job, tier, id FROM certificates WHERE status = 'active'")
-        kept = db.all("SELECT ticket, count(*) FROM verdicts WHERE taken_back IS NULL GROUP BY ticket")
-        tight = _tight(db)
+        active_rows = db.all("SELECT job, tier, id FROM certificates WHERE status = 'active'")
+        verdict_rows = db.all(
+            "SELECT ticket, count(*) FROM verdicts WHERE taken_back IS NULL GROUP BY ticket"
+        )
+        in_tables = _restrictions_in_tables(db)
     except Exception as error:  # the driver's own: sqlite3 or psycopg
         raise TolerateError(f"the tables cannot be read: {error}") from None
-    if {(job, tier): id for job, tier, id in found} != standing:
+    if {(job, tier): id for job, tier, id in active_rows} != standing:
         replay.faults.append("the certificates in force are not those of the ledger")
-    narrow = {place: frozenset(found.values()) for place, found in replay.narrow.items() if found}
-    if tight is not None and tight != narrow:
-        replay.faults.append("what narrows the certificates is not what the ledger says")
+    in_ledger = {
+        tier_key: frozenset(by_slice.values())
+        for tier_key, by_slice in replay.restrictions.items()
+        if by_slice
+    }
+    if in_tables is not None and in_tables != in_ledger:
+        replay.faults.append("the restrictions of the certificates are not those of the ledger")
     counted = {ticket: count for ticket, count in replay.verdicts.items() if count}
-    if {ticket: int(count) for ticket, count in kept} != counted:
+    if {ticket: int(count) for ticket, count in verdict_rows} != counted:
         replay.faults.append("the verdicts are not those of the ledger")
 
 
-def _tight(db: Database) -> dict[tuple[str, str], frozenset[Tightening]] | None:
-    """What narrows the certificates in force; None in a database from before there was such a thing."""
+def _restrictions_in_tables(db: Database) -> dict[tuple[str, str], frozenset[Restriction]] | None:
+    """Restrictions in force by the tables; None in a database of a version that had none."""
     if not _has(db, "tightenings"):
         return None
-    return {place: frozenset(replace(each, at=0.0) for each in found) for place, found in all_of(db).items()}
+    return {
+        tier_key: frozenset(replace(restriction, at=0.0) for restriction in restrictions)
+        for tier_key, restrictions in in_force(db).items()
+    }
 
 
 def _has(db: Database, table: str) -> bool:
+    """Whether a table exists."""
     try:
-        db.one(f"SELECT 1 FROM {table} LIMIT 1")
+        db.first(f"SELECT 1 FROM {table} LIMIT 1")
     except Exception:  # the driver's own: sqlite3 or psycopg
         return False
     return True

@@ -1,7 +1,7 @@
-"""The one writer: whatever waits shares a commit, and nobody is answered before it is on the disk.
+"""The single writer of a service's database: waiting writes share a commit, and futures resolve after it.
 
-A commit that the disk has confirmed costs the same for one row as for a hundred, so the writer takes all
-that waits, writes it in one transaction and then answers everyone. While it commits, the next group gathers.
+A commit to disk costs the same for one row as for a hundred, so the writer takes all waiting writes, runs them in one
+transaction and then resolves their futures. While it commits, the next group gathers.
 """
 
 import asyncio
@@ -26,30 +26,30 @@ from tolerate.store.ledger import Entry, head, with_messages
 from tolerate.store.schema import prepare
 
 T = TypeVar("T")
-Also = Callable[[Database, Entry], None]
-LARGEST_GROUP = 512
+OnRecorded = Callable[[Database, Entry], None]
+MAX_GROUP_WRITES = 512
 CERTIFICATE_ENDED = message("held.certificate_ended")
-LOCK = 741_174  # of PostgreSQL, so that one service writes a schema
-LINGERS = 3.0  # seconds for which the session of a service that ended may still hold its lock
+ADVISORY_LOCK_ID = 741_174  # PostgreSQL: one service writes a schema
+LOCK_WAIT_SECONDS = 3.0  # the session of a service that has ended may hold its lock so long
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """A write that waits for its commit: an entry of the ledger, or a function; and who is told."""
+class _PendingWrite:
+    """A write that waits for its commit: an entry of the ledger, or a function, and the future of its result."""
 
-    told: "Future[Any] | asyncio.Future[Any]"
+    future: "Future[Any] | asyncio.Future[Any]"
     entry: Entry | None = None
-    also: Also | None = None
-    work: Callable[[Database], Any] | None = None
-    result: Any = None
+    on_recorded: OnRecorded | None = None
+    work: Callable[[Database], object] | None = None
+    result: object = None
     error: BaseException | None = None
 
 
-class Writer:
+class DatabaseWriter:
     """The thread that owns the writing connection.
 
-    standing: the certificate in force by (job, tier), as of the last commit; tight: what narrows it. Only the writer
-    changes them.
+    standing: id of the certificate in force by (job, tier), as of the last commit; restrictions: of that certificate.
+    Only the writer changes them. clock: seconds since 1970, for the rows of `record`.
     """
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
@@ -61,42 +61,42 @@ class Writer:
             self._unlock()
             raise
         self.standing: dict[tuple[str, str], str] = {}
-        self.tight: dict[tuple[str, str], tuple[restrictions.Tightening, ...]] = {}
+        self.restrictions: dict[tuple[str, str], tuple[restrictions.Restriction, ...]] = {}
         self._seq, self._hash = 0, b""
         self._rows: list[tuple[int, bytes, bytes]] = []
         self._refresh()
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_PendingWrite | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="writer", daemon=True)
         self._thread.start()
 
-    # What others call
+    # Called from other threads
 
-    def submit(self, work: Callable[..., T], *given: Any) -> "Future[T]":
+    def submit(self, work: Callable[..., T], *arguments: object) -> "Future[T]":
         """Run `work(db, *given)` in the next transaction; the future is done when it is on the disk."""
-        told: Future[T] = Future()
-        self._put(_Waiting(told, work=lambda db: work(db, *given)))
-        return told
+        future: Future[T] = Future()
+        self._put(_PendingWrite(future, work=lambda db: work(db, *arguments)))
+        return future
 
-    def do(self, work: Callable[..., T], *given: Any) -> "asyncio.Future[T]":
-        """The same, to be awaited."""
-        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._put(_Waiting(told, work=lambda db: work(db, *given)))
-        return told
+    def do(self, work: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
+        """As `submit`, for a coroutine to await."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._put(_PendingWrite(future, work=lambda db: work(db, *arguments)))
+        return future
 
-    def record(self, entry: Entry, also: Also | None = None) -> "asyncio.Future[Entry]":
-        """Append a decision to the ledger; answers with the row as written, when it is on the disk.
+    def record(self, entry: Entry, on_recorded: OnRecorded | None = None) -> "asyncio.Future[Entry]":
+        """Append a decision to the ledger; the future returns the row as written, when it is on the disk.
 
-        A release under a certificate that no longer stands, or that was narrowed meanwhile, is written as a review.
-        also: run in the same transaction when the row is no plain release (it keeps the item); it must not touch the
-        ledger.
+        A release under a certificate that is no longer in force, or was restricted meanwhile, is written as a review.
+        also: called in the same transaction unless the row is a release that was not drawn (it stores the item); it
+        must not write to the ledger.
         """
-        told: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
-        self._put(_Waiting(told, entry=entry, also=also))
-        return told
+        future: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+        self._put(_PendingWrite(future, entry=entry, on_recorded=on_recorded))
+        return future
 
     def close(self) -> None:
-        """Write what waits and stop."""
+        """Write what waits, then stop and close the connection."""
         self._closed = True
         if self._thread.is_alive():
             self._queue.put(None)
@@ -104,64 +104,64 @@ class Writer:
         self._db.close()
         self._unlock()
 
-    def _put(self, waiting: _Waiting) -> None:
+    def _put(self, waiting: _PendingWrite) -> None:
         if self._closed:
-            raise RunError("the store is closed: nothing more is written")
+            raise RunError("the database of the service is closed; nothing can be written")
         self._queue.put(waiting)
 
-    # The thread
+    # Called in the thread
 
     def _serve(self) -> None:
         stop = False
         while not stop:
             group = [self._queue.get()]
             with contextlib.suppress(queue.Empty):
-                while len(group) < LARGEST_GROUP:
+                while len(group) < MAX_GROUP_WRITES:
                     group.append(self._queue.get_nowait())
             stop = None in group
-            waiting = [each for each in group if each is not None]
+            waiting = [write for write in group if write is not None]
             if waiting:
                 self._commit(waiting)
-                _tell(waiting)
+                _resolve_futures(waiting)
 
-    def _commit(self, waiting: list[_Waiting]) -> None:
-        """One transaction for all of them; if it fails as a whole, each is told so and nothing was written."""
+    def _commit(self, waiting: list[_PendingWrite]) -> None:
+        """Run all writes in one transaction; if it fails as a whole, every future gets the error."""
         try:
             self._db.run("BEGIN")
-            for each in waiting:
-                self._write(each)
+            for write in waiting:
+                self._write(write)
             self._flush()
             self._db.run("COMMIT")
         except BaseException as error:
-            for each in waiting:
-                each.error = each.error or error
+            for write in waiting:
+                write.error = write.error or error
             self._recover()
 
-    def _write(self, each: _Waiting) -> None:
-        if each.entry is not None and each.also is None:
-            each.result = self._append(each.entry)
+    def _write(self, write: _PendingWrite) -> None:
+        if write.entry is not None and write.on_recorded is None:
+            write.result = self._append(write.entry)
             return
         self._flush()
-        self._db.run("SAVEPOINT one")
+        self._db.run("SAVEPOINT single_write")
         try:
-            each.result = self._keep(each)
+            write.result = self._run_alone(write)
             self._flush()
-            self._db.run("RELEASE SAVEPOINT one")
+            self._db.run("RELEASE SAVEPOINT single_write")
         except Exception as error:
-            each.error = error
+            write.error = error
             self._rows.clear()
-            self._db.run("ROLLBACK TO SAVEPOINT one")
-            self._db.run("RELEASE SAVEPOINT one")
+            self._db.run("ROLLBACK TO SAVEPOINT single_write")
+            self._db.run("RELEASE SAVEPOINT single_write")
             self._refresh()
 
-    def _keep(self, each: _Waiting) -> Any:
-        if each.entry is not None and each.also is not None:
-            entry = self._append(each.entry)
+    def _run_alone(self, write: _PendingWrite) -> object:
+        if write.entry is not None and write.on_recorded is not None:
+            entry = self._append(write.entry)
             if entry["decision"] != "release" or entry.get("drawn"):
-                each.also(self._db, entry)
+                write.on_recorded(self._db, entry)
             return entry
-        assert each.work is not None
-        result = each.work(self._db)
+        assert write.work is not None
+        result = write.work(self._db)
         self._refresh()
         return result
 
@@ -170,10 +170,10 @@ class Writer:
             standing = self.standing.get((entry["job"], entry["tier"]))
             if standing is None or standing != entry["certificate"]:
                 entry = {**entry, "decision": "review", "reason": CERTIFICATE_ENDED}
-            elif self.tight and (why := self._narrowed(entry)):
+            elif self.restrictions and (why := self._hold_reason(entry)):
                 entry = {**entry, "decision": "review", "reason": why}
         elif entry.get("reason") in (restrictions.HELD_BAND, restrictions.HELD_SLICE):
-            entry = {**entry, "reason": self._narrowed(entry) or restrictions.OVER}
+            entry = {**entry, "reason": self._hold_reason(entry) or restrictions.STATE_ENDED}
         self._seq += 1
         entry = with_messages({"seq": self._seq, "at": round(self.clock(), 6), **entry})
         body = orjson.dumps(entry)
@@ -181,9 +181,9 @@ class Writer:
         self._rows.append((self._seq, body, self._hash))
         return entry
 
-    def _narrowed(self, entry: Entry) -> str:
-        narrow = self.tight.get((entry["job"], entry["tier"]), ())
-        return restrictions.held(narrow, entry.get("slice", ""), entry.get("score"))
+    def _hold_reason(self, entry: Entry) -> str:
+        in_force = self.restrictions.get((entry["job"], entry["tier"]), ())
+        return restrictions.hold_reason(in_force, entry.get("slice", ""), entry.get("score"))
 
     def _flush(self) -> None:
         if self._rows:
@@ -191,11 +191,11 @@ class Writer:
             self._rows.clear()
 
     def _refresh(self) -> None:
-        """Read again what a function, or a failure, may have changed."""
+        """Read again the state that a function, or a failure, may have changed."""
         self._seq, self._hash = head(self._db)
-        found = self._db.all("SELECT job, tier, id FROM certificates WHERE status = 'active'")
-        self.standing = {(job, tier): id for job, tier, id in found}
-        self.tight = restrictions.all_of(self._db)
+        certificate_rows = self._db.all("SELECT job, tier, id FROM certificates WHERE status = 'active'")
+        self.standing = {(job, tier): id for job, tier, id in certificate_rows}
+        self.restrictions = restrictions.in_force(self._db)
 
     def _recover(self) -> None:
         self._rows.clear()
@@ -227,7 +227,7 @@ class Writer:
 
 
 def _lock_file(url: str) -> FileLock | None:
-    """Lock an SQLite file for the one process that writes it; the lock ends with the process, however that ends."""
+    """Lock an SQLite file for the process that writes it; the system releases the lock when the process ends."""
     if "://" in url or url == ":memory:":
         return None
     lock = FileLock(f"{url}-lock", mode=0o600, thread_local=False)
@@ -241,36 +241,38 @@ def _lock_file(url: str) -> FileLock | None:
 
 
 def _take_lock(db: Postgres) -> None:
-    """The same on PostgreSQL; the session of a service that has just ended may hold it for a moment longer."""
-    until = time.monotonic() + LINGERS
-    while not (db.one("SELECT pg_try_advisory_lock(?, hashtext(current_schema()))", LOCK) or (False,))[0]:
-        if time.monotonic() > until:
+    """Lock a PostgreSQL schema; waits a moment for the session of a service that has just ended."""
+    deadline = time.monotonic() + LOCK_WAIT_SECONDS
+    while not (
+        db.first("SELECT pg_try_advisory_lock(?, hashtext(current_schema()))", ADVISORY_LOCK_ID) or (False,)
+    )[0]:
+        if time.monotonic() > deadline:
             raise RunError("another service writes this database; stop it or choose another --database")
         time.sleep(0.02)
 
 
-def _tell(waiting: list[_Waiting]) -> None:
-    """Answer everyone; those who wait in an event loop are answered in one call of it."""
-    loops: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
-    for each in waiting:
-        if isinstance(each.told, Future):
-            _settle(each)
+def _resolve_futures(waiting: list[_PendingWrite]) -> None:
+    """Resolve the futures of a group; those of an event loop are resolved in one call of it."""
+    loops: dict[asyncio.AbstractEventLoop, list[_PendingWrite]] = {}
+    for write in waiting:
+        if isinstance(write.future, Future):
+            _resolve_future(write)
         else:
-            loops.setdefault(each.told.get_loop(), []).append(each)
-    for loop, some in loops.items():
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_settle_all, some)
+            loops.setdefault(write.future.get_loop(), []).append(write)
+    for loop, writes in loops.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing awaits these futures any more
+            loop.call_soon_threadsafe(_resolve_all, writes)
 
 
-def _settle_all(waiting: list[_Waiting]) -> None:
-    for each in waiting:
-        _settle(each)
+def _resolve_all(waiting: list[_PendingWrite]) -> None:
+    for write in waiting:
+        _resolve_future(write)
 
 
-def _settle(each: _Waiting) -> None:
-    if each.told.cancelled():
+def _resolve_future(write: _PendingWrite) -> None:
+    if write.future.cancelled():
         return
-    if each.error is not None:
-        each.told.set_exception(each.error)
+    if write.error is not None:
+        write.future.set_exception(write.error)
     else:
-        each.told.set_result(each.result)
+        write.future.set_result(write.result)

@@ -24,7 +24,7 @@ from tolerate.service.desk.imports import parse
 from tolerate.service.desk.render import visible
 from tolerate.service.openai_format import ApiError
 from tolerate.store import certificates, people, queue
-from tolerate.store.ledger import last
+from tolerate.store.ledger import newest
 
 HOSTILE = '<script>alert(1)</script><img src="http://evil.example/x" onerror=alert(1)> \u202eevil\u200b {{7*7}} [x](http://evil.example)'
 
@@ -302,13 +302,13 @@ def test_a_table_with_files_and_files_alone(desk: Served) -> None:
         status, _, page = browser.post("import", {"job": "support", **wrong})
         assert status == 400 and "Traceback" not in page, wrong
     later = time.time() + 1e6
-    desk.write(queue.wipe, later, later)
+    desk.write(queue.erase_texts, later, later)
     assert desk.write(lambda db: db.one("SELECT count(*) FROM media"))[0] == 2  # two items wait for a look
     judge(browser, "f"), judge(browser, "f")
     desk.write(lambda db: db.run("UPDATE items SET due = 1 WHERE due IS NOT NULL"))
     desk.thread.do(desk.running.settle())
-    assert desk.write(queue.wipe, later, later, "another job") == 0
-    assert desk.write(queue.wipe, later, later, "support") > 0
+    assert desk.write(queue.erase_texts, later, later, "another job") == 0
+    assert desk.write(queue.erase_texts, later, later, "support") > 0
     assert desk.write(lambda db: db.one("SELECT count(*) FROM media"))[0] == 0
 
 
@@ -331,7 +331,7 @@ def test_what_if_and_the_next_certificate(desk: Served) -> None:
         desk.chat({"say": f"a {n}", "score": 0.9})
     for n in range(150):
         task = desk.write(queue.lease, "bob", time.time())
-        desk.write(queue.verdict, task.slot, "bob", 0.0, time.time() - 60, nonce=str(n))
+        desk.write(queue.record_verdict, queue.NewVerdict(task.slot, "bob", 0.0, str(n)), time.time() - 60)
     desk.thread.do(desk.running.settle())
     browser.post("withdraw/support", {"why": "a <b>rumour</b>"}) if browser.get("")[0] == 200 else None
     assert desk.chat({"say": "SECRET", "score": 0.9})[1]["x-tolerate-decision"] == "review"
@@ -394,7 +394,7 @@ def test_a_lost_password(model: Upstream, url: str, tmp_path: Path) -> None:
         assert Browser(desk, password=lost).status == 401
         assert Browser(desk, password=password).status == 303
         assert desk.running.initial_secrets.password is None
-        entry = next(each for each in desk.write(last) if each["kind"] == "user")
+        entry = next(each for each in desk.write(newest) if each["kind"] == "user")
         assert (entry["what"], entry["name"], entry["by"]) == ("new password", "owner", "the command line")
         desk.write(people.disable_user, "owner", "ann", time.time())
         with pytest.raises(OptionError, match="locked out"):

@@ -240,7 +240,7 @@ def test_pictures_beside_a_batch_are_shown_and_nothing_outside_its_folder(tmp_pa
     person, seen = desk.person(), {}
     while person.slot:
         page = person.page
-        item = connect(str(folder / "batch.csv.audit.db"), read_only=True).one(
+        item = connect(str(folder / "batch.csv.audit.db"), read_only=True).first(
             "SELECT i.media FROM items i JOIN slots s ON s.ticket = i.ticket WHERE s.id = ?", int(person.slot)
         )
         person.ask(f"/desk/media/{person.slot}")

@@ -57,7 +57,9 @@ def judge(desk: Served, bad: str, count: int = 400) -> None:
             if task is None:
                 break
             loss = float(task.item.slice == bad)
-            queue.verdict(db, task.slot, "ann", loss, now, nonce=f"{now}-{k}", settled=note)
+            queue.record_verdict(
+                db, queue.NewVerdict(task.slot, "ann", loss, f"{now}-{k}"), now, settled=note
+            )
         queue.settle_due(db, now + 60, note)
         return alarms
 
@@ -250,7 +252,9 @@ def test_no_state_releases_what_the_certificate_holds(
 ) -> None:
     """What goes out is what the certificate releases and nothing narrows: a part of what it releases, whatever the state."""
     narrow, rule = (Restriction(slice, tuple(bands), missing),), certificate(threshold=threshold)
-    out = {s for s in ("", "en") if rule.decide(score) is Decision.RELEASE and not hold_reason(narrow, s, score)}
+    out = {
+        s for s in ("", "en") if rule.decide(score) is Decision.RELEASE and not hold_reason(narrow, s, score)
+    }
     assert not out or rule.decide(score) is Decision.RELEASE
     assert Restriction.from_json(json.loads(json.dumps(narrow[0].to_json()))) == narrow[0]
 
@@ -316,7 +320,7 @@ def test_second_readings_stand_beside_what_was_reviewed(model: Upstream, url: st
             for k, who in enumerate(["ann"] * 100 + ["bob"] * 100):
                 task = queue.lease(db, who, now)
                 if task is not None:
-                    queue.verdict(db, task.slot, who, 0.0, now, nonce=f"{k}", settled=note)
+                    queue.record_verdict(db, queue.NewVerdict(task.slot, who, 0.0, f"{k}"), now, settled=note)
             queue.settle_due(db, now + 60, note)
 
         desk.write(work)
@@ -348,7 +352,7 @@ def test_one_that_waits_for_its_second_reading_counts_as_wrong(
                 if skip:
                     queue.skip(db, task.slot, who)
                 else:
-                    queue.verdict(db, task.slot, who, 0.0, now, nonce=f"{who}{task.slot}")
+                    queue.record_verdict(db, queue.NewVerdict(task.slot, who, 0.0, f"{who}{task.slot}"), now)
 
             for who, skip in (("ann", False), ("ann", False), ("ann", False), ("bob", False), ("bob", True)):
                 look(who, skip)
@@ -467,13 +471,17 @@ def test_tries_wait_longer_and_longer_and_end(tmp_path: Path) -> None:
             now += 1.0
         waited.append(now - began)
     assert (
-        waited[:6] == list(deliveries.BACK_OFF_SECONDS) and len(waited) == deliveries.MAX_ATTEMPTS and 80_000 < now < 100_000
+        waited[:6] == list(deliveries.BACK_OFF_SECONDS)
+        and len(waited) == deliveries.MAX_ATTEMPTS
+        and 80_000 < now < 100_000
     )
     assert due[0].body["kind"] == "second" and deliveries.delivery_status(db, "http://a/") == {
         "tries": 0,
         "waiting": 1,
     }
-    assert deliveries.record_attempt(db, due[0], True, now) and not deliveries.due_notices(db, hook, now + 1e6)
+    assert deliveries.record_attempt(db, due[0], True, now) and not deliveries.due_notices(
+        db, hook, now + 1e6
+    )
     db.close()
 
 

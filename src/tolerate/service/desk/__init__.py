@@ -20,7 +20,7 @@ from tolerate.service.http.limits import TokenBuckets
 from tolerate.service.http.requests import Headers, Request, Send, respond
 from tolerate.service.openai_format import ApiError
 from tolerate.store import people
-from tolerate.store.queue import Settled
+from tolerate.store.queue import SettledItem
 
 COOKIE = "tolerate_session"
 POLICY = (
@@ -129,7 +129,7 @@ class Desk:
         """What is shown when nothing waits."""
         return self.page("empty.html", visit, back=back, told=told, only=only)
 
-    async def follow(self, done: list[Settled], told: list[JsonObject]) -> None:
+    async def follow(self, done: list[SettledItem], told: list[JsonObject]) -> None:
         """What follows from a verdict, before the page moves on."""
         self.host.after_settlement(done, told)
 
@@ -233,7 +233,7 @@ class Desk:
         for place in places:  # only failures count
             self._tries.give_back(place)
         token = await self.writer.do(people.open_session, user.name, time.time())
-        return go("/desk", [self.set_cookie(token, int(people.SESSION))])
+        return go("/desk", [self.set_cookie(token, int(people.SESSION_SECONDS))])
 
     def set_cookie(self, token: str, seconds: int) -> tuple[bytes, bytes]:
         """The header that gives a browser its session."""

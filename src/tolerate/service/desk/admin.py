@@ -4,6 +4,7 @@ import csv
 import io
 import secrets
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tolerate.service.desk import imports
@@ -123,10 +124,10 @@ def _export(db: Database, job: str) -> bytes:
     after = ""
     while rows := queue.labels(db, job, after):
         for row in rows:
-            said = " | ".join(f"{v['reviewer']}: {v['label']} {v['note']}".strip() for v in row["verdicts"])
-            row["media"] = media.name_of(row["media"])
-            writer.writerow([*(cell(row[name]) for name in COLUMNS), row["loss"], cell(said)])
-        after = rows[-1]["ticket"]
+            verdicts = " | ".join(f"{v.reviewer}: {v.label} {v.note}".strip() for v in row.verdicts)
+            columns = {**asdict(row.item), "media": media.name_of(row.item.media)}
+            writer.writerow([*(cell(columns[name]) for name in COLUMNS), row.loss, cell(verdicts)])
+        after = rows[-1].item.ticket
     return out.getvalue().encode("utf-8", "replace")
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 20_000
 MOST_BYTES = 64 * 2**20  # of one file
 KEPT = re.compile(r"kept:[0-9a-f]{64}/.{1,200}")
-ENDS = ",".join(f".{end}" for end in media.KINDS)
+ENDS = ",".join(f".{end}" for end in media.KIND_BY_EXTENSION)
 Rows = list[dict[str, str]]
 
 
@@ -41,7 +41,7 @@ async def upload(desk: "Desk", visit: "Visit") -> "Response":
     name = unquote(visit.request.header(b"x-name")).replace("\\", "/").rpartition("/")[2][:120] or "file"
     body = await visit.request.body(MOST_BYTES, 10 * desk.service.receive)
     try:
-        reference = await desk.writer.do(media.keep, body, name, time.time())
+        reference = await desk.writer.do(media.store_media, body, name, time.time())
     except DataError as error:
         raise ApiError(400, str(error)) from None
     return Response(json.dumps({"kept": reference}).encode(), 200, b"application/json")
@@ -114,7 +114,7 @@ def _import(
     at = time.time()
     for place, row in enumerate(rows, start=1):
         truth = float(row["truth"]) if row.get("truth") else None
-        queue.keep(
+        queue.add_item(
             db,
             queue.Item(
                 ticket="im_" + secrets.token_hex(12),
@@ -140,10 +140,10 @@ def _media(db: Database, cell: str, files: dict[str, str], place: int, at: float
     if not cell:
         return ""
     if cell.startswith("data:"):
-        carried = media.carried(cell)
-        if carried is None or media.kind_of(carried[1]) is None:
+        carried = media.decode_data_url(cell)
+        if carried is None or media.kind_of_bytes(carried[1]) is None:
             raise ApiError(400, f"row {place}: its media is none that can be shown; expected {ENDS}")
-        return media.keep(db, carried[1], f"row-{place}", at)
+        return media.store_media(db, carried[1], f"row-{place}", at)
     reference = files.get(cell) or files.get(cell.replace("\\", "/").rpartition("/")[2])
     if reference is None:
         raise ApiError(

@@ -30,7 +30,7 @@ def _found(db: Database, slot: int, reviewer: str, files: Path | None) -> tuple[
     task = queue.task(db, slot, reviewer)
     reference = "" if task is None else task.item.media
     if reference.startswith("data:"):
-        return media.carried(reference)
+        return media.decode_data_url(reference)
     if reference.startswith("kept:"):
         return media.find(db, reference)
     if reference.startswith("file:") and files is not None:
@@ -47,7 +47,7 @@ def _read(folder: Path, name: str) -> tuple[str, bytes] | None:
         body = path.read_bytes()
     except OSError:
         return None
-    kind = media.kind_of(body)
+    kind = media.kind_of_bytes(body)
     return None if kind is None else (kind, body)
 
 

@@ -13,7 +13,7 @@ from tolerate.service.config import Grade, JobSettings
 from tolerate.service.desk.media import shown
 from tolerate.service.openai_format import ApiError
 from tolerate.store import Database, media, people, queue
-from tolerate.store.agreement import alpha, pairs
+from tolerate.store.agreement import alpha, kappa_by_pair
 
 if TYPE_CHECKING:
     from tolerate.service.desk import Desk, Page, Response, Visit
@@ -32,7 +32,7 @@ def _line(db: Database, job: JobSettings, now: float) -> dict[str, Any]:
         "job": job,
         "backlog": queue.backlog(db, job.name, now),
         "alpha": alpha(ratings, interval=graded) if ratings else None,
-        "pairs": pairs(ratings) if ratings else [],
+        "pairs": kappa_by_pair(ratings) if ratings else [],
     }
 
 
@@ -62,7 +62,7 @@ async def _next(desk: "Desk", visit: "Visit", kinds: tuple[str, ...]) -> "Respon
         task=task,
         item=task.item,
         job=job,
-        media=(media.shown_kind(task.item.media) or "").partition("/")[0],
+        media=(media.kind_of_reference(task.item.media) or "").partition("/")[0],
         place=desk.place(visit, task.kind),
         no_guide=desk.no_guide,
         why=_why(task),
@@ -77,7 +77,7 @@ async def _next(desk: "Desk", visit: "Visit", kinds: tuple[str, ...]) -> "Respon
     )
 
 
-def _lease(db: Database, name: str, jobs: tuple[str, ...], kinds: tuple[str, ...]) -> queue.Task | None:
+def _lease(db: Database, name: str, jobs: tuple[str, ...], kinds: tuple[str, ...]) -> queue.ReviewTask | None:
     return queue.lease(db, name, time.time(), jobs=jobs, kinds=kinds)
 
 
@@ -87,7 +87,7 @@ def _jobs(desk: "Desk", name: str) -> tuple[str, ...]:
     return (name,) if name in known else known
 
 
-def _why(task: queue.Task) -> str:
+def _why(task: queue.ReviewTask) -> str:
     """The kind of reason that is shown; a seeded item looks like a drawn or an imported one."""
     if task.kind == "adjudicate":
         return "adjudicate"
@@ -104,7 +104,7 @@ async def verdict(desk: "Desk", visit: "Visit") -> "Response":
     """Take a verdict in and go on to the next item."""
     slot = _slot(visit.form)
     told: list[JsonObject] = []
-    done: list[queue.Settled] = []
+    done: list[queue.SettledItem] = []
     try:
         await desk.writer.do(_verdict, desk, visit, slot, told, done)
     except DataError:
@@ -119,10 +119,10 @@ def _verdict(
     visit: "Visit",
     slot: int,
     told: list[JsonObject],
-    done: list[queue.Settled],
+    done: list[queue.SettledItem],
 ) -> None:
     """The verdict of a form, inside the writer; `told` and `done` take what follows from it."""
-    form, found = visit.form, queue.leased(db, slot, visit.user.name)
+    form, found = visit.form, queue.slot_in_hand(db, slot, visit.user.name)
     if found is None:
         raise DataError("this item is no longer yours")
     job, kind = found
@@ -131,19 +131,21 @@ def _verdict(
     grade = _grade(desk.service.job(job), form.get("grade", ""))
     note_alarm = desk.host.settlement_watcher(told)
 
-    def settled(db: Database, each: queue.Settled) -> None:
+    def settled(db: Database, each: queue.SettledItem) -> None:
         done.append(each)
         note_alarm(db, each)
 
-    queue.verdict(
+    queue.record_verdict(
         db,
-        slot,
-        visit.user.name,
-        grade.loss,
+        queue.NewVerdict(
+            slot,
+            visit.user.name,
+            grade.loss,
+            form.get("nonce", "")[:40] or secrets.token_hex(8),
+            label=grade.en,
+            note=form.get("note", "")[:5000],
+        ),
         time.time(),
-        nonce=form.get("nonce", "")[:40] or secrets.token_hex(8),
-        label=grade.en,
-        note=form.get("note", "")[:5000],
         settled=settled,
         accept=desk.host.accepted_losses(),
     )
@@ -224,7 +226,7 @@ async def lang(desk: "Desk", visit: "Visit") -> "Response":
     from tolerate.service.desk import go
 
     other = "en" if visit.user.lang == "zh" else "zh"
-    await desk.writer.do(people.speak, visit.user.name, other)
+    await desk.writer.do(people.set_language, visit.user.name, other)
     where = visit.form.get("from", "/desk")
     return go(where if where.startswith("/desk") and "//" not in where else "/desk")
 

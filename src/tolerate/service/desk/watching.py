@@ -147,7 +147,7 @@ def _withdraw(db: Database, job: str, by: str, why: str) -> bool:
     at = time.time()
     gone = certificates.withdraw(db, job, None, by, why, at)
     if gone:
-        certificates.alarm(db, job, "withdrawn", at, {"by": by, "why": why})
+        certificates.add_alarm(db, job, "withdrawn", at, {"by": by, "why": why})
     return bool(gone)
 
 
@@ -166,7 +166,7 @@ async def mended(desk: "Desk", visit: "Visit") -> "Response":
     from tolerate.service.desk import go
 
     job = _job(desk, visit)
-    await desk.writer.do(certificates.mend, job.name, visit.user.name, time.time())
+    await desk.writer.do(certificates.mark_mended, job.name, visit.user.name, time.time())
     return go(f"/desk/watch/{job.name}")
 
 

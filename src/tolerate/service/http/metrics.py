@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from tolerate.service.http.logging import resident_bytes
-from tolerate.store.restrictions import Tightening
+from tolerate.store.restrictions import Restriction
 
 BUCKET_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -62,7 +62,7 @@ class Metrics:
         self._token_counter = cache(self._tokens.labels)
         self._seconds_histogram = cache(self._seconds.labels)
 
-    def set_restrictions(self, job: str, tier: str, restrictions: Sequence[Tightening]) -> None:
+    def set_restrictions(self, job: str, tier: str, restrictions: Sequence[Restriction]) -> None:
         """Set what restricts a certificate in force."""
         slices = sum(bool(restriction.slice) for restriction in restrictions)
         self.degraded.labels(job, tier).set(len(restrictions) > slices)

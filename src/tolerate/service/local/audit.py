@@ -35,7 +35,7 @@ class AuditWork:
 
     def begin(self, db: Database, at: float) -> None:
         """Go on with the verdicts that are there."""
-        if not self.batch.state.exists() and db.one("SELECT 1 FROM verdicts"):
+        if not self.batch.state.exists() and db.first("SELECT 1 FROM verdicts"):
             raise RunError(
                 f"{self.batch.state} is gone, and the desk still has its verdicts; put it back, or delete "
                 f"{desk_of(self.batch.state)} too to begin again"
@@ -98,7 +98,7 @@ class AuditWork:
             if item in wanted:
                 wanted.remove(item)
             elif not taken_back and (state == "open" or not self._still_wanted(item)):
-                queue.call_off(db, slot)
+                queue.cancel_slot(db, slot)
         self._put(db, at, ahead, "review")
         self._put(db, at, waiting, "second")
 
@@ -107,7 +107,7 @@ class AuditWork:
 
     def _ahead(self, db: Database, skipped: int, given: Given) -> list[int]:
         """The items that the order asks for next and nobody has judged: one, or some for each of several people."""
-        row = db.one("SELECT count(*) FROM users WHERE name <> ? AND disabled IS NULL", SECOND)
+        row = db.first("SELECT count(*) FROM users WHERE name <> ? AND disabled IS NULL", SECOND)
         people = int(row[0]) if row else 1
         window = (1 if people < 2 else people * AHEAD) + skipped
         return [item for item in self.batch.audit.upcoming(window) if (item, False) not in given]
@@ -118,17 +118,17 @@ class AuditWork:
             known = queue.item(db, ticket) is not None
             if not known:
                 question = self.batch.question(item, self.columns)
-                queue.keep(db, item_of(db, question, ticket=ticket, job=JOB, at=at, why="lot"))
+                queue.add_item(db, item_of(db, question, ticket=ticket, job=JOB, at=at, why="lot"))
             if not known and kind == "second":  # read at the terminal: the one who began has seen it
                 db.run("UPDATE slots SET state = 'done', reviewer = ? WHERE ticket = ?", self.first, ticket)
             if known or kind == "second":
-                queue.look_again(db, ticket, kind)
+                queue.request_review(db, ticket, kind)
 
     # Telling
 
     def _progress(self, db: Database) -> Progress:
         audit = self.batch.audit
-        row = db.one("SELECT count(*) FROM slots WHERE state IN ('open', 'leased')")
+        row = db.first("SELECT count(*) FROM slots WHERE state IN ('open', 'leased')")
         done = not audit.open and not (row and row[0])
         waiting = len(self._waiting())
         return Progress(

@@ -71,14 +71,14 @@ class LocalDesk(LinkDesk):
             only=only,
         )
 
-    async def follow(self, done: list[queue.Settled], told: list[JsonObject]) -> None:
+    async def follow(self, done: list[queue.SettledItem], told: list[JsonObject]) -> None:
         """The audit or the run takes the verdict in."""
         await self.writer.do(self.work.follow, time.time())
 
 
 def _disagreements(db: Database) -> bool:
     """Whether something waits for one who adjudicates."""
-    return db.one("SELECT 1 FROM slots WHERE state = 'open' AND kind = 'adjudicate' LIMIT 1") is not None
+    return db.first("SELECT 1 FROM slots WHERE state = 'open' AND kind = 'adjudicate' LIMIT 1") is not None
 
 
 def _settle_all(db: Database, at: float) -> None:
@@ -99,7 +99,7 @@ async def seat(desk: Desk, visit: Visit) -> Response:
     if other is None or not desk.local.has_second:
         raise ApiError(400, "there is no other seat at this desk")
     await desk.writer.do(people.close_session, visit.session.hash)
-    await desk.writer.do(people.speak, other, visit.user.lang)
+    await desk.writer.do(people.set_language, other, visit.user.lang)
     desk.forget_sessions()
     return go("/desk/review", [await desk.given(other)])
 

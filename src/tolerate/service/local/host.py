@@ -17,7 +17,7 @@ from tolerate.service.local.desk import LocalDesk
 from tolerate.service.local.links import Links
 from tolerate.service.local.serving import HOST, address, listen, port_of
 from tolerate.service.local.work import Work
-from tolerate.store import Database, Writer, people, queue
+from tolerate.store import Database, DatabaseWriter, people, queue
 from tolerate.store.schema import meta, set_meta
 
 
@@ -45,7 +45,7 @@ class Local:
         """Nothing is held here."""
         return {}
 
-    def after_settlement(self, items: Sequence[queue.Settled], alarms: Sequence[JsonObject]) -> None:
+    def after_settlement(self, items: Sequence[queue.SettledItem], alarms: Sequence[JsonObject]) -> None:
         """Nobody waits for an answer here."""
 
     def settlement_watcher(self, alarms: list[JsonObject]) -> queue.OnSettled:
@@ -55,7 +55,7 @@ class Local:
     async def serve(self) -> None:
         """From the first link to the end."""
         try:
-            self.writer = Writer(self.service.database)
+            self.writer = DatabaseWriter(self.service.database)
         except RunError as error:
             raise RunError(
                 f"the desk of {self.service.database} cannot be opened; if the same command runs elsewhere, go on "
@@ -79,7 +79,7 @@ class Local:
 
     def _settled(self, db: Database) -> bool:
         """Whether the person had finished before, or nothing was asked at this desk at all."""
-        return db.one("SELECT 1 FROM items WHERE due IS NOT NULL LIMIT 1") is None
+        return db.first("SELECT 1 FROM items WHERE due IS NOT NULL LIMIT 1") is None
 
     async def seat(self, name: str) -> None:
         """One more person."""
@@ -109,9 +109,9 @@ class Local:
 
 def _add(db: Database, name: str, role: str, at: float, lang: str) -> None:
     """A person who comes in by links alone: nobody knows the password."""
-    if not db.one("SELECT 1 FROM users WHERE name = ?", name):
+    if not db.first("SELECT 1 FROM users WHERE name = ?", name):
         people.add_user(db, name, secrets.token_urlsafe(32), role, "the command line", at, lang)
-    people.speak(db, name, lang)
+    people.set_language(db, name, lang)
 
 
 def _port(db: Database) -> int:

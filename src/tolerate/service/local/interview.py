@@ -20,7 +20,7 @@ from tolerate.service.local.link_login import LinkDesk
 from tolerate.service.local.links import Links
 from tolerate.service.local.serving import HOST, address, end_soon, listen, port_of
 from tolerate.store import people
-from tolerate.store.queue import OnSettled, Settled
+from tolerate.store.queue import OnSettled, SettledItem
 
 
 class Talk(Protocol):
@@ -76,7 +76,7 @@ class _Host:
         """Nothing is settled here."""
         return lambda db, each: None
 
-    def after_settlement(self, items: Sequence[Settled], alarms: Sequence[JsonObject]) -> None:
+    def after_settlement(self, items: Sequence[SettledItem], alarms: Sequence[JsonObject]) -> None:
         """Nothing follows."""
 
     async def serve(self, name: str, port: int) -> None:

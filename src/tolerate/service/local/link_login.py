@@ -61,4 +61,4 @@ class LinkDesk(Desk):
 
     async def given(self, name: str) -> tuple[bytes, bytes]:
         """The header with which a person comes in."""
-        return self.set_cookie(await self.open_session(name), int(people.SESSION))
+        return self.set_cookie(await self.open_session(name), int(people.SESSION_SECONDS))

@@ -49,7 +49,7 @@ class QuestionsWork:
                 item = item_of(
                     db, question, ticket=_ticket(place), job=JOB, at=at, why="fresh", reviewers=self.each
                 )
-                queue.keep(db, item)
+                queue.add_item(db, item)
             set_meta(db, "questions", now)
         self.follow(db, at)
 
@@ -90,7 +90,7 @@ class QuestionsWork:
         sum = hashlib.sha256(str(self.each).encode())
         for each in self.questions:
             sum.update(
-                repr((each.asked, each.text, hashlib.sha256(each.media).hexdigest(), each.file)).encode()
+                repr((each.request, each.text, hashlib.sha256(each.media).hexdigest(), each.file)).encode()
             )
         return sum.hexdigest()
 
@@ -100,5 +100,5 @@ def _ticket(place: int) -> str:
 
 
 def _count(db: Database, sql: str) -> int:
-    row = db.one(sql)
+    row = db.first(sql)
     return int(row[0]) if row else 0

@@ -49,12 +49,12 @@ def item_of(
     """An item of the queue; its picture, sound or film is kept in the database, or stays beside the batch."""
     reference = f"file:{question.file}" if question.file else ""
     if question.media:
-        reference = media.keep(db, question.media, ticket, at)
+        reference = media.store_media(db, question.media, ticket, at)
     return queue.Item(
         ticket=ticket,
         job=job,
         at=at,
-        prompt=question.asked,
+        prompt=question.request,
         content=question.text,
         state="delivered",
         why=why,
