@@ -24,11 +24,13 @@ def finish(audit: Audit, losses: np.ndarray) -> Audit:
 
 def slow_error(plan: StoppingPlan, wrong: int) -> Fraction:
     """Chance of a certificate in exact integers: first passages through the boundary (never giving up)."""
-    at, first = plan.certify_at[:wrong].tolist(), []
-    for k, t in enumerate(at):
-        first.append(math.comb(t, k) - sum(f * math.comb(t - at[j], k - j) for j, f in enumerate(first)))
+    boundary, first = plan.certify_at[:wrong].tolist(), []
+    for k, t in enumerate(boundary):
+        first.append(
+            math.comb(t, k) - sum(f * math.comb(t - boundary[j], k - j) for j, f in enumerate(first))
+        )
     ways = sum(
-        f * math.comb(plan.items - t, wrong - k) for k, (f, t) in enumerate(zip(first, at, strict=True))
+        f * math.comb(plan.items - t, wrong - k) for k, (f, t) in enumerate(zip(first, boundary, strict=True))
     )
     return Fraction(ways, math.comb(plan.items, wrong))
 
@@ -79,14 +81,14 @@ def test_large_plans_by_simulation() -> None:
     plan, rng, certified = robust_plan(200_000, 4_000, 0.9), np.random.default_rng(1), 0
     ends = np.unique(plan.certify_at[plan.certify_at < 150_000])
     for _ in range(2000):
-        seen, left, bad, k, before = False, 200_000, 4_001, 0, 0
+        is_certified, left, bad, k, before = False, 200_000, 4_001, 0, 0
         for t in ends:
             k += rng.hypergeometric(bad - k, left - (bad - k), t - before)
             left, before = 200_000 - t, t
             if k <= 4_000 and plan.certify_at[k] <= t:
-                seen = True
+                is_certified = True
                 break
-        certified += seen
+        certified += is_certified
     assert certified / 2000 <= 0.1 + 3 * math.sqrt(0.09 / 2000)
 
 
@@ -138,10 +140,10 @@ def test_choosing_the_part_after_looking_is_caught() -> None:
         losses = (rng.permutation(items) < 0.085 * items).astype(float)
         scores, failed = rng.normal(size=items), False
         for share in (0.0, 0.2, 0.4, 0.6):
-            kept = np.flatnonzero(scores >= np.quantile(scores, share))
-            audit = Audit(len(kept), tolerance, 0.8, seed=seed + 7000 * round(10 * share))
-            if finish(audit, losses[kept]).proven:
-                failed = losses[kept].mean() > tolerance
+            chosen = np.flatnonzero(scores >= np.quantile(scores, share))
+            audit = Audit(len(chosen), tolerance, 0.8, seed=seed + 7000 * round(10 * share))
+            if finish(audit, losses[chosen]).proven:
+                failed = losses[chosen].mean() > tolerance
                 break
         broken += failed
     assert broken / runs > 0.2 + 3 * math.sqrt(0.16 / runs)

@@ -94,8 +94,8 @@ def population(name: str, kind: str, heavy: bool = False) -> Population:
     return Population(losses, scores, clusters, slices, chance)
 
 
-def edge_of(found: ReleaseRule) -> float:
-    return {"all": -np.inf, "nothing": np.inf}.get(found.scope, np.inf if found.edge is None else found.edge)
+def edge_of(rule: ReleaseRule) -> float:
+    return {"all": -np.inf, "nothing": np.inf}.get(rule.scope, np.inf if rule.edge is None else rule.edge)
 
 
 def allowed(runs: int) -> float:
@@ -112,18 +112,18 @@ def broken(
     n: int,
     runs: int,
     heavy: bool = False,
-    twin: Callable[[Sample], Sample] = lambda given: given,
+    twin: Callable[[Sample], Sample] = lambda sample: sample,
 ) -> float:
     """How often a promise breaks."""
     people = population(name, kind, heavy)
     rng, bad = np.random.default_rng([n, runs, len(kind)]), 0
     for _ in range(runs):
-        given = twin(people.draw(rng, n, kind))
-        tolerances = {loss: t for loss, t in limits(people).items() if loss in given.losses}
+        sample = twin(people.draw(rng, n, kind))
+        tolerances = {loss: t for loss, t in limits(people).items() if loss in sample.losses}
         largest = (
-            None if given.weights is None else 1.0
+            None if sample.weights is None else 1.0
         )  # stated: a small sample may hold none of the heavy rows
-        edge = edge_of(find(given, tolerances, DELTA, largest=largest))
+        edge = edge_of(find(sample, tolerances, DELTA, largest=largest))
         bad += any(people.truth(edge, loss) > t for loss, t in limits(people).items()) and edge < np.inf
     return bad / runs
 
@@ -158,8 +158,8 @@ def test_clusters(heavy: bool, name: str, n: int) -> None:
     runs, people = 50 if n == 5000 else 100, population(name, "clusters", heavy)
     rng, bad = np.random.default_rng([n, heavy]), 0
     for _ in range(runs):
-        given = people.draw(rng, n, "clusters")
-        edge = edge_of(find(given, {"loss": TOLERANCE}, DELTA, largest=40.0 if heavy else 8.0))
+        sample = people.draw(rng, n, "clusters")
+        edge = edge_of(find(sample, {"loss": TOLERANCE}, DELTA, largest=40.0 if heavy else 8.0))
         bad += edge < np.inf and people.truth(edge, "loss") > TOLERANCE
     assert bad / runs <= allowed(runs)
 
@@ -194,8 +194,10 @@ def chosen_broken(corrected: bool, runs: int, among: int = 5, n: int = 400) -> f
     rng, bad = np.random.default_rng(among), 0
     level = DELTA / among if corrected else DELTA
     for _ in range(runs):
-        found = [find(people.draw(rng, n, "rows"), {"loss": TOLERANCE}, level) for _ in range(among)]
-        bad += any(people.truth(edge_of(one), "loss") > TOLERANCE for one in found if one.scope != "nothing")
+        rules = [find(people.draw(rng, n, "rows"), {"loss": TOLERANCE}, level) for _ in range(among)]
+        bad += any(
+            people.truth(edge_of(rule), "loss") > TOLERANCE for rule in rules if rule.scope != "nothing"
+        )
     return bad / runs
 
 
@@ -207,12 +209,12 @@ def test_a_choice_of_the_best_of_five() -> None:
 # In short, and the twins
 
 
-def rows_only(given: Sample) -> Sample:
-    return Sample(given.losses, given.scores, None, None, None)
+def rows_only(sample: Sample) -> Sample:
+    return Sample(sample.losses, sample.scores, None, None, None)
 
 
-def first_loss(given: Sample) -> Sample:
-    return Sample({"loss": given.losses["loss"]}, given.scores, None, None, None)
+def first_loss(sample: Sample) -> Sample:
+    return Sample({"loss": sample.losses["loss"]}, sample.scores, None, None, None)
 
 
 @pytest.mark.parametrize(

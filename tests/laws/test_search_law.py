@@ -53,8 +53,12 @@ def share_broken(
         while audit.open:
             item = audit.next()
             audit.record(item, losses[item])
-        found = audit.certificate
-        out = scores >= found.threshold if found.threshold is not None else np.full(items, found.proven)
+        certificate = audit.certificate
+        out = (
+            scores >= certificate.threshold
+            if certificate.threshold is not None
+            else np.full(items, certificate.proven)
+        )
         broken += bool(out.any() and losses[out].mean() > tolerance)
     return broken / runs
 

@@ -83,7 +83,7 @@ def reused(losses: Array, risks: Array, seed: int, monkeypatch: pytest.MonkeyPat
         for i, column in enumerate(losses.T)
     ]  # fmt: skip
     passed = select_rules(ways, TOLERANCE, DELTA, 20.0, seed, design=0.9).passed
-    return any(risks[found.rule.way] > TOLERANCE for found in passed)
+    return any(risks[passed_rule.rule.strategy] > TOLERANCE for passed_rule in passed)
 
 
 def broken(rule: Rule, kind: str, k: int, n: int, correlation: float, ties: bool, runs: int) -> float:
@@ -241,7 +241,7 @@ def test_looks_are_exact(labels: int, tolerance: float, level: float) -> None:
     sequences = np.array(list(product((0, 1), repeat=labels)))
     wrong = np.cumsum(sequences, axis=1)
     passed = np.zeros(len(sequences), bool)
-    for size, most in zip(plan.sizes, plan.most, strict=True):
+    for size, most in zip(plan.sizes, plan.max_wrong, strict=True):
         passed |= wrong[:, size - 1] <= most
     chance = tolerance ** wrong[:, -1] * (1 - tolerance) ** (labels - wrong[:, -1])
     assert abs(float(chance[passed].sum()) - plan.error) < 1e-12

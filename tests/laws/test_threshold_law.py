@@ -24,45 +24,47 @@ NOTHING, EVERYTHING = np.inf, -np.inf
 STRAY = 1e-4  # chance that a law cries wolf about a valid method
 
 
-def ours(given: Sample, tolerance: float, delta: float) -> float:
-    largest = None if given.weights is None else 4.0  # stated: a small sample may hold none of the heavy rows
-    found = find(given, dict.fromkeys(given.losses, tolerance), delta, largest=largest)
+def ours(sample: Sample, tolerance: float, delta: float) -> float:
+    largest = (
+        None if sample.weights is None else 4.0
+    )  # stated: a small sample may hold none of the heavy rows
+    rule = find(sample, dict.fromkeys(sample.losses, tolerance), delta, largest=largest)
     return {"all": EVERYTHING, "nothing": NOTHING}.get(
-        found.scope, found.edge if found.edge is not None else 0.0
+        rule.scope, rule.edge if rule.edge is not None else 0.0
     )
 
 
-def peeking(given: Sample, tolerance: float, delta: float) -> float:
+def peeking(sample: Sample, tolerance: float, delta: float) -> float:
     """Broken: the largest prefix whose p-value is small, out of all prefixes, without correction."""
-    assert given.scores is not None
-    order = np.argsort(-given.scores, kind="stable")
-    errors, sizes = np.cumsum(given.losses["loss"][order]), np.arange(1, len(order) + 1)
+    assert sample.scores is not None
+    order = np.argsort(-sample.scores, kind="stable")
+    errors, sizes = np.cumsum(sample.losses["loss"][order]), np.arange(1, len(order) + 1)
     good = np.flatnonzero(binomial_p(errors, sizes, tolerance) <= delta)
     if not len(good):
         return NOTHING
     size = sizes[good[-1]]
-    return EVERYTHING if size == len(order) else float(given.scores[order[size]])
+    return EVERYTHING if size == len(order) else float(sample.scores[order[size]])
 
 
-def strictest_anyway(given: Sample, tolerance: float, delta: float) -> float:
+def strictest_anyway(sample: Sample, tolerance: float, delta: float) -> float:
     """Broken: where nothing passes, the strictest threshold is used all the same."""
-    edge = ours(given, tolerance, delta)
-    assert given.scores is not None
-    return float(np.quantile(given.scores, 0.95)) if edge == NOTHING else edge
+    edge = ours(sample, tolerance, delta)
+    assert sample.scores is not None
+    return float(np.quantile(sample.scores, 0.95)) if edge == NOTHING else edge
 
 
-def rows_for_clusters(given: Sample, tolerance: float, delta: float) -> float:
+def rows_for_clusters(sample: Sample, tolerance: float, delta: float) -> float:
     """Broken: every row counts as independent."""
-    return ours(Sample(given.losses, given.scores, None, None, None), tolerance, delta)
+    return ours(Sample(sample.losses, sample.scores, None, None, None), tolerance, delta)
 
 
-def lost_variance(given: Sample, tolerance: float, delta: float) -> float:
+def lost_variance(sample: Sample, tolerance: float, delta: float) -> float:
     """Broken: a normal interval with the sample's deviation; no errors give certainty."""
-    assert given.scores is not None
+    assert sample.scores is not None
     best = NOTHING
     for share in np.arange(0.05, 1.0, 0.05):
-        edge = float(np.quantile(given.scores, 1 - share))
-        losses = given.losses["loss"][given.scores > edge]
+        edge = float(np.quantile(sample.scores, 1 - share))
+        losses = sample.losses["loss"][sample.scores > edge]
         if len(losses) and losses.mean() + 1.2816 * losses.std() / np.sqrt(len(losses)) <= tolerance:
             best = edge
     return best
@@ -126,13 +128,16 @@ def test_exact_law_catches_peeking() -> None:
     assert worst_chance(12, 3, 0.5, 0.2, strict_first_lenient) > 0.2
 
 
-def strict_first_lenient(given: Sample, tolerance: float, delta: float) -> float:
+def strict_first_lenient(sample: Sample, tolerance: float, delta: float) -> float:
     """Broken: any of the groups may pass by itself, without correction; the most lenient wins."""
-    assert given.scores is not None
+    assert sample.scores is not None
     best = NOTHING
-    for edge in [*np.unique(given.scores)[::-1], EVERYTHING]:
-        rows = given.scores > edge
-        if rows.any() and float(binomial_p(given.losses["loss"][rows].sum(), rows.sum(), tolerance)) <= delta:
+    for edge in [*np.unique(sample.scores)[::-1], EVERYTHING]:
+        rows = sample.scores > edge
+        if (
+            rows.any()
+            and float(binomial_p(sample.losses["loss"][rows].sum(), rows.sum(), tolerance)) <= delta
+        ):
             best = float(edge)
     return best
 
@@ -253,9 +258,9 @@ def weighted(rng: np.random.Generator, n: int) -> Sample:
     return Sample({"loss": wrong.astype(float)}, rng.random(n), None, None, np.where(wrong, 4.0, 1.0))
 
 
-def unweighted(given: Sample, tolerance: float, delta: float) -> float:
+def unweighted(sample: Sample, tolerance: float, delta: float) -> float:
     """Broken: the labels' unequal chances are forgotten."""
-    return ours(Sample(given.losses, given.scores, None, None, None), tolerance, delta)
+    return ours(Sample(sample.losses, sample.scores, None, None, None), tolerance, delta)
 
 
 def released_share(

@@ -69,9 +69,9 @@ def test_mean_delay() -> None:
         losses = (rng.random(20_000) < np.where(np.arange(20_000) < 2000, 0.01, 0.04)).astype(float)
         watch = Watch(tolerance=0.02, confidence=0.95)
         watch.update_many(losses)
-        at = watch.alarm.labels if watch.alarm else 20_000
-        early += at <= 2000
-        delays.append(at - 2000)
+        labels = watch.alarm.labels if watch.alarm else 20_000
+        early += labels <= 2000
+        delays.append(labels - 2000)
     assert np.mean(delays) <= 1350
     assert early / 400 <= 0.05
 

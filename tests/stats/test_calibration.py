@@ -12,11 +12,11 @@ def test_known_values() -> None:
     """Two bins of 50: claimed .3 and .9, right .2 and .8. Gaps of .1; debiased by .16/49 in both."""
     scores = np.repeat([0.3, 0.9], 50)
     right = np.concatenate([np.arange(50) < 10, np.arange(50) < 40])
-    found = calibration(scores, right)
-    assert [each.items for each in found.bins] == [50, 50]
-    assert found.plain == pytest.approx(0.1)
-    assert found.error == pytest.approx((0.1**2 - 0.2 * 0.8 / 49) ** 0.5)
-    low, high = found.bins[0].low, found.bins[0].high
+    result = calibration(scores, right)
+    assert [part.items for part in result.bins] == [50, 50]
+    assert result.plain == pytest.approx(0.1)
+    assert result.error == pytest.approx((0.1**2 - 0.2 * 0.8 / 49) ** 0.5)
+    low, high = result.bins[0].low, result.bins[0].high
     assert high == pytest.approx(float(binomial_upper(10, 50, 0.975)))
     assert low == pytest.approx(0.1003, abs=1e-4) and high == pytest.approx(
         0.3372, abs=1e-4
@@ -31,7 +31,7 @@ def squared_errors(seed: int, trials: int = 4000) -> tuple[float, float, float]:
     for _ in range(trials):
         right = rng.random(60) < claimed - 0.05
         bins = [(claimed[part].mean(), right[part].mean(), len(part)) for part in equal_mass(claimed, 2)]
-        gaps = [(said - so) ** 2 for said, so, _ in bins]
+        gaps = [(score - so) ** 2 for score, so, _ in bins]
         spread = [so * (1 - so) / (n - 1) for _, so, n in bins]
         plain += np.mean(gaps) / trials
         debiased += (np.mean(gaps) - np.mean(spread)) / trials
@@ -50,19 +50,19 @@ def test_a_score_that_keeps_its_word_is_seen_to() -> None:
     chance = rng.random(4000)
     honest, vain = calibration(chance, rng.random(4000) < chance), calibration(chance, rng.random(4000) < 0.5)
     assert honest.error < 0.03 < 0.2 < vain.error
-    inside = [each.low <= each.claimed <= each.high for each in honest.bins]
+    inside = [part.low <= part.claimed <= part.high for part in honest.bins]
     assert sum(inside) >= 8 and len(inside) == 10
 
 
 def test_equal_scores_stay_together() -> None:
-    found = equal_mass(np.repeat([0.0, 1.0], [95, 5]), 10)
-    assert [len(part) for part in found] == [95, 5]
+    bins = equal_mass(np.repeat([0.0, 1.0], [95, 5]), 10)
+    assert [len(part) for part in bins] == [95, 5]
     assert len(calibration(np.full(100, 0.4), np.ones(100, dtype=bool)).bins) == 1
 
 
 def test_missing_scores_claim_nothing() -> None:
-    found = calibration(np.array([np.nan, 0.5, 0.5]), np.array([True, True, False]))
-    assert found.items == 2 and found.right == 0.5
+    result = calibration(np.array([np.nan, 0.5, 0.5]), np.array([True, True, False]))
+    assert result.items == 2 and result.right == 0.5
 
 
 @pytest.mark.parametrize("scores", [[np.nan], [], [1.2], [-0.1]])

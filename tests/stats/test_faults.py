@@ -71,8 +71,10 @@ def test_a_set_whose_top_is_thin_is_still_released(clusters: bool) -> None:
     """Two rows far above all others, as a grid of 100 thresholds between 0 and 1 would find them."""
     scores = np.concatenate([[0.999, 0.9989], np.linspace(0, 0.5, 1998)])
     names = np.arange(2000) // 2 if clusters else None
-    found = certify(losses=np.zeros(2000), scores=scores, clusters=names, tolerance=0.05, confidence=0.9)
-    assert found.coverage == 1.0
+    certificate = certify(
+        losses=np.zeros(2000), scores=scores, clusters=names, tolerance=0.05, confidence=0.9
+    )
+    assert certificate.coverage == 1.0
 
 
 # ltt, wsr_p_value: a two-sided test for a one-sided claim. All losses 1 gave p = 8e-94 for "within tolerance".
@@ -87,11 +89,11 @@ def test_all_wrong_is_no_evidence_that_all_is_fine(name: str, n: int) -> None:
 @pytest.mark.parametrize("kind", ["rows", "graded", "clusters", "weights"])
 def test_all_wrong_releases_nothing(kind: str) -> None:
     losses = np.full(400, 0.97) if kind == "graded" else np.ones(400)
-    given = {
+    columns = {
         "clusters": np.arange(400) // 4 if kind == "clusters" else None,
         "weights": 1 + np.arange(400) % 3 if kind == "weights" else None,
     }
-    cert = certify(losses=losses, scores=np.arange(400), tolerance=0.1, **given)  # type: ignore[arg-type]
+    cert = certify(losses=losses, scores=np.arange(400), tolerance=0.1, **columns)  # type: ignore[arg-type]
     assert cert.scope == "nothing" and cert.risk_bound is None
 
 
@@ -149,8 +151,8 @@ def test_an_overconfident_top_breaks_no_promise() -> None:
     runs, rng, broken, twin = 150, np.random.default_rng(5), 0, 0
     for _ in range(runs):
         scores, losses = overconfident(rng, 500)
-        found = certify(losses=losses, scores=scores, tolerance=0.05, confidence=0.9)
-        edge = {"all": 0.0, "nothing": 1.0}.get(found.scope, found.threshold or 0.0)
+        certificate = certify(losses=losses, scores=scores, tolerance=0.05, confidence=0.9)
+        edge = {"all": 0.0, "nothing": 1.0}.get(certificate.scope, certificate.threshold or 0.0)
         broken += edge < 1 and _risk_above(edge) > 0.05
         twin += strictest_anyway(losses[:100], scores[:100])
     assert broken / runs <= allowed(runs, 0.1)
@@ -237,8 +239,8 @@ def test_rare_errors_fool_the_normal_curve_and_not_the_exact_methods() -> None:
 
 def test_an_interval_of_the_normal_curve_says_so() -> None:
     losses, guesses = rare(np.random.default_rng(1), 10_150)
-    told = prediction_powered(losses[:150], guesses[:150], guesses[150:], 0.9)
-    assert told.asymptotic
+    estimate = prediction_powered(losses[:150], guesses[:150], guesses[150:], 0.9)
+    assert estimate.asymptotic
 
 
 # Inspect AI, ci(): 500 of 500 right gives [1, 1].

@@ -32,8 +32,8 @@ TABLES = {
 def test_what_certify_wrote_holds_after_json(name: str, more: dict[str, Any]) -> None:
     table = TABLES[name]
     cert = certify(table, tolerance=0.1, each_slice=table.slices is not None, **more)
-    found = verify(Certificate.loads(cert.dumps()), table)
-    assert found.holds and found.reasons == () and "holds" in str(found)
+    verification = verify(Certificate.loads(cert.dumps()), table)
+    assert verification.holds and verification.reasons == () and "holds" in str(verification)
 
 
 def test_history_is_part_of_the_certificate() -> None:
@@ -62,9 +62,9 @@ def test_history_is_part_of_the_certificate() -> None:
 def test_a_changed_certificate_is_named(change: dict[str, Any], named: str) -> None:
     cert = certify(TABLES["rows"], tolerance=0.1)
     assert cert.scope == "above"
-    found = verify(replace(cert, **change), TABLES["rows"])
-    assert not found.holds and any(named in reason for reason in found.reasons)
-    assert "does not hold" in str(found)
+    verification = verify(replace(cert, **change), TABLES["rows"])
+    assert not verification.holds and any(named in reason for reason in verification.reasons)
+    assert "does not hold" in str(verification)
 
 
 def test_a_changed_label_is_found_without_a_hash() -> None:
@@ -72,14 +72,14 @@ def test_a_changed_label_is_found_without_a_hash() -> None:
     cert = replace(certify(table, tolerance=0.1), data_sha256=None)
     losses = table.losses.copy()
     losses[np.argmax(SCORES)] = 1 - losses[np.argmax(SCORES)]
-    found = verify(cert, replace(table, losses=losses))
-    assert not found.holds and any("risk_seen" in reason for reason in found.reasons)
+    verification = verify(cert, replace(table, losses=losses))
+    assert not verification.holds and any("risk_seen" in reason for reason in verification.reasons)
 
 
 def test_the_tables_columns_matter() -> None:
     cert = certify(TABLES["clusters"], tolerance=0.1)
-    found = verify(cert, replace(TABLES["clusters"], clusters=None))
-    assert not found.holds and any("clusters" in reason for reason in found.reasons)
+    verification = verify(cert, replace(TABLES["clusters"], clusters=None))
+    assert not verification.holds and any("clusters" in reason for reason in verification.reasons)
 
 
 TWO = Table(
@@ -118,8 +118,10 @@ def test_a_changed_second_loss_is_named(place: int, change: dict[str, Any], name
     cert = two()
     risks = [dict(risk) for risk in cert.risks]
     risks[place].update(change)
-    found = verify(replace(cert, risks=tuple(risks)), TWO)
-    assert not found.holds and any(named in reason for reason in found.reasons), found.reasons
+    verification = verify(replace(cert, risks=tuple(risks)), TWO)
+    assert not verification.holds and any(named in reason for reason in verification.reasons), (
+        verification.reasons
+    )
 
 
 def test_a_loss_that_is_left_out_is_named() -> None:
@@ -136,8 +138,8 @@ def test_tampering_is_caught_in_every_kind(name: str) -> None:
     worst = np.flatnonzero(table.losses)
     cleaned = table.losses.copy()
     cleaned[worst] = 0.0
-    found = verify(cert, replace(table, losses=cleaned))
-    assert verify(cert, table).holds and not found.holds and found.reasons
+    verification = verify(cert, replace(table, losses=cleaned))
+    assert verify(cert, table).holds and not verification.holds and verification.reasons
 
 
 @pytest.mark.parametrize(
@@ -202,8 +204,8 @@ def test_changed_readings_are_found(change: Any) -> None:
     audit = finished()
     assert audit.proven
     record = audit.to_json()
-    found = verify_audit(audit.certificate, {**record, "readings": change(record["readings"])})
-    assert not found.holds
+    verification = verify_audit(audit.certificate, {**record, "readings": change(record["readings"])})
+    assert not verification.holds
 
 
 @pytest.mark.parametrize(

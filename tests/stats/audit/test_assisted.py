@@ -270,16 +270,16 @@ class TestPredictionPowered:
         for _ in range(runs):
             wrong = (rng.random(4300) < 0.3).astype(float)
             guess = np.where(rng.random(4300) < 0.85, wrong, 1 - wrong)
-            seen = prediction_powered(wrong[:300], guess[:300], guess[300:], 0.9)
-            hits += seen.low <= 0.3 <= seen.high
+            estimate = prediction_powered(wrong[:300], guess[:300], guess[300:], 0.9)
+            hits += estimate.low <= 0.3 <= estimate.high
         assert abs(hits / runs - 0.9) <= 4 * math.sqrt(0.09 / runs)
 
     def test_it_is_marked_asymptotic_and_warns_of_rare_errors(self) -> None:
         losses = np.zeros(150)
         losses[0] = 1
-        seen = prediction_powered(losses, losses, np.zeros(1000), 0.95)
-        assert seen.asymptotic
-        assert "not to be trusted" in seen.advice
+        estimate = prediction_powered(losses, losses, np.zeros(1000), 0.95)
+        assert estimate.asymptotic
+        assert "not to be trusted" in estimate.advice
 
     def test_why_no_certificate_may_rest_on_it(self) -> None:
         """At 2.5% wrong and 150 labels it calls 2% kept far more often than in one case of twenty."""
@@ -293,9 +293,9 @@ class TestPredictionPowered:
     def test_a_useless_judge_leaves_the_interval_as_it_was(self) -> None:
         rng = np.random.default_rng(2)
         wrong, guess = (rng.random(2000) < 0.3).astype(float), rng.random(6000)
-        seen = prediction_powered(wrong, guess[:2000], guess[2000:], 0.9)
+        estimate = prediction_powered(wrong, guess[:2000], guess[2000:], 0.9)
         plain = 2 * 1.6449 * math.sqrt(0.3 * 0.7 / 2000)
-        assert seen.high - seen.low == pytest.approx(plain, rel=0.05)
+        assert estimate.high - estimate.low == pytest.approx(plain, rel=0.05)
 
     def test_too_little_is_refused(self) -> None:
         with pytest.raises(DataError, match="at least two"):

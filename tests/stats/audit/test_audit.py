@@ -62,10 +62,10 @@ class TestPlan:
     @pytest.mark.parametrize(("hoped", "labels"), [(50, 285), (100, 700)])
     def test_power_plan_meets_its_targets(self, hoped: int, labels: int) -> None:
         plan = power_plan(10_000, 200, 0.95, hoped, 0.9)
-        seen = forecast(plan, hoped)
+        outlook = forecast(plan, hoped)
         assert false_certificate(plan) <= 0.05
-        assert seen.proven >= 0.9
-        assert seen.mean <= labels
+        assert outlook.proven >= 0.9
+        assert outlook.mean <= labels
 
     def test_error_equals_the_count_in_exact_integers(self) -> None:
         plan = robust_plan(10_000, 200, 0.95)
@@ -231,9 +231,9 @@ class TestAudit:
             audit.record((audit.next() + 1) % 50, 0)
 
     def test_every_order_is_equally_likely(self) -> None:
-        seen = np.unique([draw_order(4, seed) for seed in range(4800)], axis=0, return_counts=True)[1]
-        assert len(seen) == 24
-        assert ((seen - 200) ** 2 / 200).sum() < 52  # chi-square, 23 degrees: 5e-4
+        counts = np.unique([draw_order(4, seed) for seed in range(4800)], axis=0, return_counts=True)[1]
+        assert len(counts) == 24
+        assert ((counts - 200) ** 2 / 200).sum() < 52  # chi-square, 23 degrees: 5e-4
 
     def test_it_resumes_to_the_same_state(self) -> None:
         losses = batch(500, 5, seed=2)

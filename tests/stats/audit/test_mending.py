@@ -116,9 +116,9 @@ def test_a_batch_beyond_the_tolerance_is_saved_by_mending() -> None:
     while audit.open:
         item = audit.next()
         audit.record(item, losses[item])
-    found = sum(audit.losses.values())
+    wrong = sum(audit.losses.values())
     assert audit.proven and audit.labels < 500
-    assert (40 - found) / (600 - found) <= 0.05
+    assert (40 - wrong) / (600 - wrong) <= 0.05
     assert not Audit(600, 0.05, 0.9, seed=3).mend
     assert "mended or taken out before" in str(audit.certificate)
     assert "改正或剔除" in certificate_text(audit.certificate, "zh")

@@ -21,8 +21,12 @@ def closed(losses: np.ndarray, scores: np.ndarray, **options: object) -> Audit:
 
 
 def released(audit: Audit, scores: np.ndarray) -> np.ndarray:
-    found = audit.certificate
-    return np.full(len(scores), found.proven) if found.threshold is None else scores >= found.threshold
+    certificate = audit.certificate
+    return (
+        np.full(len(scores), certificate.proven)
+        if certificate.threshold is None
+        else scores >= certificate.threshold
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,8 +53,8 @@ def test_a_plan_against_a_slow_recursion() -> None:
             share = (wrong - bad) / (30 - t)
             probability *= share if label else 1 - share
             bad += label
-        seen = np.cumsum(path)
-        chance += probability * any(plan.verdict(t + 1, int(seen[t])) == "proven" for t in range(12))
+        wrong_so_far = np.cumsum(path)
+        chance += probability * any(plan.verdict(t + 1, int(wrong_so_far[t])) == "proven" for t in range(12))
     assert chance <= 0.2
     late = budget_plan(30, 4, 0.8, 12).certify_at > 12
     assert late.any() and chance == pytest.approx(sum(_reach(plan.certify_at, wrong, 30, 12)), rel=1e-9)
@@ -111,10 +115,10 @@ def test_the_part_is_found_and_the_budget_kept(seed: int) -> None:
     scores = rng.random(4000)
     losses = (rng.random(4000) < 1 - scores**0.25).astype(float)
     audit = closed(losses, scores, tolerance=0.05, confidence=0.9, seed=seed, budget=600)
-    found = audit.certificate
-    assert audit.labels <= 600 and 0.15 < found.coverage < 0.36 and found.scope == "above"
-    assert found.risk_bound is not None and found.risk_bound <= 0.05
-    assert losses[scores >= found.threshold].mean() <= 0.05
+    certificate = audit.certificate
+    assert audit.labels <= 600 and 0.15 < certificate.coverage < 0.36 and certificate.scope == "above"
+    assert certificate.risk_bound is not None and certificate.risk_bound <= 0.05
+    assert losses[scores >= certificate.threshold].mean() <= 0.05
 
 
 def test_it_goes_on_where_it_was_stopped() -> None:
@@ -138,8 +142,8 @@ def test_a_strict_job_falls_back_on_the_reserve() -> None:
     rng = np.random.default_rng(1)
     scores = rng.random(10_000)
     losses = (rng.random(10_000) < 1 - scores**0.25).astype(float)
-    found = closed(losses, scores, tolerance=0.01, confidence=0.9, seed=1, budget=1000).certificate
-    assert 0.02 <= found.coverage < 0.2 and losses[scores >= found.threshold].mean() <= 0.01
+    certificate = closed(losses, scores, tolerance=0.01, confidence=0.9, seed=1, budget=1000).certificate
+    assert 0.02 <= certificate.coverage < 0.2 and losses[scores >= certificate.threshold].mean() <= 0.01
 
 
 def test_a_hopeless_batch_says_so_before_the_budget_is_gone() -> None:
@@ -159,7 +163,7 @@ def test_graded_losses_are_searched_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "options, told",
+    "options, text",
     [
         ({"budget": 100}, "needs scores="),
         ({"budget": 0, "scores": np.arange(50.0)}, "at least one"),
@@ -167,6 +171,6 @@ def test_graded_losses_are_searched_too() -> None:
         ({"budget": 9, "scores": np.arange(50.0), "start": 0.0}, "start is 0"),
     ],
 )
-def test_what_makes_no_sense_is_refused(options: dict[str, object], told: str) -> None:
-    with pytest.raises(OptionError, match=told):
+def test_what_makes_no_sense_is_refused(options: dict[str, object], text: str) -> None:
+    with pytest.raises(OptionError, match=text):
         Audit(50, 0.1, **options)  # type: ignore[arg-type]

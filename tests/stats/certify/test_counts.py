@@ -107,15 +107,15 @@ def test_counts_know_every_rank(rows: list[tuple[float, bool]], kind: type, part
         return merge_counts(count_rows(scores[cut], {"loss": losses["loss"][cut]}, zoom) for cut in cuts)
 
     sizes = np.arange(1, n + 1)
-    for found in (refine_counts(ask(None), np.arange(n), ask), count_sorted(scores, losses)):
-        fast = ranked(found)
+    for counts_of_rows in (refine_counts(ask(None), np.arange(n), ask), count_sorted(scores, losses)):
+        fast = ranked(counts_of_rows)
         assert len(fast) == n and fast.scores.dtype == kind
         edges = slow.edges(sizes)
         assert np.array_equal(fast.edges(sizes), edges)
         below = next_lower(edges)
-        for at in (edges, below):
-            assert np.array_equal(fast.above(at), slow.above(at))
-            assert np.array_equal(fast.errors("loss", at), slow.errors("loss", at))
+        for positions in (edges, below):
+            assert np.array_equal(fast.above(positions), slow.above(positions))
+            assert np.array_equal(fast.errors("loss", positions), slow.errors("loss", positions))
 
 
 KINDS = (
@@ -132,7 +132,7 @@ KINDS = (
 )
 
 
-def made(kind: str, n: int, rng: np.random.Generator) -> Array:
+def make_scores(kind: str, n: int, rng: np.random.Generator) -> Array:
     u = rng.random(n)
     return {
         "uniform": u,
@@ -159,7 +159,7 @@ def test_the_walk_finds_what_it_finds_among_sorted_scores(kind: str, precision: 
     rng = np.random.default_rng(len(kind))
     for n, tolerance in ((30, 0.3), (400, 0.1), (900, 0.02)):
         with np.errstate(over="ignore"):
-            scores = made(kind, n, rng).astype(precision)
+            scores = make_scores(kind, n, rng).astype(precision)
         risk = np.linspace(0.5, 0, n)[np.argsort(np.argsort(scores))] * rng.random()
         losses = {
             "wrong": (rng.random(n) < risk).astype(float),
@@ -168,25 +168,25 @@ def test_the_walk_finds_what_it_finds_among_sorted_scores(kind: str, precision: 
         tolerances = {"wrong": tolerance, "harmful": tolerance / 3}
         slow = by_sorting(scores, losses)
         expected: ReleaseRule = find_by_counts(slow, slow_order(slow), tolerances, 0.1, None)  # type: ignore[arg-type]
-        found = CountEvidence(MemorySource(Sample(losses, scores, None, None, None)))
-        assert found.find(tolerances, 0.1) == expected
+        evidence = CountEvidence(MemorySource(Sample(losses, scores, None, None, None)))
+        assert evidence.find(tolerances, 0.1) == expected
 
 
 @pytest.mark.usefixtures("tiny_steps")
 def test_counting_and_sorting_make_one_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(4)
     for kind in ("normal", "rounded", "missing"):
-        scores = made(kind, 300, rng)
-        given: dict[str, Any] = {
+        scores = make_scores(kind, 300, rng)
+        columns: dict[str, Any] = {
             "losses": rng.random(300) < 0.06,
             "scores": scores,
             "slices": np.array(["x", "y", "z"])[rng.integers(0, 3, 300)],
             "tolerance": 0.05,
             "each_slice": kind == "normal",
         }
-        counted = certify(**given)
+        counted = certify(**columns)
         monkeypatch.setattr(tally, "MAX_SORTED_ROWS", 10**6)
-        by_sort = certify(**given)
+        by_sort = certify(**columns)
         monkeypatch.setattr(tally, "MAX_SORTED_ROWS", 0)
         assert replace(counted, made="") == replace(by_sort, made="")
 
@@ -222,9 +222,9 @@ def test_merging_is_adding(seed: int) -> None:
 
 
 def test_what_cannot_be_merged_is_refused() -> None:
-    one = count_rows(np.ones(3), {"wrong": np.zeros(3)})
+    part = count_rows(np.ones(3), {"wrong": np.zeros(3)})
     with pytest.raises(DataError, match="expected the same"):
-        merge_counts([one, count_rows(np.ones(3), {"bad": np.zeros(3)})])
+        merge_counts([part, count_rows(np.ones(3), {"bad": np.zeros(3)})])
     with pytest.raises(DataError, match="no counts"):
         merge_counts([])
     with pytest.raises(DataError, match="to_json"):

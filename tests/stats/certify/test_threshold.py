@@ -124,15 +124,15 @@ def test_lists_work() -> None:
 
 def test_the_order_of_rows_changes_nothing_for_0_1_losses() -> None:
     order = np.random.default_rng(1).permutation(1500)
-    one = certify(losses=WRONG, scores=SCORES, tolerance=0.05, confidence=0.9)
+    first = certify(losses=WRONG, scores=SCORES, tolerance=0.05, confidence=0.9)
     other = certify(losses=WRONG[order], scores=SCORES[order], tolerance=0.05, confidence=0.9)
-    assert one.threshold == other.threshold
+    assert first.threshold == other.threshold
 
 
 def test_a_monotone_change_of_scores_changes_nothing() -> None:
-    one = certify(losses=WRONG, scores=SCORES, tolerance=0.05, confidence=0.9)
+    first = certify(losses=WRONG, scores=SCORES, tolerance=0.05, confidence=0.9)
     other = certify(losses=WRONG, scores=np.exp(3 * SCORES) - 7, tolerance=0.05, confidence=0.9)
-    assert one.released == other.released
+    assert first.released == other.released
 
 
 def test_graded_losses() -> None:
@@ -162,9 +162,13 @@ def test_clusters_cost_coverage() -> None:
 
 
 def test_clusters_of_one_are_rows() -> None:
-    one = certify(losses=WRONG, scores=SCORES, clusters=np.arange(1500) + 10, tolerance=0.05, confidence=0.9)
-    assert one.threshold == certify(losses=WRONG, scores=SCORES, tolerance=0.05, confidence=0.9).threshold
-    assert not any("no cluster was given" in line for line in one.assumptions)
+    clustered = certify(
+        losses=WRONG, scores=SCORES, clusters=np.arange(1500) + 10, tolerance=0.05, confidence=0.9
+    )
+    assert (
+        clustered.threshold == certify(losses=WRONG, scores=SCORES, tolerance=0.05, confidence=0.9).threshold
+    )
+    assert not any("no cluster was given" in line for line in clustered.assumptions)
 
 
 def test_cluster_names_may_be_text() -> None:
@@ -227,10 +231,10 @@ def test_each_slice_certified() -> None:
 
 
 def test_comparisons_divide_the_level() -> None:
-    one = certify(losses=np.zeros(60), tolerance=0.05)
-    two = certify(losses=np.zeros(60), tolerance=0.05, comparisons=2)
-    assert one.scope == "all" and two.scope == "nothing"
-    assert any("2 certificates" in line for line in two.assumptions)
+    alone = certify(losses=np.zeros(60), tolerance=0.05)
+    halved = certify(losses=np.zeros(60), tolerance=0.05, comparisons=2)
+    assert alone.scope == "all" and halved.scope == "nothing"
+    assert any("2 certificates" in line for line in halved.assumptions)
 
 
 def test_history_moves_the_start_only() -> None:
@@ -247,8 +251,8 @@ def test_history_moves_the_start_only() -> None:
 
 def test_advice_says_what_it_takes() -> None:
     cert = certify(losses=np.zeros(100), scores=np.arange(100), tolerance=0.001)
-    told = " ".join(cert.advice)
-    assert "12,000 labels" in told and "tolerance of 3%" in told
+    text = " ".join(cert.advice)
+    assert "12,000 labels" in text and "tolerance of 3%" in text
     assert certify(losses=np.zeros(100), tolerance=0.05).advice == ()
 
 
@@ -307,10 +311,10 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("given", "kind", "said"), BAD)
-def test_bad_input_is_refused(given: dict, kind: type[Exception], said: str) -> None:
-    with pytest.raises(kind, match=said):
-        certify(**{"tolerance": 0.05, **given})
+@pytest.mark.parametrize(("arguments", "kind", "text"), BAD)
+def test_bad_input_is_refused(arguments: dict, kind: type[Exception], text: str) -> None:
+    with pytest.raises(kind, match=text):
+        certify(**{"tolerance": 0.05, **arguments})
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 44, 45, 46, 50, 100])
@@ -321,21 +325,21 @@ def test_small_sets_are_never_silly(n: int) -> None:
 
 
 def test_sharp_sizes_are_sharp() -> None:
-    found = sharp_sizes(np.arange(30), 0.05, 0.1)
-    assert np.all(binomial_p(np.arange(30), found, 0.05) <= 0.1)
-    assert np.all(binomial_p(np.arange(30), found - 1, 0.05) > 0.1)
+    sizes = sharp_sizes(np.arange(30), 0.05, 0.1)
+    assert np.all(binomial_p(np.arange(30), sizes, 0.05) <= 0.1)
+    assert np.all(binomial_p(np.arange(30), sizes - 1, 0.05) > 0.1)
 
 
 @pytest.mark.parametrize(
     ("n", "tolerance"), [(50, 0.05), (1000, 0.02), (10**6, 0.001), (10**7, 0.2), (30, 0.9)]
 )
 def test_sizes_are_ordered_and_end_with_everything(n: int, tolerance: float) -> None:
-    found = prefix_sizes(n, tolerance, 0.05)
+    sizes = prefix_sizes(n, tolerance, 0.05)
     if zero_failure_size(tolerance, 0.05) > n:
-        assert not len(found)
+        assert not len(sizes)
     else:
-        assert found[0] == zero_failure_size(tolerance, 0.05) and found[-1] == n
-        assert np.all(np.diff(found) > 0) and len(found) < 1200
+        assert sizes[0] == zero_failure_size(tolerance, 0.05) and sizes[-1] == n
+        assert np.all(np.diff(sizes) > 0) and len(sizes) < 1200
 
 
 def test_critical_is_the_most_that_passes() -> None:

@@ -12,13 +12,13 @@ COSTS = {"tiny": 1.0, "small": 3.0, "large": 30.0}
 
 
 def run(race: Race, seed: int = 0) -> list[LabelRequest]:
-    rng, asked = np.random.default_rng(seed), []
+    rng, requests = np.random.default_rng(seed), []
     while race.open:
         ask = race.next()
         assert race.next() == ask
-        asked.append(ask)
+        requests.append(ask)
         race.record(ask, loss=float(rng.random() < RISKS[ask.strategy]))
-    return asked
+    return requests
 
 
 def race(labels: int = 2000, **more: object) -> Race:
@@ -27,9 +27,9 @@ def race(labels: int = 2000, **more: object) -> Race:
 
 def test_the_cheapest_safe_one_is_found_with_few_labels_of_the_others() -> None:
     ours = race(seed=1)
-    asked = run(ours, 1)
-    assert ours.best is not None and ours.best.name == "small" and ours.used == len(asked) < 2000
-    assert sum(ask.strategy == "tiny" for ask in asked) < 60
+    requests = run(ours, 1)
+    assert ours.best is not None and ours.best.name == "small" and ours.used == len(requests) < 2000
+    assert sum(ask.strategy == "tiny" for ask in requests) < 60
     rows = ours.rows
     assert rows[0].name == "small" and rows[0].cost == 3.0
     assert {row.cost for row in rows if not row.certificate.proven} == {50.0}

@@ -33,10 +33,10 @@ def test_the_chosen_one_keeps_its_promise_and_an_uncorrected_choice_does_not() -
     rounds, broken, naive = 80, 0, 0
     costs = {f"s{k}": 1.0 for k in range(MANY)}
     for _ in range(rounds):
-        found = tables(rng, rate=TOLERANCE + 1e-9)
-        best = compare(found, costs, tolerance=TOLERANCE, confidence=CONFIDENCE, review=5.0)[0]
+        drawn = tables(rng, rate=TOLERANCE + 1e-9)
+        best = compare(drawn, costs, tolerance=TOLERANCE, confidence=CONFIDENCE, review=5.0)[0]
         broken += best.certificate.proven
-        naive += any(certify(t, tolerance=TOLERANCE, confidence=CONFIDENCE).proven for t in found.values())
+        naive += any(certify(t, tolerance=TOLERANCE, confidence=CONFIDENCE).proven for t in drawn.values())
     allowed = (1 - CONFIDENCE) + 3 * np.sqrt(0.09 / rounds)
     assert broken / rounds <= allowed
     assert naive / rounds > 2 * allowed
@@ -85,8 +85,8 @@ def test_a_cascade_is_cheaper_than_its_tiers_and_decides_by_its_rule() -> None:
     assert (cascade.asks(), cascade.asks(0.0), cascade.asks(1.0)) == ("small", "large", None)
     # What it says of the sample is what the rule does with it.
     released = scores["small"] >= first.threshold
-    seen = np.where(released, losses["small"], losses["large"]).mean()
-    assert cascade.certificate.risk_seen == pytest.approx(seen)
+    risk = np.where(released, losses["small"], losses["large"]).mean()
+    assert cascade.certificate.risk_seen == pytest.approx(risk)
     assert best.cost == pytest.approx(1 + 10 * (1 - released.mean()))
 
 
@@ -151,23 +151,27 @@ def test_clusters_are_dealt_and_tested_whole() -> None:
 
 def test_what_cannot_be_a_cascade_is_named() -> None:
     losses, _ = columns(100)
-    asked: dict = {"costs": COSTS, "tolerance": 0.05, "review": 5.0}
+    arguments: dict = {"costs": COSTS, "tolerance": 0.05, "review": 5.0}
     with pytest.raises(OptionError, match="know which rows show the same item"):
-        compare({n: Table(losses=each) for n, each in losses.items()}, cascades=[("small", "large")], **asked)
+        compare(
+            {n: Table(losses=column) for n, column in losses.items()},
+            cascades=[("small", "large")],
+            **arguments,
+        )
     with pytest.raises(OptionError, match='no strategy "smal".*Did you mean "small"'):
-        compare(losses=losses, cascades=[("smal", "large")], **asked)
+        compare(losses=losses, cascades=[("smal", "large")], **arguments)
     with pytest.raises(OptionError, match="two or more different"):
-        compare(losses=losses, cascades=[("small",)], **asked)
+        compare(losses=losses, cascades=[("small",)], **arguments)
     with pytest.raises(DataError, match="several lengths"):
-        compare(losses={"small": np.zeros(3), "large": np.zeros(4)}, **asked)
+        compare(losses={"small": np.zeros(3), "large": np.zeros(4)}, **arguments)
     with pytest.raises(DataError, match="several rows of one item"):
         compare(
-            {n: Table(losses=each.astype(float)) for n, each in losses.items()},
+            {n: Table(losses=column.astype(float)) for n, column in losses.items()},
             items=dict.fromkeys(losses, np.zeros(100)),
             cascades=[("small", "large")],
-            **asked,
+            **arguments,
         )
-    rows = compare(losses=losses, cascades=[("small", "large")], **asked)
+    rows = compare(losses=losses, cascades=[("small", "large")], **arguments)
     cascade = next(row.certificate for row in rows if isinstance(row.certificate, Cascade))
     with pytest.raises(DataError, match="at most 2"):
         cascade.decide(1, 2, 3)

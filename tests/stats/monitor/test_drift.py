@@ -40,7 +40,7 @@ def with_gaps(rng: np.random.Generator, count: int) -> Scores:
     )
 
 
-def found(kind: object, seed: int, certified: int = 600, items: int = 500, level: float = 0.2) -> bool:
+def detects(kind: object, seed: int, certified: int = 600, items: int = 500, level: float = 0.2) -> bool:
     rng = np.random.default_rng(seed)
     drift = Drift(reference_of(kind(rng, certified), seed=seed), level, gap=0.0)
     return drift.update(kind(rng, items).tolist(), rng.random(items).tolist())
@@ -49,7 +49,7 @@ def found(kind: object, seed: int, certified: int = 600, items: int = 500, level
 @pytest.mark.parametrize("kind", [smooth, few_values, with_gaps])
 def test_it_is_found_falsely_at_most_as_often_as_it_says(kind: object) -> None:
     """A level of 20%, so that 150 runs can tell; three standard errors are 10%."""
-    assert sum(found(kind, seed) for seed in range(150)) <= allowed(150, 0.2)
+    assert sum(detects(kind, seed) for seed in range(150)) <= allowed(150, 0.2)
 
 
 def test_steps_that_saw_the_counts_are_caught() -> None:
@@ -57,8 +57,8 @@ def test_steps_that_saw_the_counts_are_caught() -> None:
 
     def broken(seed: int) -> bool:
         rng = np.random.default_rng(seed)
-        known, drift = rng.random(60), Drift(None, 0.2, gap=0.0)
-        edges = np.unique(np.quantile(known, np.arange(1, MAX_STEPS) / MAX_STEPS))
+        certified, drift = rng.random(60), Drift(None, 0.2, gap=0.0)
+        edges = np.unique(np.quantile(certified, np.arange(1, MAX_STEPS) / MAX_STEPS))
         drift._begin(Reference(tuple(edges), (0, *[10**6] * MAX_STEPS)))  # as if the shares were certain
         return drift.update(rng.random(500).tolist(), rng.random(500).tolist())
 
@@ -144,8 +144,11 @@ def test_neighbours_are_joined() -> None:
 def test_a_certificate_carries_its_scores() -> None:
     rng = np.random.default_rng(0)
     scores = rng.random(1000)
-    made = certify(losses=rng.random(1000) < 0.02, scores=scores, tolerance=0.05)
-    assert with_scores(made, None) == made and with_scores(made, scores, weights=scores) == made
-    assert sum(with_scores(made, scores).options["scores"]["counts"]) == 500
+    certificate = certify(losses=rng.random(1000) < 0.02, scores=scores, tolerance=0.05)
+    assert (
+        with_scores(certificate, None) == certificate
+        and with_scores(certificate, scores, weights=scores) == certificate
+    )
+    assert sum(with_scores(certificate, scores).options["scores"]["counts"]) == 500
     clusters = np.arange(1000) // 4
-    assert sum(with_scores(made, scores, clusters).options["scores"]["counts"]) == 125
+    assert sum(with_scores(certificate, scores, clusters).options["scores"]["counts"]) == 125

@@ -52,8 +52,8 @@ def test_exactly_on_every_sequence() -> None:
             continue
         ways = math.factorial(items) / math.prod(math.factorial(c) for c in counts)
         chance = ways * math.prod(p**c for p, c in zip(kinds.values(), counts, strict=True))
-        seen = [pair for pair, count in zip(kinds, counts, strict=True) for _ in range(count)]
-        bound = with_missed([a for a, _ in seen], [b for _, b in seen], [share] * items, confidence).bound
+        pairs = [pair for pair, count in zip(kinds, counts, strict=True) for _ in range(count)]
+        bound = with_missed([a for a, _ in pairs], [b for _, b in pairs], [share] * items, confidence).bound
         broken += chance * (bound < risk)
     assert broken <= 1 - confidence
 
@@ -64,8 +64,8 @@ def false_certificates(runs: int, corrected: bool) -> int:
     for seed in range(runs):
         first, final, _ = reviewed(np.random.default_rng(seed), 700)
         losses, scale = losses_with_missed(first, final, np.full(700, SHARE)) if corrected else (first, 1.0)
-        made = certify(losses=losses, tolerance=0.07 / scale, confidence=0.8, seed=seed)
-        count += made.proven
+        certificate = certify(losses=losses, tolerance=0.07 / scale, confidence=0.8, seed=seed)
+        count += certificate.proven
     return count
 
 
@@ -81,8 +81,8 @@ def test_with_careful_reviewers_something_is_proven() -> None:
     final = np.where(rng.random(2000) < SHARE, wrong, np.nan)
     losses, scale = losses_with_missed(wrong, final, np.full(2000, SHARE))
     assert certify(losses=losses, tolerance=0.05 / scale).proven
-    found = with_missed(wrong, final, np.full(2000, SHARE), 0.95)
-    assert found.missed == 0 and 0.01 < found.reviewed < found.bound < 0.05
+    risk = with_missed(wrong, final, np.full(2000, SHARE), 0.95)
+    assert risk.missed == 0 and 0.01 < risk.reviewed < risk.bound < 0.05
 
 
 def test_the_mean_of_the_losses_is_the_risk() -> None:
@@ -96,8 +96,8 @@ def test_seeded_errors_raise_the_bound() -> None:
     broken = naive = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)
-        total, seen = rng.binomial(20_000, RISK * 0.7), rng.binomial(2000, 0.7)
-        broken += with_seeded(total, 20_000, seen, 2000, 0.8) < RISK
+        total, caught = rng.binomial(20_000, RISK * 0.7), rng.binomial(2000, 0.7)
+        broken += with_seeded(total, 20_000, caught, 2000, 0.8) < RISK
         naive += anytime_upper(total, 20_000, 0.8) < RISK
     assert broken <= 20 + 3 * 4 < naive
     assert with_seeded(0, 100, 0, 0, 0.95) == 1.0

@@ -148,29 +148,29 @@ class TestWatch:
         losses, weights = rng.random(900) * 0.1, rng.random(900) * options.get("max_weight", 1.0) + 1e-9
         weights = np.minimum(weights, options.get("max_weight", 1.0))
         slices = rng.choice(["en", "zh"], 900) if "slices" in options else None
-        one, many = Watch(tolerance=0.05, **options), Watch(tolerance=0.05, **options)
+        single, many = Watch(tolerance=0.05, **options), Watch(tolerance=0.05, **options)
         for place, (loss, weight) in enumerate(zip(losses, weights, strict=True)):
-            one.update(loss, weight, None if slices is None else str(slices[place]))
+            single.update(loss, weight, None if slices is None else str(slices[place]))
         for part in np.split(np.arange(900), [1, 2, 300, 871]):
             many.update_many(losses[part], weights[part], None if slices is None else slices[part])
-        assert one.evidence == pytest.approx(many.evidence, rel=1e-9)
-        assert one.bound == pytest.approx(many.bound, rel=1e-6)
-        assert [p[0] for p in one.history] == [p[0] for p in many.history]
-        assert (one.alarm is None) == (many.alarm is None)
-        if one.alarm and many.alarm:
-            assert (one.alarm.labels, one.alarm.since) == (many.alarm.labels, many.alarm.since)
-            assert one.alarm.seen == pytest.approx(many.alarm.seen)
+        assert single.evidence == pytest.approx(many.evidence, rel=1e-9)
+        assert single.bound == pytest.approx(many.bound, rel=1e-6)
+        assert [p[0] for p in single.history] == [p[0] for p in many.history]
+        assert (single.alarm is None) == (many.alarm is None)
+        if single.alarm and many.alarm:
+            assert (single.alarm.labels, single.alarm.since) == (many.alarm.labels, many.alarm.since)
+            assert single.alarm.seen == pytest.approx(many.alarm.seen)
 
     def test_an_alarm_inside_an_array_is_dated(self) -> None:
         losses = stream(1, 0.01, 0.2, 500, 3000)
-        one, many = Watch(tolerance=0.02), Watch(tolerance=0.02)
+        single, many = Watch(tolerance=0.02), Watch(tolerance=0.02)
         for loss in losses:
-            one.update(loss)
+            single.update(loss)
         many.update_many(losses)
-        assert one.alarm and many.alarm
-        assert one.alarm.labels == many.alarm.labels
-        assert one.alarm.since == many.alarm.since
-        assert one.labels == many.labels == 3000
+        assert single.alarm and many.alarm
+        assert single.alarm.labels == many.alarm.labels
+        assert single.alarm.since == many.alarm.since
+        assert single.labels == many.labels == 3000
 
     def test_it_continues_from_json(self) -> None:
         losses = stream(3, 0.01, 0.05, 300, 1200)
@@ -218,10 +218,10 @@ class TestWatch:
             risky = rng.random(12_000) < 0.2
             losses = (rng.random(12_000) < np.where(risky, 0.08, 0.0)).astype(float)  # .016 on average
             chance = np.where(risky, 0.8, 0.2)
-            kept = rng.random(12_000) < chance
+            reviewed = rng.random(12_000) < chance
             honest, biased = Watch(tolerance=0.02, max_weight=1.0), Watch(tolerance=0.02)
-            honest.update_many(losses[kept], 0.2 / chance[kept])
-            biased.update_many(losses[kept])
+            honest.update_many(losses[reviewed], 0.2 / chance[reviewed])
+            biased.update_many(losses[reviewed])
             alarms += honest.alarm is not None
             naive += biased.alarm is not None
         assert alarms <= 5
