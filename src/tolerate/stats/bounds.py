@@ -54,6 +54,17 @@ def binomial_upper(errors: ArrayLike, n: ArrayLike, confidence: ArrayLike) -> Fl
     return np.where(inside, upper, 1.0)
 
 
+def binomial_lower(errors: int, n: int, confidence: float) -> float:
+    """Lower bound on the error rate: the smallest one that so many errors among n labels do not rule out.
+
+    Holds with probability at least `confidence` for independent 0/1 losses. Clopper & Pearson (1934).
+
+    >>> round(binomial_lower(3, 200, 0.95), 6)
+    0.004101
+    """
+    return float(betaincinv(errors, n - errors + 1, 1 - confidence)) if errors else 0.0
+
+
 def binomial_interval(errors: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Two-sided interval of the error rate behind so many errors among n labels; (0, 1) where n is 0.
 

@@ -64,14 +64,14 @@ def log_path(items: int, wrong: int, t: Ints, k: Ints | int) -> Floats:
 
 def log_sequences(items: int, wrong: Ints, labels: int, k: int) -> Floats:
     """[batches] ln probability of one sequence of labels with k wrong from each batch, -inf where it cannot be."""
-    rest, bad = items - labels, wrong - k
-    possible = (bad >= 0) & (bad <= rest)
+    unlabelled, bad = items - labels, wrong - k
+    possible = (bad >= 0) & (bad <= unlabelled)
     bad = np.where(possible, bad, 0)
 
     def log_choose(n: int, k: Ints) -> Floats:
         return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
 
-    return np.where(possible, log_choose(rest, bad) - log_choose(items, wrong), -np.inf)
+    return np.where(possible, log_choose(unlabelled, bad) - log_choose(items, wrong), -np.inf)
 
 
 def hypergeometric_cdf(items: int, wrong: int, labels: int, k: int) -> float:
@@ -89,8 +89,8 @@ def hypergeometric_cdf(items: int, wrong: int, labels: int, k: int) -> float:
 
 def _log_choose(lf: Floats, n: Ints, k: Ints | int) -> Floats:
     """ln C(n, k), -inf where there is no such choice."""
-    rest = n - np.asarray(k)
-    exists = (rest >= 0) & (np.asarray(k) >= 0)
-    inside = np.maximum(rest, 0)
+    unlabelled = n - np.asarray(k)
+    exists = (unlabelled >= 0) & (np.asarray(k) >= 0)
+    inside = np.maximum(unlabelled, 0)
     value = lf[np.maximum(n, 0)] - lf[np.maximum(k, 0)] - lf[inside]
     return np.where(exists, value, -np.inf)

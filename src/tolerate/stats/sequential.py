@@ -152,9 +152,9 @@ def alpha_fixed(tolerance: float, items: int, *, hoped: float | None = None) -> 
     target = tolerance / 4 if hoped is None else hoped
 
     def step(state: Capital, loss: float) -> Capital:
-        rest = items - state.labels
-        null = _mean_of_rest(tolerance * items - state.total, rest)
-        aim = _mean_of_rest(target * items - state.total, rest)
+        unlabelled = items - state.labels
+        null = _mean_of_rest(tolerance * items - state.total, unlabelled)
+        aim = _mean_of_rest(target * items - state.total, unlabelled)
         return _alpha_step(state, checked_loss(loss), null, min(max(aim, 0.0), null))
 
     return EProcess(lambda: _start_capital(np.ones(1)), step, _mean_wealth, "above", False, items)

@@ -141,12 +141,12 @@ def verify_watch(
         options = {
             key: record[key] for key in ("tolerance", "confidence", "slices", "run_length", "max_weight")
         }
-        again = Watch(watch.certificate, **options)
-        again.update_many(losses, weights, slices)
+        replayed = Watch(watch.certificate, **options)
+        replayed.update_many(losses, weights, slices)
     except (TolerateError, KeyError, TypeError, ValueError) as error:
         return Verification(False, (f"it cannot be replayed: {error}",))
     reasons = []
-    for stated, line in zip(record["lines"], again.all_lines, strict=True):
+    for stated, line in zip(record["lines"], replayed.all_lines, strict=True):
         actual, where = line.to_json(), f' of "{line.name}"' if line.name else ""
         reasons += [
             f"{name}{where} is {_text_of(actual[name])}, the watch says {_text_of(stated.get(name))}"
@@ -213,10 +213,10 @@ def _tolerances(certificate: Certificate, losses: list[str]) -> dict[str, float]
     return limits
 
 
-def _differences(certificate: Certificate, again: Certificate) -> list[str]:
+def _differences(certificate: Certificate, recomputed: Certificate) -> list[str]:
     differences = []
     for name in COMPARED_FIELDS:
-        stated, actual = getattr(certificate, name), getattr(again, name)
+        stated, actual = getattr(certificate, name), getattr(recomputed, name)
         if not _same(stated, actual):
             differences.append(f"{name} is {_text_of(actual)}, the certificate says {_text_of(stated)}")
     return differences

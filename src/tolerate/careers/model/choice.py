@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaincinv
 
 from tolerate.careers.data.atlas import Figure
 from tolerate.careers.model.severity import Harm, Severity
 from tolerate.errors import OptionError
 from tolerate.records import Floats
-from tolerate.stats.bounds import binomial_upper
+from tolerate.stats.bounds import binomial_lower, binomial_upper
 
 RELEASED, REVIEWED, HUMAN, UNDECIDED = "released", "reviewed", "human", "undecided"
 CHOICES = (RELEASED, REVIEWED, HUMAN, UNDECIDED)
@@ -100,11 +99,7 @@ class Detection:
         """Lower and upper bound on the share detected; (0, 1) without seeded errors."""
         if not self.seeded:
             return 0.0, 1.0
-        low = (
-            0.0
-            if not self.caught
-            else float(betaincinv(self.caught, self.seeded - self.caught + 1, 1 - confidence))
-        )
+        low = binomial_lower(self.caught, self.seeded, confidence)
         return low, float(binomial_upper(self.caught, self.seeded, confidence))
 
     def draws(self, rng: np.random.Generator) -> Floats:
@@ -281,9 +276,7 @@ def _posterior(
 
 def _error_figure(evidence: TaskEvidence, half: float) -> Figure:
     rate = evidence.matter * (evidence.errors / evidence.n if evidence.n else 1.0)
-    low = 0.0
-    if evidence.errors:
-        low = evidence.matter * float(betaincinv(evidence.errors, evidence.n - evidence.errors + 1, 1 - half))
+    low = evidence.matter * binomial_lower(evidence.errors, evidence.n, half)
     bound = evidence.bound(half)
     return Figure(min(rate, bound), min(low, bound), bound)
 

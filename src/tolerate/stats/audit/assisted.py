@@ -131,9 +131,11 @@ class JudgedAudit:
         if self.design == "uniform":
             self._test = CountingTest(self._order, robust_plan(self.items, self.allowed, self.confidence))
         elif not self._first and self._verdict == "open":
-            rest = self._order[~self.flagged[self._order]]
+            unflagged = self._order[~self.flagged[self._order]]
             remaining = self.allowed - int(sum(self._losses.values()))
-            self._test = CountingTest(rest, robust_plan(len(rest), remaining, self.confidence, _LOW_RATES))
+            self._test = CountingTest(
+                unflagged, robust_plan(len(unflagged), remaining, self.confidence, _LOW_RATES)
+            )
 
     def _flags_pay(self) -> bool:
         """Whether the pilot promises that labelling every flagged item first saves labels."""

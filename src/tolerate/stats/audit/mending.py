@@ -120,14 +120,17 @@ def _targets(items: int, allowed: int, confidence: float) -> Floats:
     return np.asarray(error * share)
 
 
-def _boundary(items: int, may_hold: Ints, sure: Ints, targets: Floats) -> Ints:
+def _boundary(items: int, may_hold: Ints, by_counting: Ints, targets: Floats) -> Ints:
     """[<= MAX_LEVELS] the earliest label from which each level is proven within its target."""
     # entering[t] * e^shift sequences reach (t, k) by a wrong item
     entering, shift, before = np.ones(1), 0.0, 0
     boundary: list[int] = []
     log_counts: list[float] = []  # ln of the number of sequences that stop at each level
     for k in range(min(MAX_LEVELS, items)):
-        wrong, last = int(may_hold[k]) + 1, min(int(sure[k]), before + _window(k, items, int(may_hold[0])))
+        wrong, last = (
+            int(may_hold[k]) + 1,
+            min(int(by_counting[k]), before + _window(k, items, int(may_hold[0]))),
+        )
         arriving = np.zeros(last + 1)
         arriving[: len(entering)] = entering[: last + 1]
         alive = np.cumsum(arriving)

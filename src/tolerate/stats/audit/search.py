@@ -29,7 +29,7 @@ from tolerate.stats.audit.stopping_plan import StoppingPlan
 from tolerate.stats.audit.trials import PartTest, Trial
 from tolerate.stats.hypergeometric import Floats, Ints, allowed_wrong, proven_by_counting
 
-GROWTH = 1.04  # each part has so many times the items of the one before
+GROWTH_RATIO = 1.04  # each part has so many times the items of the one before
 RESERVE_SHARE = 0.15  # of the level, for the sequence of parts smaller than the first
 SMALLEST_SHARE = 0.02  # of the batch, in the smallest part of that sequence
 SPENDING_EXPONENT = 1.5  # the error is spent like (labels / budget)^1.5: late looks are the powerful ones
@@ -111,7 +111,7 @@ def _shares(items: int, first: float, last: float) -> list[float]:
     """Shares from `first` on, below `last`, the whole batch (1.0) included where it is the end."""
     sizes = [max(1, round(first * items))]
     while sizes[-1] < round(last * items):
-        sizes.append(min(items, max(sizes[-1] + 1, math.floor(sizes[-1] * GROWTH + 0.5))))
+        sizes.append(min(items, max(sizes[-1] + 1, math.floor(sizes[-1] * GROWTH_RATIO + 0.5))))
     return [size / items for size in sizes if size / items < last or last == 1.0]
 
 

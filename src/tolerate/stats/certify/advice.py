@@ -81,8 +81,8 @@ def _labels_needed(
 def _chance(size: int, rate: float, tolerance: float, delta: float) -> float:
     from scipy.special import bdtr
 
-    most = int(max_errors([size], tolerance, delta)[0])
-    return float(bdtr(most, size, rate)) if most >= 0 else 0.0
+    allowed = int(max_errors([size], tolerance, delta)[0])
+    return float(bdtr(allowed, size, rate)) if allowed >= 0 else 0.0
 
 
 def _error_rates(evidence: SampleEvidence, name: str, tolerance: float) -> tuple[Floats, Floats]:

@@ -226,7 +226,7 @@ def _count_first_cells(scores: NDArray[np.generic], losses: Losses) -> CellCount
     """Count by first cells, in one pass: a cell has a counter for every pattern of wrong and fine of two losses."""
     lows, tops = _cell_borders()
     names = list(losses)
-    pairs = [names[place : place + 2] for place in range(0, len(names), 2)]
+    pairs = [names[index : index + 2] for index in range(0, len(names), 2)]
     counters_by_pair = [np.zeros((len(tops), 1 << len(pair)), np.int64) for pair in pairs]
     for part in _chunks(len(scores)):
         values, low = _doubles(scores[part])
@@ -247,8 +247,8 @@ def _count_first_cells(scores: NDArray[np.generic], losses: Losses) -> CellCount
     wrong = {}
     for pair, counters in zip(pairs, counters_by_pair, strict=True):
         patterns = counters[occupied].reshape(len(occupied), *[2] * len(pair))  # one axis a loss
-        for place, name in enumerate(pair):
-            others = tuple(1 + other for other in range(len(pair)) if other != place)
+        for index, name in enumerate(pair):
+            others = tuple(1 + other for other in range(len(pair)) if other != index)
             wrong[name] = patterns.sum(axis=others)[:, 1]
     return CellCounts(
         lows[occupied], tops[occupied], counters_by_pair[0][occupied].sum(axis=1), wrong, scores.dtype.str

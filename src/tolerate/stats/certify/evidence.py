@@ -171,8 +171,8 @@ class RowEvidence:
         return evidence_of(self.sample.part(self._slice_names() == slice), self.seed, self.largest)
 
     def without(self, slice: str) -> SampleEvidence | None:
-        rest = self._slice_names() != slice
-        return evidence_of(self.sample.part(rest), self.seed, self.largest) if rest.any() else None
+        others = self._slice_names() != slice
+        return evidence_of(self.sample.part(others), self.seed, self.largest) if others.any() else None
 
     def worst_slices(self) -> list[str]:
         if self.sample.slices is None:

@@ -64,7 +64,7 @@ class PrefixSteps:
     n: int
 
     @property
-    def whole(self) -> NDArray[np.bool_]:
+    def releases_all(self) -> NDArray[np.bool_]:
         """[steps] whether each releases everything, rows without a score included."""
         return np.asarray(self.sizes == self.n)
 
@@ -104,7 +104,7 @@ def find_by_bets(
     units = unit_totals(sample, rng, largest)
 
     def passes(ranked: Ranked, steps: PrefixSteps, level: float) -> Callable[[int], bool]:
-        edges = np.where(steps.whole, RELEASE_ALL_EDGE, steps.edges)
+        edges = np.where(steps.releases_all, RELEASE_ALL_EDGE, steps.edges)
         return lambda step: units.safe(float(edges[step]), tolerances, level)
 
     return _find(lambda ranks: order, order, tolerances, delta, history, BETTING_METHOD, passes, GRADED_RATIO)
@@ -165,7 +165,7 @@ def _binomial_passes(
 ) -> Callable[[int], bool]:
     good = np.ones(len(steps.sizes), bool)
     for name, tolerance in tolerances.items():
-        errors = np.where(steps.whole, ranked.wrong[name][-1], ranked.errors(name, steps.edges))
+        errors = np.where(steps.releases_all, ranked.wrong[name][-1], ranked.errors(name, steps.edges))
         good &= errors <= max_errors(steps.rows, tolerance, level)
     return lambda step: bool(good[step])
 
@@ -179,6 +179,6 @@ def _first_possible(start: int, steps: PrefixSteps, tolerance: float, level: flo
 def _release_rule(last: int | None, steps: PrefixSteps, method: str) -> ReleaseRule:
     if last is None:
         return ReleaseRule("nothing", None, method)
-    if steps.whole[last]:
+    if steps.releases_all[last]:
         return ReleaseRule("all", None, method)
     return ReleaseRule("above", float(steps.edges[last]), method)

@@ -66,10 +66,10 @@ def select_rules(
     rng = np.random.default_rng(seed)
     units = 1 + max(int(data.units.max()) for data in strategies)
     split = Split(rng.permutation(units), min(units - 1, int(np.ceil(design * units))))
-    plan, rest = _plan(strategies, split, tolerance, level, review, rng)
+    plan, follow_up = _plan(strategies, split, tolerance, level, review, rng)
     budget, passed, failed = ErrorBudget(level), [], []
     tests = [(outlook.rule, plan.level_share * level) for outlook in plan.order] + [
-        (rule, np.inf) for rule in rest
+        (rule, np.inf) for rule in follow_up
     ]
     for rule, requested in tests:
         stake = min(requested, budget.available)

@@ -155,7 +155,7 @@ class Race:
         self._items = None if items is None else self._rng.permutation(items)
         self._error_budget = ErrorBudget(1 - self.confidence)
         self._proven: dict[int, RunningTest] = {}
-        self._proof: RunningTest | None = None
+        self._running_test: RunningTest | None = None
         self._look_labels = int(
             LOOK_SHARE * self._max_labels * len(self.names) / (len(self.names) + LOOK_STRATEGIES)
         )
@@ -165,14 +165,14 @@ class Race:
         self._decide()
 
     def next(self) -> LabelRequest:
-        """What to label next; asking twice without a verdict gives the same answer."""
+        """The item to label next; the same one until its loss is recorded."""
         if not self.open:
             raise OptionError("the race is over; read its rows, or start another with more labels")
         item = self.used if self._items is None else int(self._items[self.used])
         return LabelRequest(self.names[self._arm], item)
 
     def record(self, request: LabelRequest | str, loss: float) -> None:
-        """Take the verdict on what was asked: 0 fine ... 1 wrong."""
+        """Take in the loss of the requested item: from 0 (fine) to 1 (wrong)."""
         name = request.strategy if isinstance(request, LabelRequest) else request
         if name not in self.names:
             raise DataError(f'there is no strategy "{name}" in this race. {hint(name, self.names)}')
@@ -199,8 +199,8 @@ class Race:
         self.used, self._remaining = self.used + len(losses), self._remaining - len(losses)
         self.labels_by_strategy[self._arm] += len(losses)
         self.wrong[self._arm] += float(np.sum(losses))
-        if self._proof is not None:
-            self._proof.losses.extend(map(float, losses))
+        if self._running_test is not None:
+            self._running_test.losses.extend(map(float, losses))
         if self._remaining == 0:
             self._decide()
 
@@ -225,38 +225,36 @@ class Race:
 
     def _decide(self) -> None:
         """Conclude a finished batch and choose the next."""
-        if self._proof is not None and not self._ended(self._proof):
-            return self._ask_for(self._proof.arm, self._proof.labels_to_look)
-        self.open = self._error_budget.available > 0 and (self._look() or self._prove())
+        if self._running_test is not None and not self._ended(self._running_test):
+            return self._ask_for(self._running_test.arm, self._running_test.labels_to_look)
+        self.open = self._error_budget.available > 0 and (self._look() or self._start_test())
         return None
 
     def _ask_for(self, arm: int, labels: int) -> None:
         self._arm, self._remaining = arm, labels
 
-    def _ended(self, proof: RunningTest) -> bool:
+    def _ended(self, test: RunningTest) -> bool:
         """Whether a test has ended; the error budget is updated then."""
-        passed = self._passed(proof)
-        if not passed and proof.labels_to_end and self._chance(proof) >= MIN_PASS_CHANCE:
+        passed = self._passed(test)
+        if not passed and test.labels_to_end and self._chance(test) >= MIN_PASS_CHANCE:
             return False
         self._error_budget = self._error_budget.recover() if passed else self._error_budget.forfeit()
         if passed:
-            self._proven[proof.arm] = proof
-        self._proof, self._look_labels = None, int(NEXT_LOOK_SHARE * self.left)
+            self._proven[test.arm] = test
+        self._running_test, self._look_labels = None, int(NEXT_LOOK_SHARE * self.left)
         return True
 
-    def _passed(self, proof: RunningTest) -> bool:
+    def _passed(self, test: RunningTest) -> bool:
         if self.graded:
-            return _max_log_wealth(np.array(proof.losses), self.tolerance) >= -math.log(proof.level)
-        look = int(np.searchsorted(proof.plan.sizes, len(proof.losses)))
-        return sum(proof.losses) <= int(proof.plan.max_wrong[look])
+            return _max_log_wealth(np.array(test.losses), self.tolerance) >= -math.log(test.level)
+        look = int(np.searchsorted(test.plan.sizes, len(test.losses)))
+        return sum(test.losses) <= int(test.plan.max_wrong[look])
 
-    def _chance(self, proof: RunningTest) -> float:
+    def _chance(self, test: RunningTest) -> float:
         """The estimated chance that a running test still passes; decides only whether it goes on."""
-        if proof.spare < 0:
+        if test.spare < 0:
             return 0.0
-        return float(
-            bdtr(int(proof.spare), proof.labels_to_end, self._plausible(np.array([proof.arm]))).mean()
-        )
+        return float(bdtr(int(test.spare), test.labels_to_end, self._plausible(np.array([test.arm]))).mean())
 
     def _look(self) -> bool:
         """Ask for labels of the cheapest strategy in a plausible world; False if none needs labels."""
@@ -286,16 +284,16 @@ class Race:
         hope = self._proven_cost() - self.costs[self._worthwhile(MIN_TEST_CHANCE)].min(initial=np.inf)
         return test is not None and test.gain >= CLEAR_SHARE * hope
 
-    def _prove(self) -> bool:
+    def _start_test(self) -> bool:
         """Start the test that is expected to save most; False if none is worth its labels."""
         test = self._best_test()
         if test is None or test.gain < MIN_SAVING_SHARE * self._proven_cost() or test.gain <= 0:
             return False
         self._error_budget = self._error_budget.spend(test.level)
-        self._proof = RunningTest(
+        self._running_test = RunningTest(
             test.arm, test.level, group_sequential_test(test.labels, self.tolerance, test.level), []
         )
-        self._ask_for(test.arm, self._proof.labels_to_look)
+        self._ask_for(test.arm, self._running_test.labels_to_look)
         return True
 
     def _best_test(self) -> CandidateTest | None:
@@ -344,24 +342,24 @@ class Race:
     # Results
 
     def _row(self, arm: int) -> ComparedStrategy:
-        proof = self._proven.get(arm)
-        cost = self.review if proof is None else float(self.costs[arm])
-        return ComparedStrategy(self.names[arm], self._certificate(arm, proof), cost)
+        test = self._proven.get(arm)
+        cost = self.review if test is None else float(self.costs[arm])
+        return ComparedStrategy(self.names[arm], self._certificate(arm, test), cost)
 
-    def _certificate(self, arm: int, proof: RunningTest | None) -> Certificate:
-        labels = int(self.labels_by_strategy[arm]) if proof is None else len(proof.losses)
-        risk_seen = None if proof is None else float(np.mean(proof.losses))
+    def _certificate(self, arm: int, test: RunningTest | None) -> Certificate:
+        labels = int(self.labels_by_strategy[arm]) if test is None else len(test.losses)
+        risk_seen = None if test is None else float(np.mean(test.losses))
         return Certificate(
             tolerance=self.tolerance,
             confidence=self.confidence,
-            scope="nothing" if proof is None else "all",
+            scope="nothing" if test is None else "all",
             threshold=None,
-            coverage=0.0 if proof is None else 1.0,
-            risk_bound=None if proof is None else self.tolerance,
+            coverage=0.0 if test is None else 1.0,
+            risk_bound=None if test is None else self.tolerance,
             risk_seen=risk_seen,
             labels=labels,
             clusters=labels,
-            released=0 if proof is None else labels,
+            released=0 if test is None else labels,
             method=GRADED_METHOD if self.graded else EXACT_METHOD,
             assumptions=(
                 message("assume.same_population"),
@@ -369,9 +367,7 @@ class Race:
                 message("assume.strategies"),
                 message("assume.losses"),
             ),
-            options={
-                "race": {"level": None if proof is None else proof.level, "strategies": len(self.names)}
-            },
+            options={"race": {"level": None if test is None else test.level, "strategies": len(self.names)}},
             made=datetime.now(UTC).isoformat(timespec="seconds"),
             version=__version__,
         )

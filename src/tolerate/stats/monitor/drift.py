@@ -110,8 +110,8 @@ def reference_of(scores: ArrayLike, *, seed: int = 0) -> Reference | None:
     chosen = default_rng([seed, 3]).choice(len(values), min(len(values), MAX_SCORES), replace=False)
     half = len(chosen) // 2
     edges = _edges(values[chosen[:half]])
-    rest = values[chosen[half:]]
-    places = np.where(np.isnan(rest), 0, 1 + np.searchsorted(edges, rest, "left"))
+    counted = values[chosen[half:]]
+    places = np.where(np.isnan(counted), 0, 1 + np.searchsorted(edges, counted, "left"))
     counts = np.bincount(places, minlength=len(edges) + 2)
     return Reference(tuple(edges.tolist()), tuple(counts.tolist()))
 
@@ -260,7 +260,7 @@ class Drift:
         if self.reference is None:
             return []
         best = max(range(_BETTORS), key=lambda j: self.wealth[j] - self.lowest[j])
-        return [now - then for now, then in zip(self.past, self.before[best], strict=True)]
+        return [count - earlier for count, earlier in zip(self.past, self.before[best], strict=True)]
 
     @property
     def recent_gap(self) -> float:

@@ -73,8 +73,8 @@ def weight_left(labels: Floats, tolerance: float) -> Floats:
     >>> weight_left(np.array([0.0, 1000.0]), 0.02).round(3).tolist()
     [1.0, 0.591]
     """
-    left: Floats = 1 / (1 + np.log1p(labels * (tolerance / _SETTLING_LOSSES)))
-    return left
+    remaining: Floats = 1 / (1 + np.log1p(labels * (tolerance / _SETTLING_LOSSES)))
+    return remaining
 
 
 @dataclass
