@@ -25,6 +25,7 @@ AtlasFolder = Annotated[
         "--atlas", help="Folder of an imported atlas. By default the last import, else the embedded one."
     ),
 ]
+MIN_OTHER_SCORE = 0.8  # of a title match that is named beside the best one
 Out = Annotated[Path | None, typer.Option(help="Write the report to this file or folder.")]
 
 
@@ -52,7 +53,8 @@ def data(
         from tolerate.careers.model.release import build_atlas
 
         save(
-            build_atlas(release, exposure, pay, report=_quiet if as_json else print), atlas or import_folder()
+            build_atlas(release, exposure, pay, report=_ignore if as_json else print),
+            atlas or import_folder(),
         )
     elif exposure is not None or pay is not None:
         raise OptionError(
@@ -76,7 +78,7 @@ def data(
     print("\n".join(atlas_lines(loaded_atlas, lang)))
 
 
-def _quiet(_: str) -> None:
+def _ignore(_: str) -> None:
     pass
 
 
@@ -94,21 +96,20 @@ def show(
     from tolerate.careers.data import titles
     from tolerate.careers.data.atlas import open_atlas
     from tolerate.careers.pages import terminal
-    from tolerate.careers.planning.plan import plan_occupation as make
+    from tolerate.careers.planning.plan import plan_occupation
 
     lang = choose_language(lang)
     loaded_atlas = open_atlas(atlas)
-    plan = make(loaded_atlas, occupation, lang)
+    occupation_plan = plan_occupation(loaded_atlas, occupation, lang)
     if as_json:
-        return _json(plan)
-    lines = terminal.plan_lines(plan, lang)
-    others = [
-        f.occupation.title for f in titles.search_titles(loaded_atlas, occupation)[1:4] if f.score > 0.8
-    ]
+        return _print_json(occupation_plan)
+    lines = terminal.plan_lines(occupation_plan, lang)
+    matches = titles.search_titles(loaded_atlas, occupation)[1:4]
+    others = [match.occupation.title for match in matches if match.score > MIN_OTHER_SCORE]
     if others:
         lines.append(terminal.other_occupations_line(others, lang))
     print("\n".join([*lines, "", terminal.sources_line(loaded_atlas, lang)]))
-    _report(plan, out, lang)
+    _write_report(occupation_plan, out, lang)
     return None
 
 
@@ -133,24 +134,18 @@ def plan(
     from tolerate.careers.data.atlas import open_atlas
     from tolerate.careers.pages import terminal
     from tolerate.careers.person import progress
-    from tolerate.careers.person.me import Person, read_person
+    from tolerate.careers.person.me import ASSUMABLE_KEYS, Person, read_person
     from tolerate.careers.planning.plan import make_plan
 
     if me is None and not occupation:
-        raise OptionError(
-            "say who you are: an occupation, or --me me.toml (write one with: tolerate career ask)"
-        )
+        raise OptionError("name an occupation, or give --me me.toml (write one with: tolerate career ask)")
     loaded_atlas = open_atlas(atlas)
     if write is not None:
         from tolerate.careers.person.template import write_me
 
         print(write_me(loaded_atlas, occupation, write, choose_language(lang)))
         return None
-    person = (
-        read_person(me)
-        if me is not None
-        else Person(occupation=occupation, assumed=("slip", "worst", "review", "rework", "human_error"))
-    )
+    person = read_person(me) if me is not None else Person(occupation=occupation, assumed=ASSUMABLE_KEYS)
     lang = choose_language(lang, person.lang)
     if done and me is None:
         raise OptionError("progress is kept beside me.toml; give --me me.toml together with --done")
@@ -158,9 +153,9 @@ def plan(
         person = progress.with_progress(person, me, [name for name in done.split(",") if name.strip()])
     career_plan = make_plan(loaded_atlas, person)
     if as_json:
-        return _json(career_plan)
+        return _print_json(career_plan)
     print("\n".join(terminal.plan_lines(career_plan, lang)))
-    _report(career_plan, out, lang)
+    _write_report(career_plan, out, lang)
     return None
 
 
@@ -175,13 +170,13 @@ def compare(
     """Occupations side by side: how strict, what a machine may get wrong, pay, openings."""
     from tolerate.careers.data.atlas import open_atlas
     from tolerate.careers.pages import terminal
-    from tolerate.careers.planning.plan import plan_occupation as make
+    from tolerate.careers.planning.plan import plan_occupation
 
     lang = choose_language(lang)
     if len(occupations) < 2:
         raise OptionError('name two occupations or more: tolerate career compare "nurse" "game artist"')
     loaded_atlas = open_atlas(atlas)
-    plans = [make(loaded_atlas, name, lang) for name in occupations]
+    plans = [plan_occupation(loaded_atlas, name, lang) for name in occupations]
     if as_json:
         print(json.dumps([_record(plan) for plan in plans], indent=1, ensure_ascii=False))
         return
@@ -204,16 +199,16 @@ def ask(
     from tolerate.careers.person.interview import Interview, ask_at_terminal
 
     lang = choose_language(lang)
-    talk = Interview(open_atlas(atlas), me, lang)
+    interview = Interview(open_atlas(atlas), me, lang)
     if page:
-        from tolerate.service.local.interview import talk_at_desk
+        from tolerate.service.local.interview import ask_in_browser
 
-        talk_at_desk(talk, str(me.resolve()))
+        ask_in_browser(interview, str(me.resolve()))
     else:
-        ask_at_terminal(talk, _line, print)
+        ask_at_terminal(interview, _read_line, print)
 
 
-def _line() -> str | None:
+def _read_line() -> str | None:
     """One line of the input; None at its end."""
     try:
         return input("> ")
@@ -221,7 +216,7 @@ def _line() -> str | None:
         return None
 
 
-def _report(plan: "CareerPlan", out: Path | None, lang: str) -> None:
+def _write_report(plan: "CareerPlan", out: Path | None, lang: str) -> None:
     if out is None:
         return
     from tolerate.careers.pages.page import write_plan
@@ -230,7 +225,7 @@ def _report(plan: "CareerPlan", out: Path | None, lang: str) -> None:
     print(say("t.report", path=str(write_plan(plan, out, lang))).pick(lang))
 
 
-def _json(plan: "CareerPlan") -> None:
+def _print_json(plan: "CareerPlan") -> None:
     print(json.dumps(_record(plan), indent=1, ensure_ascii=False))
 
 

@@ -39,11 +39,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "这份工作中哪些可以放行、哪些需要审核、哪些仍由人完成，以及由此通向何处",
     ),
     "closing": (
-        "Of {tasks} tasks, {released} may be released, {reviewed} "
-        "reviewed, {human} stay with a person, and {undecided} are "
-        "undecided: nobody has measured them enough.",
-        "{tasks} 项任务中：{released} 项可放行，{reviewed} "
-        "项审核后放行，{human} 项由人完成，{undecided} 项未定，因为尚无足够的测量。",
+        "Of {tasks} tasks, {released} may be released, {reviewed} reviewed, {human} stay with a "
+        "person, and {undecided} are undecided because too little was measured.",
+        "{tasks} 项任务中：{released} 项可放行，{reviewed} 项审核后放"
+        "行，{human} 项由人完成，{undecided} 项未定，因为尚无足够的测量。",
     ),
     "contents": ("Contents", "目录"),
     "made": (
@@ -79,14 +78,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "圆环为审核所需容错率，叉号为实测错误率及其 95% 区间。越靠右越严格。",
     ),
     "tasks.same": (
-        "Nothing was said of single tasks, so they share the occupation's "
-        "interval: tasks of one occupation differ by half a point "
-        "of severity and more, and no public figure tells which. "
-        "Say how serious an uncaught error of each would be (1 to 5), "
-        "and the dots move apart.",
-        "尚未说明各项任务的情况，因此它们共用职业的区间："
-        "同一职业内各任务的严重度相差可达半分以上，而没有公开数据能区分。"
-        "请说明每项任务未被发现的错误有多严重（1 至 5），各点便会分开。",
+        "No task has a severity of its own, so all share the occupation's interval. Severities "
+        "within an occupation differ by half a point and more, and no public figure says how. Rate "
+        "how serious an uncaught error of each task would be (1 to 5) to tell them apart.",
+        "尚未说明各项任务的情况，因此它们共用职业的区间：同一职业内各任务的严重度相差可达半分以上，"
+        "而没有公开数据能区分。请说明每项任务未被发现的错误有多严重（1 至 5），各点便会分开。",
     ),
     "task": ("task", "任务"),
     "kind": ("kind", "类型"),
@@ -119,25 +115,27 @@ WORDS: dict[str, tuple[str, str]] = {
     "gate.personal": ("strongly interpersonal", "高度人际"),
     "gates": ("review at most: {gates}", "至多审核：{gates}"),
     "gates.guessed": (
-        "review at most, as its words suggest: {gates}; say so or not in me.toml",
+        "review at most, as the task's words suggest: {gates}; confirm or deny it in me.toml",
         "按文字推测至多审核：{gates}；可在 me.toml 中确认或否认",
     ),
     "labels": ("about {n} labels", "约 {n} 个标注"),
-    "no number": ("no number that anyone would label", "没有人会标注的数量"),
+    "no number": (
+        "more than 10 million",
+        "超过一千万",
+    ),
     "change.measure": (
-        "nobody has measured the machine's error here: label {clean} "
-        "items drawn at random, none wrong, and {etr} is proven; "
-        "{likely} if half the tolerance is wrong",
-        "尚未测量机器在此处的错误率：随机标注 {clean} 项且无一出错，"
-        "即可证明 {etr}；若实际错误率为其一半，需 {likely} 项",
+        "the machine's error has not been measured: {clean} random items without an error would "
+        "prove {etr}; {likely} if half the tolerance is wrong",
+        "尚未测量机器在此处的错误率：随机标注 {clean} 项且无一出错，即可证明 {etr}；"
+        "若实际错误率为其一半，需 {likely} 项",
     ),
     "change.more": (
-        "{likely} labels in all would prove {etr}, if errors go on as seen",
+        "at the observed error rate, {likely} labels in all would prove {etr}",
         "若错误率保持现状，共需 {likely} 个标注即可证明 {etr}",
     ),
     "change.worse": (
-        "more labels will not help: the error seen ({seen}) is "
-        "above {etr}; a better technique, refining or review would",
+        "more labels will not help: the observed error ({seen}) is above {etr}; a better "
+        "technique, refining or review would",
         "增加标注无济于事：所见错误率（{seen}）高于 {etr}；需更好的技术、精修或审核",
     ),
     "change.never": (
@@ -145,12 +143,16 @@ WORDS: dict[str, tuple[str, str]] = {
         "无法通过抽样认证：证明 {etr} 需要 {clean} 个无一出错的标注",
     ),
     "change.detect": (
-        "review fits from {need} of errors detected on; {seeded} seeded errors, all caught, would show it",
+        "review is allowed if the reviewer detects {need} of the errors; catching all of {seeded} "
+        "seeded errors would prove it",
         "审核者发现 {need} 以上的错误即可；埋设 {seeded} 个错误并全部被发现便能证明",
     ),
-    "change.nodetect": ("no reviewer is good enough at this error", "在此错误率下，没有足够好的审核者"),
+    "change.nodetect": (
+        "at this error rate no reviewer would be good enough",
+        "在此错误率下，没有足够好的审核者",
+    ),
     "change.kept": (
-        "within tolerance on what was measured; keep a watch on it",
+        "within tolerance on the measured items; keep monitoring it",
         "按现有测量在容错率之内；请持续监视",
     ),
     "settled": ("settled", "已确定"),
@@ -188,12 +190,11 @@ WORDS: dict[str, tuple[str, str]] = {
     # moves
     "moves": ("Moves", "可能的转向"),
     "moves.lead": (
-        "{n} of {looked} related occupations pass the filters; these "
-        "{shown} are not beaten in everything by another one. No "
-        "score adds up what only you can weigh. Moves that others made are not moves that suit you.",
-        "{looked} 个相关职业中有 {n} 个通过筛选；下列 "
-        "{shown} 个没有在各方面都被另一个超过。不给总分，取舍由您。"
-        "别人做过的转换，未必适合您。",
+        "{n} of {looked} related occupations pass the filters; no other one is better than these "
+        "{shown} in every criterion. There is no total score: how to weigh the criteria is up to "
+        "you. Moves that others made may not suit you.",
+        "{looked} 个相关职业中有 {n} 个通过筛选；下列 {shown} 个没有在各方面"
+        "都被另一个超过。不给总分，取舍由您。别人做过的转换，未必适合您。",
     ),
     "moves.none": (
         "No move passes all wishes at once. Nearest: {near}.",
@@ -201,9 +202,12 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "moves.none.one": ("{name} (fails: {fails})", "{name}（不满足：{fails}）"),
     "moves.excluded": ("{wish}: {n}", "{wish}:{n}"),
-    "moves.kept": ("kept out by each wish alone: {kept}", "各项愿望单独排除的数量：{kept}"),
+    "moves.kept": (
+        "excluded by each wish alone: {kept}",
+        "各项愿望单独排除的数量：{kept}",
+    ),
     "moves.move": (
-        "every filter can be moved in me.toml under [wishes]",
+        "every filter can be changed in me.toml under [wishes]",
         "每个筛选条件都可在 me.toml 的 [wishes] 中调整",
     ),
     "occupation": ("occupation", "职业"),
@@ -220,10 +224,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "robust": ("stays in the set", "留在集合中"),
     "strictness": ("strictness", "严格程度"),
     "reason.related": (
-        "{share} of the required levels are there; largest gaps: {gaps}",
+        "{share} of the required skill levels are met; largest gaps: {gaps}",
         "已具备所需水平的 {share}；最大差距：{gaps}",
     ),
-    "reason.nogap": ("all required levels are there", "所需水平均已具备"),
+    "reason.nogap": (
+        "all required skill levels are met",
+        "所需水平均已具备",
+    ),
     "gap": ("{name} {have} to {need}", "{name} {have} → {need}"),
     "reason.pay": ("pays {ratio} times today's median", "薪酬为目前中位数的 {ratio} 倍"),
     "reason.nopay": ("pay is not in the table", "表中没有薪酬"),
@@ -243,13 +250,16 @@ WORDS: dict[str, tuple[str, str]] = {
     # path
     "path": ("Learning path", "学习路径"),
     "path.lead": (
-        "The fewest hours that reach what your tasks call for, in "
-        "the order that unlocks most of them soonest: {hours} hours, "
-        "{weeks} weeks at {week} a week. Hours are a beginner's and our judgement.",
-        "以最少的时间达到任务所需，并先学能最早解锁最多任务的内容：共 {hours} 小时，"
-        "每周 {week} 小时约 {weeks} 周。时数按初学者估计，为我们的判断。",
+        "The fewest hours that reach what your tasks need, ordered so that most of them are "
+        "unlocked early: {hours} hours, {weeks} weeks at {week} a week. The hours are our "
+        "estimates for a beginner.",
+        "以最少的时间达到任务所需，并先学能最早解锁最多任务的内容：共 {hours} 小时，每周 "
+        "{week} 小时约 {weeks} 周。时数按初学者估计，为我们的判断。",
     ),
-    "path.done": ("Nothing is left to learn for this: all of it is known.", "无须再学：所需均已掌握。"),
+    "path.done": (
+        "There is nothing to learn: all skills that are needed are known.",
+        "无须再学：所需均已掌握。",
+    ),
     "path.skipped": ("Skipped, as known: {names}.", "已掌握，略过：{names}。"),
     "path.unlocks": ("unlocks {share} of the work: {name}", "解锁 {share} 的工作：{name}"),
     "path.read": ("read", "阅读"),
@@ -300,7 +310,10 @@ WORDS: dict[str, tuple[str, str]] = {
     # appendix
     "appendix": ("Appendix: every input", "附录：全部输入"),
     "appendix.sources": ("Sources", "来源"),
-    "appendix.assumed": ("Assumed, since nobody said otherwise", "未作说明、按默认假定"),
+    "appendix.assumed": (
+        "Assumed (not answered)",
+        "未作说明、按默认假定",
+    ),
     "appendix.given": ("Given", "已提供"),
     "appendix.notes": ("Notes on the data", "数据说明"),
     "appendix.formula": ("Formulas", "公式"),
@@ -330,8 +343,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "value": ("value", "取值"),
     "in.slip": ("hours that a typical slip costs", "一般差错的代价（小时）"),
     "in.worst": ("hours that the worst uncaught error costs", "最坏的未发现错误的代价（小时）"),
-    "in.review": ("share of the hours that a look takes (r)", "审核用时占比（r）"),
-    "in.rework": ("share of the hours that putting right takes (f)", "返工用时占比（f）"),
+    "in.review": (
+        "share of the hours that a review takes (r)",
+        "审核用时占比（r）",
+    ),
+    "in.rework": (
+        "share of the hours that rework takes (f)",
+        "返工用时占比（f）",
+    ),
     "in.human_error": ("a person's own error (ph)", "人的错误率（ph）"),
     "in.between": ("spread of tasks within an occupation", "同一职业内任务的离散"),
     "in.answer": ("spread of one answer", "单个回答的离散"),

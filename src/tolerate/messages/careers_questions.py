@@ -48,13 +48,16 @@ QUESTIONS: dict[str, tuple[str, str]] = {
         "Should a next occupation be similar, stricter, tolerant, or any?",
         "下一份职业应当 similar（相近）、stricter（更严格）、tolerant（更宽松）还是 any（不限）？",
     ),
-    "ask.required": ("this one needs an answer", "这一项必须回答"),
+    "ask.required": (
+        "this question needs an answer",
+        "这一项必须回答",
+    ),
     "ask.keys": (
-        "Enter skips, u changes the last, q stops for now. Nothing leaves this machine.",
+        "Enter skips a question, u changes the last answer, q stops for now. Nothing leaves this machine.",
         "回车跳过，u 改上一个，q 暂停。数据不离开本机。",
     ),
     "ask.saved": (
-        "kept in {path}; the same command continues",
+        "saved in {path}; run the same command to continue",
         "已保存在 {path}；再次运行同一命令即可继续",
     ),
     "ask.next": ("next: tolerate career plan --me {path}", "下一步：tolerate career plan --me {path}"),
@@ -74,8 +77,8 @@ slip = 0.5            # a typical slip
 worst = 200           # the worst one
 
 [work]                # shares of the hours by hand
-review = 0.15         # a look at what the machine made
-rework = 0.5          # putting it right
+review = 0.15         # reviewing what the machine made
+rework = 0.5          # correcting it
 human_error = 0.02    # your own error, by hand
 
 [wishes]              # filters of moves; delete one to drop it

@@ -40,7 +40,7 @@ def test_a_plan_from_a_written_file_is_a_small_page_without_a_network() -> None:
     ("arguments", "message"),
     [
         (("show", "qqqq"), "no occupation"),
-        (("plan",), "say who you are"),
+        (("plan",), "name an occupation"),
         (("plan", "--me", "no.toml"), "tolerate career plan OCCUPATION --write"),
         (("compare", "nurse"), "two occupations"),
         (("data", "--from", "no.zip"), "does not exist"),

@@ -8,7 +8,7 @@ from tests.support.sitting import Sitter
 from tolerate.careers.data.atlas import Atlas
 from tolerate.careers.person import interview, me
 from tolerate.careers.planning import plan
-from tolerate.service.local.interview import talk_at_desk
+from tolerate.service.local.interview import ask_in_browser
 
 
 def test_answers_are_stored_and_make_a_plan(embedded_atlas: Atlas, tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_answers_are_stored_and_make_a_plan(embedded_atlas: Atlas, tmp_path: Pat
 def test_the_page_of_questions_answers_only_its_own_link(embedded_atlas: Atlas, tmp_path: Path) -> None:
     questions = interview.Interview(embedded_atlas, tmp_path / "me.toml", "zh")
     links: queue.Queue[str] = queue.Queue()
-    thread = threading.Thread(target=talk_at_desk, args=(questions, "me", links.put), daemon=True)
+    thread = threading.Thread(target=ask_in_browser, args=(questions, "me", links.put), daemon=True)
     thread.start()
     link = links.get(timeout=20).split()[-1]
     person = Sitter(link)

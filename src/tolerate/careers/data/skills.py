@@ -113,8 +113,8 @@ def find_skills(skills: SkillGraph, names: Iterable[str]) -> frozenset[str]:
 
 def _suggestion(name: str, names: Iterable[str], skills: SkillGraph) -> str:
     """The nearest name; without one, the ids of all skills."""
-    near = hint(name, names).rpartition("Did you mean")[2]
-    return f" Did you mean{near}" if near and "?" in near else f" Known: {', '.join(skills)}"
+    nearest = hint(name, names).rpartition("Did you mean")[2]
+    return f" Did you mean{nearest}" if "?" in nearest else f" Known: {', '.join(skills)}"
 
 
 def with_prerequisites(skills: SkillGraph, skill_ids: Iterable[str]) -> frozenset[str]:

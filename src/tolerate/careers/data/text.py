@@ -197,7 +197,7 @@ def cross_predict(
     fold = np.random.default_rng(0).permutation(len(kinds))[group] % folds
     predictions = np.full(targets.shape, np.nan)
     for k in range(min(folds, len(kinds))):
-        inside = fold != k
-        if (~inside).any():
-            predictions[~inside] = fit(features[inside], targets[inside], features[~inside])
+        train = fold != k
+        if (~train).any():
+            predictions[~train] = fit(features[train], targets[train], features[~train])
     return predictions

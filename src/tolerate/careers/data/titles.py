@@ -25,14 +25,14 @@ def find_occupation(atlas: Atlas, query: str) -> Occupation:
     matches = search_titles(atlas, query)
     if matches and matches[0].score >= MIN_SCORE:
         return matches[0].occupation
-    near = "; ".join(f"{match.occupation.title} ({match.occupation.code})" for match in matches[:4])
+    nearest = "; ".join(f"{match.occupation.title} ({match.occupation.code})" for match in matches[:4])
     where = "the embedded table" if atlas.embedded else atlas.version
     advice = (
         ' More occupations: tolerate career data --from RELEASE (see "tolerate career data --help").'
         if atlas.embedded
         else ""
     )
-    raise DataError(f'no occupation in {where} is called "{query}". Nearest: {near or "none"}.{advice}')
+    raise DataError(f'no occupation in {where} is called "{query}". Nearest: {nearest or "none"}.{advice}')
 
 
 def search_titles(atlas: Atlas, query: str, max_matches: int = 8) -> list[TitleMatch]:
@@ -84,9 +84,9 @@ def _name_score(query: str, name: str, stems: list[str]) -> float:
         return 1.0
     if not text.isascii():
         return 0.0 if other.isascii() else _chinese_score(text, other)
-    near = abs(len(text) - len(other)) <= 3 and text[:1] == other[:1]
+    is_near = abs(len(text) - len(other)) <= 3 and text[:1] == other[:1]
     shared = any(part in other for part in stems)
-    return max(_stem_score(stems, other) if shared else 0.0, _spelling_score(text, other) if near else 0.0)
+    return max(_stem_score(stems, other) if shared else 0.0, _spelling_score(text, other) if is_near else 0.0)
 
 
 def _chinese_score(query: str, name: str) -> float:
@@ -98,11 +98,11 @@ def _chinese_score(query: str, name: str) -> float:
 
 
 def _stem_score(stems: list[str], other: str) -> float:
-    mine, theirs = set(stems), set(tokens(other))
-    shared = len(mine & theirs)
+    query_stems, name_stems = set(stems), set(tokens(other))
+    shared = len(query_stems & name_stems)
     if not shared:
         return 0.0
-    return 0.96 * (0.75 * shared / len(mine) + 0.25 * shared / len(theirs))
+    return 0.96 * (0.75 * shared / len(query_stems) + 0.25 * shared / len(name_stems))
 
 
 def _spelling_score(text: str, other: str) -> float:

@@ -49,7 +49,7 @@ class Kernels:
     def mix(self, logs: Floats) -> tuple[list[Floats], list[Floats], float]:
         """The weighted parts, their derivatives by the log widths, and the noise. logs: of the parameters."""
         n = len(self.fixed)
-        parts = [np.exp(w) * k for w, k in zip(logs, self.fixed, strict=False)]
+        parts = [np.exp(weight_log) * k for weight_log, k in zip(logs, self.fixed, strict=False)]
         widths = []
         for j, d in enumerate(self.distances):
             weight, width = np.exp(logs[n + 2 * j]), np.exp(logs[n + 2 * j + 1])
@@ -154,9 +154,9 @@ def cross_predict(
     estimates, spread = np.full(len(train), np.nan), np.full(len(train), np.nan)
     mixture = None if logs is None else _mixture(kernel, logs)
     for k in range(folds):
-        inside, outside = train[fold != k], train[fold == k]
-        mixed = mixture or _mixture(kernel, tune(kernel.subset(inside), values[inside]))
-        estimates[fold == k], spread[fold == k] = _conditional(*mixed, values, inside, outside)
+        rest, fold_rows = train[fold != k], train[fold == k]
+        mixed = mixture or _mixture(kernel, tune(kernel.subset(rest), values[rest]))
+        estimates[fold == k], spread[fold == k] = _conditional(*mixed, values, rest, fold_rows)
     return estimates, spread
 
 

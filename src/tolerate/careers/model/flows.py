@@ -158,6 +158,6 @@ def cross_predict(rows: Floats, values: Floats, side: str) -> Floats:
     group_of_pair = np.argwhere(~np.eye(GROUP_COUNT, dtype=bool))[:, 0 if side == "origin" else 1]
     predictions = np.zeros(len(values))
     for k in range(GROUP_COUNT):
-        inside = group_of_pair != k
-        predictions[~inside] = fit_predict(rows[inside], values[inside], rows[~inside])
+        train = group_of_pair != k
+        predictions[~train] = fit_predict(rows[train], values[train], rows[~train])
     return predictions

@@ -217,14 +217,14 @@ def with_list_features(
     listed = np.zeros(mean.shape)
     for origin, others in lists.items():
         listed[origin, others] = 1.0
-    like = np.exp(-mean / 2)
-    np.fill_diagonal(like, 0.0)
+    similarity = np.exp(-mean / 2)
+    np.fill_diagonal(similarity, 0.0)
     list_features = {
         "lists it": listed.T,  # the candidate's own list names the origin
         "listed beside": listed.T @ listed,  # by a third one that lists both
         "lists who lists it": (listed @ listed).T,
-        "those alike list it": like @ listed,
-        "lists those alike": like @ listed.T,
+        "those alike list it": similarity @ listed,
+        "lists those alike": similarity @ listed.T,
         "listed at all": np.broadcast_to(listed.sum(0), mean.shape) - listed,
     }
     channels = [

@@ -221,10 +221,10 @@ def cross_predict_ridge(
     fold = np.random.default_rng(seed).permutation(len(kinds))[group] % folds
     predictions = np.full(len(targets), np.nan)
     for k in range(folds):
-        inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        if len(outside):
-            predictions[outside] = kernel_ridge(
-                kernel[np.ix_(inside, inside)], targets[inside], kernel[np.ix_(outside, inside)]
+        train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        if len(test):
+            predictions[test] = kernel_ridge(
+                kernel[np.ix_(train, train)], targets[train], kernel[np.ix_(test, train)]
             )
     return predictions
 

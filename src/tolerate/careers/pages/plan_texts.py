@@ -19,7 +19,7 @@ from tolerate.messages.numbers import at_most, digits, dollars, rough_percent
 WHOLE_SHARE = 0.995  # a released share from here on is not stated
 MIN_STRICTNESS_CHANGE = 0.1  # of 0 to 1; a smaller change of strictness is no reason for or against a move
 MAX_LISTED_GAPS = 3
-WAYS = (RELEASED, REVIEWED, HUMAN)
+COSTED_CHOICES = (RELEASED, REVIEWED, HUMAN)
 
 
 # The occupation
@@ -158,13 +158,17 @@ def costs_text(task: PlannedTask) -> Both | None:
     hours = task.choice.costs
     if RELEASED not in hours:
         return None
-    return say("costs", **{way: digits(hours[way]) for way in WAYS})
+    return say("costs", **{choice: digits(hours[choice]) for choice in COSTED_CHOICES})
 
 
 def chances_text(task: PlannedTask) -> Both | None:
     """The posterior probability of each way being the right one; None without a measured error."""
     chances = task.choice.chances
-    return say("chances", **{way: rough_percent(chances[way]) for way in WAYS}) if chances else None
+    return (
+        say("chances", **{choice: rough_percent(chances[choice]) for choice in COSTED_CHOICES})
+        if chances
+        else None
+    )
 
 
 def closing(plan: CareerPlan) -> Both:

@@ -81,18 +81,18 @@ class Interview:
         return next((question for question in self.questions if question.key not in self.answers), None)
 
     @property
-    def asks(self) -> str | None:
+    def question_text(self) -> str | None:
         """The next question in the person's language."""
         question = self.next
         return None if question is None else question.text.pick(self.lang)
 
     @property
-    def place(self) -> tuple[int, int]:
+    def progress(self) -> tuple[int, int]:
         """The number of answers, and of the questions they lead to."""
         return len(self.answers), len(self.questions)
 
     @property
-    def following(self) -> str:
+    def next_command(self) -> str:
         """The command that makes a plan of the answers."""
         return say("ask.next", path=self.me).pick(self.lang)
 
@@ -127,7 +127,7 @@ def ask_at_terminal(
     """Ask until every question is answered or the input ends; `u` undoes the last answer, `q` stops for now."""
     show(say("ask.keys").pick(interview.lang))
     while (question := interview.next) is not None:
-        answered, total = interview.place
+        answered, total = interview.progress
         show(f"\n[{answered + 1}/{total}] {question.text.pick(interview.lang)}")
         text = read_line()
         command = "q" if text is None else text.strip().lower()
@@ -141,7 +141,7 @@ def ask_at_terminal(
             interview.answer(text)
         except TolerateError as error:
             show(f"! {error}")
-    show(interview.following)
+    show(interview.next_command)
 
 
 # The questions

@@ -165,21 +165,25 @@ def build_move(
 
 def skill_gaps(atlas: Atlas, origin: str, other: str) -> tuple[tuple[SkillGap, ...], float]:
     """The skills of which the other occupation (code) requires more, and the share of its required levels met."""
-    mine, theirs = atlas.profiles.get(origin), atlas.profiles.get(other)
-    if mine is None or theirs is None:
+    profile, other_profile = atlas.profiles.get(origin), atlas.profiles.get(other)
+    if profile is None or other_profile is None:
         return (), 1.0
     columns = {name: column for column, name in enumerate(atlas.elements)}
     gaps, required, missing = [], 0.0, 0.0
     for name, column in columns.items():
         kind, _, element = name.partition(": ")
         level = columns.get(f"{kind} level: {element}")
-        if level is None or not theirs[column] >= REQUIRED_IMPORTANCE or math.isnan(theirs[level]):
+        if (
+            level is None
+            or not other_profile[column] >= REQUIRED_IMPORTANCE
+            or math.isnan(other_profile[level])
+        ):
             continue
-        have = 0.0 if math.isnan(mine[level]) else float(mine[level])
-        required += theirs[column] * theirs[level]
-        if theirs[level] > have:
-            missing += theirs[column] * (theirs[level] - have)
-            gaps.append(SkillGap(element, have, float(theirs[level])))
+        have = 0.0 if math.isnan(profile[level]) else float(profile[level])
+        required += other_profile[column] * other_profile[level]
+        if other_profile[level] > have:
+            missing += other_profile[column] * (other_profile[level] - have)
+            gaps.append(SkillGap(element, have, float(other_profile[level])))
     gaps.sort(key=lambda gap: gap.have - gap.need)
     return tuple(gaps[:MAX_GAPS]), 1.0 - missing / required if required else 1.0
 

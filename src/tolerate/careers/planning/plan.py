@@ -159,9 +159,9 @@ def match_task(atlas: Atlas, occupation: Occupation, described: PersonTask) -> O
     if described.id:
         task = atlas.tasks.by_id(described.id)
         if task is None:
-            near = "; ".join(f"{task.id} {task.text[:60]}" for task in tasks[:4])
+            nearest = "; ".join(f"{task.id} {task.text[:60]}" for task in tasks[:4])
             raise DataError(
-                f'no task has the id "{described.id}". Tasks of {occupation.title}: {near or "none"} ...'
+                f'no task has the id "{described.id}". Tasks of {occupation.title}: {nearest or "none"} ...'
             )
         return task
     similarities = [_text_similarity(described.text, task.text) for task in tasks]
@@ -171,8 +171,8 @@ def match_task(atlas: Atlas, occupation: Occupation, described: PersonTask) -> O
 
 def _text_similarity(text: str, other: str) -> float:
     """Between 0 and 1: half from shared stems, half letter by letter; 0 without a shared stem."""
-    mine, theirs = set(tokens(text)), set(tokens(other))
-    shared = len(mine & theirs) / max(1, min(len(mine), len(theirs)))
+    stems, other_stems = set(tokens(text)), set(tokens(other))
+    shared = len(stems & other_stems) / max(1, min(len(stems), len(other_stems)))
     if not shared:
         return 0.0
     return 0.5 * shared + 0.5 * SequenceMatcher(None, text.lower(), other.lower()).ratio()

@@ -1,166 +1,147 @@
-"""Questions that are answered in words, one by one, at a desk on this machine: for `tolerate career ask --page`.
+"""Questions that are answered in words, one by one, at a local desk: for `tolerate career ask --page`.
 
-Nothing is judged here and nothing queued: whoever asks keeps the answers. The way in, the pages' policy and their look
-are the review desk's.
+There is no database: the caller stores the answers. Login, checks and look of the pages are the review desk's.
 """
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
-from tolerate.base.json_types import JsonObject
 from tolerate.errors import TolerateError
 from tolerate.messages.terminal import terminal_text
 from tolerate.service.config import ServiceSettings
-from tolerate.service.desk import Desk, Page, Response, Visit, go
-from tolerate.service.desk.render import page
+from tolerate.service.desk.app import Desk
+from tolerate.service.desk.pages import PageTable, Response, Visit, redirect_to
 from tolerate.service.http.requests import Request
-from tolerate.service.local.link_login import LinkDesk
-from tolerate.service.local.links import Links
-from tolerate.service.local.serving import HOST, address, end_soon, listen, port_of
+from tolerate.service.local.link_login import LinkLogin, cookie_name, sentence_page
+from tolerate.service.local.links import LoginLinks
+from tolerate.service.local.serving import HOST, address, finish_soon, listening_socket, serve_until
 from tolerate.store import people
-from tolerate.store.queue import OnSettled, SettledItem
+
+FIRST_PAGE = "/desk/talk"
+USER = "first"
 
 
-class Talk(Protocol):
-    """What is asked, in the person's language."""
+class Questionnaire(Protocol):
+    """Questions in the person's language, and what was answered."""
 
     lang: str
 
     @property
-    def asks(self) -> str | None:
+    def question_text(self) -> str | None:
         """The next question; None when there is none."""
         ...
 
     @property
-    def place(self) -> tuple[int, int]:
-        """How many answers there are, and how many questions."""
+    def progress(self) -> tuple[int, int]:
+        """Number of answers, and of questions."""
         ...
 
     @property
-    def following(self) -> str:
-        """What comes after the last answer."""
+    def next_command(self) -> str:
+        """The command that uses the answers."""
         ...
 
     def answer(self, text: str) -> None:
-        """Take an answer, which is on the disk then; an error says what is wrong with it."""
+        """Store an answer; raises TolerateError if it is not a valid one."""
         ...
 
     def undo(self) -> None:
-        """Take the last answer back."""
+        """Take back the last answer."""
         ...
 
 
-def talk_at_desk(talk: Talk, name: str, ready: Callable[[str], None] = print, port: int = 0) -> None:
-    """Ask until nothing is left or the person has enough. name: of what is asked, to tell its cookie from others'."""
-    asyncio.run(_Host(talk, ready).serve(name, port))
+def ask_in_browser(
+    questions: Questionnaire, name: str, announce: Callable[[str], None] = print, port: int = 0
+) -> None:
+    """Ask until all is answered or the person stops. name: of the questionnaire, for its cookie."""
+    asyncio.run(_serve(questions, name, announce, port))
 
 
-class _Host:
-    """What the desk stands on: no database."""
-
-    writer: Any = None
-    reader: Any = None
-
-    def __init__(self, talk: Talk, ready: Callable[[str], None]) -> None:
-        self.talk, self.ready = talk, ready
-        self.service = ServiceSettings((), host=HOST, lang=talk.lang)
-        self.finished = asyncio.Event()
-
-    def accepted_losses(self) -> dict[str, float]:
-        """Nothing is judged here."""
-        return {}
-
-    def settlement_watcher(self, alarms: list[JsonObject]) -> OnSettled:
-        """Nothing is settled here."""
-        return lambda db, each: None
-
-    def after_settlement(self, items: Sequence[SettledItem], alarms: Sequence[JsonObject]) -> None:
-        """Nothing follows."""
-
-    async def serve(self, name: str, port: int) -> None:
-        """From the link to the end."""
-        links = Links(lambda who, link: self.ready(terminal_text("open", link=link).pick(self.talk.lang)))
-        with port_of(port) as listening:
-            links.base = address(listening)
-            desk = TalkDesk(self, links, name)
-            await listen(desk, listening, lambda: links.say("first"), self.finished)
+async def _serve(questions: Questionnaire, name: str, announce: Callable[[str], None], port: int) -> None:
+    links = LoginLinks(lambda _, link: announce(terminal_text("open", link=link).pick(questions.lang)))
+    finished = asyncio.Event()
+    with listening_socket(port) as listening:
+        links.base = address(listening)
+        desk = InterviewDesk(questions, links, cookie_name(name), finished)
+        await serve_until(desk, listening, lambda: links.announce(USER), finished)
 
 
-class TalkDesk(LinkDesk):
-    """One page with one question."""
+class InterviewDesk(Desk):
+    """A desk with one page, which shows one question. Sessions last as long as the process."""
 
-    first_page = "/desk/talk"
+    def __init__(
+        self, questions: Questionnaire, links: LoginLinks, cookie: str, finished: asyncio.Event
+    ) -> None:
+        super().__init__(ServiceSettings((), host=HOST, lang=questions.lang), cookie)
+        self.questions, self.finished = questions, finished
+        self._sessions: dict[str, people.Session] = {}
+        self._login = LinkLogin(self, links, FIRST_PAGE, self._open_session)
+        self.register(PAGES)
 
-    def __init__(self, host: _Host, links: Links, name: str) -> None:
-        super().__init__(host, links, name)
-        self.talk, self.finished = host.talk, host.finished
-        self._opened: dict[str, people.Session] = {}
+    async def login_page(self, name: str, request: Request, form: dict[str, str]) -> Response | None:
+        """The response of a login link; None for any other route."""
+        return await self._login.page(name, request)
 
-    def pages(self) -> dict[tuple[str, str], tuple[str, Page]]:
-        """What stands below."""
-        return PAGES
+    def refuse(self, request: Request) -> Response:
+        """Say that a link is needed."""
+        return self._login.refuse()
 
-    async def open_session(self, name: str) -> str:
-        """A session as long as the command runs."""
+    async def _open_session(self, name: str) -> str:
         token = secrets.token_urlsafe(32)
-        user = people.User(name, "reviewer", self.talk.lang)
-        self._opened[people.digest(token)] = people.Session(user, secrets.token_urlsafe(18), "")
+        user = people.User(name, "reviewer", self.questions.lang)
+        self._sessions[people.digest(token)] = people.Session(user, secrets.token_urlsafe(18), "")
         return token
 
     async def session(self, request: Request) -> people.Session | None:
         """The session that a request's cookie names."""
-        return self._opened.get(people.digest(request.cookies.get(self.cookie, "")))
+        return self._sessions.get(people.digest(request.cookies.get(self.cookie, "")))
 
-    def shown(self, visit: Visit, fault: str = "", status: int = 200) -> Response:
-        """The question, or that there is none."""
-        done, of = self.talk.place
+    def question_page(self, visit: Visit, fault: str = "", status: int = 200) -> Response:
+        """The next question, or that there is none. fault: why the answer in the form was refused."""
+        answered, total = self.questions.progress
         return self.page(
-            "talk.html",
+            "question.html",
             visit,
             status,
-            asks=self.talk.asks,
-            done=done,
-            of=of,
-            following=self.talk.following,
+            question=self.questions.question_text,
+            answered=answered,
+            total=total,
+            next_step=self.questions.next_command,
             fault=fault,
-            given=visit.form.get("text", "") if fault else "",
+            text=visit.form.get("text", "") if fault else "",
         )
 
 
-async def _talk(desk: Desk, visit: Visit) -> Response:
-    assert isinstance(desk, TalkDesk)
-    return desk.shown(visit)
+async def _next_question(desk: InterviewDesk, visit: Visit) -> Response:
+    return desk.question_page(visit)
 
 
-async def _answer(desk: Desk, visit: Visit) -> Response:
-    assert isinstance(desk, TalkDesk)
+async def _answer(desk: InterviewDesk, visit: Visit) -> Response:
     try:
-        desk.talk.answer(visit.form.get("text", "")[:4000])
+        desk.questions.answer(visit.form.get("text", "")[:4000])
     except TolerateError as error:
-        return desk.shown(visit, str(error), 400)
-    return go("/desk/talk")
+        return desk.question_page(visit, str(error), 400)
+    return redirect_to(FIRST_PAGE)
 
 
-async def _undo(desk: Desk, visit: Visit) -> Response:
-    assert isinstance(desk, TalkDesk)
-    desk.talk.undo()
-    return go("/desk/talk")
+async def _undo(desk: InterviewDesk, visit: Visit) -> Response:
+    desk.questions.undo()
+    return redirect_to(FIRST_PAGE)
 
 
-async def _enough(desk: Desk, visit: Visit) -> Response:
-    assert isinstance(desk, TalkDesk)
-    end_soon(desk.finished)
-    done = desk.talk.asks is None
-    word, more = ("answers done", desk.talk.following) if done else ("answers kept", "")
-    return Response(page("local.html", desk.talk.lang, None, word=word, more=more, title="about work"))
+async def _stop(desk: InterviewDesk, visit: Visit) -> Response:
+    finish_soon(desk.finished)
+    done = desk.questions.question_text is None
+    key, next_step = ("answers done", desk.questions.next_command) if done else ("answers kept", "")
+    return sentence_page(key, desk.questions.lang, next_step=next_step, title="about work")
 
 
-PAGES: dict[tuple[str, str], tuple[str, Page]] = {
-    ("GET", ""): ("", _talk),
-    ("GET", "talk"): ("", _talk),
+PAGES: PageTable[InterviewDesk] = {
+    ("GET", ""): ("", _next_question),
+    ("GET", "talk"): ("", _next_question),
     ("POST", "answer"): ("", _answer),
     ("POST", "undo"): ("", _undo),
-    ("POST", "enough"): ("", _enough),
+    ("POST", "enough"): ("", _stop),
 }
