@@ -54,7 +54,7 @@ def binomial_upper(errors: ArrayLike, n: ArrayLike, confidence: ArrayLike) -> Fl
     return np.where(inside, upper, 1.0)
 
 
-def binomial_lower(errors: int, n: int, confidence: float) -> float:
+def binomial_lower(errors: float, n: int, confidence: float) -> float:
     """Lower bound on the error rate: the smallest one that so many errors among n labels do not rule out.
 
     Holds with probability at least `confidence` for independent 0/1 losses. Clopper & Pearson (1934).
