@@ -26,7 +26,7 @@ def test_judges_are_found(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "error"),
     [
         ("raeder", 'no check is called "raeder".*Did you mean "reader"'),
         ("no.such:thing", 'cannot find "no.such:thing"'),
@@ -34,8 +34,8 @@ def test_judges_are_found(name: str) -> None:
         ("math:pi", "expected a function that makes a check"),
     ],
 )
-def test_checks_that_are_not(name: str, said: str) -> None:
-    with pytest.raises(OptionError, match=said):
+def test_names_that_are_no_checks(name: str, error: str) -> None:
+    with pytest.raises(OptionError, match=error):
         find_check(name)
 
 

@@ -210,16 +210,16 @@ class Terminal:
 @pytest.fixture
 def sit() -> Iterator[Callable[..., Terminal]]:
     """Opens terminals, one after the other; none is left running."""
-    opened: list[Terminal] = []
+    terminals: list[Terminal] = []
 
     def open_terminal(*words: object) -> Terminal:
-        if opened:
-            opened.pop().kill()
-        opened.append(Terminal(*words))
-        return opened[-1]
+        if terminals:
+            terminals.pop().kill()
+        terminals.append(Terminal(*words))
+        return terminals[-1]
 
     yield open_terminal
-    for terminal in opened:
+    for terminal in terminals:
         terminal.kill()
 
 

@@ -15,24 +15,24 @@ from tests.support.hard_numbers import FURTHER, HARD, WRONG
 from tolerate.checks.texts.maths import final_number, grade
 
 
-@pytest.mark.parametrize(("said", "key", "right"), HARD + FURTHER)
-def test_hard_cases(said: str, key: str, right: bool) -> None:
-    assert grade(said, key).right is right, grade(said, key)
+@pytest.mark.parametrize(("answer", "key", "right"), HARD + FURTHER)
+def test_hard_cases(answer: str, key: str, right: bool) -> None:
+    assert grade(answer, key).right is right, grade(answer, key)
 
 
 def test_what_still_goes_wrong_is_written_down() -> None:
-    assert all(grade(said, key).right is not right for said, key, right in WRONG)
+    assert all(grade(answer, key).right is not right for answer, key, right in WRONG)
 
 
-def by_last_number(said: str, key: str) -> bool:
+def by_last_number(answer: str, key: str) -> bool:
     """How many graders do it: the last number as it stands."""
-    found = re.findall(r"-?[\d,.]*\d", said)
-    return bool(found) and found[-1].replace(",", "") == key.replace(",", "")
+    numbers = re.findall(r"-?[\d,.]*\d", answer)
+    return bool(numbers) and numbers[-1].replace(",", "") == key.replace(",", "")
 
 
 def test_the_usual_grader_fails_on_them() -> None:
     """The broken twin: it is wrong on a third of the cases, so the cases tell graders apart."""
-    wrong = sum(by_last_number(said, key) is not right for said, key, right in HARD + FURTHER)
+    wrong = sum(by_last_number(answer, key) is not right for answer, key, right in HARD + FURTHER)
     assert wrong > len(HARD + FURTHER) / 4
 
 
@@ -60,8 +60,8 @@ def test_it_agrees_with_the_verdicts_on_four_systems(shared: Path) -> None:
     keys = [problem["answer"].rpartition("####")[2] for problem in problems(shared, "test")]
     with gzip.open(shared / "labelled" / "maths_gsm8k.csv.gz", "rt", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    found = [grade(f"#### {row['final_answer']}", keys[int(row["group_id"])]).right for row in rows]
-    assert sum(right == (row["error"] == "1") for right, row in zip(found, rows, strict=True)) == 0
+    verdicts = [grade(f"#### {row['final_answer']}", keys[int(row["group_id"])]).right for row in rows]
+    assert sum(right == (row["error"] == "1") for right, row in zip(verdicts, rows, strict=True)) == 0
 
 
 WAYS = (
@@ -85,8 +85,8 @@ def test_a_number_is_itself_however_it_is_written(n: int, way: str, other: str) 
 
 
 @given(st.text(max_size=200) | st.text("0123456789./%$-=#,{}\\ or", max_size=60), st.text(max_size=10))
-def test_no_text_makes_it_stumble(said: str, key: str) -> None:
-    grade(said, key)
+def test_no_text_makes_it_stumble(answer: str, key: str) -> None:
+    grade(answer, key)
 
 
 def test_long_texts_take_no_time_to_speak_of() -> None:

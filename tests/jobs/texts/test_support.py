@@ -68,8 +68,8 @@ def test_a_reader_learns_and_is_kept(kind: str, tmp_path: Path) -> None:
 def test_features_know_words_and_spelling() -> None:
     features = Features()
     rows = features.fit(["card lost", "crad lost", "pin"])
-    alike = (rows @ rows.T).toarray()
-    assert alike[0, 1] > 0.5 > alike[0, 2] and np.allclose(np.diag(alike), 2, atol=1e-5)
+    similarity = (rows @ rows.T).toarray()
+    assert similarity[0, 1] > 0.5 > similarity[0, 2] and np.allclose(np.diag(similarity), 2, atol=1e-5)
     assert (features(["never seen"]) @ rows.T).toarray().shape == (1, 3)
 
 
