@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.inside import call, chat, service_of, started
+from tests.support.service_fakes import replay
 from tolerate.service.app import App
 from tolerate.service.http.requests import Request, Send
 
@@ -168,8 +169,6 @@ def test_odd_text_is_kept_and_shown_on_both_databases(
 
     asyncio.run(run())
     assert '"fault"' not in capfd.readouterr().err
-    from tests.store.test_store import replay
-
     assert replay(url).faults == []
 
 

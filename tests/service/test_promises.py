@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.service.test_service import service_of
 from tests.support.service_checks import kills
-from tests.support.service_fakes import Served, Upstream, served, upstream
+from tests.support.service_fakes import Served, Upstream, served, service_of, upstream
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,16 @@ import pytest
 
 from tests.support import inside
 from tests.support.inside import call, started
-from tests.support.service_fakes import OPENER, Served, Upstream, certificate, served, upstream
+from tests.support.service_fakes import (
+    OPENER,
+    Served,
+    Upstream,
+    replay,
+    served,
+    service_of,
+    upstream,
+    write_certificate,
+)
 from tests.support.waiting import DEADLINE_SECONDS, eventually
 from tolerate.errors import OptionError, TolerateError
 from tolerate.service import app
@@ -23,19 +32,6 @@ from tolerate.service.config import JobSettings, ServiceSettings, TierSettings, 
 from tolerate.service.upstream.guard import check_url
 from tolerate.store import certificates, connect, people, queue
 from tolerate.store.ledger import newest
-from tolerate.store.verify import Replay, verify
-
-
-def write_certificate(folder: Path, name: str = "certificate.json", **more: object) -> str:
-    path = folder / name
-    path.write_text(certificate(**more).dumps())
-    return str(path)
-
-
-def service_of(url: str, database: str, folder: Path, **more: object) -> ServiceSettings:
-    tier = TierSettings("main", url, judge="given", certificate=write_certificate(folder), retries=1)
-    job = replace(JobSettings("support", (tier,), share=0.0), **more)
-    return ServiceSettings((job,), database=database, port=0)
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +45,6 @@ def desk(model: Upstream, url: str, tmp_path: Path) -> Iterator[Served]:
     """The plain case: one job, one tier; on both kinds of database."""
     with served(service_of(model.url, url, tmp_path)) as service:
         yield service
-
-
-def replay(url: str) -> Replay:
-    db = connect(url, read_only=True)
-    try:
-        return verify(db)
-    finally:
-        db.close()
 
 
 # The official client

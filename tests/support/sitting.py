@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tolerate.runs.people import PeopleVerdicts, Question
-from tolerate.service.local import Sitters, ask_at_desk
+from tolerate.service.local import LocalDeskOptions, ask_at_desk
 
 
 def png(side: int = 8) -> bytes:
@@ -111,15 +111,15 @@ class Sitter:
 class Desk:
     """A desk in a thread, and the links that it prints."""
 
-    def __init__(self, work: Callable[[Sitters], Any], **sitters: Any) -> None:
+    def __init__(self, work: Callable[[LocalDeskOptions], Any], **options: Any) -> None:
         self.links: queue.Queue[str] = queue.Queue()
         self.result: Any = None
         self.error: BaseException | None = None
-        sitters_record = Sitters(ready=self.links.put, **sitters)
+        desk_options = LocalDeskOptions(announce=self.links.put, **options)
 
         def run() -> None:
             try:
-                self.result = work(sitters_record)
+                self.result = work(desk_options)
             except BaseException as error:
                 self.error = error
                 self.links.put("")
@@ -153,7 +153,7 @@ class PeopleAtDesk:
         self.wrong, self.judged_count = wrong, 0
 
     def __call__(self, questions: Sequence[Question], folder: Path) -> PeopleVerdicts:
-        return ask_at_desk(questions, folder, Sitters(ready=self._ready))
+        return ask_at_desk(questions, folder, LocalDeskOptions(announce=self._ready))
 
     def _ready(self, line: str) -> None:
         address = next(word for word in line.split() if word.startswith("http"))

@@ -13,7 +13,7 @@ import typer
 from tolerate.errors import OptionError
 
 if TYPE_CHECKING:
-    from tolerate.service.local import Sitters
+    from tolerate.service.local import LocalDeskOptions
 
 
 def share(text: str | float) -> float:
@@ -88,13 +88,15 @@ def reviewers_from(
     announce: Callable[[str], None],
     reviewers_per_item: int = 1,
     port: int = 0,
-) -> "Sitters":
+) -> "LocalDeskOptions":
     """The reviewers of a desk on this machine, from the options of a command."""
     from tolerate.service.config import text_of
-    from tolerate.service.local import Sitters
+    from tolerate.service.local import LocalDeskOptions
 
     guide_text = "" if guide is None else text_of(guide)
-    return Sitters(names(reviewers) or ("first",), lang, guide_text, reviewers_per_item, port, announce)
+    return LocalDeskOptions(
+        names(reviewers) or ("first",), lang, guide_text, reviewers_per_item, port, announce
+    )
 
 
 Reviewers = Annotated[

@@ -139,7 +139,7 @@ def run(
     with Console(len(plan.models) + 3, folder / "log.txt", quiet=as_json) as console:
         desk = partial(
             ask_at_desk,
-            sitters=reviewers_from(reviewers, guide, lang, console.call, reviewers_per_item, port),
+            options=reviewers_from(reviewers, guide, lang, console.call, reviewers_per_item, port),
         )
         summary = run_job(chosen, folder, options, console, "tolerate " + shlex.join(sys.argv[1:]), desk)
     if as_json:

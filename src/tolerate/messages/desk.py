@@ -220,8 +220,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "Kept. You may close this page; the same command continues.",
         "已保存。可以关闭此页；再次运行同一命令即可继续。",
     ),
-    "sitters": ("Reviewers", "审查者"),
-    "sitters note": (
+    "local reviewers": ("Reviewers", "审查者"),
+    "local reviewers note": (
         "More people can review at this machine: each comes in by a link of their own. Nobody sees what others said.",
         "可以有更多人在本机审查：每人用自己的链接进入，互相看不到判定。",
     ),

@@ -18,7 +18,7 @@ from tolerate.service.config import JobSettings, ServiceSettings, TierSettings, 
 from tolerate.service.database_reader import DatabaseReader
 from tolerate.service.decide import binding
 from tolerate.service.decide.engine import DecisionEngine
-from tolerate.service.desk import Desk
+from tolerate.service.desk.service_desk import service_desk
 from tolerate.service.host import DemoControls
 from tolerate.service.http.connection import limited_protocol
 from tolerate.service.http.listen import HttpServer, http_server
@@ -66,7 +66,7 @@ class RunningService:
         self.webhooks = WebhookSender(self.service.webhooks, self.writer, self.reader, self.upstreams)
         self.initial_secrets = InitialSecrets()
         self.demo: DemoControls | None = None
-        self.app = App(self.engine, self.reader, desk=Desk(self).answer, readiness=self.readiness)
+        self.app = App(self.engine, self.reader, desk=service_desk(self).answer, readiness=self.readiness)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:

@@ -24,7 +24,7 @@ from tolerate.data import tables
 from tolerate.errors import OptionError, RunError
 from tolerate.runs.audit_session import AuditedBatch, BatchAuditOptions, audit_at_terminal
 from tolerate.runs.people import PeopleVerdicts, Question
-from tolerate.service.local import Sitters, ask_at_desk, audit_at_desk
+from tolerate.service.local import LocalDeskOptions, ask_at_desk, audit_at_desk
 from tolerate.stats.audit.audit import Audit
 from tolerate.store import connect
 
@@ -37,8 +37,10 @@ QUESTIONS = [
 ]
 
 
-def questions(folder: Path, asked: list[Question] = QUESTIONS) -> Callable[[Sitters], PeopleVerdicts]:
-    return lambda sitters: ask_at_desk(asked, folder, sitters)
+def questions(
+    folder: Path, asked: list[Question] = QUESTIONS
+) -> Callable[[LocalDeskOptions], PeopleVerdicts]:
+    return lambda options: ask_at_desk(asked, folder, options)
 
 
 def batch_of(folder: Path, items: int = 300, **more: Any) -> AuditedBatch:
@@ -117,7 +119,7 @@ def test_several_people_share_the_items(tmp_path: Path) -> None:
 
 def test_people_who_judge_the_same_items_are_blind_and_a_third_look_decides(tmp_path: Path) -> None:
     many = [Question("a word", f"word {i}") for i in range(4)]
-    desk = Desk(questions(tmp_path, many), names=("ann", "bob"), each=2)
+    desk = Desk(questions(tmp_path, many), names=("ann", "bob"), reviewers_per_item=2)
     ann, bob = desk.person(), desk.person()
     judge_all(ann, lambda person: "w" if person.text == "word 1" else "f")
     judge_all(bob)
@@ -131,7 +133,7 @@ def test_people_who_judge_the_same_items_are_blind_and_a_third_look_decides(tmp_
     assert judged.losses == [0.0, 1.0, 0.0, 0.0]
     assert "on 1 they differed" in judged.by and "alpha 0.00" in judged.by
     with pytest.raises(OptionError, match="name them"):
-        ask_at_desk(many, tmp_path / "x", Sitters(each=2))
+        ask_at_desk(many, tmp_path / "x", LocalDeskOptions(reviewers_per_item=2))
 
 
 # Who comes in
@@ -191,7 +193,7 @@ def test_one_more_reviewer_is_invited_at_the_desk(tmp_path: Path) -> None:
 def test_an_audit_asks_in_its_own_order_and_stops(tmp_path: Path) -> None:
     batch = batch_of(tmp_path)
     order = batch.audit.upcoming(300)
-    desk = Desk(lambda sitters: audit_at_desk(batch, ["answer"], sitters))
+    desk = Desk(lambda options: audit_at_desk(batch, ["answer"], options))
     person, seen = desk.person(), []
     while person.slot:
         seen.append(int(person.text.removeprefix("a ")))
@@ -206,7 +208,7 @@ def test_an_audit_asks_in_its_own_order_and_stops(tmp_path: Path) -> None:
     desk.end()
     certificate = kept(tmp_path).certificate
     assert certificate.proven and certificate.labels > len(seen)
-    Desk(lambda sitters: audit_at_desk(batch_of(tmp_path), [], sitters)).end()  # it is done
+    Desk(lambda options: audit_at_desk(batch_of(tmp_path), [], options)).end()  # it is done
 
 
 def test_columns_are_shown_for_what_they_are(tmp_path: Path) -> None:
@@ -236,7 +238,7 @@ def test_pictures_beside_a_batch_are_shown_and_nothing_outside_its_folder(tmp_pa
     (tmp_path / "out.png").write_bytes(PNG)
     (folder / "fake.png").write_bytes(b"<script>")
     (folder / "batch.csv").write_text("file\npictures/1.png\n../out.png\nfake.png\n")
-    desk = Desk(lambda sitters: audit_at_desk(batch_of(folder, tolerance=0.01, confidence=0.99), [], sitters))
+    desk = Desk(lambda options: audit_at_desk(batch_of(folder, tolerance=0.01, confidence=0.99), [], options))
     person, seen = desk.person(), {}
     while person.slot:
         page = person.page
@@ -268,7 +270,7 @@ def test_players_may_ask_for_parts(tmp_path: Path) -> None:
 
 def test_two_people_at_one_browser(tmp_path: Path) -> None:
     batch = batch_of(tmp_path, second=0.4)
-    desk = Desk(lambda sitters: audit_at_desk(batch, ["answer"], sitters))
+    desk = Desk(lambda options: audit_at_desk(batch, ["answer"], options))
     person = desk.person()
     first = person.text
     person.give("w")
@@ -293,7 +295,7 @@ def test_two_people_at_one_browser(tmp_path: Path) -> None:
 
 def test_the_second_person_at_a_browser_of_their_own_may_send_it_back(tmp_path: Path) -> None:
     batch = batch_of(tmp_path, second=0.4)
-    desk = Desk(lambda sitters: audit_at_desk(batch, ["answer"], sitters))
+    desk = Desk(lambda options: audit_at_desk(batch, ["answer"], options))
     first, second = desk.person(), desk.person()
     assert "Nothing waits" in second.page or second.slot == ""
     judge_all(first)
@@ -314,7 +316,7 @@ def test_the_second_person_at_a_browser_of_their_own_may_send_it_back(tmp_path: 
 
 def test_two_named_people_read_ahead_and_each_other(tmp_path: Path) -> None:
     batch = batch_of(tmp_path, second=1.0)
-    desk = Desk(lambda sitters: audit_at_desk(batch, ["answer"], sitters), names=("ann", "bob"))
+    desk = Desk(lambda options: audit_at_desk(batch, ["answer"], options), names=("ann", "bob"))
     ann, bob = desk.person(), desk.person()
     while not ann.next().done:
         for person in (ann, bob):
@@ -333,7 +335,7 @@ def test_two_named_people_read_ahead_and_each_other(tmp_path: Path) -> None:
 def test_what_was_said_at_the_terminal_counts_at_the_desk_and_back(tmp_path: Path) -> None:
     pressed = iter("fffq")
     audit_at_terminal(batch_of(tmp_path), ["answer"], lambda: next(pressed), lambda text: None)
-    desk = Desk(lambda sitters: audit_at_desk(batch_of(tmp_path), ["answer"], sitters))
+    desk = Desk(lambda options: audit_at_desk(batch_of(tmp_path), ["answer"], options))
     person = desk.person()
     assert "item 4 of 300" in person.place
     person.give("f")
@@ -342,13 +344,13 @@ def test_what_was_said_at_the_terminal_counts_at_the_desk_and_back(tmp_path: Pat
 
 
 def test_verdicts_without_their_audit_are_not_taken_for_another(tmp_path: Path) -> None:
-    desk = Desk(lambda sitters: audit_at_desk(batch_of(tmp_path), ["answer"], sitters))
+    desk = Desk(lambda options: audit_at_desk(batch_of(tmp_path), ["answer"], options))
     person = desk.person()
     judge_all(person)
     person.press("finish")
     desk.end()
     (tmp_path / "batch.csv.audit.json").unlink()
-    with pytest.raises(RunError, match="is gone"):
+    with pytest.raises(RunError, match="is missing"):
         audit_at_desk(batch_of(tmp_path), [])
 
 
@@ -500,7 +502,7 @@ def test_the_whole_flow_by_keyboard_in_both_languages(tmp_path: Path) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     batch = batch_of(tmp_path, items=40, tolerance=0.3, second=0.5)
-    desk = Desk(lambda sitters: audit_at_desk(batch, [], sitters), guide="Be strict.")
+    desk = Desk(lambda options: audit_at_desk(batch, [], options), guide="Be strict.")
     with sync.sync_playwright() as play:
         flags = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
         browser = play.chromium.launch(executable_path=chromium, args=flags)

@@ -14,11 +14,20 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.service.desk.test_desk import Browser
-from tests.service.test_service import replay, service_of, write_certificate
+from tests.support.desk_browser import Browser
 from tests.support.inside import call, started
 from tests.support.inside import service_of as service_inside
-from tests.support.service_fakes import Served, Thread, Upstream, certificate, served, upstream
+from tests.support.service_fakes import (
+    Served,
+    Thread,
+    Upstream,
+    certificate,
+    replay,
+    served,
+    service_of,
+    upstream,
+    write_certificate,
+)
 from tests.support.waiting import DEADLINE_SECONDS, eventually
 from tolerate.errors import OptionError
 from tolerate.records import Decision
@@ -418,7 +427,7 @@ def test_notices_are_signed_and_survive_a_restart(
         browser = Browser(desk)
         browser.get("watch/support")
         browser.post("withdraw/support", {"why": "enough"})
-        eventually(lambda: desk.write(lambda db: db.one("SELECT tries FROM deliveries")[0]) >= 1)
+        eventually(lambda: desk.write(lambda db: db.first("SELECT tries FROM deliveries")[0]) >= 1)
     assert not receiver.notices
     receiver.up = True
     with served(service) as desk:

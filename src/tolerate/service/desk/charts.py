@@ -1,7 +1,8 @@
-"""The watch's pictures, as inline SVG: evidence, what flows, scores."""
+"""Charts of the watch as inline SVG: evidence, released and held items, scores, cost, age of the queue."""
 
 import math
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from markupsafe import Markup
 
@@ -9,22 +10,25 @@ from tolerate.messages.both import Both
 from tolerate.messages.catalogue import fill_both
 from tolerate.messages.desk import WORDS
 from tolerate.report import svg
+from tolerate.service.watch.overview import TierOverview
 
-WIDTH, HALF, HEIGHT = 720.0, 400.0, 200.0
+MinuteRecord: TypeAlias = Mapping[str, Any]  # the fields of `traffic.MinuteCounts`
+WIDTH, HALF_WIDTH, HEIGHT = 720.0, 400.0, 200.0  # pixels, as the rest
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 700.0, 16.0, 160.0
+BIN_SECONDS, BINS = 600, 144  # ten minutes, of a day
 
 
 def _both(key: str, **fields: object) -> Both:
     return fill_both(WORDS[key], fields)
 
 
-def evidence(tier: dict[str, Any]) -> Markup:
-    """Odds against the promise by review, on a log scale, with the line at which the alarm sounds."""
-    points = tier["history"] or [[0, 1.0]]
-    most = max(labels for labels, _ in points)
+def evidence(tier: TierOverview) -> Markup:
+    """Odds against the certificate by number of reviews, on a log scale, with the odds at which the alarm sounds."""
+    points = tier["history"] or [(0, 1.0)]
+    max_labels = max(labels for labels, _ in points)
     limit = tier["limit"]
     top = 10 ** math.ceil(math.log10(max(limit * 2, max(odds for _, odds in points))))
-    x = svg.Axis(0, max(most, 10), LEFT, RIGHT)
+    x = svg.Axis(0, max(max_labels, 10), LEFT, RIGHT)
     y = svg.Axis(0.01, min(top, 1e9), BOTTOM, TOP, log=True)
     line = [(x.pixel(labels), y.pixel(min(max(odds, 0.01), 1e9))) for labels, odds in points]
     marks = [
@@ -39,37 +43,37 @@ def evidence(tier: dict[str, Any]) -> Markup:
     return svg.picture(WIDTH, HEIGHT, _both("evidence axis"), *marks, class_="chart")
 
 
-def flow(minutes: list[dict[str, Any]], now: float) -> Markup:
-    """Released and held in each ten minutes of the last day, one bar on the other."""
-    first = int(now // 600) - 143
-    sums = [[0, 0] for _ in range(144)]
-    for each in minutes:
-        place = each["minute"] // 10 - first
-        if 0 <= place < 144:
-            sums[place][0] += each["released"]
-            sums[place][1] += each["held"]
-    most = max(10, *(released + held for released, held in sums))
-    y = svg.Axis(0, most, BOTTOM, TOP)
-    wide = (RIGHT - LEFT) / 144
+def flow(minutes: Sequence[MinuteRecord], now: float) -> Markup:
+    """Numbers of released and held items in each ten minutes of the last day, as stacked bars."""
+    first = int(now // BIN_SECONDS) - BINS + 1
+    sums = [[0, 0] for _ in range(BINS)]
+    for record in minutes:
+        index = record["minute"] // 10 - first
+        if 0 <= index < BINS:
+            sums[index][0] += record["released"]
+            sums[index][1] += record["held"]
+    max_items = max(10, *(released + held for released, held in sums))
+    y = svg.Axis(0, max_items, BOTTOM, TOP)
+    width = (RIGHT - LEFT) / BINS
     bars = []
-    for place, (released, held) in enumerate(sums):
-        x = LEFT + place * wide
+    for index, (released, held) in enumerate(sums):
+        x = LEFT + index * width
         middle, top = y.pixel(released), y.pixel(released + held)
         if released:
-            bars.append(svg.rectangle((x, middle, x + wide - 1, BOTTOM), class_="released"))
+            bars.append(svg.rectangle((x, middle, x + width - 1, BOTTOM), class_="released"))
         if held:
-            bars.append(svg.rectangle((x, top, x + wide - 1, middle), class_="held"))
+            bars.append(svg.rectangle((x, top, x + width - 1, middle), class_="held"))
     hours = [
-        svg.text(LEFT + (k * 6) * wide, BOTTOM + 18, f"{((first + k * 6) // 6) % 24:02d}", class_="tick")
+        svg.text(LEFT + (k * 6) * width, BOTTOM + 18, f"{((first + k * 6) // 6) % 24:02d}", class_="tick")
         for k in range(0, 24, 3)
     ]
     axis = svg.axis_y(y, LEFT, RIGHT, [(v, f"{v:g}") for v in y.ticks(4)])
     return svg.picture(WIDTH, HEIGHT, _both("over time"), axis, *bars, *hours, class_="chart")
 
 
-def scores(minutes: list[dict[str, Any]]) -> Markup:
-    """The distribution of scores."""
-    counts = [sum(each["scores"][place] for each in minutes) for place in range(10)]
+def scores(minutes: Sequence[MinuteRecord]) -> Markup:
+    """Histogram of the scores of the last day, in ten bins of [0, 1]."""
+    counts = [sum(record["scores"][index] for record in minutes) for index in range(10)]
     y = svg.Axis(0, max(10, *counts), BOTTOM, TOP)
     x = svg.Axis(0, 1, LEFT, RIGHT)
     bars = [
@@ -86,49 +90,49 @@ def scores(minutes: list[dict[str, Any]]) -> Markup:
     return svg.picture(WIDTH, HEIGHT, _both("scores chart"), *axes, *bars, class_="chart")
 
 
-def cost(minutes: list[dict[str, Any]], now: float) -> Markup:
-    """What an item cost, by ten minutes of the last day."""
-    first = int(now // 600) - 143
-    sums = [[0.0, 0.0] for _ in range(144)]
-    for each in minutes:
-        place = each["minute"] // 10 - first
-        if 0 <= place < 144:
-            sums[place][0] += each["cost"]
-            sums[place][1] += each["released"] + each["held"]
+def cost(minutes: Sequence[MinuteRecord], now: float) -> Markup:
+    """Mean cost of an item, by ten minutes of the last day."""
+    first = int(now // BIN_SECONDS) - BINS + 1
+    sums = [[0.0, 0.0] for _ in range(BINS)]
+    for record in minutes:
+        index = record["minute"] // 10 - first
+        if 0 <= index < BINS:
+            sums[index][0] += record["cost"]
+            sums[index][1] += record["released"] + record["held"]
     return _by_time([spent / items if items else None for spent, items in sums], first, "cost chart")
 
 
 def ages(waits: list[tuple[int, int, float]], now: float) -> Markup:
-    """How long the oldest item had waited, in minutes, by ten minutes of the last day: the worst of each."""
-    first = int(now // 600) - 143
-    worst: list[float | None] = [None] * 144
+    """Waiting time of the oldest item in minutes, by ten minutes of the last day: the longest of each."""
+    first = int(now // BIN_SECONDS) - BINS + 1
+    longest: list[float | None] = [None] * BINS
     for minute, _, oldest in waits:
-        place = minute // 10 - first
-        if 0 <= place < 144:
-            worst[place] = max(worst[place] or 0.0, oldest / 60)
-    return _by_time(worst, first, "age chart")
+        index = minute // 10 - first
+        if 0 <= index < BINS:
+            longest[index] = max(longest[index] or 0.0, oldest / 60)
+    return _by_time(longest, first, "age chart")
 
 
 def _by_time(values: list[float | None], first: int, title: str) -> Markup:
-    """A line over the last day; broken where nothing is known, a dot where one value stands alone."""
-    known = [value for value in values if value is not None]
-    y, right = svg.Axis(0, max(known, default=0.0) * 1.05 or 1.0, BOTTOM, TOP), HALF - 8
-    wide = (right - LEFT) / 144
+    """A line over the last day; broken where a value is None, a dot where a value has no neighbours."""
+    present = [value for value in values if value is not None]
+    y, right = svg.Axis(0, max(present, default=0.0) * 1.05 or 1.0, BOTTOM, TOP), HALF_WIDTH - 8
+    width = (right - LEFT) / BINS
     runs: list[list[tuple[float, float]]] = [[]]
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         if value is None:
             runs.append([])
         else:
-            runs[-1].append((LEFT + (place + 0.5) * wide, y.pixel(value)))
+            runs[-1].append((LEFT + (index + 0.5) * width, y.pixel(value)))
     lines = [run for run in runs if len(run) > 1]
     hours = [
-        svg.text(LEFT + (k * 6) * wide, BOTTOM + 18, f"{((first + k * 6) // 6) % 24:02d}", class_="tick")
+        svg.text(LEFT + (k * 6) * width, BOTTOM + 18, f"{((first + k * 6) // 6) % 24:02d}", class_="tick")
         for k in range(0, 24, 3)
     ]
     marks = [
-        svg.axis_y(y, LEFT, right, [(v, f"{v:g}") for v in y.ticks(4)] if known else []),
+        svg.axis_y(y, LEFT, right, [(v, f"{v:g}") for v in y.ticks(4)] if present else []),
         *([svg.path(lines, class_="stroke")] if lines else []),
         *(svg.marker("circle", *run[-1], radius=3.0, class_="dot") for run in runs if run),
         *hours,
     ]
-    return svg.picture(HALF, HEIGHT, _both(title), *marks, class_="chart")
+    return svg.picture(HALF_WIDTH, HEIGHT, _both(title), *marks, class_="chart")

@@ -1,4 +1,4 @@
-"""Tables in: rows of a CSV, with the pictures, sounds and films that they name, or such files alone."""
+"""Import of items for review: rows of a CSV with the pictures, sounds and films that they name, or files alone."""
 
 import csv
 import io
@@ -6,40 +6,37 @@ import json
 import re
 import secrets
 import time
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from tolerate.errors import DataError
 from tolerate.service.config import JobSettings
+from tolerate.service.desk.app import ReviewDesk
+from tolerate.service.desk.forms import number_field
+from tolerate.service.desk.pages import PageTable, Response, Visit
 from tolerate.service.openai_format import ApiError
 from tolerate.store import Database, media, queue
 from tolerate.store.ledger import append
 
-if TYPE_CHECKING:
-    from tolerate.service.desk import Desk, Page, Response, Visit
-
-MOST_ROWS = 20_000
-MOST_BYTES = 64 * 2**20  # of one file
-KEPT = re.compile(r"kept:[0-9a-f]{64}/.{1,200}")
-ENDS = ",".join(f".{end}" for end in media.KIND_BY_EXTENSION)
+MAX_ROWS = 20_000
+MAX_FILE_BYTES = 64 * 2**20
+REFERENCE = re.compile(r"kept:[0-9a-f]{64}/.{1,200}")
+EXTENSIONS = ",".join(f".{extension}" for extension in media.KIND_BY_EXTENSION)
 Rows = list[dict[str, str]]
 
 
-async def labels(desk: "Desk", visit: "Visit") -> "Response":
-    """Import and export."""
-    return _page(desk, visit, None)
+async def labels_page(desk: ReviewDesk, visit: Visit) -> Response:
+    """The page of import and export."""
+    return _labels_page(desk, visit, None)
 
 
-def _page(desk: "Desk", visit: "Visit", count: int | None) -> "Response":
-    return desk.page("labels.html", visit, count=count, ends=ENDS)
+def _labels_page(desk: ReviewDesk, visit: Visit, count: int | None) -> Response:
+    return desk.page("labels.html", visit, count=count, extensions=EXTENSIONS)
 
 
-async def upload(desk: "Desk", visit: "Visit") -> "Response":
-    """Keep one file that a table to come will name; the page's script sends them one by one."""
-    from tolerate.service.desk import Response
-
+async def upload(desk: ReviewDesk, visit: Visit) -> Response:
+    """Store a file that a later table refers to; the page's script sends the files one by one."""
     name = unquote(visit.request.header(b"x-name")).replace("\\", "/").rpartition("/")[2][:120] or "file"
-    body = await visit.request.body(MOST_BYTES, 10 * desk.service.receive)
+    body = await visit.request.body(MAX_FILE_BYTES, 10 * desk.service.receive)
     try:
         reference = await desk.writer.do(media.store_media, body, name, time.time())
     except DataError as error:
@@ -47,28 +44,17 @@ async def upload(desk: "Desk", visit: "Visit") -> "Response":
     return Response(json.dumps({"kept": reference}).encode(), 200, b"application/json")
 
 
-async def import_table(desk: "Desk", visit: "Visit") -> "Response":
-    """Put the rows of a table, or files, before the reviewers."""
+async def import_table(desk: ReviewDesk, visit: Visit) -> Response:
+    """Put the rows of a table, or files, into the queue."""
     job = desk.service.job(visit.form.get("job", ""))
     if job is None:
         raise ApiError(404, "there is no such job")
-    reviewers = int(number(visit.form, "reviewers")) or 1
+    reviewers = int(number_field(visit.form, "reviewers")) or 1
     files = _files(visit.form.get("files", ""))
     table = visit.form.get("table", "")
     rows = parse(table) if table.strip() or not files else [{"media": name} for name in sorted(files)]
-    count = await desk.writer.do(_import, job, rows, files, min(reviewers, 9), visit.user.name)
-    return _page(desk, visit, count)
-
-
-def number(form: dict[str, str], name: str) -> float:
-    """A number of a form, 0 or more."""
-    try:
-        value = float(form.get(name) or 0)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e6:
-        raise ApiError(400, f"{name} must be a number, 0 or more")
-    return value
+    count = await desk.writer.do(_import_rows, job, rows, files, min(reviewers, 9), visit.user.name)
+    return _labels_page(desk, visit, count)
 
 
 def parse(text: str) -> Rows:
@@ -86,76 +72,76 @@ def parse(text: str) -> Rows:
         raise ApiError(
             400, "expected a CSV table with a header and a column named content, or media, or both"
         )
-    if len(rows) > MOST_ROWS:
-        raise ApiError(413, f"the table has {len(rows)} rows; at most {MOST_ROWS} at once")
-    for place, row in enumerate(rows, start=1):
+    if len(rows) > MAX_ROWS:
+        raise ApiError(413, f"the table has {len(rows)} rows; at most {MAX_ROWS} at once")
+    for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
-            raise ApiError(400, f"row {place} has not as many cells as the header")
+            raise ApiError(400, f"row {number} does not have as many cells as the header")
         if (row.get("truth") or "0") not in ("0", "1", "0.0", "1.0"):
-            raise ApiError(400, f'row {place}: truth is "{row["truth"]}"; expected 0, 1 or nothing')
+            raise ApiError(400, f'row {number}: truth is "{row["truth"]}"; expected 0, 1 or nothing')
     return rows
 
 
 def _files(text: str) -> dict[str, str]:
-    """Which files were sent before, by name: the references under which they are kept."""
+    """References by file name, of the files that were sent before."""
     try:
-        found = json.loads(text or "{}")
-        known = {str(name): str(reference) for name, reference in found.items()}
+        sent = json.loads(text or "{}")
+        references = {str(name): str(reference) for name, reference in sent.items()}
     except (ValueError, AttributeError):
         raise ApiError(400, "the list of files cannot be read") from None
-    if not all(KEPT.fullmatch(reference) for reference in known.values()):
-        raise ApiError(400, "the list of files names what is not kept here")
-    return known
+    if not all(REFERENCE.fullmatch(reference) for reference in references.values()):
+        raise ApiError(400, "the list of files refers to files that are not stored here")
+    return references
 
 
-def _import(
+def _import_rows(
     db: Database, job: JobSettings, rows: Rows, files: dict[str, str], reviewers: int, by: str
 ) -> int:
-    at = time.time()
-    for place, row in enumerate(rows, start=1):
+    now = time.time()
+    for number, row in enumerate(rows, start=1):
         truth = float(row["truth"]) if row.get("truth") else None
         queue.add_item(
             db,
             queue.Item(
                 ticket="im_" + secrets.token_hex(12),
                 job=job.name,
-                at=at,
+                at=now,
                 prompt=row.get("prompt", ""),
                 content=row.get("content", ""),
                 slice=row.get("slice", "")[:64],
                 state="delivered",
                 why="import" if truth is None else "seed",
                 decision="import",
-                media=_media(db, row.get("media", "").strip(), files, place, at),
+                media=_media(db, row.get("media", "").strip(), files, number, now),
                 reviewers=reviewers,
                 truth=truth,
             ),
         )
-    append(db, "labels", at, job=job.name, by=by, what="imported", count=len(rows))
+    append(db, "labels", now, job=job.name, by=by, what="imported", count=len(rows))
     return len(rows)
 
 
-def _media(db: Database, cell: str, files: dict[str, str], place: int, at: float) -> str:
-    """What a row shows, kept; an address of the web is not followed."""
+def _media(db: Database, cell: str, files: dict[str, str], number: int, now: float) -> str:
+    """The reference to the media of a row, which is stored if it is a `data:` URL; web addresses are refused."""
     if not cell:
         return ""
     if cell.startswith("data:"):
-        carried = media.decode_data_url(cell)
-        if carried is None or media.kind_of_bytes(carried[1]) is None:
-            raise ApiError(400, f"row {place}: its media is none that can be shown; expected {ENDS}")
-        return media.store_media(db, carried[1], f"row-{place}", at)
+        content = media.decode_data_url(cell)
+        if content is None or media.kind_of_bytes(content[1]) is None:
+            raise ApiError(400, f"row {number}: its media cannot be shown; expected {EXTENSIONS}")
+        return media.store_media(db, content[1], f"row-{number}", now)
     reference = files.get(cell) or files.get(cell.replace("\\", "/").rpartition("/")[2])
     if reference is None:
         raise ApiError(
-            400, f'row {place}: no file "{cell[:80]}" was chosen; choose it together with the table'
+            400, f'row {number}: no file "{cell[:80]}" was chosen; choose it together with the table'
         )
     if media.find(db, reference) is None:
-        raise ApiError(400, f'row {place}: "{cell[:80]}" is not kept here; choose the files again')
+        raise ApiError(400, f'row {number}: "{cell[:80]}" is not stored here; choose the files again')
     return reference
 
 
-PAGES: "dict[tuple[str, str], tuple[str, Page]]" = {
-    ("GET", "labels"): ("export", labels),
+PAGES: PageTable[ReviewDesk] = {
+    ("GET", "labels"): ("export", labels_page),
     ("POST", "upload"): ("import", upload),
     ("POST", "import"): ("import", import_table),
 }

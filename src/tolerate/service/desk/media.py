@@ -1,45 +1,43 @@
-"""The picture, sound or film of the item that a reviewer has in hand, in parts where the browser asks for parts."""
+"""The picture, sound or film of an item that a reviewer has leased; byte ranges for players."""
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from tolerate.service.desk.app import ReviewDesk
+from tolerate.service.desk.pages import Response, Visit
 from tolerate.service.openai_format import ApiError
 from tolerate.store import Database, media, queue
 
-if TYPE_CHECKING:
-    from tolerate.service.desk import Desk, Response, Visit
-
-PART = 4 * 2**20  # bytes of one part
+MAX_RANGE_BYTES = 4 * 2**20
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-async def shown(desk: "Desk", visit: "Visit") -> "Response":
-    """What the item of a slot shows; only for the reviewer who has leased it."""
+async def item_media(desk: ReviewDesk, visit: Visit) -> Response:
+    """The media of a slot's item; only for the reviewer who has leased it."""
     slot = "".join(visit.rest[:1])
     if not slot.isdigit() or len(slot) > 15:
         raise ApiError(404, "there is no such item")
-    found = await desk.reader.query(_found, int(slot), visit.user.name, desk.files)
-    if found is None:
+    content = await desk.reader.query(_media_of_slot, int(slot), visit.user.name, desk.media_folder)
+    if content is None:
         raise ApiError(404, "there is nothing to show, or the item is no longer yours")
-    return _answer(*found, asked=visit.request.header(b"range"))
+    return _media_response(*content, byte_range=visit.request.header(b"range"))
 
 
-def _found(db: Database, slot: int, reviewer: str, files: Path | None) -> tuple[str, bytes] | None:
-    """Kind and bytes."""
+def _media_of_slot(db: Database, slot: int, reviewer: str, folder: Path | None) -> tuple[str, bytes] | None:
+    """MIME type and bytes; None if there are none, or the slot is not leased by this reviewer."""
     task = queue.task(db, slot, reviewer)
     reference = "" if task is None else task.item.media
     if reference.startswith("data:"):
         return media.decode_data_url(reference)
     if reference.startswith("kept:"):
         return media.find(db, reference)
-    if reference.startswith("file:") and files is not None:
-        return _read(files, reference[5:])
+    if reference.startswith("file:") and folder is not None:
+        return _read(folder, reference[5:])
     return None
 
 
 def _read(folder: Path, name: str) -> tuple[str, bytes] | None:
-    """A file in a folder or below it; None if it lies elsewhere, cannot be read, or is of another kind."""
+    """MIME type and bytes of a file below a folder; None if it is elsewhere, unreadable, or not to be shown."""
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         return None
@@ -51,28 +49,26 @@ def _read(folder: Path, name: str) -> tuple[str, bytes] | None:
     return None if kind is None else (kind, body)
 
 
-def _answer(kind: str, body: bytes, asked: str) -> "Response":
-    """All of it, or the part that is asked for; players ask for parts to move about in a film."""
-    from tolerate.service.desk import Response
-
-    size, found = len(body), RANGE.fullmatch(asked)
+def _media_response(kind: str, body: bytes, byte_range: str) -> Response:
+    """The bytes, or the range that the header asks for: players use ranges to seek."""
+    size, match = len(body), RANGE.fullmatch(byte_range)
     ranges = (b"accept-ranges", b"bytes")
-    if found is None:
+    if match is None:
         return Response(body, 200, kind.encode(), [ranges])
-    first, last = _part(found[1], found[2], size)
+    first, last = _range(match[1], match[2], size)
     if first >= size:
         return Response(b"", 416, kind.encode(), [(b"content-range", b"bytes */%d" % size)])
-    where = (b"content-range", b"bytes %d-%d/%d" % (first, last, size))
-    return Response(body[first : last + 1], 206, kind.encode(), [ranges, where])
+    content_range = (b"content-range", b"bytes %d-%d/%d" % (first, last, size))
+    return Response(body[first : last + 1], 206, kind.encode(), [ranges, content_range])
 
 
-def _part(first: str, last: str, size: int) -> tuple[int, int]:
-    """The first and last place of a part that is asked for.
+def _range(first: str, last: str, size: int) -> tuple[int, int]:
+    """The first and last byte of a range.
 
-    >>> _part("10", "", 100), _part("", "5", 100), _part("10", "900", 100)
+    >>> _range("10", "", 100), _range("", "5", 100), _range("10", "900", 100)
     ((10, 99), (95, 99), (10, 99))
     """
     if not first:
         return max(0, size - int(last or 0)), size - 1
     start = int(first)
-    return start, min(size - 1, start + PART - 1, int(last) if last else size - 1)
+    return start, min(size - 1, start + MAX_RANGE_BYTES - 1, int(last) if last else size - 1)

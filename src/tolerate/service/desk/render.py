@@ -1,10 +1,10 @@
-"""Templates into pages, and text that hides nothing."""
+"""Rendering of templates into pages; texts with their invisible characters named."""
 
 import re
 import unicodedata
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -14,26 +14,26 @@ from tolerate.messages.catalogue import fill
 from tolerate.messages.desk import WORDS
 from tolerate.store import people
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 STATIC = {
-    "desk.css": ((HERE / "static" / "desk.css").read_bytes(), b"text/css; charset=utf-8"),
-    "desk.js": ((HERE / "static" / "desk.js").read_bytes(), b"text/javascript; charset=utf-8"),
+    "desk.css": ((FOLDER / "static" / "desk.css").read_bytes(), b"text/css; charset=utf-8"),
+    "desk.js": ((FOLDER / "static" / "desk.js").read_bytes(), b"text/javascript; charset=utf-8"),
 }
-SEATS = ("first", "second")
-PLAIN = {"\n", "\t"}
-DOUBTFUL = re.compile(r"[^ -~\n\t]")  # looked at more closely; everything else is plain
+UNNAMED_REVIEWERS = ("first", "second")  # names of a local desk's reviewers who gave none
+VISIBLE_CONTROLS = {"\n", "\t"}
+NOT_PLAIN = re.compile(r"[^ -~\n\t]")  # characters whose category is looked up
 
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=PackageLoader("tolerate.service.desk", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(
+    environment.filters.update(
         visible=visible,
         share=numbers.percent,
         at_most=numbers.at_most,
@@ -42,48 +42,58 @@ def _environment() -> Environment:
         lowest_score=numbers.lowest_score,
         age=numbers.age,
     )
-    return made
+    return environment
 
 
-def page(template: str, lang: str, session: people.Session | None, **values: Any) -> bytes:
-    """A page as bytes."""
-    place = 1 if lang == "zh" else 0
+def page(
+    template: str,
+    lang: str,
+    session: people.Session | None,
+    has: Collection[str] = (),
+    **values: object,
+) -> bytes:
+    """A template as a page. lang: en or zh; session: of the user who has logged in; has: names of the desk's pages."""
+    index = 1 if lang == "zh" else 0
+    context: dict[str, object] = {"jobs": (), "has": has, **values}
 
-    def said(key: str, **given: Any) -> str:
-        return fill(WORDS[key][place], "zh" if place else "en", given)
+    def text(key: str, **fields: object) -> str:
+        return fill(WORDS[key][index], "zh" if index else "en", fields)
 
-    def who(name: str) -> str:
-        """A person's name; the seats of a desk of one's own have none but their place."""
-        return said(f"seat {name}") if name in SEATS and "finish" in given["has"] else name
+    def display_name(name: str) -> str:
+        """A user's name; of a local desk's unnamed reviewers "first person" or "second person"."""
+        return text(f"seat {name}") if name in UNNAMED_REVIEWERS and "finish" in has else name
 
-    given = {"jobs": (), "has": set(), **values}
-    html = _environment().get_template(template).render(t=said, who=who, lang=lang, session=session, **given)
+    html = (
+        _environment()
+        .get_template(template)
+        .render(t=text, display_name=display_name, lang=lang, session=session, **context)
+    )
     return html.encode("utf-8", "replace")
 
 
 def visible(text: str) -> Markup:
-    """Text in which nothing is hidden: control, invisible and direction-changing characters are named.
+    """Text as HTML in which control, invisible and direction-changing characters are shown by their code.
 
     >>> visible("a\\u200bb<i>")
     Markup('a<span class="sign" title="ZERO WIDTH SPACE">U+200B</span>b&lt;i&gt;')
     """
     if not hides(text):
         return escape(text)
-    return Markup("").join(_sign(sign) if _hides(sign) else escape(sign) for sign in text)
+    return Markup("").join(_named(char) if _is_hidden(char) else escape(char) for char in text)
 
 
 def hides(text: str) -> bool:
-    """Whether a text has characters that cannot be seen."""
-    return any(map(_hides, set(DOUBTFUL.findall(text))))
+    """Whether a text has invisible characters."""
+    return any(map(_is_hidden, set(NOT_PLAIN.findall(text))))
 
 
-def _hides(sign: str) -> bool:
-    if sign in PLAIN or (" " <= sign <= "~"):
+def _is_hidden(char: str) -> bool:
+    if char in VISIBLE_CONTROLS or (" " <= char <= "~"):
         return False
-    kind = unicodedata.category(sign)
-    return kind in ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp") or (kind == "Zs" and sign != "\u3000")
+    category = unicodedata.category(char)
+    return category in ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp") or (category == "Zs" and char != "\u3000")
 
 
-def _sign(sign: str) -> Markup:
-    name = unicodedata.name(sign, "no name")
-    return Markup('<span class="sign" title="{}">U+{:04X}</span>').format(name, ord(sign))
+def _named(char: str) -> Markup:
+    name = unicodedata.name(char, "no name")
+    return Markup('<span class="sign" title="{}">U+{:04X}</span>').format(name, ord(char))

@@ -1,64 +1,76 @@
-"""A desk that one enters by a link: it opens once, leaves a session behind, and needs no account."""
+"""Login by a link that opens once, without an account."""
 
 import hashlib
-from abc import abstractmethod
+from collections.abc import Awaitable, Callable
 
-from tolerate.service.desk import Desk, Response, go
+from tolerate.service.desk.app import Desk
+from tolerate.service.desk.pages import Response, redirect_to
 from tolerate.service.desk.render import page
-from tolerate.service.host import ReviewHost
 from tolerate.service.http.requests import Request
-from tolerate.service.local.links import Links
+from tolerate.service.local.links import LoginLinks
 from tolerate.store import people
 
 
-class LinkDesk(Desk):
-    """A desk at one's own machine. first_page: where a link leads."""
+def cookie_name(desk: str) -> str:
+    """The name of a local desk's cookie.
 
-    first_page = "/desk/review"
+    Browsers send cookies to every port of a host: desks that are open at once need cookies of different names.
+    """
+    return f"tolerate_desk_{hashlib.sha256(desk.encode()).hexdigest()[:10]}"
 
-    def __init__(self, host: ReviewHost, links: Links, name: str) -> None:
-        super().__init__(host)
-        self.links = links
-        # browsers do not tell ports apart: desks that are open at once are known by their cookie's name alone
-        self.cookie = f"tolerate_desk_{hashlib.sha256(name.encode()).hexdigest()[:10]}"
 
-    @abstractmethod
-    async def open_session(self, name: str) -> str:
-        """A new session for a person; its token."""
+class LinkLogin:
+    """Login to a local desk. first_page: where a link leads; open_session: opens one for a name, returns its token."""
 
-    async def door(self, name: str, request: Request, form: dict[str, str]) -> Response | None:
-        """A link that opens once."""
+    def __init__(
+        self,
+        desk: Desk,
+        links: LoginLinks,
+        first_page: str,
+        open_session: Callable[[str], Awaitable[str]],
+    ) -> None:
+        self._desk, self._links = desk, links
+        self._first_page, self._open_session = first_page, open_session
+
+    async def page(self, name: str, request: Request) -> Response | None:
+        """The response of a login link; None for any other route."""
         if name != "enter" or request.method != "GET":
             return None
         token = request.path.rpartition("/")[2]
-        who = self.links.use(token)
-        return await self._used(token, request) if who is None else await self._welcome(who)
+        user = self._links.use(token)
+        return await self._used_link(token, request) if user is None else await self._welcome(user)
 
     async def _welcome(self, name: str) -> Response:
-        """By a page of our own: a redirect from elsewhere would leave the cookie behind, which is kept from whatever
-        another site begins."""
-        body = page("enter.html", self.service.lang, None, to=self.first_page)
-        return Response(body, 200, headers=[await self.given(name)])
+        """A page that leads to the first page.
 
-    async def _used(self, token: str, request: Request) -> Response:
-        """A link again: whoever came in by it goes on, anybody else is shown to the terminal."""
-        who = self.links.used(token)
-        if who is None:
-            return self.outside(request)
-        session = await self.session(request)
-        if session is not None and session.user.name == who:
-            return go(self.first_page)
-        self.links.say(who)
-        return self.says("link used", 403)
+        A redirect would not do: the cookie is SameSite=Strict, and a request that another site began does not carry it.
+        """
+        body = page("enter.html", self._desk.service.lang, None, first_page=self._first_page)
+        return Response(body, 200, headers=[await self.session_cookie(name)])
 
-    def outside(self, request: Request) -> Response:
-        """Somebody without a link."""
-        return self.says("link needed", 403)
+    async def _used_link(self, token: str, request: Request) -> Response:
+        """The first page for whom the link signed in; for anybody else a new link is printed at the terminal."""
+        name = self._links.used_by(token)
+        if name is None:
+            return self.refuse()
+        session = await self._desk.session(request)
+        if session is not None and session.user.name == name:
+            return redirect_to(self._first_page)
+        self._links.announce(name)
+        return sentence_page("link used", self._desk.service.lang, 403)
 
-    def says(self, word: str, status: int = 200, lang: str = "") -> Response:
-        """A page with one sentence."""
-        return Response(page("local.html", lang or self.service.lang, None, word=word), status)
+    def refuse(self) -> Response:
+        """The response to a request without a session."""
+        return sentence_page("link needed", self._desk.service.lang, 403)
 
-    async def given(self, name: str) -> tuple[bytes, bytes]:
-        """The header with which a person comes in."""
-        return self.set_cookie(await self.open_session(name), int(people.SESSION_SECONDS))
+    async def session_cookie(self, name: str) -> tuple[bytes, bytes]:
+        """The header that signs a person in."""
+        return self._desk.set_cookie(await self._open_session(name), int(people.SESSION_SECONDS))
+
+
+def sentence_page(
+    key: str, lang: str, status: int = 200, *, title: str = "desk", next_step: str = ""
+) -> Response:
+    """A page with a sentence of the desk's messages, and what to do next. title: key of its heading."""
+    body = page("local.html", lang, None, key=key, title=title, next_step=next_step)
+    return Response(body, status)

@@ -1,4 +1,4 @@
-"""Links that sign a person in once: what opens a desk is told to nobody but the terminal of the one who began it."""
+"""Links that sign a person in once; they are printed only at the terminal of whoever started the desk."""
 
 import hmac
 import secrets
@@ -7,36 +7,37 @@ from collections.abc import Callable
 from tolerate.store.people import digest
 
 
-class Links:
-    """The links that were given out; a used one opens nothing, and a new one is printed where the first was."""
+class LoginLinks:
+    """Links by person. base: address of the desk; announce: called with the name and the new link."""
 
-    def __init__(self, say: Callable[[str, str], None]) -> None:
-        self.base, self._say = "", say
-        self._open: dict[str, str] = {}  # hash -> name
+    def __init__(self, announce: Callable[[str, str], None]) -> None:
+        self.base, self._announce = "", announce
+        self._unused: dict[str, str] = {}  # hash of the token -> name
         self._used: dict[str, str] = {}
 
     def new(self, name: str) -> str:
-        """A link for a person."""
+        """A new link for a person."""
         token = secrets.token_urlsafe(24)
-        self._open[digest(token)] = name
+        self._unused[digest(token)] = name
         return f"{self.base}/desk/enter/{token}"
 
-    def say(self, name: str) -> None:
-        """Print a new link for a person."""
-        self._say(name, self.new(name))
+    def announce(self, name: str) -> None:
+        """Announce a new link for a person."""
+        self._announce(name, self.new(name))
 
     def use(self, token: str) -> str | None:
-        """Whom a link signs in, this once."""
-        name = _found(self._open, digest(token))
+        """The person whom an unused link signs in; it cannot be used again. None for any other token."""
+        name = _lookup(self._unused, digest(token))
         if name is not None:
             self._used[digest(token)] = name
-            del self._open[digest(token)]
+            del self._unused[digest(token)]
         return name
 
-    def used(self, token: str) -> str | None:
-        """Whom a link has signed in before."""
-        return _found(self._used, digest(token))
+    def used_by(self, token: str) -> str | None:
+        """The person whom a used link has signed in; None for any other token."""
+        return _lookup(self._used, digest(token))
 
 
-def _found(known: dict[str, str], hash: str) -> str | None:
-    return next((name for each, name in known.items() if hmac.compare_digest(each, hash)), None)
+def _lookup(names: dict[str, str], hash: str) -> str | None:
+    """The name of a hash, compared in constant time."""
+    return next((name for other, name in names.items() if hmac.compare_digest(other, hash)), None)

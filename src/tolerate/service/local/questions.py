@@ -1,4 +1,4 @@
-"""The questions of a run at the desk: every item is judged by one person, or by several, blind to one another."""
+"""The items of a run at a local desk: each is judged by one person, or by several, blind to one another."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from tolerate.messages.catalogue import message
 from tolerate.messages.terminal import terminal_text
 from tolerate.runs.people import PeopleVerdicts, Question
 from tolerate.service.config import JobSettings
-from tolerate.service.local import Sitters
-from tolerate.service.local.work import Progress, item_of
+from tolerate.service.local.options import LocalDeskOptions
+from tolerate.service.local.work import ReviewProgress, item_of
 from tolerate.store import Database, queue
 from tolerate.store.agreement import alpha
 from tolerate.store.schema import meta, set_meta
@@ -18,85 +18,96 @@ JOB = "run"
 
 
 class QuestionsWork:
-    """A fixed list of items, as the desk does it."""
+    """A fixed list of items. verdicts: set when the person has finished."""
 
     guide = "guide fresh"
     second = False
 
-    def __init__(self, questions: Sequence[Question], sitters: Sitters) -> None:
-        if not 1 <= sitters.each <= 9:
-            raise OptionError(f"each is {sitters.each}; expected 1 to 9 people an item")
-        if sitters.each > len(sitters.names):
+    def __init__(self, questions: Sequence[Question], options: LocalDeskOptions) -> None:
+        if not 1 <= options.reviewers_per_item <= 9:
+            raise OptionError(f"{options.reviewers_per_item} reviewers an item; expected 1 to 9")
+        if options.reviewers_per_item > len(options.names):
             raise OptionError(
-                f"{sitters.each} people are to judge each item, and {len(sitters.names)} are named; "
+                f"{options.reviewers_per_item} people are to judge each item, and {len(options.names)} are named; "
                 "name them: --reviewers ann,bob"
             )
-        self.questions, self.each = questions, sitters.each
-        self.job = JobSettings(JOB, (), reviewers=sitters.each, guide=sitters.guide)
-        self.judged = PeopleVerdicts([], "")
-        self.progress = Progress()
+        self.questions, self.reviewers_per_item = questions, options.reviewers_per_item
+        self.job = JobSettings(JOB, (), reviewers=options.reviewers_per_item, guide=options.guide)
+        self.verdicts = PeopleVerdicts([], "")
+        self.progress = ReviewProgress()
 
-    def begin(self, db: Database, at: float) -> None:
+    def begin(self, db: Database, now: float) -> None:
         """Put every item into the queue, unless they are there."""
-        now, before = self._fingerprint(), meta(db, "questions")
-        if before not in (None, now):
+        fingerprint, stored = self._fingerprint(), meta(db, "questions")
+        if stored not in (None, fingerprint):
             raise RunError(
                 "the desk's review.db is of other items, or of another number of people an item; "
                 "delete it to begin again"
             )
-        if before is None:
-            for place, question in enumerate(self.questions):
+        if stored is None:
+            for index, question in enumerate(self.questions):
                 item = item_of(
-                    db, question, ticket=_ticket(place), job=JOB, at=at, why="fresh", reviewers=self.each
+                    db,
+                    question,
+                    ticket=_ticket(index),
+                    job=JOB,
+                    now=now,
+                    why="fresh",
+                    reviewers=self.reviewers_per_item,
                 )
                 queue.add_item(db, item)
-            set_meta(db, "questions", now)
-        self.follow(db, at)
+            set_meta(db, "questions", fingerprint)
+        self.update(db, now)
 
-    def follow(self, db: Database, at: float) -> None:
-        """How far it is now."""
+    def update(self, db: Database, now: float) -> None:
+        """Count the verdicts and the slots that wait."""
         labels = _count(db, "SELECT count(*) FROM verdicts WHERE taken_back IS NULL AND kind = 'review'")
-        left = _count(db, "SELECT count(*) FROM slots WHERE state IN ('open', 'leased')")
-        total = len(self.questions) * self.each
-        self.progress = Progress(
-            done=left == 0,
+        waiting = _count(db, "SELECT count(*) FROM slots WHERE state IN ('open', 'leased')")
+        total = len(self.questions) * self.reviewers_per_item
+        self.progress = ReviewProgress(
+            done=waiting == 0,
             labels=labels,
-            place=terminal_text("verdict", at=min(labels + 1, total), of=total),
+            line=terminal_text("verdict", at=min(labels + 1, total), of=total),
             closing=terminal_text("verdicts kept", labels=labels),
         )
 
-    def end(self, db: Database) -> None:
-        """The losses in the order of the questions; nothing waits any more, and every verdict is final."""
-        found = {ticket: float(loss) for ticket, loss in db.all("SELECT ticket, loss FROM items")}
-        losses = [found[_ticket(place)] for place in range(len(self.questions))]
-        self.judged = PeopleVerdicts(losses, self._by(db))
+    def finish(self, db: Database) -> None:
+        """Read the losses in the order of the questions; every verdict is final."""
+        loss_of = {ticket: float(loss) for ticket, loss in db.all("SELECT ticket, loss FROM items")}
+        losses = [loss_of[_ticket(index)] for index in range(len(self.questions))]
+        self.verdicts = PeopleVerdicts(losses, self._reviewers_sentence(db))
 
-    def _by(self, db: Database) -> str:
-        """Who judged, in words for a certificate."""
+    def _reviewers_sentence(self, db: Database) -> str:
+        """Who judged, as a sentence for a certificate."""
         items = len(self.questions)
-        if self.each > 1:
-            apart = _count(
+        if self.reviewers_per_item > 1:
+            disagreements = _count(
                 db, "SELECT count(DISTINCT ticket) FROM slots WHERE kind = 'adjudicate' AND state = 'done'"
             )
             agreed = alpha(queue.ratings(db, JOB, limit=10_000_000))
-            return message("people.each_item", people=self.each, items=items, apart=apart, alpha=agreed)
+            return message(
+                "people.each_item",
+                people=self.reviewers_per_item,
+                items=items,
+                apart=disagreements,
+                alpha=agreed,
+            )
         people = _count(db, "SELECT count(DISTINCT reviewer) FROM verdicts WHERE taken_back IS NULL")
         if people < 2:
             return message("people.one", items=items)
         return message("people.several", people=people, items=items)
 
     def _fingerprint(self) -> str:
-        """Which items these are, and how many judge each."""
-        sum = hashlib.sha256(str(self.each).encode())
-        for each in self.questions:
-            sum.update(
-                repr((each.request, each.text, hashlib.sha256(each.media).hexdigest(), each.file)).encode()
-            )
-        return sum.hexdigest()
+        """SHA-256 of the items and the number of reviewers an item."""
+        digest = hashlib.sha256(str(self.reviewers_per_item).encode())
+        for question in self.questions:
+            media = hashlib.sha256(question.media).hexdigest()
+            digest.update(repr((question.request, question.text, media, question.file)).encode())
+        return digest.hexdigest()
 
 
-def _ticket(place: int) -> str:
-    return f"item-{place:07d}"
+def _ticket(index: int) -> str:
+    return f"item-{index:07d}"
 
 
 def _count(db: Database, sql: str) -> int:

@@ -1,12 +1,11 @@
-"""A desk on this machine alone, from its first link to its end."""
+"""The server of a local desk, on the loopback address alone."""
 
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any
 
-from tolerate.service.desk import Desk
-from tolerate.service.http.listen import http_server
+from tolerate.service.desk.app import Desk
+from tolerate.service.http.listen import AsgiApp, http_server
 from tolerate.service.http.logging import log
 from tolerate.service.http.requests import (
     ClientDisconnected,
@@ -20,10 +19,11 @@ from tolerate.service.http.requests import (
 )
 
 HOST = "127.0.0.1"
+END_DELAY_SECONDS = 0.5  # in which the last page loads its style
 
 
-def port_of(port: int) -> socket.socket:
-    """A socket on this machine alone; on a free port if this one is taken."""
+def listening_socket(port: int) -> socket.socket:
+    """A socket on the loopback address; on a free port if this one is in use."""
     try:
         return socket.create_server((HOST, port))
     except OSError:
@@ -31,16 +31,16 @@ def port_of(port: int) -> socket.socket:
 
 
 def address(listening: socket.socket) -> str:
-    """Where a browser finds it."""
+    """The address of a socket for a browser."""
     return f"http://{HOST}:{listening.getsockname()[1]}"
 
 
-async def listen(
-    desk: Desk, listening: socket.socket, announce: Callable[[], None], finished: asyncio.Event
+async def serve_until(
+    desk: Desk, listening: socket.socket, on_started: Callable[[], None], finished: asyncio.Event
 ) -> None:
-    """Answer browsers until it is finished; `announce` is called as soon as they are answered."""
-    server = http_server(_app(desk), HOST, listening.getsockname()[1])
-    server.on_started = announce
+    """Serve a desk until `finished` is set; `on_started` is called as soon as requests are answered."""
+    server = http_server(_asgi_app(desk), HOST, listening.getsockname()[1])
+    server.on_started = on_started
     serving = asyncio.ensure_future(server.serve(sockets=[listening]))
     ending = asyncio.ensure_future(finished.wait())
     try:
@@ -51,12 +51,12 @@ async def listen(
         await serving
 
 
-def end_soon(finished: asyncio.Event) -> None:
-    """The last page still loads its style."""
-    asyncio.get_running_loop().call_later(0.5, finished.set)
+def finish_soon(finished: asyncio.Event) -> None:
+    """Set an event after a delay in which the last page still loads its style."""
+    asyncio.get_running_loop().call_later(END_DELAY_SECONDS, finished.set)
 
 
-def _app(desk: Desk) -> Any:
+def _asgi_app(desk: Desk) -> AsgiApp:
     """The desk as an ASGI application."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,21 +64,23 @@ def _app(desk: Desk) -> Any:
             return
         started = False
 
-        async def noted(message: Message) -> None:
+        async def send_noting_start(message: Message) -> None:
             nonlocal started
             started = started or message["type"] == "http.response.start"
             await send(message)
 
         try:
             if scope["path"].startswith("/desk"):
-                await desk.answer(Request(scope, receive), noted)
+                await desk.answer(Request(scope, receive), send_noting_start)
             else:
-                await redirect(noted, "/desk")
+                await redirect(send_noting_start, "/desk")
         except ClientDisconnected:
             pass
         except Exception as error:
-            log("fault", path=scope["path"].partition("enter")[0], kind=type(error).__name__, what=str(error))
+            path = scope["path"].partition("enter")[0]  # without the token of a login link
+            log("fault", path=path, kind=type(error).__name__, what=str(error))
             if not started:
-                await respond(noted, 500, b"the desk failed; what it had taken is kept", kind=b"text/plain")
+                body = b"the desk failed; verdicts that were given before are stored"
+                await respond(send_noting_start, 500, body, kind=b"text/plain")
 
     return app

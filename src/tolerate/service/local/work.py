@@ -1,59 +1,63 @@
-"""What a desk at one's own machine is for: which items it asks about, and when it is done."""
+"""What a local desk is for: which items its reviewers get, and when the work is done."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
+from tolerate.messages.both import Both
 from tolerate.runs.people import Question
 from tolerate.service.config import JobSettings
 from tolerate.store import Database, media, queue
 
-Both = tuple[str, str]  # in English, in Chinese
+NO_TEXT = Both("", "")
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far it is. done: nothing more is wanted, and the person may finish. waiting: second looks that are wanted."""
+class ReviewProgress:
+    """How far the work is. done: nothing more is needed, and the person may finish. waiting: needed second reviews.
+
+    line: shown on the page of an item; second_line: on that of a second review; closing: shown at the end.
+    """
 
     done: bool = False
     labels: int = 0
     waiting: int = 0
-    place: Both = ("", "")
-    second_place: Both = ("", "")
-    closing: Both = ("", "")
+    line: Both = NO_TEXT
+    second_line: Both = NO_TEXT
+    closing: Both = NO_TEXT
 
 
-class Work(Protocol):
-    """An audit, or the questions of a run."""
+class ReviewWork(Protocol):
+    """A piece of work for the reviewers of a local desk: an audit, or the items of a run."""
 
     job: JobSettings
-    guide: str  # the word for what counts as wrong, where no guide is given
-    second: bool  # whether a second person reads some items again
-    progress: Progress
+    guide: str  # key of the text that says what is wrong, where no label guide is given
+    second: bool  # whether a second person reviews some items again
+    progress: ReviewProgress
 
-    def begin(self, db: Database, at: float) -> None:
-        """Refuse a database of other items; put in what is asked first."""
+    def begin(self, db: Database, now: float) -> None:
+        """Queue the first items, inside the writer. Raises RunError if the database is of other items."""
         ...
 
-    def follow(self, db: Database, at: float) -> None:
-        """Take in what was said since, and ask for what follows from it; in the writer."""
+    def update(self, db: Database, now: float) -> None:
+        """Take in the verdicts given since the last call, and queue what they require; inside the writer."""
         ...
 
-    def end(self, db: Database) -> None:
-        """The person has finished: the result."""
+    def finish(self, db: Database) -> None:
+        """Read the result, because the person has finished."""
         ...
 
 
 def item_of(
-    db: Database, question: Question, *, ticket: str, job: str, at: float, why: str, reviewers: int = 1
+    db: Database, question: Question, *, ticket: str, job: str, now: float, why: str, reviewers: int = 1
 ) -> queue.Item:
-    """An item of the queue; its picture, sound or film is kept in the database, or stays beside the batch."""
+    """An item of the queue; media bytes are stored in the database, a file stays beside the batch."""
     reference = f"file:{question.file}" if question.file else ""
     if question.media:
-        reference = media.store_media(db, question.media, ticket, at)
+        reference = media.store_media(db, question.media, ticket, now)
     return queue.Item(
         ticket=ticket,
         job=job,
-        at=at,
+        at=now,
         prompt=question.request,
         content=question.text,
         state="delivered",
