@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from aiohttp import web
 from tests.support import postgres
 from tests.support.waiting import DEADLINE_SECONDS
 from tolerate.records import Certificate
+from tolerate.service.config import JobSettings, ServiceSettings, TierSettings
+from tolerate.store import connect
+from tolerate.store.verify import Replay, verify
 
 
 def certificate(tolerance: float = 0.05, threshold: float | None = 0.5, **more: object) -> Certificate:
@@ -39,6 +42,29 @@ def certificate(tolerance: float = 0.05, threshold: float | None = 0.5, **more: 
         "method": "a test",
     }
     return Certificate.from_json({**record, **more})
+
+
+def write_certificate(folder: Path, name: str = "certificate.json", **more: object) -> str:
+    """The path of a new certificate file."""
+    path = folder / name
+    path.write_text(certificate(**more).dumps())
+    return str(path)
+
+
+def service_of(url: str, database: str, folder: Path, **more: object) -> ServiceSettings:
+    """One job with one tier and a certificate. more: settings of the job."""
+    tier = TierSettings("main", url, judge="given", certificate=write_certificate(folder), retries=1)
+    job = replace(JobSettings("support", (tier,), share=0.0), **more)
+    return ServiceSettings((job,), database=database, port=0)
+
+
+def replay(url: str) -> Replay:
+    """What the verification of the ledger says."""
+    db = connect(url, read_only=True)
+    try:
+        return verify(db)
+    finally:
+        db.close()
 
 
 def database(kind: str, folder: Path) -> Iterator[str]:

@@ -18,8 +18,8 @@ def allowed(runs: int, chance: float) -> float:
 class FullLevel(Watch):
     """The broken twin: every slice gets the whole level."""
 
-    def _line(self, name: str) -> EvidenceLine:
-        line = super()._line(name)
+    def _new_line(self, name: str) -> EvidenceLine:
+        line = super()._new_line(name)
         line.limit = -math.log(1 - self.confidence)
         return line
 
