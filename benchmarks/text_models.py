@@ -153,15 +153,13 @@ def records(title: str, task: TextTask, names: Sequence[str], seconds: float, on
                 plan.entry.path,
                 pairs,
                 Path(folder),
+                TrainingOptions(budget=seconds, clock="cpu", batch=plan.batch),
                 tokens=plan.tokens,
                 model=plan.options,
-                budget=seconds,
-                clock="cpu",
-                batch=plan.batch,
             )
             spent = time.process_time() - began
             chosen: dict[str, Any] = task.decoding
-            how = Decoding(limit=plan.finer * task.limit, **chosen)
+            how = Decoding(limit=plan.tokens_per_word * task.limit, **chosen)
             drafts = write(Path(folder), [task.model_input(int(request)) for request in requests], 1, 0, how)
             letters = perplexity(Path(folder), unseen)[1]
         texts = [
@@ -222,10 +220,9 @@ def readers(shop: SupportWorkshop, seconds: float, only: set[str]) -> Iterator[t
                 training.texts,
                 training.intents,
                 Path(folder),
+                TrainingOptions(budget=seconds, clock="cpu"),
                 name=name,
                 raw=raw,
-                budget=seconds,
-                clock="cpu",
             )
         yield name, encoder, time.process_time() - began
 

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.intents import TOPICS
+from tolerate.models.base import torch_seed
+
 transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
 
@@ -114,12 +117,44 @@ def kept(folder: Path, kind: str = "llama", *, loud: float = 1.0, chat: bool = F
 def taught(folder: Path, pairs: Sequence[tuple[str, str]], steps: int = 300, **more: Any) -> Path:
     """A tiny Llama that learned some answers, as a folder of transformers."""
     from tolerate.llm.model_names import parse_pretrained
+    from tolerate.models.training.plan import TrainingOptions
     from tolerate.models.writers.pretrained import teach
 
     base = kept(folder / "base", **more)
     trained = teach(
-        parse_pretrained(f"hf:{base}#full+rate=0.003"), pairs, folder / "run", steps=steps, batch=16
+        parse_pretrained(f"hf:{base}#full+rate=0.003"),
+        pairs,
+        folder / "run",
+        TrainingOptions(steps=steps, batch=16),
     )
     trained.model.net.save_pretrained(folder / "model")
     tokenizer().save_pretrained(folder / "model")
     return folder / "model"
+
+
+def save_encoder(folder: Path, vocabulary: int = 40) -> Path:
+    """Save a tiny encoder of the BERT type with random weights and a tokenizer of the words of `TOPICS`.
+
+    vocabulary: tokens that the encoder has embeddings for.
+    """
+    words = sorted({word for text in TOPICS.values() for word in text.split()})
+    numbers = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words])}
+    learned = tokenizers.Tokenizer(tokenizers.models.WordLevel(numbers, "[UNK]"))
+    learned.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    learned.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=learned, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    ).save_pretrained(folder)
+    with torch_seed(2):
+        config = transformers.BertConfig(
+            vocab_size=vocabulary,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=64,
+        )
+        transformers.BertModel(config).save_pretrained(folder)
+    return folder

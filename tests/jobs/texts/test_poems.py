@@ -55,12 +55,13 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
 
 
 def test_a_mould_is_followed_even_by_a_writer_that_learned_nothing(tmp_path: Path) -> None:
+    from tolerate.models.training.plan import TrainingOptions
     from tolerate.models.writers.registry import writer
     from tolerate.models.writers.writing import ANY_CHARACTER, Decoding, teach_writer, write
 
     plan = writer("transformer")
     pairs = [("五言 唐 夜", GOOD), ("七言 唐 夜", GOOD.replace("，", "夜月，"))]
-    teach_writer(plan.entry.path, pairs, tmp_path, model=plan.options, steps=1, batch=2)
+    teach_writer(plan.entry.path, pairs, tmp_path, TrainingOptions(steps=1, batch=2), model=plan.options)
     five, seven = (ANY_CHARACTER * 5, ANY_CHARACTER * 7)
     moulds = [f"{five}，{five}。{five}，{five}。", f"{seven}，{seven}。"] * 3
     how = Decoding(limit=40, temperature=1.5)

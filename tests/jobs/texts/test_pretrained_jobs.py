@@ -14,6 +14,7 @@ from tolerate.base.files import slug
 from tolerate.errors import OptionError
 from tolerate.jobs import job
 from tolerate.llm.model_names import parse_pretrained
+from tolerate.models.training.plan import TrainingOptions
 from tolerate.models.writers.pretrained import teach
 from tolerate.runs.options import RunOptions
 from tolerate.runs.pipeline import run
@@ -36,7 +37,10 @@ def reviews(n: int, seed: int) -> list[tuple[str, str]]:
 def test_a_tuned_model_sorts_a_users_texts(tmp_path: Path) -> None:
     base = kept(tmp_path / "base", loud=3.0)
     teach(
-        parse_pretrained(f"hf:{base}#full+rate=0.01"), reviews(60, 1), tmp_path / "tuned", steps=100, batch=16
+        parse_pretrained(f"hf:{base}#full+rate=0.01"),
+        reviews(60, 1),
+        tmp_path / "tuned",
+        TrainingOptions(steps=100, batch=16),
     )
     with (tmp_path / "texts.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *reviews(400, 2)])

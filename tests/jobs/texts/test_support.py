@@ -1,12 +1,12 @@
 """The help desk: readers of intents learn from nothing, hand over what is out of scope, and are held to the labels."""
 
 import gzip
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support.intents import desk_questions, write_desk_data
 from tolerate.errors import DataError, OptionError
 from tolerate.jobs import job
 from tolerate.jobs.texts.support_data import HAND_OVER, read_support_data
@@ -14,49 +14,12 @@ from tolerate.models.writers.ngram_classifier import Features, load_reader, read
 from tolerate.runs.options import RunOptions
 from tolerate.runs.pipeline import run
 
-TOPICS = {
-    "card": "my card has not come in the mail",
-    "transfer": "the transfer to my friend is pending",
-    "pin": "i forgot my pin number code",
-    HAND_OVER: "what is the weather like in paris today",
-}
-
-
-def questions(n: int, seed: int) -> tuple[list[str], list[str]]:
-    """Questions of a few words of their topic, some words of anything."""
-    rng = np.random.default_rng(seed)
-    names = rng.choice(list(TOPICS), n).tolist()
-    spare = ["please", "help", "me", "with", "it", "now", "thanks", "hello"]
-    texts = [" ".join([*rng.choice(TOPICS[name].split(), 4), *rng.choice(spare, 2)]) for name in names]
-    return texts, names
-
-
-def published(folder: Path) -> Path:
-    """A small set in the published layout."""
-    (folder / "banking77").mkdir(parents=True)
-    (folder / "clinc150").mkdir()
-    strange: list[str] = []
-    for part, n, seed in (("train", 400, 0), ("test", 300, 1)):
-        rows = [(text, name) for text, name in zip(*questions(n, seed), strict=True)]
-        strange += [text for text, name in rows if name == HAND_OVER]
-        lines = [f"{text},{name}" for text, name in rows if name != HAND_OVER]
-        (folder / "banking77" / f"{part}.csv").write_text("\n".join(["text,category", *lines]))
-    third = len(strange) // 3
-    parts = {
-        f"oos_{name}": [[text, "oos"] for text in strange[third * index : third * index + third]]
-        for index, name in enumerate(("train", "val", "test"))
-    }
-    data = {"train": [["tell me a joke", "tell_joke"], ["pay my bill", "pay_bill"]] * 6, **parts}
-    with gzip.open(folder / "clinc150" / "data_full.json.gz", "wt") as file:
-        json.dump(data, file)
-    return folder
-
 
 @pytest.mark.parametrize("kind", ["linear", "bag", "both"])
 def test_a_reader_learns_and_is_kept(kind: str, tmp_path: Path) -> None:
-    texts, names = questions(500, 0)
+    texts, names = desk_questions(500, 0)
     reader = teach_reader(kind, texts, names, passes=12)
-    held_out, truth = questions(300, 1)
+    held_out, truth = desk_questions(300, 1)
     logs = reader(held_out)
     assert np.allclose(np.exp(logs).sum(1), 1, atol=1e-4)
     assert (np.array(reader.classes)[logs.argmax(1)] == truth).mean() > 0.85
@@ -74,7 +37,7 @@ def test_features_know_words_and_spelling() -> None:
 
 
 def test_a_run_hands_over_and_counts_what_it_answers(tmp_path: Path) -> None:
-    data = published(tmp_path / "data")
+    data = write_desk_data(tmp_path / "data")
     options = RunOptions(data=data, models=("ngrams",), labels=400, proof=200, workers=0)
     summary = run(job("support"), tmp_path / "run", options).to_json()
     metrics = summary["models"][0]["metrics"]
@@ -90,7 +53,7 @@ def test_answering_what_is_out_of_scope_is_wrong_and_handing_over_is_none(tmp_pa
     from tolerate.runs.progress import SilentReporter
     from tolerate.runs.workshop import Candidates
 
-    data = published(tmp_path)
+    data = write_desk_data(tmp_path)
     plan = plan_run(job("support"), RunOptions(data=data))
     workshop = SupportWorkshop(plan, tmp_path, SilentReporter())
     outside = workshop.data.in_scope
@@ -105,7 +68,7 @@ def test_answering_what_is_out_of_scope_is_wrong_and_handing_over_is_none(tmp_pa
 def test_bad_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected a folder with banking77/train\.csv"):
         read_support_data(tmp_path)
-    published(tmp_path / "a")
+    write_desk_data(tmp_path / "a")
     (tmp_path / "a" / "clinc150" / "data_full.json.gz").write_bytes(gzip.compress(b"{}"))
     with pytest.raises(DataError, match="lacks oos_test"):
         read_support_data(tmp_path / "a")

@@ -18,6 +18,7 @@ from tolerate.models.pretrained.pretrained import Pretrained
 from tolerate.models.pretrained.tuned import TunedModel
 from tolerate.models.storage import load, read_tensors
 from tolerate.models.texts.decoding import Decoding
+from tolerate.models.training.plan import TrainingOptions
 from tolerate.models.writers.pretrained import (
     export_whole,
     model_in,
@@ -51,7 +52,12 @@ def losses(trained: Any) -> list[float]:
 def test_few_weights_learn_and_the_rest_stays(kind: str, tmp_path: Path) -> None:
     base = kept(tmp_path / "base", kind, loud=4.0)
     before = of(base, "").net.state_dict()
-    trained = teach(parse_pretrained(f"hf:{base}#lora+rank=4+rate=0.02"), PAIRS, tmp_path / "run", steps=60, batch=12)
+    trained = teach(
+        parse_pretrained(f"hf:{base}#lora+rank=4+rate=0.02"),
+        PAIRS,
+        tmp_path / "run",
+        TrainingOptions(steps=60, batch=12),
+    )
     assert losses(trained)[-1] < 0.6 * losses(trained)[0]
     assert 0.02 < trained.model.share < 0.3  # tiny layers; of a large model it is a hundredth or less
     after = {name: one for name, one in trained.model.net.state_dict().items() if "lora" not in name}
@@ -81,7 +87,12 @@ def _asked(model: Pretrained) -> dict[str, torch.Tensor]:
 
 def test_all_of_it_learns_on_request(tmp_path: Path) -> None:
     base = kept(tmp_path / "base")
-    trained = teach(parse_pretrained(f"hf:{base}#full+rate=0.01"), PAIRS, tmp_path / "run", steps=150, batch=12)
+    trained = teach(
+        parse_pretrained(f"hf:{base}#full+rate=0.01"),
+        PAIRS,
+        tmp_path / "run",
+        TrainingOptions(steps=150, batch=12),
+    )
     assert trained.model.share == 1 and losses(trained)[-1] < 0.1
     found = write(tmp_path / "run", ["a blue dog", "a red house"], 1, 0, Decoding(temperature=0))
     assert [row[0].text for row in found] == ["the dog is blue", "the house is red"]
@@ -91,7 +102,7 @@ def test_all_of_it_learns_on_request(tmp_path: Path) -> None:
 def test_ranks_are_dealt_out_anew(tmp_path: Path) -> None:
     base = kept(tmp_path / "base", loud=4.0)
     given = parse_pretrained(f"hf:{base}#adalora+rank=4+rate=0.03")
-    trained = teach(given, PAIRS, tmp_path / "run", steps=80, batch=12)
+    trained = teach(given, PAIRS, tmp_path / "run", TrainingOptions(steps=80, batch=12))
     assert isinstance(trained.model, TunedModel)
     ranks = trained.model.ranks
     assert set(of(base, "#adalora+rank=4").ranks.values()) == {0}  # the diagonals begin at 0
@@ -112,7 +123,10 @@ def test_ranks_that_nobody_deals_out_stay(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("tolerate.models.pretrained.adapters.Allocation.update", lambda self, progress: None)
     base = kept(tmp_path / "base")
     trained = teach(
-        parse_pretrained(f"hf:{base}#adalora+rank=4+rate=0.03"), PAIRS, tmp_path / "run", steps=30, batch=12
+        parse_pretrained(f"hf:{base}#adalora+rank=4+rate=0.03"),
+        PAIRS,
+        tmp_path / "run",
+        TrainingOptions(steps=30, batch=12),
     )
     assert set(trained.model.ranks.values()) == {6}
 
@@ -135,8 +149,8 @@ def test_a_killed_tuning_ends_as_an_unbroken_one_bit_for_bit(
     how: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = kept(tmp_path / "base")
-    plan: dict[str, Any] = {"steps": 30, "batch": 4, "every": 1, "checkpoint_seconds": 0.0}
-    unbroken = teach(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "a", **plan)
+    options = TrainingOptions(steps=30, batch=4, every=1, checkpoint_seconds=0.0)
+    unbroken = teach(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "a", options)
     real = TunedModel.step
     calls = {"n": 0}
 
@@ -148,9 +162,9 @@ def test_a_killed_tuning_ends_as_an_unbroken_one_bit_for_bit(
 
     monkeypatch.setattr(TunedModel, "step", dies)
     with pytest.raises(Killed):
-        teach(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "b", **plan)
+        teach(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "b", options)
     monkeypatch.setattr(TunedModel, "step", real)
-    again = teach(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "b", **plan)
+    again = teach(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "b", options)
     first, second = (read_tensors(tmp_path / name / "model.safetensors")[0] for name in "ab")
     assert first.keys() == second.keys() and all(first[key].equal(second[key]) for key in first)
     assert losses(unbroken) == losses(again)
@@ -162,24 +176,32 @@ def test_a_killed_tuning_ends_as_an_unbroken_one_bit_for_bit(
 def test_a_tuning_has_a_budget_in_cpu_seconds(tmp_path: Path) -> None:
     base = kept(tmp_path / "base")
     trained = teach(
-        parse_pretrained(f"hf:{base}#adalora"), PAIRS, tmp_path / "run", budget=1.0, clock="cpu", batch=4, every=1
+        parse_pretrained(f"hf:{base}#adalora"),
+        PAIRS,
+        tmp_path / "run",
+        TrainingOptions(budget=1.0, clock="cpu", batch=4, every=1),
     )
     assert 1.0 <= trained.elapsed < 4 and sum(trained.model.ranks.values()) == 8 * len(trained.model.ranks)
 
 
 def test_adapters_of_another_base_are_refused(tmp_path: Path) -> None:
     base = kept(tmp_path / "base")
-    teach(parse_pretrained(f"hf:{base}#lora"), PAIRS, tmp_path / "run", steps=2, batch=4)
+    teach(parse_pretrained(f"hf:{base}#lora"), PAIRS, tmp_path / "run", TrainingOptions(steps=2, batch=4))
     kept(base, loud=1.5)
     with pytest.raises(DataError, match="other weights"):
         load(tmp_path / "run", Pretrained)
     with pytest.raises(RunError, match="options"):  # a continued training would be of another model
-        teach(parse_pretrained(f"hf:{base}#lora"), PAIRS, tmp_path / "run", steps=2, batch=4)
+        teach(parse_pretrained(f"hf:{base}#lora"), PAIRS, tmp_path / "run", TrainingOptions(steps=2, batch=4))
 
 
 def test_what_learns_nothing_is_not_trained(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="say how: #lora"):
-        teach(parse_pretrained(f"hf:{kept(tmp_path / 'base')}"), PAIRS, tmp_path / "run", steps=2)
+        teach(
+            parse_pretrained(f"hf:{kept(tmp_path / 'base')}"),
+            PAIRS,
+            tmp_path / "run",
+            TrainingOptions(steps=2),
+        )
 
 
 # Writers of our own
@@ -194,7 +216,7 @@ def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         "t5": "tolerate.models.texts.t5:T5",
     }
     options = {"width": 16} if request.param == "lstm" else {"width": 16, "layers": 1, "heads": 2}
-    teach_writer(path[request.param], PAIRS * 4, folder, model=options, steps=150, batch=12)
+    teach_writer(path[request.param], PAIRS * 4, folder, TrainingOptions(steps=150, batch=12), model=options)
     return folder
 
 
@@ -202,7 +224,7 @@ def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 def test_a_writer_of_our_own_learns_on(own: Path, how: str, tmp_path: Path) -> None:
     """To say it the other way round; its tokens stay."""
     new = [(prompt, answer.replace("the ", "").replace(" is ", " the ")) for prompt, answer in PAIRS]
-    trained = teach_writer(f"own:{own}{how}", new, tmp_path, steps=80, batch=12)
+    trained = teach_writer(f"own:{own}{how}", new, tmp_path, TrainingOptions(steps=80, batch=12))
     assert isinstance(trained.model, Adapted) and losses(trained)[-1] < losses(trained)[0] - 0.2
     assert perplexity(tmp_path, new)[0] < perplexity(own, new)[0]
     assert writer_in(tmp_path)[1] == writer_in(own)[1]
@@ -224,12 +246,14 @@ def test_two_processes_tune_as_one(tmp_path: Path) -> None:
         "from tolerate.models.writers.pretrained import teach\n"
         "from tolerate.llm.model_names import parse_pretrained\n"
         "from tolerate.models.writers.writing import teach_writer\n"
+        "from tolerate.models.training.plan import TrainingOptions\n"
+        "options = TrainingOptions(steps=10, batch=5)\n"
         "def work():\n"
         f"    here = Path({str(tmp_path)!r})\n"
         "    pairs = [tuple(one) for one in json.loads((here / 'pairs.json').read_text())]\n"
         f"    for how in ('lora', 'adalora'):\n"
-        f"        teach(parse_pretrained('hf:{base}#' + how + '+rank=3+rate=0.01'), pairs, here / how, steps=10, batch=5)\n"
-        "    teach_writer('tolerate.models.texts.lstm:LSTM', pairs, here / 'lstm', model={'width': 16}, steps=10, batch=5)\n"
+        f"        teach(parse_pretrained('hf:{base}#' + how + '+rank=3+rate=0.01'), pairs, here / how, options)\n"
+        "    teach_writer('tolerate.models.texts.lstm:LSTM', pairs, here / 'lstm', options, model={'width': 16})\n"
         "    assert torch.distributed.get_world_size() == 2\n"
         "accelerate.debug_launcher(work, num_processes=2)\n"
     )
@@ -237,12 +261,17 @@ def test_two_processes_tune_as_one(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     alone = {
         how: teach(
-            parse_pretrained(f"hf:{base}#{how}+rank=3+rate=0.01"), pairs, tmp_path / f"{how}-1", steps=10, batch=5
+            parse_pretrained(f"hf:{base}#{how}+rank=3+rate=0.01"),
+            pairs,
+            tmp_path / f"{how}-1",
+            TrainingOptions(steps=10, batch=5),
         )
         for how in ("lora", "adalora")
     }
     path = "tolerate.models.texts.lstm:LSTM"
-    alone["lstm"] = teach_writer(path, pairs, tmp_path / "lstm-1", model={"width": 16}, steps=10, batch=5)
+    alone["lstm"] = teach_writer(
+        path, pairs, tmp_path / "lstm-1", TrainingOptions(steps=10, batch=5), model={"width": 16}
+    )
     for how, trained in alone.items():
         together = read_tensors(tmp_path / how / "model.safetensors")[0]
         for name, one in trained.model.state_dict().items():
@@ -254,9 +283,9 @@ def test_other_processes_than_the_first_write_no_files_beside(
 ) -> None:
     path, options = "tolerate.models.texts.lstm:LSTM", {"width": 8}
     monkeypatch.setenv("RANK", "1")
-    teach_writer(path, PAIRS, tmp_path / "b", model=options, steps=2)
+    teach_writer(path, PAIRS, tmp_path / "b", TrainingOptions(steps=2), model=options)
     monkeypatch.setenv("RANK", "0")
-    teach_writer(path, PAIRS, tmp_path / "a", model=options, steps=2)
+    teach_writer(path, PAIRS, tmp_path / "a", TrainingOptions(steps=2), model=options)
     assert not (tmp_path / "b/tokens.json").exists() and (tmp_path / "a/tokens.json").exists()
 
 

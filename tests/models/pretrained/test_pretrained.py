@@ -92,8 +92,8 @@ def test_log_probabilities_are_those_of_the_whole_text(kind: str, tmp_path: Path
     wanted = logits[:, : len(tokenizer())].log_softmax(-1)[range(len(said)), said]
     assert list(one.logprobs) == pytest.approx(wanted.tolist(), abs=1e-4)
     (row,) = write_with(model, ["the cat"], 1, 3, Decoding(limit=12))
-    assert (row[0].mean, row[0].least) == pytest.approx((one.mean, one.least))
-    assert row[0].total == pytest.approx(sum(one.logprobs)) and row[0].tokens == len(said)
+    assert (row[0].mean_logprob, row[0].min_logprob) == pytest.approx((one.mean, one.least))
+    assert row[0].total_logprob == pytest.approx(sum(one.logprobs)) and row[0].token_count == len(said)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_log_probabilities_are_those_of_the_whole_text(kind: str, tmp_path: Path
 def test_decoding_is_seeded_and_as_the_name_says(how: str, tmp_path: Path) -> None:
     model = opened(kept(tmp_path, loud=3.0), f"#{how}+tokens=8")
     first, again = (write_with(model, PROMPTS, 2, 5) for _ in range(2))
-    assert first == again and max(one.tokens for row in first for one in row) <= 8
+    assert first == again and max(text.token_count for row in first for text in row) <= 8
     other = write_with(model, PROMPTS, 2, 6)
     assert (first == other) == how.startswith(("beams", "contrast"))
 
@@ -423,11 +423,11 @@ for name in {names!r}:
 
 WHERE = """
 from tolerate.errors import TolerateError
-from tolerate.models.pretrained.hub import located
+from tolerate.models.pretrained.hub import locate
 from tolerate.llm.model_names import parse_pretrained
 for name in {names!r}:
     try:
-        folder = located(parse_pretrained(name))
+        folder = locate(parse_pretrained(name))
         print(folder, (folder / "model.safetensors").exists())
     except TolerateError as error:
         print(type(error).__name__, error)
@@ -500,9 +500,9 @@ def test_generate_writes_a_table_of_texts(tmp_path: Path) -> None:
 def test_a_local_model_is_asked_as_a_served_one_is(tmp_path: Path) -> None:
     local = LocalWriter(f"hf:{kept(tmp_path, loud=3.0)}#tokens=5")
     found = local.write(["a", "the cat", "a"], 2, seed=4, system="Be short.")
-    assert found[0] == found[2] and len(found[0]) == 2 and found[0][0].mean < 0
-    assert local.bill.asked == 2 and local.bill.written == sum(
-        one.written for row in found[:2] for one in row
+    assert found[0] == found[2] and len(found[0]) == 2 and found[0][0].mean_logprob < 0
+    assert local.usage.requests == 2 and local.usage.completion_tokens == sum(
+        text.completion_tokens for row in found[:2] for text in row
     )
     assert local.seconds(["a"], 2, "Be short.") > 0
     with pytest.raises(OptionError, match="is to be tuned before"):

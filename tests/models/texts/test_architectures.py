@@ -13,14 +13,23 @@ import numpy as np
 import pytest
 import torch
 
-from tests.jobs.texts.test_support import published
+from tests.support.intents import topic_texts, write_desk_data
+from tests.support.tiny_pretrained import save_encoder
 from tests.support.training import train_texts
 from tolerate.errors import DataError, OptionError
 from tolerate.jobs import job
 from tolerate.models.base import generator, torch_seed
 from tolerate.models.pretrained.llama import from_llama, to_llama
 from tolerate.models.storage import load
-from tolerate.models.texts.bert import Bert, exchange_second_parts, halves, mask_pieces, learn_pieces, pretrain, rows_of
+from tolerate.models.texts.bert import (
+    Bert,
+    exchange_second_parts,
+    halves,
+    learn_pieces,
+    mask_pieces,
+    pretrain,
+    rows_of,
+)
 from tolerate.models.texts.bpe import BPE, learn_bpe
 from tolerate.models.texts.corpus import lines
 from tolerate.models.texts.decoding import Decoding, decode
@@ -29,6 +38,7 @@ from tolerate.models.texts.lstm import LSTM
 from tolerate.models.texts.t5 import T5
 from tolerate.models.texts.tokens import UNKNOWN, load_tokens, tokens_for
 from tolerate.models.texts.transformer import Transformer
+from tolerate.models.training.plan import TrainingOptions
 from tolerate.models.writers.registry import parse_settings, writer
 from tolerate.models.writers.text_classifier import Classifier, load_text_reader, teach_encoder
 from tolerate.models.writers.writing import perplexity, teach_writer, write, writer_in
@@ -118,7 +128,9 @@ PAIRS = [(word, word[::-1]) for word in ("cab", "bad", "dab", "ace", "bead", "fa
 
 def test_a_writer_with_bpe_and_a_tokenizer_that_does_not_fit(tmp_path: Path) -> None:
     path = "tolerate.models.texts.transformer:Transformer"
-    teach_writer(path, PAIRS, tmp_path, tokens="bpe:265", model=SMALL, steps=60, batch=16)
+    teach_writer(
+        path, PAIRS, tmp_path, tokens="bpe:265", model=SMALL, options=TrainingOptions(steps=60, batch=16)
+    )
     ppl, bits = perplexity(tmp_path, PAIRS[:8])
     assert ppl > 1 and bits > 0
     texts = write(tmp_path, ["cab", "猫 never seen"], 1, 0, Decoding(limit=8))
@@ -134,7 +146,12 @@ def test_one_line_is_a_corpus_too(name: str, tmp_path: Path) -> None:
     plan = writer(name)
     options = {"width": 8} if name == "lstm" else {**plan.options, **SMALL}
     teach_writer(
-        plan.entry.path, [("a", "the only line")], tmp_path, tokens="bpe:300", model=options, steps=2
+        plan.entry.path,
+        [("a", "the only line")],
+        tmp_path,
+        tokens="bpe:300",
+        model=options,
+        options=TrainingOptions(steps=2),
     )
     assert np.isfinite(perplexity(tmp_path, [("什么", "never seen 床")])).all()
     assert write(tmp_path, ["什么"], 1, 0, Decoding(limit=3))
@@ -143,7 +160,12 @@ def test_one_line_is_a_corpus_too(name: str, tmp_path: Path) -> None:
 def test_bits_count_what_a_vocabulary_lacks(tmp_path: Path) -> None:
     """A sign that is unknown costs what it takes to name it, so that knowing little never looks good."""
     teach_writer(
-        "tolerate.models.texts.lstm:LSTM", PAIRS, tmp_path, tokens="characters", model={"width": 8}, steps=5
+        "tolerate.models.texts.lstm:LSTM",
+        PAIRS,
+        tmp_path,
+        tokens="characters",
+        model={"width": 8},
+        options=TrainingOptions(steps=5),
     )
     known, strange = (perplexity(tmp_path, [("cab", answer)])[1] for answer in ("bac", "床床床"))
     assert strange > known + 15
@@ -287,7 +309,7 @@ def test_it_learns_to_answer(tmp_path: Path) -> None:
     words = [" ".join(rng.choice(list("abcdefgh"), 3)) for _ in range(300)]
     pairs = [(word, word) for word in words]
     options = {"width": 16, "layers": 1, "heads": 1, "pointer": True, "table_rate": 0.03}
-    teach_writer(SPAN, pairs, tmp_path, model=options, steps=200, batch=32)
+    teach_writer(SPAN, pairs, tmp_path, model=options, options=TrainingOptions(steps=200, batch=32))
     found = write(tmp_path, words[:20], 2, 0, Decoding(temperature=0.3, limit=20))
     assert np.mean([one.text == word for row, word in zip(found, words, strict=False) for one in row]) > 0.7
     assert perplexity(tmp_path, pairs[:20])[0] < 2
@@ -353,34 +375,29 @@ def test_pretraining_is_the_librarys_and_learns(tmp_path: Path) -> None:
             next_sentence_label=(~belongs).long(),
         )
     assert float(words + parts) == pytest.approx(float(theirs.loss), abs=1e-4)
-    trained = pretrain(TEXTS, tmp_path, tokens=tokens, model=SMALL, steps=60, batch=16)
+    trained = pretrain(
+        TEXTS, tmp_path, tokens=tokens, model=SMALL, options=TrainingOptions(steps=60, batch=16)
+    )
     assert trained.history[-1]["words"] < 0.8 * trained.history[0]["words"]
     with pytest.raises(DataError, match="two words"):
-        pretrain(["one", ""], tmp_path / "x", tokens=tokens, steps=1)
+        pretrain(["one", ""], tmp_path / "x", tokens=tokens, options=TrainingOptions(steps=1))
 
 
 # The encoder: as a classifier
 
 
-def topics(n: int, seed: int) -> tuple[list[str], list[str]]:
-    """Texts of a few words of their topic."""
-    words = {
-        "card": "my card has not come in the mail",
-        "pin": "i forgot the pin number code",
-        "sky": "rain or sun",
-    }
-    rng = np.random.default_rng(seed)
-    names = rng.choice(list(words), n).tolist()
-    return [" ".join(rng.choice(words[name].split(), 4)) for name in names], names
-
-
 def test_an_encoder_learns_classes_and_is_kept(tmp_path: Path) -> None:
-    texts, names = topics(300, 0)
+    texts, names = topic_texts(300, 0)
     shares: list[float] = []
     reader = teach_encoder(
-        texts, names, tmp_path, name="bert#width=16+layers=1+rate=0.02", steps=150, on_progress=shares.append
+        texts,
+        names,
+        tmp_path,
+        TrainingOptions(steps=150),
+        name="bert#width=16+layers=1+rate=0.02",
+        on_progress=shares.append,
     )
-    unseen, truth = topics(100, 1)
+    unseen, truth = topic_texts(100, 1)
     logs = reader(unseen)
     assert np.allclose(np.exp(logs).sum(1), 1, atol=1e-4)
     assert (np.array(reader.classes)[logs.argmax(1)] == truth).mean() > 0.85
@@ -395,8 +412,10 @@ def test_an_encoder_learns_classes_and_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_tokenizer_that_knows_more_than_its_reader_is_refused(tmp_path: Path) -> None:
-    texts, names = topics(40, 0)
-    teach_encoder(texts, names, tmp_path, name="bert#width=8+layers=1+pretraining=0", steps=2)
+    texts, names = topic_texts(40, 0)
+    teach_encoder(
+        texts, names, tmp_path, TrainingOptions(steps=2), name="bert#width=8+layers=1+pretraining=0"
+    )
     rng = np.random.default_rng(0)
     learn_bpe(["".join(rng.choice(list("abcdefghij"), 8)) for _ in range(999)], size=3000).save(
         tmp_path / "tokenizer.json"
@@ -405,45 +424,13 @@ def test_a_tokenizer_that_knows_more_than_its_reader_is_refused(tmp_path: Path) 
         load_text_reader(tmp_path)
 
 
-def given(folder: Path, words: int = 40) -> Path:
-    """A pretrained encoder as a hub keeps it: tiny, made on the spot."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    texts, _ = topics(300, 9)
-    vocabulary = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        *sorted({word for text in texts for word in text.split()}),
-    ]
-    tokenizer = Tokenizer(models.WordLevel({word: at for at, word in enumerate(vocabulary)}, "[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    ).save_pretrained(folder)
-    with torch_seed(2):
-        config = BertConfig(
-            vocab_size=words,
-            hidden_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=64,
-        )
-        BertModel(config).save_pretrained(folder)
-    return folder
-
-
 def test_an_encoder_from_elsewhere_is_fine_tuned(tmp_path: Path) -> None:
-    folder = given(tmp_path / "tiny")
-    texts, names = topics(300, 0)
-    reader = teach_encoder(texts, names, tmp_path / "r", name=f"hf:{folder}#full+rate=0.01", steps=200)
-    unseen, truth = topics(100, 1)
+    folder = save_encoder(tmp_path / "tiny")
+    texts, names = topic_texts(300, 0)
+    reader = teach_encoder(
+        texts, names, tmp_path / "r", TrainingOptions(steps=200), name=f"hf:{folder}#full+rate=0.01"
+    )
+    unseen, truth = topic_texts(100, 1)
     assert (np.array(reader.classes)[reader(unseen).argmax(1)] == truth).mean() > 0.85
     assert np.allclose(load_text_reader(tmp_path / "r")(unseen), reader(unseen), atol=1e-5)
     (tmp_path / "tokenizer.json").write_text("{}")
@@ -456,9 +443,11 @@ def test_an_encoder_from_elsewhere_is_fine_tuned(tmp_path: Path) -> None:
 
 
 def test_an_encoder_whose_tokenizer_knows_more_is_refused(tmp_path: Path) -> None:
-    texts, names = topics(20, 0)
+    texts, names = topic_texts(20, 0)
     with pytest.raises(DataError, match="do not fit"):
-        teach_encoder(texts, names, tmp_path / "s", name=f"hf:{given(tmp_path / 'tiny', words=9)}")
+        teach_encoder(
+            texts, names, tmp_path / "s", name=f"hf:{save_encoder(tmp_path / 'tiny', vocabulary=9)}"
+        )
 
 
 # There and back again
@@ -475,8 +464,7 @@ def test_a_transformer_is_a_llama_of_the_library(kind: str, tmp_path: Path) -> N
         own,
         tokens=kind,
         model={"width": 16, "layers": 2, "heads": 2, "base": 5000.0},
-        steps=40,
-        batch=16,
+        options=TrainingOptions(steps=40, batch=16),
     )
     to_llama(own, out)
     theirs, tokenizer = AutoModelForCausalLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
@@ -502,13 +490,19 @@ def test_a_transformer_is_a_llama_of_the_library(kind: str, tmp_path: Path) -> N
 def test_what_a_llama_has_no_place_for_is_named(tmp_path: Path) -> None:
     path = "tolerate.models.texts.transformer:Transformer"
     extras = {**SMALL, "hashed": 32, "pointer": True}
-    teach_writer(path, PAIRS, tmp_path / "a", tokens="characters", model=extras, steps=1)
+    teach_writer(
+        path, PAIRS, tmp_path / "a", tokens="characters", model=extras, options=TrainingOptions(steps=1)
+    )
     with pytest.raises(OptionError, match="hashed tables and a pointer"):
         to_llama(tmp_path / "a", tmp_path / "out")
-    teach_writer(path, [("a cat", "the hat the hat")] * 9, tmp_path / "b", model=SMALL, steps=1)
+    teach_writer(
+        path, [("a cat", "the hat the hat")] * 9, tmp_path / "b", TrainingOptions(steps=1), model=SMALL
+    )
     with pytest.raises(OptionError, match="no counterpart"):
         to_llama(tmp_path / "b", tmp_path / "out")
-    teach_writer("tolerate.models.texts.lstm:LSTM", PAIRS, tmp_path / "c", model={"width": 8}, steps=1)
+    teach_writer(
+        "tolerate.models.texts.lstm:LSTM", PAIRS, tmp_path / "c", TrainingOptions(steps=1), model={"width": 8}
+    )
     with pytest.raises(OptionError, match="holds a LSTM"):
         to_llama(tmp_path / "c", tmp_path / "out")
     about = {"model_type": "llama", "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 16}
@@ -523,11 +517,13 @@ def test_the_command_exports_what_was_trained(tmp_path: Path) -> None:
     from tolerate.cli import app
 
     path = "tolerate.models.texts.transformer:Transformer"
-    teach_writer(path, PAIRS, tmp_path / "own", tokens="bpe:265", model=SMALL, steps=2)
+    teach_writer(
+        path, PAIRS, tmp_path / "own", tokens="bpe:265", model=SMALL, options=TrainingOptions(steps=2)
+    )
     found = CliRunner().invoke(app, ["export", str(tmp_path / "own"), "--out", str(tmp_path / "llama")])
     assert found.exit_code == 0 and "tolerate generate hf:" in found.output
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
-        one.name for one in (tmp_path / "llama").iterdir()
+        file.name for file in (tmp_path / "llama").iterdir()
     }
 
 
@@ -558,7 +554,7 @@ def test_casenotes_by_an_encoder_decoder_with_bpe(tmp_path: Path, monkeypatch: p
 
 
 def test_support_by_an_encoder_pretrained_here(tmp_path: Path) -> None:
-    data = published(tmp_path / "data")
+    data = write_desk_data(tmp_path / "data")
     options = RunOptions(
         data=data,
         models=("bert#width=16+layers=1", "ngrams"),
@@ -573,9 +569,9 @@ def test_support_by_an_encoder_pretrained_here(tmp_path: Path) -> None:
 
 
 def test_support_by_an_encoder_from_elsewhere(tmp_path: Path) -> None:
-    name = f"hf:{given(tmp_path / 'tiny')}"
+    name = f"hf:{save_encoder(tmp_path / 'tiny')}"
     options = RunOptions(
-        data=published(tmp_path / "data"), models=(name,), labels=100, proof=50, steps=5, workers=0
+        data=write_desk_data(tmp_path / "data"), models=(name,), labels=100, proof=50, steps=5, workers=0
     )
     summary = run(job("support"), tmp_path / "run", options).to_json()
     assert summary["models"][0]["title"] == "encoder pretrained elsewhere, fine-tuned"
@@ -617,10 +613,12 @@ def test_a_killed_training_ends_with_the_same_weights(name: str, tmp_path: Path)
 CHILD = """
 import sys
 from pathlib import Path
-from tests.models.texts.test_architectures import topics
+from tests.support.intents import topic_texts
+from tolerate.models.training.plan import TrainingOptions
 from tolerate.models.writers.text_classifier import teach_encoder
-texts, names = topics(120, 0)
-teach_encoder(texts, names, Path(sys.argv[1]), name="bert#width=16+layers=1", steps=120, checkpoint_seconds=0, every=5)
+texts, names = topic_texts(120, 0)
+options = TrainingOptions(steps=120, checkpoint_seconds=0, every=5)
+teach_encoder(texts, names, Path(sys.argv[1]), options, name="bert#width=16+layers=1")
 """
 
 
@@ -637,18 +635,18 @@ def test_an_encoder_killed_in_either_stage_is_the_same_in_the_end(tmp_path: Path
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
     assert not (tmp_path / "b" / "pretraining" / "model.json").exists()
-    texts, names = topics(120, 0)
+    texts, names = topic_texts(120, 0)
 
     def stop(share: float) -> None:
         if share > 0.6:
             raise Killed
 
-    plan = {"name": "bert#width=16+layers=1", "steps": 120, "checkpoint_seconds": 0, "every": 5}
+    name, options = "bert#width=16+layers=1", TrainingOptions(steps=120, checkpoint_seconds=0, every=5)
     with pytest.raises(Killed):
-        teach_encoder(texts, names, tmp_path / "b", on_progress=stop, **plan)
+        teach_encoder(texts, names, tmp_path / "b", options, name=name, on_progress=stop)
     assert not (tmp_path / "b" / "model.json").exists()
-    continued = teach_encoder(texts, names, tmp_path / "b", **plan)
-    whole = teach_encoder(texts, names, tmp_path / "a", **plan)
+    continued = teach_encoder(texts, names, tmp_path / "b", options, name=name)
+    whole = teach_encoder(texts, names, tmp_path / "a", options, name=name)
     first, second = continued.model.state_dict(), whole.model.state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert np.array_equal(continued(texts), whole(texts))
@@ -691,8 +689,8 @@ def test_a_gigabyte_line_is_refused_at_once_and_in_little_memory(tmp_path: Path)
 
 
 def test_raw_texts_of_ones_own_are_pretrained_on(tmp_path: Path) -> None:
-    texts, names = topics(40, 0)
+    texts, names = topic_texts(40, 0)
     (tmp_path / "raw.txt").write_text("a zebra crossed the street\n" * 50)
     name = f"bert#width=8+layers=1+raw={tmp_path / 'raw.txt'}"
-    reader = teach_encoder(texts, names, tmp_path / "r", name=name, steps=3)
+    reader = teach_encoder(texts, names, tmp_path / "r", TrainingOptions(steps=3), name=name)
     assert len(reader.tokenizer.encode("zebra", add_special_tokens=False).ids) == 1

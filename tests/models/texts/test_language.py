@@ -22,6 +22,7 @@ from tolerate.models.texts.lstm import LSTM
 from tolerate.models.texts.tokens import Tokens, characters, learn_tokens, load_tokens
 from tolerate.models.texts.transformer import Transformer
 from tolerate.models.training.muon import Muon, orthogonalize
+from tolerate.models.training.plan import TrainingOptions
 from tolerate.models.writers.writing import perplexity, teach_writer, write, writer_in
 
 TEXT = np.array(["abcdr".index(sign) for sign in "abracadabraabracadabracabbadabraabacadabra"])
@@ -404,7 +405,7 @@ def test_a_blend_begins_as_counts_and_learns_beyond_them(tmp_path: Path) -> None
     wanted = counted(torch.cat([text[:20], text[:1]]).numpy(), 1)[5:]
     assert np.allclose(said.numpy(), wanted, atol=1e-4)
     rows, places = blend.lessons(1)
-    with pytest.raises(DataError, match="not of the text"):
+    with pytest.raises(DataError, match="not from the text"):
         train_texts(blend, rows, places * 0, steps=1)
     trained = train_texts(blend, rows, places, steps=60, batch=16, seed=0, folder=tmp_path / "b")
     assert trained.history[-1]["loss"] < trained.history[0]["loss"]
@@ -448,7 +449,11 @@ def test_a_writer_learns_to_copy_and_a_foreign_tokenizer_is_refused(tmp_path: Pa
     pairs = [(word, word) for word in words]
     options = {"width": 16, "layers": 1, "heads": 1, "hashed": 64, "pointer": True, "table_rate": 0.03}
     teach_writer(
-        "tolerate.models.texts.transformer:Transformer", pairs, tmp_path, model=options, steps=250, batch=32
+        "tolerate.models.texts.transformer:Transformer",
+        pairs,
+        tmp_path,
+        TrainingOptions(steps=250, batch=32),
+        model=options,
     )
     found = write(tmp_path, words[:20], 2, 0, Decoding(temperature=0.3, limit=50))
     assert np.mean([one.text == word for row, word in zip(found, words, strict=False) for one in row]) > 0.7

@@ -72,7 +72,7 @@ class Drafter:
 
     def decoding_of(self, model: str) -> "Decoding":
         """The job's decoding; where tokens are shorter than the job's own, a text may have more of them."""
-        finer = self.writers[model].finer if model in self.writers else 1
+        finer = self.writers[model].tokens_per_word if model in self.writers else 1
         finer = FINER_TOKENS if is_pretrained_name(model) else finer
         return replace(self.decoding, limit=finer * self._task().limit)
 

@@ -118,6 +118,7 @@ class TextScores:
     @cached_property
     def _reverse_folder(self) -> Path:
         """The folder of a writer that reads a text and writes its record; trained once for all models of a run."""
+        from tolerate.models.training.plan import TrainingOptions
         from tolerate.models.writers.registry import writer
         from tolerate.models.writers.writing import teach_writer
 
@@ -131,10 +132,10 @@ class TextScores:
                 plan.entry.path,
                 [(pair.answer, pair.prompt) for pair in pairs],
                 folder,
+                TrainingOptions(
+                    steps=options.steps or REVERSE_STEPS, batch=plan.batch, seed=options.seed + 7
+                ),
                 model=plan.options,
-                seed=options.seed + 7,
-                steps=options.steps or REVERSE_STEPS,
-                batch=plan.batch,
                 on_progress=lambda progress: self.reporter.progress(0.7, f"the way back: {progress}"),
             )
             (folder / "about.json").write_text("{}", "utf-8")

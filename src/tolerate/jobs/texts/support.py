@@ -207,6 +207,7 @@ class SupportWorkshop(Workshop):
 
     def _fit(self, model: str, kind: str, folder: Path, reporter: ProgressReporter) -> "Reader | TextReader":
         """A classifier of n-grams, or an encoder, left in the folder."""
+        from tolerate.models.training.plan import TrainingOptions
         from tolerate.models.writers.ngram_classifier import teach_reader
         from tolerate.models.writers.text_classifier import teach_encoder
 
@@ -220,13 +221,15 @@ class SupportWorkshop(Workshop):
                 training.texts,
                 training.intents,
                 folder,
+                TrainingOptions(
+                    steps=options.steps,
+                    budget=options.budget,
+                    seed=options.seed,
+                    device=options.device,
+                    board=options.board,
+                ),
                 name=model,
                 raw=self.data.unlabelled,
-                budget=options.budget,
-                steps=options.steps,
-                seed=options.seed,
-                device=options.device,
-                board=options.board,
                 on_progress=report,
             )
         classifier = teach_reader(

@@ -140,6 +140,7 @@ class TextWorkshop(Workshop):
         """Train one writer on its part of the texts, then its verifier on requests of its own."""
         if is_prompted(model):
             return self._introduce(model, folder)
+        from tolerate.models.training.plan import TrainingOptions
         from tolerate.models.writers.writing import teach_writer, texts_per_second
 
         plan, options = self.writers[model], self.plan.options
@@ -148,15 +149,17 @@ class TextWorkshop(Workshop):
             plan.entry.path,
             pairs,
             folder,
+            TrainingOptions(
+                steps=options.steps or self._job_steps(model) or (None if options.budget else plan.steps),
+                budget=options.budget,
+                batch=plan.batch,
+                seed=options.seed,
+                device=options.device,
+                board=options.board,
+            ),
             tokens="characters" if self.task.reads_characters and plan.tokens == "words" else plan.tokens,
             model=self.task.model_options.get(model, plan.options),
-            whole=self.task.learns_prompts,
-            seed=options.seed,
-            steps=options.steps or self._job_steps(model) or (None if options.budget else plan.steps),
-            budget=options.budget,
-            batch=plan.batch,
-            device=options.device,
-            board=options.board,
+            learn_prompts=self.task.learns_prompts,
             on_progress=lambda progress: reporter.progress(TRAINING_SHARE * progress.share, str(progress)),
         )
         if is_first_process():

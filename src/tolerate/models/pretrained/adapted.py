@@ -1,7 +1,7 @@
-"""A writer trained here, taken up again: with adapters that learn while the rest stays as it was, or as it is.
+"""A writer that tolerate trained, tuned further: by adapters, or whole.
 
 Only linear layers take adapters: of a Transformer its matrices, of an LSTM its last layer alone, since the gates of
-torch's LSTM are one piece.
+torch's LSTM are one matrix.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from tolerate.llm.model_names import PretrainedSpec
 from tolerate.models.pretrained.hub import fingerprint
 from tolerate.models.pretrained.tuned import TunedModel, adapters_of, options_of
 from tolerate.models.storage import load
-from tolerate.models.texts.language import LanguageModel
+from tolerate.models.texts.language import LanguageModel, State
 
 
 class Adapted(TunedModel):
@@ -52,7 +52,7 @@ class Adapted(TunedModel):
 
     @classmethod
     def of(cls, source: PretrainedSpec) -> "Adapted":
-        """The writer that a name means."""
+        """The writer of a name such as `own:FOLDER#lora`."""
         return cls(1, 1, **options_of(source))  # its dimensions are the writer's
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -60,18 +60,18 @@ class Adapted(TunedModel):
         return self.net(tokens)  # type: ignore[no-any-return]
 
     def loss(self, tokens: Tensor, starts: Tensor) -> Tensor:
-        """The writer's own."""
+        """The loss of the tuned writer."""
         self.net.mean_over_processes = self.mean_over_processes
         return self.net.loss(tokens, starts)
 
-    def begin(self, prompts: Sequence[Tensor]) -> tuple[Any, Tensor]:
+    def begin(self, prompts: Sequence[Tensor]) -> tuple[State, Tensor]:
         """Read prompts."""
         return self.net.begin(prompts)
 
-    def advance(self, state: Any, tokens: Tensor) -> tuple[Any, Tensor]:
-        """Read one more token of each."""
+    def advance(self, state: State, tokens: Tensor) -> tuple[State, Tensor]:
+        """Read one more token of each row."""
         return self.net.advance(state, tokens)
 
-    def keep(self, state: Any, rows: Tensor) -> Any:
-        """The state of some rows."""
+    def keep(self, state: State, rows: Tensor) -> State:
+        """The state of these rows."""
         return self.net.keep(state, rows)

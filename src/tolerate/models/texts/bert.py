@@ -1,15 +1,15 @@
 """An encoder of the BERT type, pretrained from nothing. Devlin et al. 2019, arXiv:1810.04805.
 
-Two things are learned from texts that nobody labelled: which words were masked, and whether the second part of a
-text belongs to the first. Questions are short, so a part is a sentence where there are several, else half of one. The
-layers are those of the `transformers` library; pieces are a byte-level BPE's of the same texts, whose fourth sign, with
-no unknown to stand for, is the mask.
+It learns two things from unlabelled texts: which words were masked, and whether the second part of a text belongs to
+the first. Questions are short, so a part is a sentence where there are several, else half of one. The layers are those
+of the `transformers` library. Tokens are pieces of a byte-level BPE of the same texts; since it needs no unknown token,
+that number is the mask.
 
     row: start, first part, end, second part, end      "label" of a row: where its second part begins
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from tolerate.models.texts.bpe import BPE, learn_bpe
 from tolerate.models.texts.examples import TokenExamples
 from tolerate.models.texts.language import END, PAD, START
 from tolerate.models.texts.tokens import SPECIAL, UNKNOWN, Tokenizer
-from tolerate.models.training.loop import Trained, TrainingProgress, train
+from tolerate.models.training.loop import ReportProgress, Trained, train
 from tolerate.models.training.optimizers import length_buckets, matrix_optimizers, optimizer_step
 from tolerate.models.training.plan import TrainingOptions
 
@@ -39,7 +39,7 @@ class Bert(TextModel):
     """Learns to fill in masked pieces and to tell whether two parts belong together.
 
     One layer by default: of those tried in trainings of seconds it read questions best (benchmarks/text_models.py).
-    masked: share of pieces that are to be guessed; of these 80% are masked, 10% replaced by any, 10% left.
+    masked: share of pieces that are to be guessed; of these 80% are masked, 10% replaced at random, 10% unchanged.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class Bert(TextModel):
         rate: float = 0.02,
         table_rate: float = 0.003,
     ) -> None:
-        own: dict[str, Any] = {"width": width, "layers": layers, "heads": heads, "masked": masked}
-        super().__init__(context, vocabulary, rate=rate, table_rate=table_rate, **own)
+        options = {"width": width, "layers": layers, "heads": heads, "masked": masked}
+        super().__init__(context, vocabulary, rate=rate, table_rate=table_rate, **options)
         if width % heads:
             raise OptionError(f"width {width} does not divide by the number of heads ({heads})")
         self.masked = masked
@@ -110,7 +110,7 @@ class Bert(TextModel):
 
 
 def mask_pieces(rows: Tensor, share: float, vocabulary: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Rows with some pieces masked or replaced, and which are to be guessed: [n, length] each; always one at least."""
+    """Rows with some pieces masked or replaced, and which are to be guessed, at least one: [n, length] each."""
     chance = torch.rand(rows.shape, generator=rng, device=rows.device)
     real = rows > UNKNOWN
     guessed = (chance < share) & real
@@ -125,32 +125,30 @@ def mask_pieces(rows: Tensor, share: float, vocabulary: int, rng: torch.Generato
 def exchange_second_parts(
     rows: Tensor, starts: Tensor, rng: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows of which half got the second part of the row before them; where it begins; whether it is their own.
+    """Rows of which half got the second part of the next row; where it begins; whether it is their own.
 
     >>> rows = torch.tensor([[START, 5, END, 6, END], [START, 7, END, 8, END]])
-    >>> found, _, belongs = exchange_second_parts(rows, torch.tensor([3, 3]), torch.Generator().manual_seed(1))
-    >>> found[:, 3].tolist(), belongs.tolist()
+    >>> mixed, _, belongs = exchange_second_parts(rows, torch.tensor([3, 3]), torch.Generator().manual_seed(1))
+    >>> mixed[:, 3].tolist(), belongs.tolist()
     ([8, 8], [False, True])
     """
     n, length = rows.shape
-    own = torch.arange(n, device=rows.device)
+    indices = torch.arange(n, device=rows.device)
     belongs = torch.rand(n, generator=rng, device=rows.device) < 0.5
-    giver = torch.where(belongs, own, (own + 1) % n)
+    source = torch.where(belongs, indices, (indices + 1) % n)
     positions = torch.arange(length, device=rows.device).expand(n, -1)
-    source_positions = (
-        starts[giver][:, None] + positions - starts[:, None]
-    )  # where the giver has what comes here
+    source_positions = starts[source][:, None] + positions - starts[:, None]
     second = (
-        rows[giver]
+        rows[source]
         .gather(1, source_positions.clamp(0, length - 1))
         .masked_fill(source_positions >= length, PAD)
     )
     mixed_rows = torch.where(positions < starts[:, None], rows, second)
-    return mixed_rows, starts, belongs | (mixed_rows == rows).all(1)  # the giver may have been the same text
+    return mixed_rows, starts, belongs | (mixed_rows == rows).all(1)  # both rows may be the same text
 
 
 def halves(text: str) -> tuple[str, str]:
-    """A text cut in two: behind a sentence if it has several, else in the middle.
+    """Split a text in two: after a sentence if it has several, else in the middle.
 
     >>> halves("My card is gone. What now?"), halves("where is my card")
     (('My card is gone.', 'What now?'), ('where is', 'my card'))
@@ -170,14 +168,14 @@ def learn_pieces(texts: Sequence[str], size: int = PIECES) -> BPE:
 
 
 def tokenizer_with_ends(tokens: BPE) -> Any:
-    """The library's tokenizer that puts a start before a text and an end behind it."""
+    """The library's tokenizer, which adds a start before a text and an end after it."""
     from tokenizers import Tokenizer
     from tokenizers.processors import TemplateProcessing
 
     tokenizer = Tokenizer.from_str(tokens.definition)
-    signs = [(SPECIAL[START], START), (SPECIAL[END], END)]
+    special_tokens = [(SPECIAL[START], START), (SPECIAL[END], END)]
     tokenizer.post_processor = TemplateProcessing(
-        single=f"{SPECIAL[START]} $A {SPECIAL[END]}", special_tokens=signs
+        single=f"{SPECIAL[START]} $A {SPECIAL[END]}", special_tokens=special_tokens
     )
     return tokenizer
 
@@ -202,22 +200,22 @@ def rows_of(tokens: Tokenizer, texts: Sequence[str], context: int) -> tuple[Tens
 def pretrain(
     texts: Sequence[str],
     folder: Path,
+    options: TrainingOptions | None = None,
     *,
     tokens: Tokenizer,
     context: int = 64,
-    seed: int = 0,
-    model: dict[str, Any] | None = None,
-    on_progress: Callable[[TrainingProgress], None] | None = None,
-    **plan: Any,
+    model: Mapping[str, object] | None = None,
+    on_progress: ReportProgress | None = None,
 ) -> Trained[Trainable]:
-    """Pretrain an encoder on raw texts; kept in the folder, and continued there if it was interrupted."""
+    """Pretrain an encoder on raw texts; stored in the folder, and continued there if it was interrupted."""
+    options = options or TrainingOptions()
     rows, starts = rows_of(tokens, texts, context)
-    fresh = build(PATH, context, len(tokens), seed=seed, **(model or {}))
-    return train(fresh, TokenExamples(rows, starts), TrainingOptions(seed=seed, **plan), folder, on_progress)
+    fresh = build(PATH, context, len(tokens), seed=options.seed, **(model or {}))
+    return train(fresh, TokenExamples(rows, starts), options, folder, on_progress)
 
 
 def _core(vocabulary: int, context: int, width: int, layers: int, heads: int) -> Any:
-    """The library's model, fresh."""
+    """The library's model with initial weights."""
     try:
         from transformers import BertConfig, BertForPreTraining
     except ImportError:

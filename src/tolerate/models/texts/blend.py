@@ -1,9 +1,9 @@
-"""Counts and a Transformer in one: counts answer by many contexts; the network says whom to trust, and what they miss.
+"""A mixture of counts and a Transformer: counts predict from many contexts; the network weighs and corrects them.
 
 log p(token) = sum over contexts k of w_k(text) log p_k(token) + logits(text), normalised: a log-linear
-mixture (Klakow 1998). The weights follow from what the counts know of each context (how often it was
-seen, with how many different tokens after it: as in PAQ's mixers, Mahoney 2005) and from the network's state. All
-is learned from the training text, each block of which is answered by the counts of the others.
+mixture (Klakow 1998). The weights follow from the counts of each context (how often it occurred, with how many
+different tokens after it: as in PAQ's mixers, Mahoney 2005) and from the network's state. All is learned from the
+training text, each block of which is predicted by the counts of the others.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,16 @@ from tolerate.models.texts.language import PAD
 from tolerate.models.texts.ngram_counts import BASE, KNOWN, BlockCounts, Floats, count_text
 from tolerate.models.texts.transformer import Transformer
 
-GATE = 32  # width of the layer between what is known and the weights
+GATE = 32  # width of the layer between features of the counts and the weights
 
 
 class Blend(Transformer):
-    """The mixture; `count` must see the training text before anything else is asked of it.
+    """The mixture; call `count` with the training text before anything else.
 
-    order: of the n-grams; parts: of the training text, each answered by the others; script: what the
+    order: of the n-grams; parts: of the training text, each predicted by the others; script: what the
     tokens are, for contexts of words and lines (see `contexts.script_of`); None for n-grams alone. running: it
-    learns from rows of the counted text; else from rows of which a piece was counted, the rest (a prompt) not.
+    learns from rows of the counted text; else from rows of which only a part (the answer, not the prompt) was counted.
+    Further options: those of a Transformer.
 
         blend.count(text)
         train(blend, TokenExamples(*blend.lessons()), TrainingOptions(budget=60))
@@ -44,9 +45,8 @@ class Blend(Transformer):
         running: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(
-            context, vocabulary, order=order, parts=parts, script=script, running=running, **options
-        )
+        super().__init__(context, vocabulary, **options)
+        self.options |= {"order": order, "parts": parts, "script": script, "running": running}
         if order < BASE:
             raise OptionError(f"order {order} is too short for a blend; expected {BASE} or more")
         self.order, self.parts, self.running = order, parts, running
@@ -62,14 +62,14 @@ class Blend(Transformer):
         self._initialise_trust()
 
     def _initialise_trust(self) -> None:
-        """Before anything is learned the mixture answers as the n-gram model does."""
+        """Initial weights with which the mixture predicts as the n-gram model does."""
         for weight in (self.trust.weight, self.trust.bias, self.trust_known[2].weight):
             nn.init.zeros_(weight)  # type: ignore[arg-type]
         with torch.no_grad():
             self.trust.bias[self.order - 2] = 1.0
 
     def count(self, text: Sequence[int] | Tensor) -> None:
-        """Count the training text; it is kept with the weights, so that the counts can be made again."""
+        """Count the training text; it is stored with the weights, so that a loaded model can count it again."""
         self.text = torch.as_tensor(text, dtype=torch.int32)
         self.cached_counts = count_text(
             self.text.numpy(), self.vocabulary, self.order, self.parts, self.script
@@ -77,7 +77,7 @@ class Blend(Transformer):
 
     @property
     def counts(self) -> BlockCounts:
-        """The counts of the training text, made again where a folder held the text alone."""
+        """The counts of the training text; a loaded model counts the stored text first."""
         if self.cached_counts is None:
             if not len(self.text):
                 raise RunError("this blend has counted nothing yet; call count(training text) first")
@@ -86,7 +86,7 @@ class Blend(Transformer):
         return self.cached_counts
 
     def lessons(self, step: int = 8) -> tuple[Tensor, Tensor]:
-        """Rows of the counted text, one every `step` tokens, and the places where they begin: what to train on."""
+        """Rows of the counted text, one every `step` tokens, and the positions where they begin: what to train on."""
         rows = self.text.unfold(0, self.context + 1, step)
         return rows, torch.arange(len(rows)) * step
 
@@ -104,23 +104,23 @@ class Blend(Transformer):
         return mixed
 
     def loss(self, tokens: Tensor, starts: Tensor) -> Tensor:
-        """Mean negative log-likelihood of a token; starts: where the rows, or what was counted of them, stand there."""
+        """Mean negative log-likelihood of a token; starts: positions of the rows, or their counted parts, in the text."""
         answers = self._answers_to_text(tokens, starts) if self.running else self._answers_to(tokens, starts)
         logits, targets = self._mixture(self._stream(tokens[:, :-1])[0], answers), tokens[:, 1:]
         learned = targets > PAD
         return F.cross_entropy(logits[learned].float(), targets[learned].long())
 
     def _answers_to_text(self, tokens: Tensor, starts: Tensor) -> tuple[Floats, Floats]:
-        """What the other blocks of the counted text answer in rows of that text."""
+        """Predictions in rows of the counted text, by the counts of the other blocks."""
         positions = (starts[:, None] + torch.arange(tokens.shape[1], device=starts.device)).cpu()
         text = self.text.cpu()
         if int(positions.max()) >= len(text) or not torch.equal(text[positions], tokens.int().cpu()):
             raise DataError(
-                "these rows are not of the text that was counted; train a blend on its `lessons()`"
+                "these rows are not from the text that was counted; train a blend on its `lessons()`"
             )
         return self.counts.of_places(positions[:, :-1].numpy())
 
     def _answers_to(self, tokens: Tensor, starts: Tensor) -> tuple[Floats, Floats]:
-        """What is answered in rows without the block in which a piece of each was counted."""
+        """Predictions in rows, without the block in which a part of each was counted."""
         without = self.counts.blocks[starts.cpu().numpy()]
         return self.counts.of_text(tokens[:, :-1].long().cpu().numpy(), 0, without)

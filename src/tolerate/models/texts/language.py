@@ -1,12 +1,12 @@
-"""What a language model is: it says how likely each next token is, and learns from rows of tokens.
+"""Base class of language models, which predict the next token and learn from rows of tokens.
 
-It learns from rows [n, length] of whole numbers, and from where each row's answer begins (0 for running text). Tokens
-before it are read but not learned; token 0 fills rows up and is never learned.
+They learn from rows [n, length] of whole numbers, and from where each row's answer begins (0 for running text). Tokens
+before it are read but not learned; token 0 pads rows and is never learned.
 """
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,7 +16,8 @@ from tolerate.models.base import Losses, Optimizers, Recipe
 from tolerate.models.texts.base import TextModel
 from tolerate.models.training.muon import Muon
 
-PAD = 0  # fills up rows
+State: TypeAlias = Any  # each model's own class; `last` is the stream at the last token [n, width]
+PAD = 0  # pads rows
 END = 1  # closes an answer
 START = 2  # opens one
 
@@ -48,16 +49,16 @@ class LanguageModel(TextModel):
         """Logits of the token after each one: [n, length] -> [n, length, vocabulary]."""
 
     @abstractmethod
-    def begin(self, prompts: Sequence[Tensor]) -> tuple[Any, Tensor]:
-        """Read prompts of any lengths: a state, and logits [n, vocabulary] of what comes next."""
+    def begin(self, prompts: Sequence[Tensor]) -> tuple[State, Tensor]:
+        """Read prompts of any lengths: the state after them, and logits [n, vocabulary] of the next token."""
 
     @abstractmethod
-    def advance(self, state: Any, tokens: Tensor) -> tuple[Any, Tensor]:
-        """Read one more token of each: [n] -> the next state and logits [n, vocabulary]."""
+    def advance(self, state: State, tokens: Tensor) -> tuple[State, Tensor]:
+        """Read one more token of each row: [n] -> the next state and logits [n, vocabulary]."""
 
     @abstractmethod
-    def keep(self, state: Any, rows: Tensor) -> Any:
-        """The state of some rows, in this order; a row may come more than once."""
+    def keep(self, state: State, rows: Tensor) -> State:
+        """The state of these rows, in this order; a row may come more than once."""
 
     def optimizers(self) -> Optimizers:
         """Muon for the matrices between layers, Adam for tables, the last layer and vectors."""
@@ -73,8 +74,8 @@ class LanguageModel(TextModel):
         """Mean negative log-likelihood of a learned token, in nats."""
         rows = tokens[:, : int((tokens != PAD).sum(1).max())]
         logits, targets = self(rows[:, :-1]), rows[:, 1:]
-        places = torch.arange(1, rows.shape[1], device=rows.device)
-        learned = (targets != PAD) & (places >= starts[:, None])
+        positions = torch.arange(1, rows.shape[1], device=rows.device)
+        learned = (targets != PAD) & (positions >= starts[:, None])
         return self.shared_mean(
             F.cross_entropy(logits[learned].float(), targets[learned]), int(learned.sum())
         )

@@ -1,7 +1,7 @@
 """A language model with long short-term memory. Hochreiter and Schmidhuber 1997; Mikolov et al. 2010.
 
-What Transformers replaced: all that was read must fit into one state, so it counts on short memories
-and finds copying a number from ten words back hard. Kept to compare with.
+The architecture before Transformers: everything it has read must fit into one state, so copying a number from ten
+words back is hard. A baseline.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from tolerate.models.texts.language import PAD, LanguageModel
 
 @dataclass(frozen=True)
 class LSTMState:
-    """Hidden and cell states [layers, n, width]; last: the top layer's hidden state [n, width]."""
+    """Hidden and cell states [layers, n, width]."""
 
     hidden: Tensor
     cell: Tensor
@@ -38,10 +38,10 @@ class LSTM(LanguageModel):
         *,
         width: int = 256,
         layers: int = 1,
+        rate: float = 0.02,
         table_rate: float = 0.004,
-        **options: float,
     ) -> None:
-        super().__init__(context, vocabulary, width=width, layers=layers, table_rate=table_rate, **options)
+        super().__init__(context, vocabulary, rate=rate, table_rate=table_rate, width=width, layers=layers)
         self.table = nn.Embedding(vocabulary, width // 2)
         self.cells = nn.LSTM(width // 2, width, layers, batch_first=True)
         self.head = nn.Linear(width, vocabulary)
@@ -62,7 +62,7 @@ class LSTM(LanguageModel):
         return logits
 
     def begin(self, prompts: Sequence[Tensor]) -> tuple[LSTMState, Tensor]:
-        """Read prompts, each to its own end."""
+        """Read prompts of any lengths."""
         lengths = torch.tensor([len(prompt) for prompt in prompts])
         longest = int(lengths.max())
         rows = torch.stack(
@@ -80,5 +80,5 @@ class LSTM(LanguageModel):
         return LSTMState(hidden, cell), self.head(hidden[-1])
 
     def keep(self, state: LSTMState, rows: Tensor) -> LSTMState:
-        """The state of some rows."""
+        """The state of these rows."""
         return LSTMState(state.hidden[:, rows].contiguous(), state.cell[:, rows].contiguous())

@@ -1,9 +1,9 @@
 """An encoder-decoder of the T5 type, trained from nothing. Raffel et al. 2020, arXiv:1910.10683; Shazeer 2020.
 
 The layers are those of the `transformers` library: relative positions, RMS norms, gated GELU. The encoder reads the
-prompt in both directions, once; the decoder writes the answer and looks at it through cross-attention. To the house
-it is a language model like the others: a row is prompt, start, answer, end, and the sign of the start tells it where
-one ends and the other begins. Of the prompt's own tokens it says nothing: each is as likely as any other.
+prompt in both directions, once; the decoder writes the answer and reads the prompt through cross-attention. A row is
+prompt, start, answer, end, as for every other language model here; the start token separates prompt and answer. It
+does not predict the prompt's own tokens: each has the same probability.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ Layer = tuple[Tensor, Tensor, Tensor, Tensor]  # keys and values: of the answer 
 
 @dataclass(frozen=True)
 class T5State:
-    """What was read: the prompt as encoded [n, long, width], its tokens, the decoder's layers, what it wrote."""
+    """The encoded prompt [n, long, width], its tokens, the decoder's keys and values, and the answer so far."""
 
     prompt: Tensor
     prompt_tokens: Tensor  # [n, long], PAD where a prompt is shorter than others
     layers: tuple[Layer, ...]
-    answer_tokens: Tensor  # tokens of the answer, the start first: [n, length], filled up on the left
+    answer_tokens: Tensor  # the start first: [n, length], padded on the left
     last: Tensor  # the decoder's stream at the last token: [n, width]
 
 
@@ -51,8 +51,8 @@ class T5(LanguageModel):
         rate: float = 0.01,
         **options: Any,
     ) -> None:
-        own: dict[str, Any] = {"width": width, "layers": layers, "heads": heads, "inner": inner}
-        super().__init__(context, vocabulary, pointer=pointer, rate=rate, **own, **options)
+        options |= {"width": width, "layers": layers, "heads": heads, "inner": inner}
+        super().__init__(context, vocabulary, pointer=pointer, rate=rate, **options)
         if width % heads:
             raise OptionError(f"width {width} does not divide by the number of heads ({heads})")
         self.core = _core(vocabulary, width, layers, heads, inner or 8 * ((width * 8 // 3 + 7) // 8))
@@ -68,14 +68,12 @@ class T5(LanguageModel):
         """Logits of the token after each one: [n, length] -> [n, length, vocabulary]; 0 before the answer."""
         prompt_tokens, answer_tokens, starts = split_at_start(tokens)
         logits, _ = self._answered(self._encoded(prompt_tokens), prompt_tokens, answer_tokens, None)
-        places = torch.arange(tokens.shape[1], device=tokens.device) - starts[:, None]  # in the answer
-        spread = logits.gather(
-            1, places.clamp(0, answer_tokens.shape[1] - 1)[:, :, None].expand(-1, -1, logits.shape[2])
-        )
-        return spread.masked_fill((places < 0)[:, :, None], 0.0)
+        positions = torch.arange(tokens.shape[1], device=tokens.device) - starts[:, None]  # in the answer
+        indices = positions.clamp(0, answer_tokens.shape[1] - 1)[:, :, None].expand(-1, -1, logits.shape[2])
+        return logits.gather(1, indices).masked_fill((positions < 0)[:, :, None], 0.0)
 
     def _encoded(self, prompt_tokens: Tensor) -> Tensor:
-        """The prompt, each token in the light of all others: [n, long] -> [n, long, width]."""
+        """The encoder's last layer: [n, long] -> [n, long, width]."""
         encoded: Tensor = self.core.encoder(
             input_ids=prompt_tokens, attention_mask=prompt_tokens != PAD
         ).last_hidden_state
@@ -89,16 +87,14 @@ class T5(LanguageModel):
         layers: tuple[Layer, ...] | None,
         new: int = 0,
     ) -> tuple[Tensor, T5State]:
-        """Logits after each of the `new` last tokens of the answer (0 for all), and what to remember."""
+        """Logits after each of the `new` last tokens of the answer (0 for all), and the next state."""
         from transformers import EncoderDecoderCache
 
         mask = answer_tokens != PAD
         cache = None if layers is None else EncoderDecoderCache(layers)
         output = self.core.decoder(
             input_ids=answer_tokens[:, -new:],
-            attention_mask=None
-            if bool(mask[:, 0].all())
-            else mask,  # filled up on the right: never looked at
+            attention_mask=None if bool(mask[:, 0].all()) else mask,  # padding on the right is masked anyway
             encoder_hidden_states=prompt,
             encoder_attention_mask=prompt_tokens != PAD,
             past_key_values=cache,
@@ -113,7 +109,7 @@ class T5(LanguageModel):
         )
 
     def begin(self, prompts: Sequence[Tensor]) -> tuple[T5State, Tensor]:
-        """Read prompts; each holds a start, and behind it as much of the answer as is given."""
+        """Read prompts; each holds a start, and after it the answer as far as it is fixed already."""
         parts = [split_at_start(prompt[None].to(self.device)) for prompt in prompts]
         prompt_tokens = _stacked([row[0] for row, _, _ in parts], left=False)
         answer_tokens = _stacked([row[0] for _, row, _ in parts], left=True)
@@ -127,7 +123,7 @@ class T5(LanguageModel):
         return state, logits[:, -1]
 
     def keep(self, state: T5State, rows: Tensor) -> T5State:
-        """The state of some rows."""
+        """The state of these rows."""
         layers = tuple((a[rows], b[rows], c[rows], d[rows]) for a, b, c, d in state.layers)
         return T5State(
             state.prompt[rows], state.prompt_tokens[rows], layers, state.answer_tokens[rows], state.last[rows]
@@ -135,7 +131,7 @@ class T5(LanguageModel):
 
 
 class CrossPointer(nn.Module):
-    """Mixes what the decoder expects with tokens of the prompt, by where attention points."""
+    """Mixes the decoder's distribution of the next token with a copy of a prompt token, chosen by attention."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -156,10 +152,10 @@ class CrossPointer(nn.Module):
 
 
 def split_at_start(tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows cut in two: prompts with an end [n, long], answers from their start on [n, length], where these begin.
+    """Split rows: prompts with an end [n, long], answers from their start on [n, length], where these begin [n].
 
-    >>> asked, seen, starts = split_at_start(torch.tensor([[7, 8, START, 5, END], [9, START, 5, 6, END]]))
-    >>> asked.tolist(), seen.tolist(), starts.tolist()
+    >>> prompts, answers, starts = split_at_start(torch.tensor([[7, 8, START, 5, END], [9, START, 5, 6, END]]))
+    >>> prompts.tolist(), answers.tolist(), starts.tolist()
     ([[7, 8, 1], [9, 1, 0]], [[2, 5, 1, 0], [2, 5, 6, 1]], [2, 1])
     """
     begins = tokens == START
@@ -179,15 +175,15 @@ def split_at_start(tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _stacked(rows: Sequence[Tensor], left: bool) -> Tensor:
-    """Rows of one length, filled up on the left or the right."""
+    """Rows of one length, padded on the left or the right."""
     longest = max(len(row) for row in rows)
     return torch.stack([F.pad(row, (longest - len(row), 0)[:: 1 if left else -1], value=PAD) for row in rows])
 
 
 def _layers(cache: Any) -> tuple[Layer, ...]:
     """The keys and values of a cache of the library."""
-    own, cross = cache.self_attention_cache.layers, cache.cross_attention_cache.layers
-    return tuple((a.keys, a.values, b.keys, b.values) for a, b in zip(own, cross, strict=True))
+    pairs = zip(cache.self_attention_cache.layers, cache.cross_attention_cache.layers, strict=True)
+    return tuple((layer.keys, layer.values, cross.keys, cross.values) for layer, cross in pairs)
 
 
 def _core(vocabulary: int, width: int, layers: int, heads: int, inner: int) -> Any:

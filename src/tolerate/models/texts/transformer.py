@@ -7,7 +7,7 @@ Without them it computes what `transformers`' LlamaForCausalLM does; a test hold
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -23,61 +23,63 @@ PRIMES = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)  # of the hashes
 
 @dataclass(frozen=True)
 class Cache:
-    """What was read so far, a layer a pair: keys and values [n, heads, length, size]; seen: [n, length]."""
+    """What attention needs of the tokens read so far: of each layer keys and values [n, heads, length, size]."""
 
     layers: tuple[tuple[Tensor, Tensor], ...]
-    tokens_read: Tensor  # tokens read, PAD where a row is shorter than others
+    tokens_read: Tensor  # [n, length], PAD where a row is shorter than others
     last: Tensor  # the stream at the last token: [n, width]
 
 
-class Transformer(LanguageModel):
-    """Predicts the next token from those before it.
+@dataclass(frozen=True)
+class TransformerSize:
+    """Sizes of a Transformer and its additions.
 
     width: of the stream; it must divide by 2 * heads. inner: of the feed-forward layers, by default
     8/3 of the width. hashed: entries of each hashed table, 0 for none; hashed_width: of an entry, by default the
-    width itself; a narrower one is spread over it by a matrix. pointer: whether a token may also be
-    copied from those before it, as in pointer-generator networks (See et al. 2017, equation 9): what a
+    width itself; a narrower one is spread over it by a matrix. base: of the rotary angles. pointer: whether a token
+    may also be copied from those before it, as in pointer-generator networks (See et al. 2017, equation 9): what a
     writer of records needs, and learns from far fewer examples than layers that must do without.
     """
+
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    inner: int | None = None
+    hashed: int = 0
+    hashed_width: int | None = None
+    base: float = 10_000.0
+    pointer: bool = False
+
+
+class Transformer(LanguageModel):
+    """Predicts the next token from those before it. Options are the fields of `TransformerSize`, and both rates."""
 
     def __init__(
         self,
         context: int,
         vocabulary: int,
         *,
-        width: int = 128,
-        layers: int = 4,
-        heads: int = 4,
-        inner: int | None = None,
-        hashed: int = 0,
-        hashed_width: int | None = None,
-        base: float = 10_000.0,
-        pointer: bool = False,
+        rate: float = 0.02,
+        table_rate: float = 0.006,
         **options: Any,
     ) -> None:
-        own: dict[str, Any] = {
-            "width": width,
-            "layers": layers,
-            "heads": heads,
-            "inner": inner,
-            "hashed": hashed,
-            "hashed_width": hashed_width,
-            "base": base,
-        }
-        super().__init__(context, vocabulary, pointer=pointer, **own, **options)
+        size = TransformerSize(**options)
+        super().__init__(context, vocabulary, rate=rate, table_rate=table_rate, **asdict(size))
+        width, heads, hashed = size.width, size.heads, size.hashed
         if width % (2 * heads):
             raise OptionError(f"width {width} does not divide by twice the number of heads ({heads})")
-        self.width, self.heads, self.hashed, self.base = width, heads, hashed, float(base)
-        inner = inner or 8 * ((width * 8 // 3 + 7) // 8)
+        self.width, self.heads, self.hashed, self.base = width, heads, hashed, float(size.base)
         self.table = nn.Embedding(vocabulary, width)
-        tables, entry = 2 if hashed else 0, hashed_width or width
+        tables, entry = 2 if hashed else 0, size.hashed_width or width
         self.hashed_tables = nn.ModuleList(nn.Embedding(hashed, entry) for _ in range(tables))
-        self.hashed_spread = nn.Linear(tables * entry, width, bias=False) if hashed_width and hashed else None
-        self.blocks = nn.ModuleList(Block(width, heads, inner) for _ in range(layers))
+        has_spread = bool(size.hashed_width and hashed)
+        self.hashed_spread = nn.Linear(tables * entry, width, bias=False) if has_spread else None
+        inner = size.inner or 8 * ((width * 8 // 3 + 7) // 8)
+        self.blocks = nn.ModuleList(Block(width, heads, inner) for _ in range(size.layers))
         self.norm = nn.RMSNorm(width, eps=EPS)
         self.head = nn.Linear(width, vocabulary, bias=False)
-        self.pointer = Pointer(width) if pointer else None
-        angles = _angles(self.context + 1, width // heads, base)
+        self.pointer = Pointer(width) if size.pointer else None
+        angles = _angles(self.context + 1, width // heads, size.base)
         self.register_buffer("cosine", angles.cos(), persistent=False)
         self.register_buffer("sine", angles.sin(), persistent=False)
         self.cosine: Tensor
@@ -99,9 +101,9 @@ class Transformer(LanguageModel):
         return self._read(tokens, None)[0]
 
     def _read(self, tokens: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
-        """Read tokens after those of the cache: logits after each, and what to remember.
+        """Read tokens after those of the cache: logits after each, and the next cache.
 
-        Rows that differ in length are filled up on the left.
+        Rows that differ in length are padded on the left.
         """
         normed, tokens_read, layers, mask = self._stream(tokens, cache)
         first = tokens_read.shape[1] - tokens.shape[1]
@@ -116,7 +118,7 @@ class Transformer(LanguageModel):
     def _stream(
         self, tokens: Tensor, cache: Cache | None = None
     ) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]], Tensor | None]:
-        """The normed stream after each token, all that was seen, keys and values of each layer, the mask."""
+        """The normed stream after each token, all tokens read, keys and values of each layer, the attention mask."""
         before = tokens[:, :0] if cache is None else cache.tokens_read
         tokens_read = torch.cat([before, tokens], 1)
         first = before.shape[1]
@@ -124,8 +126,8 @@ class Transformer(LanguageModel):
         mask = _mask(tokens_read, first)
         turn = (self.cosine[first : tokens_read.shape[1]], self.sine[first : tokens_read.shape[1]])
         layers = []
-        for place, block in enumerate(self.blocks):
-            stream, block_keys = block(stream, turn, None if cache is None else cache.layers[place], mask)
+        for index, block in enumerate(self.blocks):
+            stream, block_keys = block(stream, turn, None if cache is None else cache.layers[index], mask)
             layers.append(block_keys)
         return self.norm(stream), tokens_read, layers, mask
 
@@ -148,7 +150,7 @@ class Transformer(LanguageModel):
         return stream
 
     def begin(self, prompts: Sequence[Tensor]) -> tuple[Cache, Tensor]:
-        """Read prompts; distances alone matter to rotary positions, so short ones are filled up on the left."""
+        """Read prompts; short ones are padded on the left, since only distances matter to rotary positions."""
         longest = max(len(prompt) for prompt in prompts)
         rows = torch.stack(
             [F.pad(prompt.long(), (longest - len(prompt), 0), value=PAD) for prompt in prompts]
@@ -215,7 +217,7 @@ class Block(nn.Module):
 
 
 class Pointer(nn.Module):
-    """Mixes what the layers expect with tokens seen before, by where attention points."""
+    """Mixes the layers' distribution of the next token with a copy of an earlier token, chosen by attention."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -232,14 +234,14 @@ class Pointer(nn.Module):
         past: tuple[Tensor, Tensor] | None,
         mask: Tensor | None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Log probabilities of the mixture [n, new, vocabulary], and what was offered for later tokens."""
+        """Log probabilities of the mixture [n, new, vocabulary], and the keys of all tokens so far, twice."""
         offered = self.offer(stream) if past is None else torch.cat([past[0], self.offer(stream)], 1)
         scores = self.ask(stream) @ offered.mT / stream.shape[-1] ** 0.5
         new, length = scores.shape[1:]
-        seeable = (
+        visible = (
             mask[:, 0] if mask is not None else torch.ones(new, length, dtype=torch.bool).tril(length - new)
         )
-        pointed = scores.float().masked_fill(~seeable, -torch.inf).softmax(-1)
+        pointed = scores.float().masked_fill(~visible, -torch.inf).softmax(-1)
         copied = torch.zeros(logits.shape, device=logits.device)
         copied = copied.scatter_add(2, tokens_read[:, None, :].expand(-1, new, -1), pointed)
         share = torch.sigmoid(self.share(stream).float())
@@ -254,29 +256,28 @@ def _angles(length: int, size: int, base: float) -> Tensor:
 
 
 def _turned(rows: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Each half of a head against the other, turned by its position's angles."""
+    """Queries or keys [n, heads, length, size], rotated by the angles of their positions."""
     first, second = rows.chunk(2, -1)
     cosine, sine = turn
     return torch.cat([first * cosine - second * sine, second * cosine + first * sine], -1)
 
 
 def _mask(tokens_read: Tensor, first: int) -> Tensor | None:
-    """What each token from `first` on may look at: [n, 1, new, length]; None where the usual triangle does."""
+    """Which tokens each token from `first` on may attend to: [n, 1, new, length]; None where the causal mask does."""
     real = tokens_read != PAD
     new, length = tokens_read.shape[1] - first, tokens_read.shape[1]
     if new == 1:
         return None if bool(real.all()) else real[:, None, None, :]
     if first == 0 and bool(real[:, 0].all()):
-        return None  # filled up on the right, if at all: what comes later is never looked at
+        return None  # padded on the right, if at all: later tokens are masked anyway
     triangle = torch.ones(new, length, dtype=torch.bool, device=tokens_read.device).tril(first)
-    own = torch.eye(length, dtype=torch.bool, device=tokens_read.device)[
-        first:
-    ]  # a filler sees itself: no empty rows
-    return (real[:, None, :] & triangle | own)[:, None]
+    # Padding attends to itself: a row that attends to nothing would be NaN.
+    diagonal = torch.eye(length, dtype=torch.bool, device=tokens_read.device)[first:]
+    return (real[:, None, :] & triangle | diagonal)[:, None]
 
 
 def _hash(tokens: Tensor, back: int, size: int) -> Tensor:
-    """A table place for each token with the `back - 1` before it: [n, length]."""
+    """The table index of each token with the `back - 1` before it: [n, length]."""
     mixed = torch.zeros_like(tokens)
     for step in range(back):
         shifted = F.pad(tokens[:, : tokens.shape[1] - step], (step, 0), value=PAD)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from tolerate.models.pretrained.pretrained import FILL, Pretrained
 from tolerate.models.storage import load, save
 from tolerate.models.texts.decoding import Decoding, Text, decode
 from tolerate.models.texts.examples import TokenExamples
-from tolerate.models.training.loop import Trained, TrainingProgress, train
+from tolerate.models.training.loop import ReportProgress, Trained, train
 from tolerate.models.training.plan import TrainingOptions
 
 ROOM = 2**15  # tokens of prompts and answers that are decoded at once
@@ -41,31 +40,27 @@ def teach(
     source: PretrainedSpec,
     pairs: Sequence[tuple[str, str]],
     folder: Path,
-    *,
-    seed: int = 0,
-    on_progress: Callable[[TrainingProgress], None] | None = None,
-    **plan: Any,
+    options: TrainingOptions | None = None,
+    on_progress: ReportProgress | None = None,
 ) -> Trained[Pretrained]:
-    """Tune a pretrained model to answer prompts; what it learned is kept in the folder.
-
-    plan: steps, budget and whatever else `train` takes.
-    """
+    """Tune a pretrained model to answer prompts; the weights that were trained are stored in the folder."""
     if not pairs:
         raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
-    with torch_seed(seed):
+    options = options or TrainingOptions()
+    with torch_seed(options.seed):
         model = Pretrained.of(source)
-    rows, starts, _ = rows_of(model, _sample_pairs(pairs, seed, plan))
-    return train(model, TokenExamples(rows, starts), TrainingOptions(seed=seed, **plan), folder, on_progress)
+    rows, starts, _ = rows_of(model, _sample_pairs(pairs, options))
+    return train(model, TokenExamples(rows, starts), options, folder, on_progress)
 
 
-def _sample_pairs(
-    pairs: Sequence[tuple[str, str]], seed: int, plan: dict[str, Any]
-) -> Sequence[tuple[str, str]]:
-    """Those of the pairs that a short tuning looks at, drawn by lot: large tokenizers take their time."""
-    steps, batch = plan.get("steps"), plan.get("batch") or Recipe(0).batch
-    if not steps or steps * batch >= len(pairs):
+def _sample_pairs(pairs: Sequence[tuple[str, str]], options: TrainingOptions) -> Sequence[tuple[str, str]]:
+    """The pairs that a short tuning looks at, a random sample: encoding all of them would take longer than training."""
+    if not options.steps:
         return pairs
-    return [pairs[index] for index in np.random.default_rng(seed).permutation(len(pairs))[: steps * batch]]
+    count = options.steps * (options.batch or Recipe(0).batch)
+    if count >= len(pairs):
+        return pairs
+    return [pairs[index] for index in np.random.default_rng(options.seed).permutation(len(pairs))[:count]]
 
 
 def rows_of(model: Pretrained, pairs: Sequence[tuple[str, str]]) -> tuple[Tensor, Tensor, int]:

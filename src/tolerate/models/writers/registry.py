@@ -1,10 +1,11 @@
-"""The writers: language models by name, with how each is best built and trained for short answers to prompts.
+"""The writers: language models by name, with options and steps that suit short answers to prompts.
 
 What follows `#` are settings, as in the name of a served model: `transformer#tokens=bpe:1000+width=96`. tokens, steps
-and batch are settings of the training, all others options of the model; names that differ in settings are models of
-their own and stand beside each other in one report.
+and batch are settings of the training, all others options of the model; names with different settings are different
+models, and one report can compare them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,20 +13,23 @@ from tolerate.errors import OptionError, hint
 from tolerate.llm.model_names import PretrainedSpec, check_pretrained, is_pretrained_name, title_of
 from tolerate.models.registry import TEXT_MODELS, ModelEntry
 
+TRAINING_SETTINGS = ("tokens", "steps", "batch")  # the only settings that are no options of the model
+Setting = bool | int | float | str  # as written in a name
+
 
 @dataclass(frozen=True)
 class Writer:
     """A model's entry, its options, and steps of training for a small job."""
 
     entry: ModelEntry
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     steps: int = 1000
     batch: int = 16
     tokens: str = "words"  # words, characters, or bpe:1000
 
     @property
-    def finer(self) -> int:
-        """Tokens of these for one that is a word, at most."""
+    def tokens_per_word(self) -> int:
+        """At most so many of its tokens stand for one word."""
         return {"words": 1, "characters": 5}.get(self.tokens, 2)
 
 
@@ -62,12 +66,12 @@ WRITERS: dict[str, Writer] = {
 
 
 def _pretrained(spec: PretrainedSpec, name: str) -> Writer:
-    """A pretrained model; its steps and batch are a tuning's."""
-    how = {"lora": "tuned by LoRA", "adalora": "tuned by AdaLoRA", "full": "tuned whole", "": "as it is"}[
+    """A pretrained model; steps and batch are those of its tuning."""
+    tuning = {"lora": "tuned by LoRA", "adalora": "tuned by AdaLoRA", "full": "tuned whole", "": "as it is"}[
         spec.tune
     ]
     paper = {"lora": "Hu et al. 2021, arXiv:2106.09685", "adalora": "Zhang et al. 2023, arXiv:2303.10512"}
-    entry = ModelEntry(name, f"{title_of(name)}, {how}", paper.get(spec.tune, ""), "pretrained")
+    entry = ModelEntry(name, f"{title_of(name)}, {tuning}", paper.get(spec.tune, ""), "pretrained")
     return Writer(entry, steps=spec.steps or 300, batch=spec.batch or 8)
 
 
@@ -88,24 +92,26 @@ def writer(name: str) -> Writer:
         chosen = Writer(ModelEntry(plain, plain, "", "own"))
     else:
         raise OptionError(f'no writer is called "{plain}". {hint(plain, WRITERS)}')
-    return _with(chosen, parse_settings(settings)) if settings else chosen
+    return _with_settings(chosen, parse_settings(settings)) if settings else chosen
 
 
-def _with(plan: Writer, chosen: dict[str, Any]) -> Writer:
-    """A writer with other settings."""
-    own = {key: chosen[key] for key in ("tokens", "steps", "batch") if key in chosen}
-    options = {key: value for key, value in chosen.items() if key not in own}
-    title = f"{plan.entry.title} ({', '.join(f'{key} {value}' for key, value in chosen.items())})"
-    return replace(plan, entry=replace(plan.entry, title=title), options={**plan.options, **options}, **own)
+def _with_settings(plan: Writer, settings: dict[str, Setting]) -> Writer:
+    """A writer with other settings: of its training (`TRAINING_SETTINGS`), and options of its model."""
+    training: dict[str, Any] = {key: settings[key] for key in TRAINING_SETTINGS if key in settings}
+    options = {key: value for key, value in settings.items() if key not in training}
+    title = f"{plan.entry.title} ({', '.join(f'{key} {value}' for key, value in settings.items())})"
+    return replace(
+        plan, entry=replace(plan.entry, title=title), options={**plan.options, **options}, **training
+    )
 
 
-def parse_settings(settings: str) -> dict[str, Any]:
+def parse_settings(settings: str) -> dict[str, Setting]:
     """Settings as written in a name.
 
     >>> parse_settings("tokens=bpe:500+width=96+pointer=false")
     {'tokens': 'bpe:500', 'width': 96, 'pointer': False}
     """
-    options: dict[str, Any] = {}
+    options: dict[str, Setting] = {}
     for part in settings.split("+"):
         key, equals, text = part.partition("=")
         if not (key.isidentifier() and equals and text):
@@ -114,12 +120,12 @@ def parse_settings(settings: str) -> dict[str, Any]:
     return options
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> Setting:
     if text in ("true", "false"):
         return text == "true"
-    for kind in (int, float):
+    for parse in (int, float):
         try:
-            return kind(text)
+            return parse(text)
         except ValueError:
             continue
     return text

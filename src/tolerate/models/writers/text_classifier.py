@@ -1,15 +1,15 @@
-"""A reader of texts that ends in classes: any encoder of the `transformers` library with one layer on its mean.
+"""A classifier of texts: any encoder of the `transformers` library with one layer on its mean.
 
     teach_encoder(texts, classes, folder)                       pretrained from nothing on raw texts (see `bert`)
     teach_encoder(texts, classes, folder, name="hf:FOLDER")     one that was pretrained elsewhere, fine-tuned
 
-Both stages are trainings of the one loop, each with a folder and checkpoints of its own: what was killed goes on
+Both stages are trainings by `train`, each with a folder and checkpoints of its own: an interrupted training continues
 where it stood. Howard and Ruder 2018, arXiv:1801.06146; Devlin et al. 2019, arXiv:1810.04805.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,25 +33,41 @@ from tolerate.models.texts.corpus import lines
 from tolerate.models.texts.examples import TokenExamples
 from tolerate.models.texts.language import PAD
 from tolerate.models.training.cost import core_seconds
-from tolerate.models.training.loop import TrainingProgress, train
+from tolerate.models.training.loop import ReportProgress, train
 from tolerate.models.training.optimizers import adam, length_buckets, matrix_optimizers, optimizer_step
 from tolerate.models.training.plan import TrainingOptions
-from tolerate.models.writers.registry import parse_settings
+from tolerate.models.writers.registry import Setting, parse_settings
 
 Floats = NDArray[np.float64]
 CONTEXT = 64  # pieces of a text that are read, those behind are not
 TOKENIZER, CLASSES = "tokenizer.json", "reader.json"
 PATH = "tolerate.models.writers.text_classifier:Classifier"
 KIND = "texts"  # in the file of classes, where other readers say what they are
-FIRST = 1 / 3  # of a training is pretraining
-OF_BERT = ("width", "layers", "heads", "masked", "table_rate")  # settings of the pretraining
+PRETRAINING_SHARE = 1 / 3  # of a training
+BERT_SETTINGS = ("width", "layers", "heads", "masked", "table_rate")  # of the pretraining
+
+
+@dataclass(frozen=True)
+class ClassifierTraining:
+    """How a classifier learns.
+
+    fresh: whether the encoder was pretrained by tolerate, so that Muon trains its matrices; else AdamW takes small
+    steps (`rate`) and larger ones for the new layer (`head_rate`). smooth: of the labels; drop: dropout before the
+    new layer.
+    """
+
+    fresh: bool = True
+    rate: float = 0.02
+    head_rate: float = 0.01
+    smooth: float = 0.1
+    drop: float = 0.2
 
 
 class Classifier(TextModel):
-    """Which class a row of tokens is of.
+    """Predicts the class of a row of tokens.
 
-    config: of the encoder, as JSON; pad: the token that fills rows up. fresh: whether the encoder was made here, so
-    that Muon trains its matrices; else AdamW takes small steps (`rate`) and larger ones for the new layer.
+    config: of the encoder, as JSON; labels: number of classes; pad: the token that fills rows up. Further options are
+    the fields of `ClassifierTraining`.
     """
 
     def __init__(
@@ -62,16 +78,13 @@ class Classifier(TextModel):
         config: str,
         labels: int,
         pad: int = 0,
-        fresh: bool = True,
-        rate: float = 0.02,
-        head_rate: float = 0.01,
-        smooth: float = 0.1,
-        drop: float = 0.2,
+        **options: Any,
     ) -> None:
-        own: dict[str, Any] = {"config": config, "labels": labels, "pad": pad, "fresh": fresh, "drop": drop}
-        super().__init__(context, vocabulary, rate=rate, head_rate=head_rate, smooth=smooth, **own)
-        self.pad, self.fresh, self.smooth, self.drop = pad, fresh, smooth, drop
-        self.rates = {"muon": rate, "adam": head_rate if fresh else rate, "head": head_rate}
+        training = ClassifierTraining(**options)
+        super().__init__(context, vocabulary, config=config, labels=labels, pad=pad, **asdict(training))
+        self.pad, self.training_options = pad, training
+        rate, head_rate = training.rate, training.head_rate
+        self.rates = {"muon": rate, "adam": head_rate if training.fresh else rate, "head": head_rate}
         self.encoder = _encoder(config)
         self.head = nn.Linear(self.encoder.config.hidden_size, labels)
 
@@ -83,11 +96,13 @@ class Classifier(TextModel):
         """Logits of rows [n, length]."""
         outputs = [self._read(tokens[bucket]) for bucket in length_buckets(tokens, self.pad)]
         back = torch.cat(length_buckets(tokens, self.pad)).argsort()
-        logits: Tensor = self.head(F.dropout(torch.cat(outputs)[back], self.drop, self.training))
+        logits: Tensor = self.head(
+            F.dropout(torch.cat(outputs)[back], self.training_options.drop, self.training)
+        )
         return logits
 
     def _read(self, tokens: Tensor) -> Tensor:
-        """The mean of what the encoder makes of each row: [n, width]."""
+        """The mean of the encoder's last layer over the tokens of each row: [n, width]."""
         rows = tokens[:, : max(1, int((tokens != self.pad).sum(1).max()))]
         real = rows != self.pad
         read = self.encoder(input_ids=rows, attention_mask=real).last_hidden_state
@@ -98,7 +113,7 @@ class Classifier(TextModel):
         """Muon for the matrices of a fresh encoder, AdamW for the rest."""
         encoder_optimizers = (
             matrix_optimizers(self.encoder, self.rates)
-            if self.fresh
+            if self.training_options.fresh
             else {"adam": adam(self.encoder.parameters(), self.rates["adam"])}
         )
         return {**encoder_optimizers, "head": adam(self.head.parameters(), self.rates["head"])}
@@ -107,7 +122,7 @@ class Classifier(TextModel):
         self, rows: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
         """One update; the rates rise for a tenth of the training and fall to 0 over the rest."""
-        loss = F.cross_entropy(self(rows), labels, label_smoothing=self.smooth)
+        loss = F.cross_entropy(self(rows), labels, label_smoothing=self.training_options.smooth)
         optimizer_step(optimizers, self.rates, loss, min(1.0, (progress + 0.005) / 0.1, (1 - progress) / 0.9))
         return {"loss": loss}
 
@@ -116,8 +131,8 @@ def _encoder(config: str) -> Any:
     """The library's encoder of a configuration, with fresh weights."""
     from transformers import AutoConfig, AutoModel
 
-    chosen = json.loads(config)
-    return AutoModel.from_config(AutoConfig.for_model(chosen.pop("model_type"), **chosen))
+    fields = json.loads(config)
+    return AutoModel.from_config(AutoConfig.for_model(fields.pop("model_type"), **fields))
 
 
 @dataclass(frozen=True)
@@ -141,10 +156,10 @@ class TextReader:
         return np.asarray(log_probabilities.numpy(), dtype=np.float64)
 
     def answers(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], Floats]:
-        """The likeliest class of each text, and how far it leads: log p of it less log p of the next."""
+        """The likeliest class of each text, and its lead: its log probability less that of the runner-up."""
         logs = self(texts)
-        two = np.partition(logs, -2, axis=1)[:, -2:]
-        return logs.argmax(1), two[:, 1] - two[:, 0]
+        best_two = np.partition(logs, -2, axis=1)[:, -2:]
+        return logs.argmax(1), best_two[:, 1] - best_two[:, 0]
 
     @property
     def size(self) -> int:
@@ -157,7 +172,7 @@ class TextReader:
 
 
 def rows_of(tokenizer: Any, texts: Sequence[str], pad: int) -> Tensor:
-    """Texts as rows of tokens [n, longest], cut to what is read at once and filled up."""
+    """Texts as rows of tokens [n, longest], truncated to the context and padded."""
     encoded = [encoding.ids for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=True)]
     rows = torch.full((len(encoded), max(map(len, encoded), default=1)), pad, dtype=torch.int32)
     for index, row in enumerate(encoded):
@@ -169,46 +184,44 @@ def teach_encoder(
     texts: Sequence[str],
     classes: Sequence[str],
     folder: Path,
+    options: TrainingOptions | None = None,
     *,
     name: str = "bert",
     raw: Sequence[str] = (),
-    budget: float | None = None,
-    steps: int | None = None,
-    seed: int = 0,
     on_progress: Callable[[float], None] | None = None,
-    **plan: Any,
 ) -> TextReader:
-    """Teach a classifier of texts whose classes are known; kept in the folder.
+    """Teach a classifier of texts whose classes are known; stored in the folder.
 
-    name: bert, or hf:FOLDER for an encoder pretrained elsewhere, with settings behind a `#`: bert#width=96+layers=3,
-    bert#pretraining=0 (without), bert#raw=FILE (also on the lines of a file), hf:FOLDER#full+rate=3e-5. raw: more
-    texts, without classes, to pretrain on. budget: seconds of both trainings; a third of them, or of the steps, is
-    for pretraining. plan: what else `train` takes.
+    options: of both trainings together; a third of the seconds or steps is for pretraining. name: bert, or hf:FOLDER
+    for an encoder pretrained elsewhere, with settings behind a `#`: bert#width=96+layers=3, bert#pretraining=0
+    (without), bert#raw=FILE (also on the lines of a file), hf:FOLDER#full+rate=3e-5. raw: more texts, without classes,
+    to pretrain on.
     """
     if len(texts) != len(classes) or len(set(classes)) < 2:
         raise DataError(
             f"{len(texts)} texts with {len(set(classes))} different classes; expected one each, of two or more"
         )
+    options = options or TrainingOptions()
     report = on_progress or (lambda share: None)
     share = 0.0  # of the training that is pretraining
+    settings: dict[str, Setting]
     if is_pretrained_name(name):
         spec = parse_pretrained(name)
-        encoder, options = load_encoder(spec), _foreign(spec)
-        plan = {**plan, **({"batch": spec.batch} if spec.batch else {})}
-        steps = steps or spec.steps or None
+        encoder, settings = load_encoder(spec), _fine_tuning_settings(spec)
+        options = replace(
+            options, batch=spec.batch or options.batch, steps=options.steps or spec.steps or None
+        )
     else:
-        options = parse_settings(name.partition("#")[2]) if "#" in name else {}
-        share = float(options.pop("pretraining", FIRST))
-        own = {key: options.pop(key) for key in OF_BERT if key in options}
-        raw = [*raw, *(lines(Path(str(options.pop("raw")))) if "raw" in options else ())]
-        encoder = pretrained_here(
+        settings = parse_settings(name.partition("#")[2]) if "#" in name else {}
+        share = float(settings.pop("pretraining", PRETRAINING_SHARE))
+        bert_settings = {key: settings.pop(key) for key in BERT_SETTINGS if key in settings}
+        raw = [*raw, *(lines(Path(str(settings.pop("raw")))) if "raw" in settings else ())]
+        encoder = pretrain_on_texts(
             [*texts, *raw],
             folder / "pretraining",
-            own,
-            seed,
+            bert_settings,
+            _share_of(options, share),
             lambda progress: report(share * progress.share),
-            **_course(share, budget, steps),
-            **plan,
         )
     class_names = tuple(sorted(set(classes)))
     tokenizer = load_tokenizer(encoder.tokenizer)
@@ -217,18 +230,18 @@ def teach_encoder(
         PATH,
         CONTEXT,
         max(tokenizer.get_vocab_size(), int(rows.max()) + 1),
-        seed=seed,
+        seed=options.seed,
         config=encoder.config,
         labels=len(class_names),
         pad=encoder.pad,
-        **options,
+        **settings,
     )
     assert isinstance(model, Classifier)
     model.encoder.load_state_dict(encoder.weights)
     trained = train(
         model,
         TokenExamples(rows, np.searchsorted(class_names, classes)),
-        TrainingOptions(seed=seed, **_course(1 - share, budget, steps), **plan),
+        _share_of(options, 1 - share),
         folder,
         lambda progress: report(share + (1 - share) * progress.share),
     )
@@ -238,39 +251,35 @@ def teach_encoder(
     return TextReader(class_names, tokenizer, trained.model)
 
 
-def _foreign(spec: PretrainedSpec) -> dict[str, Any]:
-    """How an encoder from elsewhere is fine-tuned: small steps, larger ones for the new layer."""
+def _fine_tuning_settings(spec: PretrainedSpec) -> dict[str, Setting]:
+    """Options of a `Classifier` on an encoder from elsewhere: small steps, larger ones for the new layer."""
     rate = spec.rate or 5e-5
     return {"fresh": False, "rate": rate, "head_rate": max(rate, 1e-3), "smooth": 0.0, "drop": 0.1}
 
 
-def _course(share: float, budget: float | None, steps: int | None) -> dict[str, Any]:
-    """One training's part of the seconds and steps."""
-    return {
-        "budget": None if budget is None else max(share * budget, 1e-3),
-        "steps": None if steps is None else max(1, round(share * steps)),
-    }
+def _share_of(options: TrainingOptions, share: float) -> TrainingOptions:
+    """The options with this share of their seconds and steps."""
+    return replace(
+        options,
+        budget=None if options.budget is None else max(share * options.budget, 1e-3),
+        steps=None if options.steps is None else max(1, round(share * options.steps)),
+    )
 
 
-def pretrained_here(
+def pretrain_on_texts(
     texts: Sequence[str],
     folder: Path,
-    options: dict[str, Any],
-    seed: int,
-    on_progress: Callable[[TrainingProgress], None],
-    **plan: Any,
+    model: Mapping[str, object],
+    options: TrainingOptions,
+    on_progress: ReportProgress,
 ) -> Encoder:
-    """An encoder pretrained on these texts by what `bert` does; its vocabulary is theirs."""
+    """An encoder pretrained on these texts as `bert` describes, with a vocabulary learned from them.
+
+    model: options of `Bert`; options: of the training.
+    """
     tokens = learn_pieces(texts)
     trained = pretrain(
-        texts,
-        folder,
-        tokens=tokens,
-        context=CONTEXT,
-        model=options,
-        seed=seed,
-        on_progress=on_progress,
-        **plan,
+        texts, folder, options, tokens=tokens, context=CONTEXT, model=model, on_progress=on_progress
     )
     assert isinstance(trained.model, Bert)
     core = trained.model.core.bert
@@ -278,7 +287,7 @@ def pretrained_here(
 
 
 def load_tokenizer(definition: str) -> Any:
-    """A tokenizer as written down, that cuts what is too long and takes signs such as [SEP] in a text for text."""
+    """A tokenizer from its JSON; it truncates long texts, and reads special tokens such as [SEP] in a text as text."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_str(definition)
@@ -289,7 +298,7 @@ def load_tokenizer(definition: str) -> Any:
 
 
 def load_text_reader(folder: Path) -> TextReader:
-    """The classifier that `teach_encoder` left in a folder."""
+    """The classifier that `teach_encoder` stored in a folder."""
     about = read_json(folder / CLASSES, "a reader of texts")
     model = load(folder, Classifier)
     tokenizer = load_tokenizer((folder / TOKENIZER).read_text("utf-8"))

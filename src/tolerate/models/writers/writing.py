@@ -1,18 +1,17 @@
 """Texts from prompts, for those who know nothing of torch: teach a writer, let it write, ask what it costs."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tolerate.errors import DataError
+from tolerate.errors import DataError, OptionError
 from tolerate.llm.generated_text import GeneratedText
 from tolerate.llm.model_names import (
     PretrainedSpec,
@@ -31,13 +30,14 @@ from tolerate.models.texts.language import END, PAD, START, LanguageModel, log_l
 from tolerate.models.texts.tokens import UNKNOWN, Tokenizer, load_tokens, tokens_for
 from tolerate.models.training.cost import core_seconds
 from tolerate.models.training.distributed import is_main_process
-from tolerate.models.training.loop import Trained, TrainingProgress, train
+from tolerate.models.training.loop import ReportProgress, Trained, train
 from tolerate.models.training.plan import TrainingOptions
 
 ANY_CHARACTER = "\0"  # in a mould
 TOKENS = "tokens.json"  # beside the model
 SIGNS = 0x110000  # that Unicode has room for
 TAIL = 3  # tokens of a prompt that counts see
+MAX_CONTEXT = 512  # tokens, where no context is chosen
 SPARE = 24  # tokens of context beyond the longest text learned from
 
 
@@ -52,7 +52,7 @@ def rows_of(tokens: Tokenizer, pairs: Sequence[tuple[str, str]], longest: int) -
     encoded_pairs = [encoded(tokens, prompt, answer) for prompt, answer in pairs]
     fitting = [(row, start) for row, start in encoded_pairs if len(row) <= longest]
     if not fitting:
-        raise DataError(f"none of the {len(pairs)} texts fits into {longest} tokens; give a longer context")
+        raise DataError(f"none of the {len(pairs)} texts fits into {longest} tokens; choose a longer context")
     rows = torch.full((len(fitting), max(len(row) for row, _ in fitting)), PAD, dtype=torch.int32)
     for index, (row, _) in enumerate(fitting):
         rows[index, : len(row)] = torch.tensor(row, dtype=torch.int32)
@@ -63,42 +63,49 @@ def teach_writer(
     path: str,
     pairs: Sequence[tuple[str, str]],
     folder: Path,
+    options: TrainingOptions | None = None,
     *,
     tokens: Tokenizer | str = "words",
-    context: int | None = None,
-    model: dict[str, Any] | None = None,
-    whole: bool = False,
-    seed: int = 0,
-    on_progress: Callable[[TrainingProgress], None] | None = None,
-    **plan: Any,
+    model: Mapping[str, object] | None = None,
+    learn_prompts: bool = False,
+    on_progress: ReportProgress | None = None,
 ) -> Trained[Trainable]:
-    """Train a language model, named by its `package.module:attribute`, to answer prompts; kept in the folder.
+    """Train a language model, named by its `package.module:attribute`, to answer prompts; stored in the folder.
 
-    tokens: a vocabulary, or the kind of one to learn from these texts (words, characters, bpe:1000).
-    model: options of the model; whole: learn to write the prompts too; plan: steps, budget and whatever else `train`
-    takes.
+    options: of the training. tokens: a vocabulary, or the kind of one to learn from these texts (words, characters,
+    bpe:1000). model: options of the model; `context` among them is how many tokens it reads at once, by default as
+    many as the longest text has and some more. learn_prompts: learn to write the prompts too.
     """
     if not pairs:
         raise DataError("there are no texts to learn from; expected at least one pair of prompt and answer")
+    options = options or TrainingOptions()
     if is_pretrained_name(path):
-        return _tune(parse_pretrained(path), pairs, folder, seed, on_progress, **plan)
+        return _tune(parse_pretrained(path), pairs, folder, options, on_progress)
     if isinstance(tokens, str):
         tokens = tokens_for(tokens, (text for pair in pairs for text in pair))
-    rows, starts, _ = rows_of(tokens, pairs, (context or 512) + 1)
-    size = context or rows.shape[1] + SPARE
-    _keep_tokens(tokens, folder)
-    writer = build(path, size, len(tokens), seed=seed, **(model or {}))
+    model_options = dict(model or {})
+    context = _context(model_options.pop("context", None))
+    longest = (context or MAX_CONTEXT) + 1
+    rows, starts, _ = rows_of(tokens, pairs, longest)
+    _save_tokens(tokens, folder)
+    writer = build(path, context or rows.shape[1] + SPARE, len(tokens), seed=options.seed, **model_options)
     if isinstance(writer, Blend):
-        text, places = answers_in_a_row(tokens, pairs)
+        text, positions = answers_in_a_row(tokens, pairs)
         writer.count(text)
-        fits = [len(encoded(tokens, *pair)[0]) <= (context or 512) + 1 for pair in pairs]
-        starts = torch.tensor(places)[torch.tensor(fits)]
-    elif whole:
+        fits = [len(encoded(tokens, *pair)[0]) <= longest for pair in pairs]
+        starts = torch.tensor(positions)[torch.tensor(fits)]
+    elif learn_prompts:
         starts = torch.zeros_like(starts)
-    return train(writer, TokenExamples(rows, starts), TrainingOptions(seed=seed, **plan), folder, on_progress)
+    return train(writer, TokenExamples(rows, starts), options, folder, on_progress)
 
 
-def _keep_tokens(tokens: Tokenizer, folder: Path) -> None:
+def _context(context: object) -> int | None:
+    if context is None or (isinstance(context, int) and context > 0):
+        return context
+    raise OptionError(f"context is {context!r}; expected a number of tokens above 0")
+
+
+def _save_tokens(tokens: Tokenizer, folder: Path) -> None:
     if is_main_process():
         tokens.save(folder / TOKENS)
 
@@ -107,23 +114,22 @@ def _tune(
     spec: PretrainedSpec,
     pairs: Sequence[tuple[str, str]],
     folder: Path,
-    seed: int,
-    on_progress: Callable[[TrainingProgress], None] | None,
-    **plan: Any,
+    options: TrainingOptions,
+    on_progress: ReportProgress | None,
 ) -> Trained[Trainable]:
-    """Tune a pretrained model, or a writer that was trained here, with the tokens that it knows."""
+    """Tune a pretrained model, or a writer that was trained by tolerate, with its own vocabulary."""
     if spec.kind == "hf":
         from tolerate.models.writers.pretrained import teach
 
-        return teach(spec, pairs, folder, seed=seed, on_progress=on_progress, **plan)
+        return teach(spec, pairs, folder, options, on_progress)
     from tolerate.models.pretrained.adapted import Adapted
 
     tokens = load_tokens(Path(spec.place).expanduser() / TOKENS)
-    with torch_seed(seed):
+    with torch_seed(options.seed):
         model = Adapted.of(spec)
     rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
-    _keep_tokens(tokens, folder)
-    return train(model, TokenExamples(rows, starts), TrainingOptions(seed=seed, **plan), folder, on_progress)
+    _save_tokens(tokens, folder)
+    return train(model, TokenExamples(rows, starts), options, folder, on_progress)
 
 
 def answers_in_a_row(tokens: Tokenizer, pairs: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
