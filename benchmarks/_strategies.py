@@ -12,7 +12,7 @@ import numpy as np
 from tolerate.stats.bounds import binomial_p
 
 Array = np.ndarray
-MANY = 100
+STRATEGY_COUNT = 100
 PERSON = 20.0  # price of a person, in costs of the oracle's choice
 
 
@@ -39,21 +39,21 @@ def world(costs: Array, risks: Array, tolerance: float) -> World:
 
 def smooth(rng: np.random.Generator, tolerance: float) -> World:
     """Cost falls as risk^-1.5, with a logarithmic standard deviation of 0.5; risks 0.5% to 40%, log-uniform."""
-    risks = np.exp(rng.uniform(np.log(0.005), np.log(0.4), MANY))
-    costs = (tolerance / risks) ** 1.5 * np.exp(0.5 * rng.standard_normal(MANY))
+    risks = np.exp(rng.uniform(np.log(0.005), np.log(0.4), STRATEGY_COUNT))
+    costs = (tolerance / risks) ** 1.5 * np.exp(0.5 * rng.standard_normal(STRATEGY_COUNT))
     return world(costs, risks, tolerance)
 
 
 def few_safe(rng: np.random.Generator, tolerance: float) -> World:
     """Five of a hundred are safe (1% to 4%), the rest 6% to 40%; cost is independent of risk."""
-    risks = np.concatenate([rng.uniform(0.01, 0.04, 5), rng.uniform(0.06, 0.4, MANY - 5)])
-    return world(np.exp(rng.uniform(0, np.log(10), MANY)), rng.permutation(risks), tolerance)
+    risks = np.concatenate([rng.uniform(0.01, 0.04, 5), rng.uniform(0.06, 0.4, STRATEGY_COUNT - 5)])
+    return world(np.exp(rng.uniform(0, np.log(10), STRATEGY_COUNT)), rng.permutation(risks), tolerance)
 
 
 def near_ties(rng: np.random.Generator, tolerance: float) -> World:
     """All within 3% to 7%, costs within a factor of 2 and hardly related to risk."""
-    risks = rng.uniform(0.03, 0.07, MANY)
-    costs = np.exp(rng.uniform(0, np.log(2), MANY) - 5 * (risks - 0.05))
+    risks = rng.uniform(0.03, 0.07, STRATEGY_COUNT)
+    costs = np.exp(rng.uniform(0, np.log(2), STRATEGY_COUNT) - 5 * (risks - 0.05))
     return world(costs, risks, tolerance)
 
 
@@ -81,26 +81,26 @@ def cheapest(good: Array, costs: Array) -> int | None:
 
 
 def bonferroni(rng: np.random.Generator, w: World, budget: int, tolerance: float, delta: float) -> Outcome:
-    n = budget // MANY
+    n = budget // STRATEGY_COUNT
     p = binomial_p(rng.binomial(n, w.risks), n, tolerance)
-    return Outcome(cheapest(p <= delta / MANY, w.costs), n * MANY)
+    return Outcome(cheapest(p <= delta / STRATEGY_COUNT, w.costs), n * STRATEGY_COUNT)
 
 
 def holm(rng: np.random.Generator, w: World, budget: int, tolerance: float, delta: float) -> Outcome:
-    n = budget // MANY
+    n = budget // STRATEGY_COUNT
     p = binomial_p(rng.binomial(n, w.risks), n, tolerance)
     order = np.argsort(p, kind="stable")
-    failed = p[order] > delta / (MANY - np.arange(MANY))
-    good = np.zeros(MANY, bool)
-    good[order[: int(np.argmax(failed)) if failed.any() else MANY]] = True
-    return Outcome(cheapest(good, w.costs), n * MANY)
+    failed = p[order] > delta / (STRATEGY_COUNT - np.arange(STRATEGY_COUNT))
+    good = np.zeros(STRATEGY_COUNT, bool)
+    good[order[: int(np.argmax(failed)) if failed.any() else STRATEGY_COUNT]] = True
+    return Outcome(cheapest(good, w.costs), n * STRATEGY_COUNT)
 
 
 def fixed_sequence(
     rng: np.random.Generator, w: World, budget: int, tolerance: float, delta: float
 ) -> Outcome:
     """Test from the most expensive to the cheapest, each at the full level, until one fails (2110.01052)."""
-    n = budget // MANY
+    n = budget // STRATEGY_COUNT
     return _walk(rng, w, np.argsort(-w.costs), n, 0, tolerance, delta)
 
 
@@ -111,20 +111,22 @@ def pareto_testing(
 
     The second half is divided equally among the front; strategies behind the first failure are never labelled.
     """
-    half = budget // MANY // 2
+    half = budget // STRATEGY_COUNT // 2
     p = binomial_p(rng.binomial(half, w.risks), half, tolerance)
     front = pareto_front(p, w.costs)
     path = front[np.argsort(p[front], kind="stable")]
-    return _walk(rng, w, path, (budget - half * MANY) // len(path), half * MANY, tolerance, delta)
+    return _walk(
+        rng, w, path, (budget - half * STRATEGY_COUNT) // len(path), half * STRATEGY_COUNT, tolerance, delta
+    )
 
 
 def pareto_equal(rng: np.random.Generator, w: World, budget: int, tolerance: float, delta: float) -> Outcome:
     """Pareto testing with equal labels of every strategy in both halves, as in an existing table."""
-    half = budget // MANY // 2
+    half = budget // STRATEGY_COUNT // 2
     p = binomial_p(rng.binomial(half, w.risks), half, tolerance)
     front = pareto_front(p, w.costs)
     path = front[np.argsort(p[front], kind="stable")]
-    return _walk(rng, w, path, half, half * MANY, tolerance, delta)
+    return _walk(rng, w, path, half, half * STRATEGY_COUNT, tolerance, delta)
 
 
 def pareto_front(p: Array, costs: Array) -> Array:

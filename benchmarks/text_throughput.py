@@ -95,9 +95,9 @@ def through_name(model: Any, prompts: torch.Tensor, folder: Path) -> Callable[[]
     )
     model.save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=words, eos_token="w1").save_pretrained(folder)
-    opened = Pretrained.of(parse_pretrained(f"hf:{folder}"))
+    pretrained = Pretrained.of(parse_pretrained(f"hf:{folder}"))
     rows = list(prompts)
-    return lambda: decode(opened, rows, Decoding(limit=NEW, end=-1), generator(0))
+    return lambda: decode(pretrained, rows, Decoding(limit=NEW, end=-1), generator(0))
 
 
 def ours() -> Callable[[], object]:

@@ -21,8 +21,8 @@ def clear_cut(pool: Any) -> Any:
 RUN = "run digits --models cvae --budget 2s --labels 600 --proof 300 --workers 0"
 
 if __name__ == "__main__":
-    here = str(Path(__file__).resolve().parent)  # where Python finds the module own_filter
-    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    folder = str(Path(__file__).resolve().parent)  # where Python finds the module own_filter
+    path = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
     with tempfile.TemporaryDirectory() as folder:
         command = [
             sys.executable,

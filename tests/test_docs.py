@@ -59,25 +59,25 @@ def commands(page: Path) -> list[str]:
 
 def printed(page: Path) -> dict[str, str]:
     """What a page says that a command prints: the block right after it, "…" standing for anything."""
-    found = re.findall(r"^    (tolerate [^\n]*)\n\n```text\n(.*?)```", page.read_text("utf-8"), re.M | re.S)
-    return {command.split(" #")[0].strip(): text for command, text in found}
+    blocks = re.findall(r"^    (tolerate [^\n]*)\n\n```text\n(.*?)```", page.read_text("utf-8"), re.M | re.S)
+    return {command.split(" #")[0].strip(): text for command, text in blocks}
 
 
 NUMBER = r"-?\d[\d,]*(?:\.\d+)?"
 
 
-def agrees(said: str, real: str) -> bool:
+def agrees(quoted: str, real: str) -> bool:
     """Whether a page's block is what was printed: line breaks and "…" apart, numbers to a tenth of themselves.
 
     A better method may release a little more than when the page was written; it may not change the story.
     """
-    parts = (re.sub(NUMBER, "\0", " ".join(part.split())) for part in said.split("…"))
+    parts = (re.sub(NUMBER, "\0", " ".join(part.split())) for part in quoted.split("…"))
     pattern = r".*?".join(rf"\s*{re.escape(part)}\s*" for part in parts).replace("\\\0", "\0")
-    found = re.search(pattern.replace("\0", f"({NUMBER})"), " ".join(real.split()), re.S)
-    numbers = [float(number.replace(",", "")) for number in re.findall(NUMBER, said.replace("…", " … "))]
-    if not found or len(numbers) != len(found.groups()):
+    match = re.search(pattern.replace("\0", f"({NUMBER})"), " ".join(real.split()), re.S)
+    numbers = [float(number.replace(",", "")) for number in re.findall(NUMBER, quoted.replace("…", " … "))]
+    if not match or len(numbers) != len(match.groups()):
         return False
-    printed_ones = [float(number.replace(",", "")) for number in found.groups()]
+    printed_ones = [float(number.replace(",", "")) for number in match.groups()]
     return all(abs(a - b) <= 0.1 * max(abs(a), abs(b)) for a, b in zip(numbers, printed_ones, strict=True))
 
 
@@ -116,25 +116,25 @@ def answers(folder: Path) -> None:
     (folder / "batch.csv").write_text("text,confidence\n" + batch)
 
 
-def here(page: Path) -> str:
+def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if python(page)], ids=here)
+@pytest.mark.parametrize("page", [page for page in PAGES if python(page)], ids=name_of)
 def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(tmp_path)
     lend(tmp_path)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for text in python(page):
-        exec(compile(text, here(page), "exec"), names)
+        exec(compile(text, name_of(page), "exec"), names)
 
 
 def elsewhere(command: str) -> bool:
     return any(command == start or command.startswith(start + " ") for start in ELSEWHERE)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=here)
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name_of)
 def test_commands_run(page: Path, tmp_path: Path) -> None:
     """In the order of the page, in a folder with a table; what one leaves the next may use."""
     answers(tmp_path)
@@ -154,7 +154,7 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "real", "right"),
+    ("quoted", "real", "right"),
     [
         ("may go: … at most\n5%", "20% may go: we are sure that at\n most 5% of them.", True),
         ("16% may go", "17.5% may go", True),
@@ -165,15 +165,15 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
         ("", "anything", True),
     ],
 )
-def test_a_page_that_misquotes_is_seen(said: str, real: str, right: bool) -> None:
-    assert agrees(said, real) is right
+def test_a_page_that_misquotes_is_seen(quoted: str, real: str, right: bool) -> None:
+    assert agrees(quoted, real) is right
 
 
-@pytest.mark.parametrize("page", PAGES, ids=here)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
         if not target.startswith(("http:", "https:")):
-            assert (page.parent / target).exists(), f"{here(page)} links to {target}"
+            assert (page.parent / target).exists(), f"{name_of(page)} links to {target}"
 
 
 def test_the_make_targets_exist() -> None:

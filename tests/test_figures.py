@@ -24,8 +24,8 @@ def test_each_page_shows_its_picture(name: str) -> None:
 def test_each_page_says_what_is_promised_when_not_how_many_and_which_mistake(name: str) -> None:
     page = (IDEAS / f"{name}.md").read_text("utf-8")
     headings = re.findall(r"^## (.*)$", page, re.M)
-    for wanted in ("What is promised", "When it is not", "mistake"):
-        assert any(wanted in heading for heading in headings), (name, wanted)
+    for phrase in ("What is promised", "When it is not", "mistake"):
+        assert any(phrase in heading for heading in headings), (name, phrase)
     assert "How many labels" in headings or "How much is released" in headings
     assert page.rstrip().endswith("```") or "```python" in page[page.index("mistake") :]
 

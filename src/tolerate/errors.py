@@ -28,13 +28,13 @@ class RunError(TolerateError):
     """A run folder cannot be continued or read."""
 
 
-def hint(name: str, known: Iterable[str]) -> str:
+def hint(name: str, existing: Iterable[str]) -> str:
     """A closing sentence that names what exists and, if one is near, what was probably meant.
 
     >>> hint("eror", ["error", "score"])
     'Known: error, score. Did you mean "error"?'
     """
-    names = list(known)
+    names = list(existing)
     near = get_close_matches(name, names, n=1)
     meant = f' Did you mean "{near[0]}"?' if near else ""
     return f"Known: {', '.join(names)}.{meant}"

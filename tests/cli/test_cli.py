@@ -28,11 +28,11 @@ def table(folder: Path, rows: int = 400) -> Path:
 def test_certify_prints_a_promise(tmp_path: Path) -> None:
     done = tolerate("certify", table(tmp_path), "--loss", "wrong", "--score", "score", "-t", "5%", "--json")
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    printed = json.loads(done.stdout)
     keys = {"threshold", "coverage", "tolerance", "confidence", "risk_bound", "labels", "clusters", "method"}
-    assert keys | {"data_sha256"} <= said.keys()
-    assert said["labels"] == 400 and said["tolerance"] == 0.05 and said["confidence"] == 0.95
-    assert 0.4 < said["coverage"] < 0.65 and 0.3 < said["threshold"] < 0.6
+    assert keys | {"data_sha256"} <= printed.keys()
+    assert printed["labels"] == 400 and printed["tolerance"] == 0.05 and printed["confidence"] == 0.95
+    assert 0.4 < printed["coverage"] < 0.65 and 0.3 < printed["threshold"] < 0.6
 
 
 def test_certify_speaks_two_languages(tmp_path: Path) -> None:
@@ -45,12 +45,12 @@ def test_certify_speaks_two_languages(tmp_path: Path) -> None:
 def test_nothing_proven_exits_with_1(tmp_path: Path) -> None:
     done = tolerate("certify", table(tmp_path), "--loss", "wrong", "--score", "score", "-t", "0.1%", "--json")
     assert done.returncode == 1
-    said = json.loads(done.stdout)
-    assert said["coverage"] == 0 and said["threshold"] is None and said["advice"]
+    printed = json.loads(done.stdout)
+    assert printed["coverage"] == 0 and printed["threshold"] is None and printed["advice"]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["certify", "no.csv", "-t", "2%"], "does not exist"),
         (["certify", "{table}", "-t", "2%"], 'no column "loss"'),
@@ -65,11 +65,11 @@ def test_nothing_proven_exits_with_1(tmp_path: Path) -> None:
         (["run", "mnist", "--data", "no-such-folder"], "no-such-folder"),
     ],
 )
-def test_bad_input_is_told_in_a_line(tmp_path: Path, words: list[str], said: str) -> None:
+def test_bad_input_is_told_in_a_line(tmp_path: Path, words: list[str], message: str) -> None:
     path = table(tmp_path)
     done = tolerate(*[word.replace("{table}", str(path)) for word in words], *_out(words, tmp_path))
     assert done.returncode == 2
-    assert said in done.stderr and "Traceback" not in done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr
 
 
 def _out(words: list[str], folder: Path) -> list[str]:
@@ -168,12 +168,12 @@ def test_cascades_are_compared_from_rows_and_from_columns(tmp_path: Path) -> Non
     (tmp_path / "wide.csv").write_text("\n".join(wide) + "\n")
     prices = ("--costs", "small=1,large=10", "--review", "40", "-t", "5%")
     rows = ("--strategy", "model", "--loss", "wrong", "--score", "sure", "--item", "question")
-    said = tolerate("compare", tmp_path / "long.csv", *rows, "--cascade", "small,large", *prices)
-    assert said.returncode == 0 and said.stdout.startswith("small > large"), said.stderr
+    done = tolerate("compare", tmp_path / "long.csv", *rows, "--cascade", "small,large", *prices)
+    assert done.returncode == 0 and done.stdout.startswith("small > large"), done.stderr
     tiers = ("--tier", "small=wrong_small,sure_small", "--tier", "large=wrong_large")
     out = tmp_path / "cascade.json"
-    said = tolerate("compare", tmp_path / "wide.csv", *tiers, *prices, "--out", out, "--lang", "zh")
-    assert "错误不超过 5%" in said.stdout and "small > large" in said.stdout, said.stderr
+    done = tolerate("compare", tmp_path / "wide.csv", *tiers, *prices, "--out", out, "--lang", "zh")
+    assert "错误不超过 5%" in done.stdout and "small > large" in done.stdout, done.stderr
     assert set(json.loads(out.read_text())) == {"certificate", "tiers"}
     plan = tolerate("compare", tmp_path / "wide.csv", *tiers, "-t", "5%", "--plan")
     assert plan.returncode == 0 and len(plan.stdout.splitlines()) == 4
@@ -185,12 +185,12 @@ def test_an_audit_is_verified_from_its_verdicts(tmp_path: Path) -> None:
     path, promise = batch(tmp_path, 0.001), tmp_path / "certificate.json"
     tolerate("audit", path, "-t", "5%", "--loss", "verdict", "--out", promise)
     assert tolerate("verify", promise, path).returncode == 0
-    kept = tmp_path / "batch.csv.audit.json"
-    record = json.loads(kept.read_text())
-    kept.write_text(json.dumps({**record, "readings": record["readings"][:-1]}))
+    verdicts_file = tmp_path / "batch.csv.audit.json"
+    record = json.loads(verdicts_file.read_text())
+    verdicts_file.write_text(json.dumps({**record, "readings": record["readings"][:-1]}))
     changed = tolerate("verify", promise, path)
     assert changed.returncode == 1 and "labels is" in changed.stdout
-    kept.unlink()
+    verdicts_file.unlink()
     assert tolerate("verify", promise, path).returncode == 2
 
 
@@ -218,18 +218,18 @@ def test_several_losses_each_with_its_tolerance(tmp_path: Path) -> None:
 
 
 def test_the_certificates_of_a_comparison_are_verified(tmp_path: Path) -> None:
-    path, found = tmp_path / "answers.csv", tmp_path / "compared.json"
+    path, comparison_file = tmp_path / "answers.csv", tmp_path / "compared.json"
     lines = [f"{('a', 'b')[i % 2]},{int(i % 50 == 1)},{i / 3000}" for i in range(3000)]
     path.write_text("model,wrong,score\n" + "\n".join(lines) + "\n")
     compared = tolerate(
         "compare", path, "--strategy", "model", "--loss", "wrong", "--score", "score", "-t", "5%", "--json"
     )
-    found.write_text(compared.stdout)
-    good = tolerate("verify", found, path, "--strategy", "model")
+    comparison_file.write_text(compared.stdout)
+    good = tolerate("verify", comparison_file, path, "--strategy", "model")
     assert good.returncode == 0 and good.stdout.count("holds") == 2, good
     rows = json.loads(compared.stdout)
     rows[0]["certificate"]["risk_bound"] = 1e-6
-    found.write_text(json.dumps(rows))
-    changed = tolerate("verify", found, path, "--strategy", "model")
+    comparison_file.write_text(json.dumps(rows))
+    changed = tolerate("verify", comparison_file, path, "--strategy", "model")
     assert changed.returncode == 1 and "does not hold" in changed.stdout
-    assert tolerate("verify", found, path).returncode == 2
+    assert tolerate("verify", comparison_file, path).returncode == 2

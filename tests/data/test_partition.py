@@ -26,7 +26,7 @@ N = 30_000
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One table of 30,000 answers, whole and in seven uneven parts, with ties, missing scores and slices."""
-    here, rng = tmp_path_factory.mktemp("parts"), np.random.default_rng(0)
+    location, rng = tmp_path_factory.mktemp("parts"), np.random.default_rng(0)
     scores = rng.random(N)
     wrong = rng.random(N) > scores**0.25
     columns: dict[str, Any] = {
@@ -38,15 +38,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
         "lang": np.array(["de", "fr", "zh"])[rng.integers(0, 3, N)],
     }
-    tables.write(here / "whole.parquet", columns)
-    (here / "parts").mkdir()
+    tables.write(location / "whole.parquet", columns)
+    (location / "parts").mkdir()
     cuts = [0, 1, 700, 9_000, 9_001, 20_000, 27_000, N]
     for k, (a, b) in enumerate(pairwise(cuts)):
-        tables.write(here / "parts" / f"{k}.parquet", {name: column[a:b] for name, column in columns.items()})
-    return here
+        tables.write(
+            location / "parts" / f"{k}.parquet", {name: column[a:b] for name, column in columns.items()}
+        )
+    return location
 
 
-ASKED: list[dict[str, Any]] = [
+CASES: list[dict[str, Any]] = [
     {"loss": "wrong", "tolerance": 0.05},
     {
         "loss": ["wrong", "harmful"],
@@ -59,24 +61,24 @@ ASKED: list[dict[str, Any]] = [
 ]
 
 
-def made(source: Any, asked: dict[str, Any]) -> str:
-    cert = tol.certify(source, tolerance=asked["tolerance"], each_slice=asked.get("each_slice", False))
+def certificate_json(source: Any, options: dict[str, Any]) -> str:
+    cert = tol.certify(source, tolerance=options["tolerance"], each_slice=options.get("each_slice", False))
     return replace(cert, made="", data_sha256=None).dumps()
 
 
-def columns_of(asked: dict[str, Any]) -> dict[str, Any]:
-    return {"loss": asked["loss"], "score": asked.get("score", "sure"), "slice": asked.get("slice")}
+def columns_of(options: dict[str, Any]) -> dict[str, Any]:
+    return {"loss": options["loss"], "score": options.get("score", "sure"), "slice": options.get("slice")}
 
 
-def same_everywhere(folder: Path, asked: dict[str, Any], **how: Any) -> None:
-    expected = made(tables.read(folder / "whole.parquet", **columns_of(asked)), asked)
-    with parts(folder / "parts", **columns_of(asked), **how) as source:
-        assert made(source, asked) == expected
+def same_everywhere(folder: Path, options: dict[str, Any], **how: Any) -> None:
+    expected = certificate_json(tables.read(folder / "whole.parquet", **columns_of(options)), options)
+    with parts(folder / "parts", **columns_of(options), **how) as source:
+        assert certificate_json(source, options) == expected
 
 
-@pytest.mark.parametrize("asked", ASKED, ids=["one loss", "two losses, slices", "nothing", "no score"])
-def test_parts_make_the_certificate_of_the_whole(folder: Path, asked: dict[str, Any]) -> None:
-    same_everywhere(folder, asked)
+@pytest.mark.parametrize("options", CASES, ids=["one loss", "two losses, slices", "nothing", "no score"])
+def test_parts_make_the_certificate_of_the_whole(folder: Path, options: dict[str, Any]) -> None:
+    same_everywhere(folder, options)
 
 
 def test_in_small_steps_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,12 +88,12 @@ def test_in_small_steps_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
         (counts, "MAX_GATHERED_ROWS", 900), (counts, "MAX_CELLS", 4096),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
-    same_everywhere(folder, ASKED[1])
+    same_everywhere(folder, CASES[1])
 
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_make_the_same_certificate(folder: Path, workers: int) -> None:
-    same_everywhere(folder, ASKED[1], workers=workers)
+    same_everywhere(folder, CASES[1], workers=workers)
 
 
 @pytest.mark.slow
@@ -99,8 +101,8 @@ def test_workers_make_the_same_certificate(folder: Path, workers: int) -> None:
 def test_ray_makes_the_same_certificate(folder: Path) -> None:
     """In a process of its own: Ray starts threads and warns of what others do."""
     code = (
-        "import sys, pathlib; sys.path.insert(0, '.'); from tests.data.test_partition import ASKED, same_everywhere\n"
-        "for asked in ASKED[:2]: same_everywhere(pathlib.Path(sys.argv[1]), asked, workers=2, ray=True)\nprint('same')"
+        "import sys, pathlib; sys.path.insert(0, '.'); from tests.data.test_partition import CASES, same_everywhere\n"
+        "for options in CASES[:2]: same_everywhere(pathlib.Path(sys.argv[1]), options, workers=2, ray=True)\nprint('same')"
     )
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
@@ -112,18 +114,18 @@ def test_ray_makes_the_same_certificate(folder: Path) -> None:
 def test_a_lost_part_is_seen(folder: Path) -> None:
     """Broken: one part fewer; the certificate says so in every number."""
     files = tables.files_of(folder / "parts")[:-1]
-    with parts(files, **columns_of(ASKED[0])) as source:
+    with parts(files, **columns_of(CASES[0])) as source:
         cert = tol.certify(source, tolerance=0.05)
-    with parts(folder / "parts", **columns_of(ASKED[0])) as source:
+    with parts(folder / "parts", **columns_of(CASES[0])) as source:
         assert tol.certify(source, tolerance=0.05).labels == N != cert.labels
-        found = verify(cert, source)
-    assert not found.holds and any("labels" in reason for reason in found.reasons)
-    assert any("another one" in reason for reason in found.reasons)
+        verification = verify(cert, source)
+    assert not verification.holds and any("labels" in reason for reason in verification.reasons)
+    assert any("another one" in reason for reason in verification.reasons)
 
 
 def test_verified_from_parts(folder: Path) -> None:
-    with parts(folder / "parts", **columns_of(ASKED[1])) as source:
-        cert = tol.certify(source, tolerance=ASKED[1]["tolerance"], each_slice=True)
+    with parts(folder / "parts", **columns_of(CASES[1])) as source:
+        cert = tol.certify(source, tolerance=CASES[1]["tolerance"], each_slice=True)
         assert verify(Certificate.loads(cert.dumps()), source).holds
         assert not verify(replace(cert, threshold=0.5), source).holds
 
@@ -176,9 +178,9 @@ def tolerate(*words: object) -> subprocess.CompletedProcess[str]:
 def test_the_command_certifies_and_verifies_parts(folder: Path, tmp_path: Path) -> None:
     cert = tmp_path / "certificate.json"
     losses = ("--loss", "wrong=5%", "--loss", "harmful=0.3%", "--score", "sure", "--slice", "lang")
-    one = tolerate("certify", folder / "whole.parquet", *losses, "--json")
+    whole = tolerate("certify", folder / "whole.parquet", *losses, "--json")
     many = tolerate("certify", folder / "parts" / "*.parquet", *losses, "--json", "--out", cert)
-    a, b = ({**json.loads(done.stdout), "made": "", "data_sha256": ""} for done in (one, many))
+    a, b = ({**json.loads(done.stdout), "made": "", "data_sha256": ""} for done in (whole, many))
     assert a == b and [risk["name"] for risk in a["risks"]] == ["wrong", "harmful"]
     assert tolerate("verify", cert, folder / "parts").returncode == 0
     cert.write_text(cert.read_text().replace('"tolerance": 0.003', '"tolerance": 0.001'))
@@ -205,7 +207,7 @@ class FakeRay:
         self.begun = options
 
     def remote(self, work: Any) -> Any:
-        return type("Task", (), {"remote": staticmethod(lambda given: (work, given))})
+        return type("Task", (), {"remote": staticmethod(lambda argument: (work, argument))})
 
     def wait(self, waiting: list[Any]) -> tuple[list[Any], list[Any]]:
         return waiting[-1:], waiting[:-1]
@@ -225,7 +227,7 @@ def test_how_ray_is_called(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     fake = FakeRay()
     monkeypatch.setitem(sys.modules, "ray", fake)  # type: ignore[arg-type]
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    same_everywhere(folder, ASKED[0], workers=2, ray=True)
+    same_everywhere(folder, CASES[0], workers=2, ray=True)
     assert fake.begun is None
     with parts(folder / "parts", loss="sure", workers=2, ray=True) as source:
         assert fake.begun is not None and fake.begun["num_cpus"] == 2

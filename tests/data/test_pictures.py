@@ -93,7 +93,7 @@ def damage(folder: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "message"),
     [
         ("missing", "no train-labels-idx1-ubyte.gz and no train-labels-idx1-ubyte; .*holds: train-images"),
         ("magic", "starts with 89 50 4e 47, expected 00 00 08 03"),
@@ -107,10 +107,10 @@ def damage(folder: Path, how: str) -> None:
         ("not zip", "cannot be unzipped"),
     ],
 )
-def test_idx_files_that_cannot_be_used(tmp_path: Path, how: str, said: str) -> None:
+def test_idx_files_that_cannot_be_used(tmp_path: Path, how: str, message: str) -> None:
     mnist_like(tmp_path, zipped=False)
     damage(tmp_path, how)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         data.idx(tmp_path, parts=["train"])
 
 
@@ -231,16 +231,16 @@ def test_no_real_picture_serves_two_purposes() -> None:
         assert set(counts.values()) == {1} and len(counts) == len(pictures)
         for name, indices in parts.items():
             assert abs(len(indices) - data.PARTS[name] * len(pictures)) < 1
-            there = np.bincount(pictures.labels[indices], minlength=10)
+            in_part = np.bincount(pictures.labels[indices], minlength=10)
             expected = np.bincount(pictures.labels) * len(indices) / len(pictures)
-            assert np.abs(there - expected).max() <= 2
+            assert np.abs(in_part - expected).max() <= 2
 
 
 def test_the_split_is_fixed_by_its_seed() -> None:
     pictures = data.digits()
-    one, same, other = (data.split(pictures, seed=seed) for seed in (1, 1, 2))
-    assert all(np.array_equal(one[name], same[name]) for name in one)
-    assert not np.array_equal(one["reader"], other["reader"])
+    first, same, other = (data.split(pictures, seed=seed) for seed in (1, 1, 2))
+    assert all(np.array_equal(first[name], same[name]) for name in first)
+    assert not np.array_equal(first["reader"], other["reader"])
 
 
 def test_identical_digits_do_not_cross_parts() -> None:

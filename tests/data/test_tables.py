@@ -53,7 +53,7 @@ def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "is empty"),
         ("loss,score\n", "no rows"),
@@ -68,9 +68,9 @@ def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
         ("loss,score\n0,1,2\n", "cannot be read as csv"),
     ],
 )
-def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = save(tmp_path, text)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         tables.read(path, score="score" if "score" in text else None)
 
 

@@ -31,11 +31,11 @@ def by_hand(name: str, scores: list[float], far: list[float]) -> tuple[int, int]
     count = 1 if first == "plain" else int(first.split("-")[2])
     left = []
     for place in range(count):
-        kept = all(
+        passes = all(
             far[place] > 0 if part == "no-copies" else scores[place] >= float(part.removeprefix("above-"))
             for part in filters
         )
-        if kept:
+        if passes:
             left.append(place)
             if scores[place] >= least:
                 return place, place + 1
@@ -76,7 +76,7 @@ def test_names_cover_every_refiner() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("", 'starts with "". Known: plain'),
         ("best-of-four", 'starts with "best-of-four".*Did you mean "best-of-N"'),
@@ -89,8 +89,8 @@ def test_names_cover_every_refiner() -> None:
         ("best-of-4+no.such:thing", 'cannot find "no.such:thing"'),
     ],
 )
-def test_names_that_mean_nothing(name: str, said: str) -> None:
-    with pytest.raises(OptionError, match=said):
+def test_names_that_mean_nothing(name: str, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
         parse(name)
 
 
@@ -116,20 +116,20 @@ def test_the_whole_chain_with_repair() -> None:
     """Contents are mended, then judged, then chosen; the judge here likes contents near the request."""
     contents = np.array([[[1.0], [4.0]], [[9.0], [6.5]], [[0.0], [0.0]]])
     requests = np.array([1, 7, 5])
-    seen: list[np.ndarray] = []
+    judged: list[np.ndarray] = []
 
-    def judge(flat: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        seen.append(flat)
-        return 1 - np.abs(flat[:, 0] - asked) / 10
+    def judge(flat: np.ndarray, requested: np.ndarray) -> np.ndarray:
+        judged.append(flat)
+        return 1 - np.abs(flat[:, 0] - requested) / 10
 
-    def halve(flat: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    def halve(flat: np.ndarray, requested: np.ndarray) -> np.ndarray:
         return flat / 2
 
     plain, first = refine(contents, requests, judge, parse("best-of-2+above-0.6"))
     assert plain[:2, 0].tolist() == [1, 6.5]
     assert first.index.tolist() == [0, 1, -1]
     mended, _ = refine(contents, requests, judge, parse("best-of-2"), repair=halve)
-    assert seen[1].tolist() == (seen[0] / 2).tolist()
+    assert judged[1].tolist() == (judged[0] / 2).tolist()
     assert mended[:, 0].tolist() == [0.5, 4.5, 0]
     far, third = refine(
         contents, requests, judge, parse("best-of-2+no-copies"), nearness=lambda flat: flat[:, 0] - 5

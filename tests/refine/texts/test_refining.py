@@ -16,7 +16,7 @@ def pool(
     fit: list[list[bool]], meanings: list[list[int]], alone: list[list[float]], copies: float = 1.0
 ) -> TextPool:
     """Candidates whose score by vote is the share itself."""
-    arrays = [np.array(each) for each in (meanings, alone, fit)]
+    arrays = [np.array(values) for values in (meanings, alone, fit)]
     return TextPool(*arrays, np.full(arrays[0].shape, copies), lambda index, share: share)
 
 
@@ -58,8 +58,8 @@ def test_each_request_is_refined_by_itself() -> None:
     many = pool(rng.random((50, 8)) < 0.7, rng.integers(0, 3, (50, 8)), rng.random((50, 8)))
     whole = parse_text("vote-of-4+repair+rules").choose(many)[0]
     for row in range(0, 50, 7):
-        one = pool(many.fit[row : row + 1], many.meanings[row : row + 1], many.alone[row : row + 1])
-        assert parse_text("vote-of-4+repair+rules").choose(one)[0][0] == whole[row]
+        single = pool(many.fit[row : row + 1], many.meanings[row : row + 1], many.alone[row : row + 1])
+        assert parse_text("vote-of-4+repair+rules").choose(single)[0][0] == whole[row]
 
 
 @pytest.mark.parametrize("name", ["vote", "vote-of-0", "best-of-9999", "plain+magic", "rules", "vote-of-x"])
@@ -74,22 +74,22 @@ def test_the_verifier_ranks_by_votes_and_confidence() -> None:
     meanings = np.where(wrong, rng.integers(5, 99, wrong.shape), 1)
     means = -0.2 - 0.3 * wrong * rng.random(wrong.shape)
     least = means - rng.random(wrong.shape)
-    found = fit_verifier(means, least, meanings, wrong)
+    verifier = fit_verifier(means, least, meanings, wrong)
     share = (meanings[:, :, None] == meanings[:, None, :]).mean(2)
-    voted = found.vote_scores(means, least, share)
+    voted = verifier.vote_scores(means, least, share)
     assert voted[~wrong].mean() > voted[wrong].mean() + 0.4
     assert (
-        abs(found.single_scores(means, least).mean() - (~wrong).mean()) < 0.02
+        abs(verifier.single_scores(means, least).mean() - (~wrong).mean()) < 0.02
     )  # calibrated on what it was fitted to
-    again = Verifier.from_json(found.to_json())
+    again = Verifier.from_json(verifier.to_json())
     assert np.allclose(again.vote_scores(means, least, share), voted)
 
 
 def test_the_verifier_bears_candidates_that_are_all_right() -> None:
-    found = fit_verifier(
+    verifier = fit_verifier(
         np.full((9, 2), -0.1), np.full((9, 2), -0.2), np.ones((9, 2)), np.zeros((9, 2), bool)
     )
-    assert np.isfinite(found.single_scores(np.array([-0.1, -5.0]), np.array([-0.2, -90.0]))).all()
+    assert np.isfinite(verifier.single_scores(np.array([-0.1, -5.0]), np.array([-0.2, -90.0]))).all()
 
 
 def test_bleu_and_chrf_are_sacrebleus() -> None:
@@ -104,11 +104,13 @@ def test_bleu_and_chrf_are_sacrebleus() -> None:
         ["the dog barked at the man", "a dog was barking loudly at him"],
         ["it is cheap and near the river", "near the river , it is cheap"],
     ]
-    streams = [list(each) for each in zip(*goods, strict=True)]
+    streams = [list(alternatives) for alternatives in zip(*goods, strict=True)]
     theirs = sacrebleu.corpus_bleu(texts, streams, tokenize="none", smooth_method="none").score
     assert 100 * bleu(texts, goods) == pytest.approx(theirs, abs=1e-6)
-    one = [[each[0]] for each in goods]
-    assert 100 * chrf(texts, one) == pytest.approx(sacrebleu.corpus_chrf(texts, [streams[0]]).score, abs=0.5)
+    first_only = [[alternatives[0]] for alternatives in goods]
+    assert 100 * chrf(texts, first_only) == pytest.approx(
+        sacrebleu.corpus_chrf(texts, [streams[0]]).score, abs=0.5
+    )
     with pytest.raises(DataError):
         bleu(texts, goods[:2])
     assert bleu(["x"], [["y z"]]) == 0 and distinct([]) == 0 and distinct(["a a a a"]) == pytest.approx(1 / 3)
