@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tolerate.careers.planning.plan import CareerPlan
 
 career = typer.Typer(
-    help="Let the error tolerance of the work decide: tasks, moves, learning. Nothing leaves this machine.",
+    help="Plan a career by error tolerance: tasks, moves, learning. Nothing leaves this machine.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -44,7 +44,7 @@ def data(
     as_json: Json = False,
     lang: Lang = "",
 ) -> None:
-    """Import a release of O*NET once, or say what is there."""
+    """Import a release of O*NET, or list what the atlas holds."""
     from tolerate.careers.data.atlas import import_folder, open_atlas, save
     from tolerate.careers.pages.terminal import atlas_lines
 
@@ -92,7 +92,7 @@ def show(
     as_json: Json = False,
     lang: Lang = "",
 ) -> None:
-    """An occupation: its tasks on the tolerance line, and what would let a machine do them."""
+    """Show the tasks of an occupation from tolerant to strict, and what would let a machine do them."""
     from tolerate.careers.data import titles
     from tolerate.careers.data.atlas import open_atlas
     from tolerate.careers.pages import terminal
@@ -115,22 +115,20 @@ def show(
 
 @career.command(epilog="Example: tolerate career plan --me me.toml --lang zh")
 def plan(
-    occupation: Annotated[str, typer.Argument(help="An occupation, where there is no me.toml yet.")] = "",
-    me: Annotated[
-        Path | None, typer.Option(help="What you say of yourself, by hand or by `career ask`.")
-    ] = None,
+    occupation: Annotated[str, typer.Argument(help="An occupation, if you have no me.toml yet.")] = "",
+    me: Annotated[Path | None, typer.Option(help="Your me.toml, written by hand or by `career ask`.")] = None,
     write: Annotated[
         Path | None, typer.Option(help="Write a me.toml to fill in, for this occupation.")
     ] = None,
     done: Annotated[
-        str, typer.Option(help="Skills learned since, separated by commas; kept beside me.toml.")
+        str, typer.Option(help="Newly learned skills, separated by commas; stored beside me.toml.")
     ] = "",
-    out: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("career.html"),
+    out: Annotated[Path, typer.Option(help="File or folder of the report.")] = Path("career.html"),
     atlas: AtlasFolder = None,
     as_json: Json = False,
     lang: Lang = "",
 ) -> None:
-    """A plan from your tasks, skills and wishes: tasks, moves, a learning path, as a report."""
+    """Make a plan from your tasks, skills and wishes: tasks, moves and a learning path, with a report."""
     from tolerate.careers.data.atlas import open_atlas
     from tolerate.careers.pages import terminal
     from tolerate.careers.person import progress
@@ -148,7 +146,7 @@ def plan(
     person = read_person(me) if me is not None else Person(occupation=occupation, assumed=ASSUMABLE_KEYS)
     lang = choose_language(lang, person.lang)
     if done and me is None:
-        raise OptionError("progress is kept beside me.toml; give --me me.toml together with --done")
+        raise OptionError("progress is stored beside me.toml; give --me me.toml together with --done")
     if me is not None:
         person = progress.with_progress(person, me, [name for name in done.split(",") if name.strip()])
     career_plan = make_plan(loaded_atlas, person)
@@ -167,7 +165,7 @@ def compare(
     as_json: Json = False,
     lang: Lang = "",
 ) -> None:
-    """Occupations side by side: how strict, what a machine may get wrong, pay, openings."""
+    """Compare occupations: strictness, tolerance of errors, pay, openings."""
     from tolerate.careers.data.atlas import open_atlas
     from tolerate.careers.pages import terminal
     from tolerate.careers.planning.plan import plan_occupation
@@ -189,12 +187,12 @@ def compare(
 
 @career.command(epilog="Example: tolerate career ask --me me.toml   (or --page, to answer in a browser)")
 def ask(
-    me: Annotated[Path, typer.Option(help="Where your answers go.")] = Path("me.toml"),
-    page: Annotated[bool, typer.Option("--page", help="Ask at a small page on this machine.")] = False,
+    me: Annotated[Path, typer.Option(help="File for your answers.")] = Path("me.toml"),
+    page: Annotated[bool, typer.Option("--page", help="Ask in a browser on this machine.")] = False,
     atlas: AtlasFolder = None,
     lang: Lang = "",
 ) -> None:
-    """Answer a few questions, one by one; every answer is kept at once, and the same command continues."""
+    """Answer questions about your work one by one; answers are saved at once, and the same command continues."""
     from tolerate.careers.data.atlas import open_atlas
     from tolerate.careers.person.interview import Interview, ask_at_terminal
 

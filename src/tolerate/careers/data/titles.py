@@ -78,7 +78,7 @@ def _score_names(occupation: Occupation, query: str, stems: list[str]) -> Iterat
 
 
 def _name_score(query: str, name: str, stems: list[str]) -> float:
-    """Between 0 and 1. Names that share no stem and differ in their first letter score 0 without a comparison."""
+    """Between 0 and 1. Names without a common stem score 0 if length or first letter differ."""
     text, other = query.lower(), name.lower()
     if text == other:
         return 1.0
