@@ -12,7 +12,7 @@ from tolerate.stats.audit.search import budget_plan, growing_chains
 from tolerate.stats.audit.stopping_plan import false_certificate
 
 
-def closed(losses: np.ndarray, scores: np.ndarray, **options: object) -> Audit:
+def run_to_end(losses: np.ndarray, scores: np.ndarray, **options: object) -> Audit:
     audit = Audit(len(losses), scores=scores, **options)  # type: ignore[arg-type]
     while audit.open:
         item = audit.next()
@@ -83,7 +83,9 @@ def test_every_order_of_every_small_batch(monkeypatch: pytest.MonkeyPatch) -> No
         losses, broken = np.array(batch), 0
         for order in orders:
             drawn[0] = order
-            out = released(closed(losses, scores, tolerance=0.3, confidence=0.5, seed=0, budget=3), scores)
+            out = released(
+                run_to_end(losses, scores, tolerance=0.3, confidence=0.5, seed=0, budget=3), scores
+            )
             broken += bool(out.any() and losses[out].mean() > 0.3)
         worst = max(worst, broken / len(orders))
     assert 0 < worst <= 0.5
@@ -114,7 +116,7 @@ def test_the_part_is_found_and_the_budget_kept(seed: int) -> None:
     rng = np.random.default_rng(seed)
     scores = rng.random(4000)
     losses = (rng.random(4000) < 1 - scores**0.25).astype(float)
-    audit = closed(losses, scores, tolerance=0.05, confidence=0.9, seed=seed, budget=600)
+    audit = run_to_end(losses, scores, tolerance=0.05, confidence=0.9, seed=seed, budget=600)
     certificate = audit.certificate
     assert audit.labels <= 600 and 0.15 < certificate.coverage < 0.36 and certificate.scope == "above"
     assert certificate.risk_bound is not None and certificate.risk_bound <= 0.05
@@ -125,7 +127,7 @@ def test_it_goes_on_where_it_was_stopped() -> None:
     rng = np.random.default_rng(3)
     scores = rng.random(2000)
     losses = (rng.random(2000) < 1 - scores**0.25).astype(float)
-    whole = closed(losses, scores, tolerance=0.05, seed=5, budget=400)
+    whole = run_to_end(losses, scores, tolerance=0.05, seed=5, budget=400)
     part = Audit(2000, 0.05, seed=5, scores=scores, budget=400)
     for _ in range(123):
         item = part.next()
@@ -142,13 +144,13 @@ def test_a_strict_job_falls_back_on_the_reserve() -> None:
     rng = np.random.default_rng(1)
     scores = rng.random(10_000)
     losses = (rng.random(10_000) < 1 - scores**0.25).astype(float)
-    certificate = closed(losses, scores, tolerance=0.01, confidence=0.9, seed=1, budget=1000).certificate
+    certificate = run_to_end(losses, scores, tolerance=0.01, confidence=0.9, seed=1, budget=1000).certificate
     assert 0.02 <= certificate.coverage < 0.2 and losses[scores >= certificate.threshold].mean() <= 0.01
 
 
 def test_a_hopeless_batch_says_so_before_the_budget_is_gone() -> None:
     scores = np.random.default_rng(0).random(5000)
-    audit = closed(np.ones(5000), scores, tolerance=0.05, seed=0, budget=1000)
+    audit = run_to_end(np.ones(5000), scores, tolerance=0.05, seed=0, budget=1000)
     assert not audit.proven and audit.labels < 300
     assert audit.hopeless is not None and "were wrong" in audit.hopeless
 
@@ -157,7 +159,7 @@ def test_graded_losses_are_searched_too() -> None:
     rng = np.random.default_rng(2)
     scores = rng.random(3000)
     losses = np.clip((1 - scores) * 0.2 * rng.random(3000), 0, 1)
-    audit = closed(losses, scores, tolerance=0.05, seed=2, budget=800, graded=True)
+    audit = run_to_end(losses, scores, tolerance=0.05, seed=2, budget=800, graded=True)
     out = released(audit, scores)
     assert out.mean() > 0.3 and losses[out].mean() <= 0.05
 

@@ -9,11 +9,11 @@ from tolerate.stats.certify.threshold import certify
 from tolerate.stats.compare.cascade import Cascade, answer_line, cascade_text
 from tolerate.stats.compare.strategies import compare
 
-TOLERANCE, CONFIDENCE, MANY = 0.05, 0.9, 8
+TOLERANCE, CONFIDENCE, MANY_STRATEGIES = 0.05, 0.9, 8
 
 
 def tables(rng: np.random.Generator, rate: float, n: int = 200) -> dict[str, Table]:
-    return {f"s{k}": Table(losses=(rng.random(n) < rate).astype(float)) for k in range(MANY)}
+    return {f"s{k}": Table(losses=(rng.random(n) < rate).astype(float)) for k in range(MANY_STRATEGIES)}
 
 
 def test_the_cheapest_is_first_and_costs_add_up() -> None:
@@ -31,7 +31,7 @@ def test_the_chosen_one_keeps_its_promise_and_an_uncorrected_choice_does_not() -
     time in ten (3 standard errors allowed); picking any that passes by itself breaks it far more often."""
     rng = np.random.default_rng(1)
     rounds, broken, naive = 80, 0, 0
-    costs = {f"s{k}": 1.0 for k in range(MANY)}
+    costs = {f"s{k}": 1.0 for k in range(MANY_STRATEGIES)}
     for _ in range(rounds):
         drawn = tables(rng, rate=TOLERANCE + 1e-9)
         best = compare(drawn, costs, tolerance=TOLERANCE, confidence=CONFIDENCE, review=5.0)[0]

@@ -178,11 +178,11 @@ def merge_counts(parts: Iterable[CellCounts]) -> CellCounts:
 def zoom_on(counts: CellCounts, ranks: ArrayLike) -> Zoom | None:
     """The cells to count finer so that the scores of these ranks (0 is the lowest) are exact; None if they are."""
     cells = np.unique(np.searchsorted(np.cumsum(counts.rows), np.asarray(ranks), side="right"))
-    opened = cells[(cells < len(counts.rows)) & ~counts.exact[np.minimum(cells, len(counts.rows) - 1)]]
-    if not len(opened):
+    open_cells = cells[(cells < len(counts.rows)) & ~counts.exact[np.minimum(cells, len(counts.rows) - 1)]]
+    if not len(open_cells):
         return None
-    rows, lows, tops = counts.rows[opened], counts.lows[opened], counts.tops[opened]
-    light = np.zeros(len(opened), bool)
+    rows, lows, tops = counts.rows[open_cells], counts.lows[open_cells], counts.tops[open_cells]
+    light = np.zeros(len(open_cells), bool)
     order = np.argsort(rows, kind="stable")
     light[order] = np.cumsum(rows[order]) <= MAX_GATHERED_ROWS
     heavy = int(np.count_nonzero(~light))
@@ -273,18 +273,18 @@ def _wrong_mask(column: NDArray[np.generic]) -> NDArray[np.bool_]:
 
 def _count_in_zoom(scores: NDArray[np.generic], losses: Losses, zoom: Zoom) -> CellCounts:
     """Count inside the cells of a zoom: their first cells exclude most rows, the rest is cut into pieces."""
-    opened, kind = _cells_in_zoom(zoom), scores.dtype.str
+    open_cells, kind = _cells_in_zoom(zoom), scores.dtype.str
     keys, wrong = _KeyBuffer(), {name: _KeyBuffer() for name in losses}
     counted: list[CellCounts] = []
     for part in _chunks(len(scores)):
         values, low = _doubles(scores[part])
         scored = None
-        if low == MISSING_SCORE and not opened[0]:
+        if low == MISSING_SCORE and not open_cells[0]:
             scored = np.flatnonzero(values > MISSING_SCORE)
             values = values[scored]
             low = float(values.min(initial=np.inf))
         cells, lowest = _first_cells(values, low)
-        near = np.flatnonzero(opened[lowest:][cells])
+        near = np.flatnonzero(open_cells[lowest:][cells])
         near_keys = keys_of(values[near])
         near = near if scored is None else scored[near]
         keys.add(near_keys)
