@@ -47,8 +47,8 @@ def fill(db: Database) -> None:
         "t0", "support", 2.0, "q", "a", "main", id, "k", state="delivered", decision="release", drawn=1
     )
     for n in range(6):
-        more = {"reviewers": 1 + n % 2, "slice": "ab"[n % 2], "truth": float(n > 3) if n > 2 else None}
-        queue.add_item(db, replace(item, ticket=f"t{n}", at=2.0 + n, score=n / 6, **more))
+        fields = {"reviewers": 1 + n % 2, "slice": "ab"[n % 2], "truth": float(n > 3) if n > 2 else None}
+        queue.add_item(db, replace(item, ticket=f"t{n}", at=2.0 + n, score=n / 6, **fields))
     note = settlement_watcher(lambda: 9.0, [])
     for press, who in enumerate(("ann", "bob", "cat") * 4, start=10):
         if (task := queue.lease(db, who, float(press))) is not None:
@@ -65,7 +65,7 @@ def fill(db: Database) -> None:
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
     """Each question's answer on each database; PostgreSQL is left out where there is none."""
-    found = {}
+    answers_by_kind = {}
     for kind in ("sqlite", "postgres"):
         try:
             for url in database(kind, tmp_path_factory.mktemp(kind)):
@@ -73,11 +73,11 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict
                 writer.submit(fill).result(30)
                 writer.close()
                 db = connect(url, read_only=True)
-                found[kind] = {name: repr(question(db)) for name, question in QUESTIONS.items()}
+                answers_by_kind[kind] = {name: repr(question(db)) for name, question in QUESTIONS.items()}
                 db.close()
         except pytest.skip.Exception:
             continue
-    yield found
+    yield answers_by_kind
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

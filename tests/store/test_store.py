@@ -26,12 +26,12 @@ def writer(url: str) -> Iterator[DatabaseWriter]:
     writer.close()
 
 
-def do(writer: DatabaseWriter, work: Callable, *given: object, **options: object):
-    return writer.submit(lambda db: work(db, *given, **options)).result(30)
+def do(writer: DatabaseWriter, work: Callable, *arguments: object, **options: object):
+    return writer.submit(lambda db: work(db, *arguments, **options)).result(30)
 
 
-def held(ticket: str, **more: object) -> queue.Item:
-    return queue.Item(ticket, "support", 100.0, "a question", "an answer", **more)
+def held(ticket: str, **fields: object) -> queue.Item:
+    return queue.Item(ticket, "support", 100.0, "a question", "an answer", **fields)
 
 
 def replay(url: str) -> Replay:
@@ -64,17 +64,19 @@ def test_decisions_are_on_the_disk_when_answered(writer: DatabaseWriter, url: st
     written = record(writer, [decision(f"t{i}", id) for i in range(700)])
     reader = connect(url, read_only=True)
     assert [entry["seq"] for entry in written] == list(range(2, 702))
-    found = verify(reader)
-    assert found.holds and found.released == 700 and found.rows == 701
+    replay = verify(reader)
+    assert replay.holds and replay.released == 700 and replay.rows == 701
     reader.close()
 
 
 def test_a_release_after_the_withdrawal_is_written_as_a_review(writer: DatabaseWriter, url: str) -> None:
     id = do(writer, certificates.install, "support", "one", certificate(), {}, "ann", 1.0)
     do(writer, certificates.withdraw, "support", None, "watch", "too many errors", 2.0)
-    kept = []
-    (entry,) = record(writer, [decision("late", id)], lambda db, entry: kept.append(entry["ticket"]))
-    assert entry["decision"] == "review" and kept == ["late"]
+    stored_tickets = []
+    (entry,) = record(
+        writer, [decision("late", id)], lambda db, entry: stored_tickets.append(entry["ticket"])
+    )
+    assert entry["decision"] == "review" and stored_tickets == ["late"]
     assert replay(url).holds
 
 
@@ -141,21 +143,21 @@ def tampered(url: str, statement: str, *values: object) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("statement", "found"),
+    ("statement", "fault_text"),
     [
         ("DELETE FROM ledger WHERE seq = 3", "row 3 is missing"),
         ("UPDATE certificates SET status = 'withdrawn'", "not those of the ledger"),
         ("DELETE FROM verdicts", "the verdicts are not"),
     ],
 )
-def test_tampering_is_seen(writer: DatabaseWriter, url: str, statement: str, found: str) -> None:
+def test_tampering_is_seen(writer: DatabaseWriter, url: str, statement: str, fault_text: str) -> None:
     id = do(writer, certificates.install, "support", "one", certificate(), {}, "ann", 1.0)
     record(writer, [decision(f"t{i}", id) for i in range(4)])
     do(writer, queue.add_item, held("t9"))
     slot = do(writer, queue.lease, "bob", 1.0).slot
     do(writer, queue.record_verdict, queue.NewVerdict(slot, "bob", 0.0, "1"), 2.0)
     assert replay(url).holds
-    assert any(found in fault for fault in tampered(url, statement))
+    assert any(fault_text in fault for fault in tampered(url, statement))
 
 
 def test_a_rewritten_row_is_seen_even_with_a_new_hash(writer: DatabaseWriter, url: str) -> None:
@@ -184,19 +186,19 @@ def test_a_decision_that_does_not_follow_is_seen(writer: DatabaseWriter, url: st
 
 
 def test_another_certificate_takes_the_place(writer: DatabaseWriter) -> None:
-    one = do(writer, certificates.install, "support", "one", certificate(), {"model": "a"}, "ann", 1.0)
-    two = do(writer, certificates.install, "support", "one", certificate(0.1), {"model": "a"}, "bob", 2.0)
-    assert writer.standing == {("support", "one"): two}
+    first = do(writer, certificates.install, "support", "one", certificate(), {"model": "a"}, "ann", 1.0)
+    second = do(writer, certificates.install, "support", "one", certificate(0.1), {"model": "a"}, "bob", 2.0)
+    assert writer.standing == {("support", "one"): second}
     newest, oldest = do(writer, certificates.history, "support")
-    assert (newest.id, newest.status) == (two, "active")
-    assert (oldest.id, oldest.status, oldest.ended_by) == (one, "replaced", "bob")
+    assert (newest.id, newest.status) == (second, "active")
+    assert (oldest.id, oldest.status, oldest.ended_by) == (first, "replaced", "bob")
     again = do(writer, certificates.install, "support", "one", certificate(), {}, "ann", 3.0)
-    assert again == one and writer.standing[("support", "one")] == one
+    assert again == first and writer.standing[("support", "one")] == first
 
 
 def test_minutes_add_up(writer: DatabaseWriter) -> None:
-    one = traffic.MinuteCounts("support", "", 7, released=2, scores=(1,) * 10)
-    do(writer, traffic.add_minutes, [one, one])
+    counts = traffic.MinuteCounts("support", "", 7, released=2, scores=(1,) * 10)
+    do(writer, traffic.add_minutes, [counts, counts])
     (both,) = do(writer, traffic.minutes, "support", 0)
     assert both.released == 4 and both.scores == (2,) * 10
 
@@ -230,10 +232,10 @@ def test_a_lease_that_ended_goes_to_another(writer: DatabaseWriter) -> None:
 def test_priorities_then_age(writer: DatabaseWriter) -> None:
     for ticket, priority in (("old", 0), ("urgent", 5), ("young", 0)):
         do(writer, queue.add_item, held(ticket), priority)
-    seen = []
+    tickets = []
     for reviewer in ("a", "b", "c"):
-        seen.append(do(writer, queue.lease, reviewer, 1.0).item.ticket)
-    assert seen == ["urgent", "old", "young"]
+        tickets.append(do(writer, queue.lease, reviewer, 1.0).item.ticket)
+    assert tickets == ["urgent", "old", "young"]
 
 
 def test_skipped_items_come_last_and_to_others_first(writer: DatabaseWriter) -> None:
@@ -251,23 +253,23 @@ def test_skipped_items_come_last_and_to_others_first(writer: DatabaseWriter) -> 
 def test_undo_until_the_next_verdict(writer: DatabaseWriter) -> None:
     for ticket in ("t1", "t2"):
         do(writer, queue.add_item, held(ticket))
-    one = do(writer, queue.lease, "bob", 1.0)
-    do(writer, queue.record_verdict, queue.NewVerdict(one.slot, "bob", 1.0, "1"), 2.0)
-    assert do(writer, queue.undo, "bob", 3.0) == one.slot
-    assert do(writer, queue.lease, "bob", 3.0).slot == one.slot
+    first = do(writer, queue.lease, "bob", 1.0)
+    do(writer, queue.record_verdict, queue.NewVerdict(first.slot, "bob", 1.0, "1"), 2.0)
+    assert do(writer, queue.undo, "bob", 3.0) == first.slot
+    assert do(writer, queue.lease, "bob", 3.0).slot == first.slot
     assert do(writer, queue.undo, "bob", 3.0) is None
     settled: list[queue.SettledItem] = []
-    do(writer, queue.record_verdict, queue.NewVerdict(one.slot, "bob", 0.0, "2"), 4.0)
-    two = do(writer, queue.lease, "bob", 5.0)
+    do(writer, queue.record_verdict, queue.NewVerdict(first.slot, "bob", 0.0, "2"), 4.0)
+    second = do(writer, queue.lease, "bob", 5.0)
     do(
         writer,
         queue.record_verdict,
-        queue.NewVerdict(two.slot, "bob", 1.0, "3"),
+        queue.NewVerdict(second.slot, "bob", 1.0, "3"),
         6.0,
         settled=lambda db, s: settled.append(s),
     )
     assert [(s.item.ticket, s.loss) for s in settled] == [("t1", 0.0)]
-    assert do(writer, queue.undo, "bob", 7.0) == two.slot
+    assert do(writer, queue.undo, "bob", 7.0) == second.slot
 
 
 def test_blind_reviewers_and_adjudication(writer: DatabaseWriter, url: str) -> None:
@@ -305,8 +307,8 @@ def test_seeded_errors_measure_detection(writer: DatabaseWriter) -> None:
 def test_texts_are_forgotten_by_age(writer: DatabaseWriter, url: str) -> None:
     do(writer, queue.add_item, held("old"))
     assert do(writer, queue.erase_texts, 101.0, 500.0) == 1
-    kept = do(writer, queue.item, "old")
-    assert (kept.prompt, kept.content, kept.state) == ("", "", "refused")
+    item = do(writer, queue.item, "old")
+    assert (item.prompt, item.content, item.state) == ("", "", "refused")
     assert do(writer, queue.lease, "bob", 1.0) is None
 
 
@@ -326,26 +328,26 @@ def test_no_verdict_is_lost_or_doubled(
     note = lambda db, done: settled.append(done.item.ticket)  # noqa: E731
     for n in range(4):
         do(writer, queue.add_item, held(f"t{n}", reviewers=1 + n % 2))
-    for at, (who, what) in enumerate(moves, start=1):
+    for now, (who, what) in enumerate(moves, start=1):
         if what == "undo":
-            do(writer, queue.undo, who, float(at))
+            do(writer, queue.undo, who, float(now))
         elif what == "wait":
-            settled += [s.item.ticket for s in do(writer, queue.settle_due, at + 100.0, None)]
-        elif (task := do(writer, queue.lease, who, float(at))) is not None:
+            settled += [s.item.ticket for s in do(writer, queue.settle_due, now + 100.0, None)]
+        elif (task := do(writer, queue.lease, who, float(now))) is not None:
             if what == "skip":
                 do(writer, queue.skip, task.slot, who)
             else:
                 do(
                     writer,
                     queue.record_verdict,
-                    queue.NewVerdict(task.slot, who, float(what == "wrong"), str(at)),
-                    float(at),
+                    queue.NewVerdict(task.slot, who, float(what == "wrong"), str(now)),
+                    float(now),
                     settled=note,
                 )
     assert len(set(settled)) == len(settled)
     for n in range(4):
-        said = do(writer, queue.verdicts_on, f"t{n}")
-        assert len({verdict.reviewer for verdict in said}) == len(said) <= 1 + n % 2
+        verdicts = do(writer, queue.verdicts_on, f"t{n}")
+        assert len({verdict.reviewer for verdict in verdicts}) == len(verdicts) <= 1 + n % 2
     writer.close()
     assert replay(writer.url).holds
 
@@ -374,11 +376,11 @@ def test_keys_are_kept_as_hashes(writer: DatabaseWriter, tmp_path: Path) -> None
     secret = do(
         writer, people.add_key, "app", "ann", 1.0, scopes=("complete",), jobs=("support",), expires=9.0
     )
-    found = do(writer, people.key, people.digest(secret), 2.0)
-    assert found.may("complete", "support") and not found.may("complete", "other") and not found.may("decide")
+    key = do(writer, people.key, people.digest(secret), 2.0)
+    assert key.may("complete", "support") and not key.may("complete", "other") and not key.may("decide")
     assert do(writer, people.key, people.digest(secret), 9.5) is None
-    assert do(writer, people.revoke_key, found.id, "ann", 3.0)
-    assert not do(writer, people.revoke_key, found.id, "ann", 3.0)
+    assert do(writer, people.revoke_key, key.id, "ann", 3.0)
+    assert not do(writer, people.revoke_key, key.id, "ann", 3.0)
     assert do(writer, people.key, people.digest(secret), 4.0) is None
     assert all(secret not in str(entry) for entry in do(writer, newest))
     for file in tmp_path.iterdir():

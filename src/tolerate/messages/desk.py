@@ -1,4 +1,4 @@
-"""What the desk says, in English and Chinese."""
+"""Texts of the review desk, in English and Chinese."""
 
 from tolerate.messages import watch as watch_words
 
@@ -173,7 +173,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "sending failed": ("not sent", "未能发送"),
     "reviewers": ("Reviewers an item", "每项审查人数"),
     "export": ("Export labels (CSV)", "导出标注 (CSV)"),
-    # a desk at one's own machine
+    # a desk on one machine
     "link needed": (
         "Open the link that the terminal printed. It signs you in, once; no account is needed.",
         "请打开终端中显示的链接。它一次有效，打开即登录，无需账户。",

@@ -1,4 +1,4 @@
-"""What the page of a watch says beside the texts of the whole desk, in English and Chinese."""
+"""Texts of the page of the watch, in English and Chinese; those of the whole desk are in `desk.py`."""
 
 from collections.abc import Mapping
 

@@ -532,7 +532,7 @@ def drawn_items(
         DrawnItem(
             ticket=ticket,
             tier=tier,
-            at=at,
+            at=created,
             slice=slice,
             cluster=cluster,
             decision=decision,
@@ -541,7 +541,7 @@ def drawn_items(
             loss=loss,
             cost=cost,
         )
-        for ticket, tier, at, slice, cluster, decision, score, chance, loss, cost in reversed(item_rows)
+        for ticket, tier, created, slice, cluster, decision, score, chance, loss, cost in reversed(item_rows)
     ]
 
 

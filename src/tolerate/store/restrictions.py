@@ -69,11 +69,11 @@ class Restriction:
         )
 
     @classmethod
-    def from_json(cls, record: JsonObject, at: float = 0.0) -> Self:
+    def from_json(cls, record: JsonObject, since: float = 0.0) -> Self:
         """A restriction that `to_json` wrote."""
         record = restore_messages(record)
         bands = tuple((low, high) for low, high in record["bands"])
-        return cls(record["slice"], bands, record["missing"], record["share"], record["why"], at)
+        return cls(record["slice"], bands, record["missing"], record["share"], record["why"], since)
 
 
 def hold_reason(tightenings: Iterable[Restriction], slice: str, score: float | None) -> str:

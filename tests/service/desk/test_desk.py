@@ -148,11 +148,11 @@ def test_words_in_both_languages_have_the_same_places() -> None:
 # The flow
 
 
-def judge(browser: Browser, grade: str, **more: str):
+def judge(browser: Browser, grade: str, **fields: str):
     _, _, page = browser.get("review")
     names = ("slot", "nonce", "back", "only")
     form = {name: field(page, name) for name in names}
-    return form, browser.post("verdict", {**form, "grade": grade, **more})
+    return form, browser.post("verdict", {**form, "grade": grade, **fields})
 
 
 def test_verdicts_undo_skip_and_drafts(desk: Served) -> None:
@@ -170,8 +170,8 @@ def test_verdicts_undo_skip_and_drafts(desk: Served) -> None:
     browser.post("skip", {"slot": first["slot"], "back": "review"})
     assert field(browser.get("review")[2], "slot") != first["slot"]
     assert judge(browser, "x")[1][0] == 400
-    seen = {judge(browser, "f")[0]["slot"] for _ in range(4)}
-    assert len(seen) == 4
+    slots = {judge(browser, "f")[0]["slot"] for _ in range(4)}
+    assert len(slots) == 4
     assert "Nothing waits" in browser.get("review")[2]
     desk.thread.do(desk.running.settle())
     assert (
@@ -188,10 +188,10 @@ def test_a_graded_scale_blind_reviewers_and_adjudication(model: Upstream, url: s
     service = service_of(model.url, url, tmp_path, reviewers=2, scale=scale, accept=0.3)
     with served(service) as desk:
         ticket = desk.chat({"say": "arguable", "score": 0.1})[2]["tolerate"]["ticket"]
-        one, two = with_role(desk, "reviewer"), with_role(desk, "engineer")
-        judge(one, "1", note="fine with me")
-        assert "fine with me" not in two.get("review")[2]
-        judge(two, "2")
+        first, second = with_role(desk, "reviewer"), with_role(desk, "engineer")
+        judge(first, "1", note="fine with me")
+        assert "fine with me" not in second.get("review")[2]
+        judge(second, "2")
         desk.write(lambda db: db.run("UPDATE items SET due = 1"))
         desk.thread.do(desk.running.settle())
         owner = Browser(desk)
@@ -236,23 +236,23 @@ def test_a_table_with_files_and_files_alone(desk: Served) -> None:
     browser.get("labels")
 
     def upload(name: str, body: bytes, **headers: str):
-        given = {
+        all_headers = {
             "origin": desk.url,
             "cookie": browser.cookie,
             "x_csrf": browser.csrf,
             "x_name": name,
             **headers,
         }
-        return desk.ask("POST", "/desk/upload", body, key=None, **given)
+        return desk.ask("POST", "/desk/upload", body, key=None, **all_headers)
 
-    status, _, said = upload("%E7%8C%AB%20cat.png", PNG)
-    assert status == 200 and said["kept"].endswith("/猫 cat.png")
+    status, _, answer = upload("%E7%8C%AB%20cat.png", PNG)
+    assert status == 200 and answer["kept"].endswith("/猫 cat.png")
     wav = upload("..%2F..%2Fa.png", SOUND)[2]["kept"]
     assert wav.endswith("/a.png.wav")  # by its first bytes, whatever its name says
     assert upload("a.svg", b"<svg>")[0] == 400 and upload("a.png", b"<script>")[0] == 400
     assert upload("a.png", PNG, x_csrf="guess")[0] == 403
     assert with_role(desk, "reviewer").post("upload", {})[0] == 403
-    files = json.dumps({"猫 cat.png": said["kept"], "a.wav": wav})
+    files = json.dumps({"猫 cat.png": answer["kept"], "a.wav": wav})
     table = "media,prompt\nfolder/猫 cat.png,a cat\na.wav,a tone\n"
     _, _, page = browser.post("import", {"job": "support", "table": table, "files": files})
     assert "2 items came in" in page
@@ -371,7 +371,7 @@ def test_a_lost_password(model: Upstream, url: str, tmp_path: Path) -> None:
         assert Browser(desk, password=lost).status == 401
         assert Browser(desk, password=password).status == 303
         assert desk.running.initial_secrets.password is None
-        entry = next(each for each in desk.write(newest) if each["kind"] == "user")
+        entry = next(row for row in desk.write(newest) if row["kind"] == "user")
         assert (entry["what"], entry["name"], entry["by"]) == ("new password", "owner", "the command line")
         desk.write(people.disable_user, "owner", "ann", time.time())
         with pytest.raises(OptionError, match="is disabled"):
@@ -411,7 +411,7 @@ def test_the_whole_flow_by_keyboard(model: Upstream, url: str, tmp_path: Path) -
                 outside.append(request.url) if not request.url.startswith((desk.url, "data:")) else None
             ),
         )
-        page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda console: faults.append(console.text) if console.type == "error" else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(f"{desk.url}/desk")
         page.keyboard.type("owner")
@@ -432,20 +432,22 @@ def test_the_whole_flow_by_keyboard(model: Upstream, url: str, tmp_path: Path) -
             page.wait_for_selector(f'[name=slot]:not([value="{slot}"])', state="attached")
         page.keyboard.press("u")
         page.wait_for_selector(f'[name=slot][value="{slot}"]', state="attached")
-        found = {}
+        violations_by_path = {}
         for path in ("review", "watch/support", "people", "labels", "me", ""):
             page.goto(f"{desk.url}/desk/{path}")
             result = Axe().run(page)
-            found[path] = [
-                each["id"]
-                for each in result.response["violations"]
-                if each["impact"] in ("serious", "critical")
+            violations_by_path[path] = [
+                violation["id"]
+                for violation in result.response["violations"]
+                if violation["impact"] in ("serious", "critical")
             ]
         page.screenshot(path=str(tmp_path / "desk.png"))
-        assert found == {path: [] for path in found} and outside == [] and faults == []
+        assert (
+            violations_by_path == {path: [] for path in violations_by_path} and outside == [] and faults == []
+        )
         assert len(desk.write(lambda db: db.all("SELECT 1 FROM verdicts WHERE taken_back IS NULL"))) == 2
         browser.close()
-    assert json.dumps(found)
+    assert json.dumps(violations_by_path)
 
 
 RECORD = """async () => {
@@ -490,7 +492,7 @@ def test_pictures_sounds_and_films_are_imported_and_shown_in_a_browser(
         film = b64decode(page.evaluate(RECORD))
         table = "media,prompt\ncat.png,a cat\ntone.wav,a tone\nfilm.webm,a film\n"
         faults: list[str] = []
-        page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda console: faults.append(console.text) if console.type == "error" else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(f"{desk.url}/desk/login")
         page.fill("#name", "owner")
@@ -506,12 +508,14 @@ def test_pictures_sounds_and_films_are_imported_and_shown_in_a_browser(
         page.click("#import button")
         page.wait_for_selector("text=3 items came in")
         page.click("main [role=status] a")
-        seen, found = [], []
+        shown, serious = [], []
         for place in range(3):
             page.wait_for_selector(".media")
-            seen.append(page.evaluate(SEEN))
+            shown.append(page.evaluate(SEEN))
             violations = Axe().run(page).response["violations"]
-            found += [each["id"] for each in violations if each["impact"] in ("serious", "critical")]
+            serious += [
+                violation["id"] for violation in violations if violation["impact"] in ("serious", "critical")
+            ]
             page.screenshot(path=str(tmp_path / f"{place}.png"))
             if place:
                 page.keyboard.press("p")
@@ -519,5 +523,5 @@ def test_pictures_sounds_and_films_are_imported_and_shown_in_a_browser(
             slot = page.input_value("[name=slot]")
             page.keyboard.press("f")
             page.wait_for_function("slot => document.querySelector('[name=slot]')?.value !== slot", arg=slot)
-        assert seen == [["IMG", True], ["AUDIO", True], ["VIDEO", True]] and found == [] and faults == []
+        assert shown == [["IMG", True], ["AUDIO", True], ["VIDEO", True]] and serious == [] and faults == []
         browser.close()

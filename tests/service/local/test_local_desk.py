@@ -38,19 +38,19 @@ QUESTIONS = [
 
 
 def questions(
-    folder: Path, asked: list[Question] = QUESTIONS
+    folder: Path, items: list[Question] = QUESTIONS
 ) -> Callable[[LocalDeskOptions], PeopleVerdicts]:
-    return lambda options: ask_at_desk(asked, folder, options)
+    return lambda options: ask_at_desk(items, folder, options)
 
 
-def batch_of(folder: Path, items: int = 300, **more: Any) -> AuditedBatch:
+def batch_of(folder: Path, items: int = 300, **options: Any) -> AuditedBatch:
     path = folder / "batch.csv"
     if not path.exists():
         path.write_text("question,answer\n" + "".join(f"q {i},a {i}\n" for i in range(items)))
-    return AuditedBatch(path, BatchAuditOptions(**{"tolerance": 0.2, **more}))
+    return AuditedBatch(path, BatchAuditOptions(**{"tolerance": 0.2, **options}))
 
 
-def kept(folder: Path) -> Audit:
+def audit_of(folder: Path) -> Audit:
     return Audit.from_json(json.loads((folder / "batch.csv.audit.json").read_text()))
 
 
@@ -159,13 +159,13 @@ def test_a_link_opens_once_and_a_new_one_goes_to_the_terminal(tmp_path: Path) ->
 def test_forms_from_elsewhere_are_refused(tmp_path: Path) -> None:
     person = Desk(questions(tmp_path)).person()
     slot = person.slot
-    for more in (
+    for headers in (
         {"origin": "http://evil.example"},
         {"sec_fetch_site": "cross-site"},
         {"host": "evil.example"},
     ):
         page = person.next().page
-        person.ask("/desk/verdict", {"slot": slot, "grade": "w"}, **more)
+        person.ask("/desk/verdict", {"slot": slot, "grade": "w"}, **headers)
         assert person.status in (403, 421)
         person.page = page
     person.ask("/desk/verdict", {"csrf": "guess", "slot": slot, "grade": "w"})
@@ -194,20 +194,20 @@ def test_an_audit_asks_in_its_own_order_and_stops(tmp_path: Path) -> None:
     batch = batch_of(tmp_path)
     order = batch.audit.upcoming(300)
     desk = Desk(lambda options: audit_at_desk(batch, ["answer"], options))
-    person, seen = desk.person(), []
+    person, judged = desk.person(), []
     while person.slot:
-        seen.append(int(person.text.removeprefix("a ")))
+        judged.append(int(person.text.removeprefix("a ")))
         person.give("f")
-        assert list(kept(tmp_path).losses) == seen  # on the disk before the page moved on
-    assert seen == order[: len(seen)] and person.done and "may be released" in person.page
-    assert len(seen) == batch.audit.labels < 20
+        assert list(audit_of(tmp_path).losses) == judged  # on the disk before the page moved on
+    assert judged == order[: len(judged)] and person.done and "may be released" in person.page
+    assert len(judged) == batch.audit.labels < 20
     person.press("undo").give("w")
-    assert kept(tmp_path).said(seen[-1]) == 1.0 and not person.done
+    assert audit_of(tmp_path).said(judged[-1]) == 1.0 and not person.done
     judge_all(person)
     person.press("finish")
     desk.end()
-    certificate = kept(tmp_path).certificate
-    assert certificate.proven and certificate.labels > len(seen)
+    certificate = audit_of(tmp_path).certificate
+    assert certificate.proven and certificate.labels > len(judged)
     Desk(lambda options: audit_at_desk(batch_of(tmp_path), [], options)).end()  # it is done
 
 
@@ -239,17 +239,17 @@ def test_pictures_beside_a_batch_are_shown_and_nothing_outside_its_folder(tmp_pa
     (folder / "fake.png").write_bytes(b"<script>")
     (folder / "batch.csv").write_text("file\npictures/1.png\n../out.png\nfake.png\n")
     desk = Desk(lambda options: audit_at_desk(batch_of(folder, tolerance=0.01, confidence=0.99), [], options))
-    person, seen = desk.person(), {}
+    person, status_by_file = desk.person(), {}
     while person.slot:
         page = person.page
         item = connect(str(folder / "batch.csv.audit.db"), read_only=True).first(
             "SELECT i.media FROM items i JOIN slots s ON s.ticket = i.ticket WHERE s.id = ?", int(person.slot)
         )
         person.ask(f"/desk/media/{person.slot}")
-        seen[item[0]] = person.status
+        status_by_file[item[0]] = person.status
         person.page = page
         person.give("f")
-    assert seen == {"file:pictures/1.png": 200, "file:../out.png": 404, "file:fake.png": 404}
+    assert status_by_file == {"file:pictures/1.png": 200, "file:../out.png": 404, "file:fake.png": 404}
 
 
 def test_players_may_ask_for_parts(tmp_path: Path) -> None:
@@ -257,15 +257,15 @@ def test_players_may_ask_for_parts(tmp_path: Path) -> None:
     person = Desk(questions(tmp_path, [Question("a tone", media=sound)])).person()
     assert "<audio" in person.page and 'class="text answer"' not in person.page
     media = f"/desk/media/{person.slot}"
-    for asked, status, body in (
+    for byte_range, status, body in (
         ("bytes=0-", 206, sound),
         ("bytes=10-19", 206, sound[10:20]),
         ("bytes=-5", 206, sound[-5:]),
         ("bytes=9999-", 416, b""),
         ("items=1-2", 200, sound),
     ):
-        person.ask(media, range=asked)
-        assert (person.status, person.body) == (status, body), asked
+        person.ask(media, range=byte_range)
+        assert (person.status, person.body) == (status, body), byte_range
 
 
 def test_two_people_at_one_browser(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_two_people_at_one_browser(tmp_path: Path) -> None:
     assert person.done
     person.press("finish")
     desk.end()
-    audit = kept(tmp_path)
+    audit = audit_of(tmp_path)
     assert (
         audit.certificate.proven
         and audit.agreement.items > 3
@@ -310,7 +310,7 @@ def test_the_second_person_at_a_browser_of_their_own_may_send_it_back(tmp_path: 
     assert first.done
     first.press("finish")
     desk.end()
-    audit = kept(tmp_path)
+    audit = audit_of(tmp_path)
     assert audit.labels > labels and audit.agreement.missed == 1 and audit.certificate.proven
 
 
@@ -324,7 +324,7 @@ def test_two_named_people_read_ahead_and_each_other(tmp_path: Path) -> None:
                 person.give("f")
     ann.press("finish")
     desk.end()
-    audit = kept(tmp_path)
+    audit = audit_of(tmp_path)
     assert audit.certificate.proven and audit.agreement.items == audit.labels
     assert list(audit.losses) == Audit(300, 0.2, seed=0).upcoming(audit.labels)  # the order is kept
     db = connect(str(tmp_path / "batch.csv.audit.db"), read_only=True)
@@ -339,7 +339,7 @@ def test_what_was_said_at_the_terminal_counts_at_the_desk_and_back(tmp_path: Pat
     person = desk.person()
     assert "item 4 of 300" in person.place
     person.give("f")
-    labels = kept(tmp_path).labels
+    labels = audit_of(tmp_path).labels
     assert labels == 4
 
 
@@ -372,9 +372,9 @@ class Command:
     def link(self) -> str:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            found = re.search(r"http://\S+", line)
-            if found:
-                return found[0]
+            match = re.search(r"http://\S+", line)
+            if match:
+                return match[0]
         raise AssertionError("no link came")
 
     def kill(self) -> None:
@@ -386,11 +386,11 @@ class Command:
 def start() -> Iterator[Callable[..., Command]]:
     started: list[Command] = []
 
-    def one(*words: object) -> Command:
+    def start_command(*words: object) -> Command:
         started.append(Command(*words))
         return started[-1]
 
-    yield one
+    yield start_command
     for command in started:
         if command.process.poll() is None:
             command.kill()
@@ -403,12 +403,12 @@ def test_a_killed_desk_goes_on_at_the_page_that_stands_open(tmp_path: Path, star
     person = Sitter(command.link()).next()
     for _ in range(4):
         person.give("f")
-    seen = person.text
+    text = person.text
     command.kill()
-    assert kept(tmp_path).labels == 4
+    assert audit_of(tmp_path).labels == 4
     command = start(*words)
     command.link()
-    assert person.next().text == seen  # the same port, the same session
+    assert person.next().text == text  # the same port, the same session
     judge_all(person)
     person.press("seat")
     judge_all(person)
@@ -428,7 +428,7 @@ def test_killed_while_a_person_presses_keys_nothing_told_is_lost_or_doubled(
     """A verdict whose page came back is kept, once; one that was under way may be kept or not."""
     batch_of(tmp_path, items=20_000)
     words = ("audit", tmp_path / "batch.csv", "-t", "0.2%", "--page", "--show", "answer")
-    rng, told = random.Random(1), {}
+    rng, verdicts = random.Random(1), {}
     command = start(*words)
     person = Sitter(command.link()).next()
     for _ in range(kills):
@@ -438,11 +438,11 @@ def test_killed_while_a_person_presses_keys_nothing_told_is_lost_or_doubled(
             while True:
                 text, grade = person.text, "fw"[rng.random() < 0.01]
                 person.give(grade)
-                told[text] = float(grade == "w")
+                verdicts[text] = float(grade == "w")
                 if rng.random() < 0.1:
                     person.press("undo")
                     assert person.text == text
-                    del told[text]
+                    del verdicts[text]
         end.join()
         command.kill()
         command = start(*words)
@@ -453,9 +453,9 @@ def test_killed_while_a_person_presses_keys_nothing_told_is_lost_or_doubled(
         "SELECT i.content, v.loss FROM verdicts v JOIN items i ON i.ticket = v.ticket WHERE v.taken_back IS NULL"
     )
     losses = dict(standing)
-    assert len(losses) == len(standing) >= len(told) > 0
-    assert {text: losses.get(text) for text in told} == told
-    audit = kept(tmp_path)
+    assert len(losses) == len(standing) >= len(verdicts) > 0
+    assert {text: losses.get(text) for text in verdicts} == verdicts
+    audit = audit_of(tmp_path)
     assert {f"a {item}": loss for item, loss in audit.losses.items()}.items() >= losses.items()
     assert list(audit.losses) == Audit(20_000, 0.002, seed=0).upcoming(audit.labels)
 
@@ -507,18 +507,20 @@ def test_the_whole_flow_by_keyboard_in_both_languages(tmp_path: Path) -> None:
         flags = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
         browser = play.chromium.launch(executable_path=chromium, args=flags)
         page = browser.new_page()
-        outside, faults, weights, found = [], [], [], []
+        outside, faults, weights, serious = [], [], [], []
         link = desk.link()
         home = link.partition("/desk/")[0]
         page.on("request", lambda r: None if r.url.startswith((home, "data:")) else outside.append(r.url))
         page.on("response", lambda r: weights.append(int(r.headers.get("content-length", 0))))
         page.on("response", lambda r: faults.append(r.url) if r.status >= 400 else None)
-        page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda console: faults.append(console.text) if console.type == "error" else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
 
         def look() -> None:
             violations = Axe().run(page).response["violations"]
-            found.extend(each["id"] for each in violations if each["impact"] in ("serious", "critical"))
+            serious.extend(
+                violation["id"] for violation in violations if violation["impact"] in ("serious", "critical")
+            )
 
         def fine() -> None:
             while page.query_selector("[name=slot]"):
@@ -549,8 +551,8 @@ def test_the_whole_flow_by_keyboard_in_both_languages(tmp_path: Path) -> None:
         page.keyboard.press("Enter")
         page.wait_for_selector("[role=status]")
         look()
-        assert (found, outside, faults) == ([], [], [])
+        assert (serious, outside, faults) == ([], [], [])
         assert max(weights) < 250_000
         browser.close()
     desk.end()
-    assert kept(tmp_path).certificate.proven
+    assert audit_of(tmp_path).certificate.proven

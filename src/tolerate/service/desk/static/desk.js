@@ -1,4 +1,4 @@
-// Keys press the buttons that carry them; what is written is kept as a draft; a table's file fills its field.
+// Keyboard shortcuts press buttons; a note is saved as a draft; chosen files are uploaded; the watch reloads.
 "use strict";
 const form = document.getElementById("verdict");
 const note = document.getElementById("note");
@@ -31,56 +31,56 @@ if (form) {
 }
 
 if (note) {
-  const told = document.getElementById("kept");
+  const status = document.getElementById("kept");
   let timer = null;
-  const keep = async () => {
+  const saveDraft = async () => {
     timer = null;
     const fields = new URLSearchParams({ csrf: form.elements.csrf.value, slot: form.elements.slot.value, note: note.value });
     try {
-      const answer = await fetch("/desk/draft", { method: "POST", body: fields });
-      told.textContent = answer.ok ? told.dataset.saved : told.dataset.lost;
-    } catch { told.textContent = told.dataset.lost; }
+      const response = await fetch("/desk/draft", { method: "POST", body: fields });
+      status.textContent = response.ok ? status.dataset.saved : status.dataset.lost;
+    } catch { status.textContent = status.dataset.lost; }
   };
-  note.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(keep, 250); });
+  note.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(saveDraft, 250); });
 }
 
 const file = document.getElementById("file");
 if (file) {
-  const into = document.getElementById("import"), told = document.getElementById("chosen");
-  const isTable = each => /\.csv$/i.test(each.name) || each.type === "text/csv";
-  const chosen = () => [...file.files].filter(each => !isTable(each));
+  const importForm = document.getElementById("import"), status = document.getElementById("chosen");
+  const isTable = chosen => /\.csv$/i.test(chosen.name) || chosen.type === "text/csv";
+  const mediaFiles = () => [...file.files].filter(chosen => !isTable(chosen));
   file.addEventListener("change", async () => {
     const table = [...file.files].find(isTable);
     if (table) document.getElementById("table").value = await table.text();
-    told.textContent = [...file.files].map(each => each.name).slice(0, 12).join(", ") + (file.files.length > 12 ? " …" : "");
+    status.textContent = [...file.files].map(chosen => chosen.name).slice(0, 12).join(", ") + (file.files.length > 12 ? " …" : "");
   });
-  const send = async each => {
-    const headers = { "x-csrf": into.elements.csrf.value, "x-name": encodeURIComponent(each.name) };
-    const answer = await fetch("/desk/upload", { method: "POST", headers, body: each });
-    if (answer.ok) return (await answer.json()).kept;
-    const said = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[role=alert]");
-    throw new Error(said ? said.textContent : answer.status);
+  const upload = async media => {
+    const headers = { "x-csrf": importForm.elements.csrf.value, "x-name": encodeURIComponent(media.name) };
+    const response = await fetch("/desk/upload", { method: "POST", headers, body: media });
+    if (response.ok) return (await response.json()).kept;
+    const alert = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("[role=alert]");
+    throw new Error(alert ? alert.textContent : response.status);
   };
-  into.addEventListener("submit", async event => {
-    const files = chosen();
-    if (!files.length || into.elements.files.value) return;
+  importForm.addEventListener("submit", async event => {
+    const files = mediaFiles();
+    if (!files.length || importForm.elements.files.value) return;
     event.preventDefault();
-    const kept = {};
+    const references = {};
     try {
-      for (const [place, each] of files.entries()) {
-        told.textContent = into.dataset.sending.replace("##", files.length).replace("#", place + 1);
-        kept[each.name] = await send(each);
+      for (const [index, media] of files.entries()) {
+        status.textContent = importForm.dataset.sending.replace("##", files.length).replace("#", index + 1);
+        references[media.name] = await upload(media);
       }
-      into.elements.files.value = JSON.stringify(kept);
-      into.submit();
-    } catch (error) { told.textContent = into.dataset.failed + ": " + error.message; }
+      importForm.elements.files.value = JSON.stringify(references);
+      importForm.submit();
+    } catch (error) { status.textContent = importForm.dataset.failed + ": " + error.message; }
   });
 }
 
-const live = document.querySelector("[data-again]");
-if (live) {
-  const again = setInterval(() => {
+const reloading = document.querySelector("[data-again]");
+if (reloading) {
+  const timer = setInterval(() => {
     if (!document.hidden && !writing() && !document.querySelector("details[open]")) location.reload();
-  }, 1000 * Number(live.dataset.again));
-  document.addEventListener("submit", () => clearInterval(again));
+  }, 1000 * Number(reloading.dataset.again));
+  document.addEventListener("submit", () => clearInterval(timer));
 }
