@@ -1,8 +1,8 @@
 """Kills (-9) of a service under load: a process that has loaded everything forks a service each time.
 
-The service listens on a real port and has its model inside; applications and reviewers stand in this process,
-remember what they were told, and send again after the restart what they had no answer to (a verdict carries the
-nonce of its key press).
+The service listens on a real port; its model is in its own process, or behind a socket (`desk_kills.py`). Applications
+and reviewers are in this process: they store what they were answered, and send a verdict without an answer again after
+the restart (it carries the nonce of its key press).
 """
 
 import asyncio
@@ -11,6 +11,8 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -34,7 +36,7 @@ PROCESSES.set_forkserver_preload(["tests.support.kills"])
 # In the process that is killed
 
 
-def service(url: str, folder: str, pipe: Connection, early: bool) -> None:
+def service(url: str, folder: str, early: bool, pipe: Connection) -> None:
     """Serve until killed. early: the broken twin, which answers before the commit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     asyncio.run(_serve(url, Path(folder), pipe, early))
@@ -84,14 +86,30 @@ def answer_before_commit(running: RunningService) -> None:
 class World:
     """Applications and reviewers, and what they were told."""
 
+    reviewers: tuple[str, ...] = ("ann", "bob", "cat")
+
     def __init__(self, seed: int) -> None:
         self.outside, self.key, self.rng = Outside(), "", random.Random(seed)
         self._asked = 0
         self._presses: dict[str, dict[str, str]] = {}  # of reviewers who have no answer yet
 
+    def port_of(self, pipe: Connection) -> int:
+        """The port that a service announces when it listens; its first announcement has a key, too."""
+        base, key = pipe.recv()
+        self.key = key or self.key
+        return int(base.rpartition(":")[2])
+
+    def request(self, label: str) -> dict[str, Any]:
+        """The next request of an application."""
+        return chat_request(label, self.rng)
+
+    def progressed(self) -> bool:
+        """Whether enough has happened in this round for a kill to be worth it."""
+        return True
+
     async def load(self, port: int) -> None:
         """Everybody at once, until the connections break."""
-        people = [self._review(port, who) for who in ("ann", "bob", "cat")]
+        people = [self._review(port, who) for who in self.reviewers]
         await asyncio.gather(*(self._ask(port) for _ in range(6)), *people)
 
     async def _ask(self, port: int) -> None:
@@ -99,7 +117,7 @@ class World:
         while line is not None:
             self._asked += 1
             label = f"r{self._asked}"
-            body = json.dumps(chat_request(label, self.rng)).encode()
+            body = json.dumps(self.request(label)).encode()
             try:
                 async for piece in _send(line, "POST", "/v1/chat/completions", self.key, body):
                     if (decision := heard(piece)) is not None:
@@ -184,20 +202,27 @@ class Follower:
 
 
 def kills(url: str, folder: Path, times: int, seed: int, *, early: bool = False) -> tuple[list[str], Outside]:
-    """Start, load, kill; again and again on one database. What is wrong, and what was told."""
-    world, follower, wrong = World(seed), Follower(url), []
+    """Kill a service with its model inside; returns what is wrong, and what was told. early: the broken twin."""
+    world = World(seed)
+    return kill_repeatedly(url, world, partial(service, url, str(folder), early), times), world.outside
+
+
+def kill_repeatedly(url: str, world: World, target: Callable[[Connection], None], times: int) -> list[str]:
+    """Start, load, kill; again and again on one database. What is wrong.
+
+    target: serves in a process of its own, and announces its port to the pipe.
+    """
+    follower, wrong = Follower(url), []
     for number in range(times):
         ours, theirs = PROCESSES.Pipe()
-        process = PROCESSES.Process(target=service, args=(url, str(folder), theirs, early))
+        process = PROCESSES.Process(target=target, args=(theirs,))
         process.start()
         theirs.close()
         try:
             if number and world.rng.random() < 0.1:  # while it starts
                 time.sleep(world.rng.random() * 0.1)
             else:
-                base, key = ours.recv()
-                world.key = key or world.key
-                asyncio.run(_until_killed(process, world, int(base.rpartition(":")[2])))
+                asyncio.run(_until_killed(process, world, world.port_of(ours)))
         finally:
             process.kill()
             process.join()
@@ -208,14 +233,18 @@ def kills(url: str, folder: Path, times: int, seed: int, *, early: bool = False)
     db = connect(url, read_only=True)
     wrong += faults(db, world.outside)
     db.close()
-    return wrong, world.outside
+    return wrong
 
 
 async def _until_killed(process: Any, world: World, port: int) -> None:
     """Kill in the middle of the load: after some answers and verdicts, and at no particular instant."""
     load = asyncio.ensure_future(world.load(port))
-    enough, before = world.outside.count + world.rng.randrange(1, 40), time.monotonic()
-    while world.outside.count < enough and time.monotonic() < before + DEADLINE_SECONDS:
+    threshold, deadline = (
+        world.outside.count + world.rng.randrange(1, 40),
+        time.monotonic() + DEADLINE_SECONDS,
+    )
+    while world.outside.count < threshold or not world.progressed():
+        assert time.monotonic() < deadline and not load.done(), "the service stopped answering"
         await asyncio.sleep(0.002)
     await asyncio.sleep(world.rng.random() * 0.01)
     process.kill()
