@@ -10,9 +10,30 @@ svg.py            axes, lines, points and labels as text
 terminal.py       the closing lines of a run
 
 The words of the page, in English and Chinese, are in `tolerate.messages.report`.
+
+The functions are loaded when first used: a service that only draws a chart needs no SciPy in memory.
 """
 
-from tolerate.report.page import write_certificate_report, write_report
-from tolerate.report.terminal import closing_line, print_map
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tolerate.report.page import write_certificate_report as write_certificate_report
+    from tolerate.report.page import write_report as write_report
+    from tolerate.report.terminal import closing_line as closing_line
+    from tolerate.report.terminal import print_map as print_map
+
+_MODULES = {
+    "closing_line": "tolerate.report.terminal",
+    "print_map": "tolerate.report.terminal",
+    "write_certificate_report": "tolerate.report.page",
+    "write_report": "tolerate.report.page",
+}
 
 __all__ = ["closing_line", "print_map", "write_certificate_report", "write_report"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module tolerate.report has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
