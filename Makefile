@@ -12,13 +12,13 @@ demo: .venv/.demo
 	$(BIN)/tolerate run digits
 
 test: .venv/.test
-	$(RUN) $(BIN)/python -m pytest -n $(WORKERS)
+	$(RUN) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: .venv/.test
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/test_layers.py
+	$(BIN)/python -m pytest tests/test_layers.py tests/test_names.py
 
 laws: .venv/.test
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[ray]'

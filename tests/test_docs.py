@@ -130,8 +130,16 @@ def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         exec(compile(text, name_of(page), "exec"), names)
 
 
-def elsewhere(command: str) -> bool:
-    return any(command == start or command.startswith(start + " ") for start in ELSEWHERE)
+def matching_exclusions(command: str) -> list[str]:
+    """The entries of ELSEWHERE that a command begins with; quotes in the page make no difference."""
+    words = shlex.split(command)
+    return [start for start in ELSEWHERE if words[: len(start.split())] == start.split()]
+
+
+def test_every_exclusion_matches_a_command_and_names_a_test() -> None:
+    used = {start for page in PAGES for command in commands(page) for start in matching_exclusions(command)}
+    assert set(ELSEWHERE) - used == set()
+    assert [path for path in ELSEWHERE.values() if path.endswith(".py") and not (ROOT / path).is_file()] == []
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name_of)
@@ -140,7 +148,7 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
     answers(tmp_path)
     shown = printed(page)
     for command in commands(page):
-        if elsewhere(command) or not provided(command, tmp_path):
+        if matching_exclusions(command) or not provided(command, tmp_path):
             continue
         words = [sys.executable, "-m", *shlex.split(command)]
         speaking = {**os.environ, "TOLERATE_LANG": "en"}
