@@ -17,7 +17,7 @@ from tolerate.jobs.texts.restaurants import Restaurants
 from tolerate.llm.client import ServedModel
 from tolerate.llm.completion import Completion
 from tolerate.llm.judge import RubricJudge, score_of
-from tolerate.models.pretrained.embedders import checked_embedder, embedder, letters
+from tolerate.models.pretrained.embedders import checked_embedder, embedder, letter_embedder
 from tolerate.refine.texts.refining import TextPool, parse_text, scored_by
 from tolerate.runs.options import RunOptions
 from tolerate.runs.pipeline import run
@@ -184,7 +184,7 @@ def test_a_run_ranked_by_a_judge_by_votes_and_by_likeness(
             tolerance=0.05,
             workers=0,
         )
-        monkeypatch.setattr("tolerate.jobs.texts.scores.MAX_EMBEDDING_TEXTS", 300)
+        monkeypatch.setattr("tolerate.jobs.texts.drafts.scores.MAX_EMBEDDING_TEXTS", 300)
         monkeypatch.setattr("tolerate.jobs.texts.workshop.SEEDED_TEXTS", 100)
         summary = run(job("casenotes"), tmp_path / "run", options).to_json()
     result = {row["refine"]: row for row in summary["strategies"]}
@@ -244,7 +244,7 @@ def test_letters_tell_rewording_from_another_thing() -> None:
         "the",
     ]
     texts = [" ".join(rng.choice(words, 8)) for _ in range(600)]
-    for embed in (letters(), letters(texts)):
+    for embed in (letter_embedder(), letter_embedder(texts)):
         result = embed(["the radius is high", "radius: high", "the texture is low", ""])
         assert np.allclose(np.linalg.norm(result[:3], axis=1), 1)
         assert result[0] @ result[1] > result[0] @ result[2]
@@ -319,7 +319,7 @@ def test_names_are_taken_out_before_the_way_back(shared: Path) -> None:
 def test_a_run_by_round_trip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A way back that learned next to nothing still works through the whole path; its cost is counted."""
     monkeypatch.setenv("TOLERATE_CACHE", str(tmp_path / "memory"))
-    monkeypatch.setattr("tolerate.jobs.texts.scores.MAX_PAIRS", 60)
+    monkeypatch.setattr("tolerate.jobs.texts.drafts.scores.MAX_PAIRS", 60)
     with serving(scribe) as fake:
         options = RunOptions(
             models=(fake.name(),),

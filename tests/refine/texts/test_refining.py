@@ -6,8 +6,8 @@ import pytest
 from tolerate.base.files import slug
 from tolerate.checks.texts.metrics import bleu, chrf, distinct
 from tolerate.errors import DataError, OptionError
+from tolerate.jobs.texts.drafts.verifier import Verifier, fit_verifier
 from tolerate.jobs.texts.task import normalize
-from tolerate.jobs.texts.verifier import Verifier, fit_verifier
 from tolerate.modality import split_at_marks
 from tolerate.refine.texts.refining import TextPool, parse_text
 

@@ -18,9 +18,9 @@ from tolerate.checks.texts.labels import label_in
 from tolerate.checks.texts.own_error import own_error_sentence
 from tolerate.data import tables
 from tolerate.errors import DataError, OptionError, hint
+from tolerate.jobs.texts.drafts.scores import at_temperature_zero
 from tolerate.jobs.texts.options import SCORE_OPTIONS
 from tolerate.jobs.texts.remote_workshop import PromptedWorkshop, TableTask, rows_by_purpose, table_in
-from tolerate.jobs.texts.scores import at_temperature_zero
 from tolerate.jobs.texts.task import SeededText, TextVerdict, normalize
 from tolerate.jobs.texts.workshop import SEEDED_TEXTS
 from tolerate.llm.endpoint_names import parse_endpoint

@@ -16,10 +16,10 @@ from tolerate.base.arrays import Contents, Floats, Ints
 from tolerate.checks import Verdicts
 from tolerate.data import tables
 from tolerate.errors import DataError, OptionError
-from tolerate.jobs.texts.drafting import PROMPTED_COST_REQUESTS, Drafts
+from tolerate.jobs.texts.drafts.drafting import PROMPTED_COST_REQUESTS, Drafts
+from tolerate.jobs.texts.drafts.pools import TextCandidates
+from tolerate.jobs.texts.drafts.prompted_models import is_prompted
 from tolerate.jobs.texts.figures import repetition
-from tolerate.jobs.texts.pools import TextCandidates
-from tolerate.jobs.texts.prompted_models import is_prompted
 from tolerate.jobs.texts.task import Pair, TextTask
 from tolerate.jobs.texts.workshop import TextWorkshop
 from tolerate.llm.endpoint_names import EXPECTED

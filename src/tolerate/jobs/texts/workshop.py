@@ -15,7 +15,12 @@ from tolerate.base.files import read_json, slug, to_json, write_whole
 from tolerate.base.workers import is_first_process
 from tolerate.checks import Verdicts
 from tolerate.checks.texts.own_error import own_error_sentence
-from tolerate.jobs.texts.drafting import FINER_TOKENS, Drafter, Drafts
+from tolerate.jobs.texts.drafts.drafting import FINER_TOKENS, Drafter, Drafts
+from tolerate.jobs.texts.drafts.pools import PoolBuilder, TextCandidates
+from tolerate.jobs.texts.drafts.prompted_models import PromptedModels, is_prompted
+from tolerate.jobs.texts.drafts.scores import PROBABILITIES, TextScores
+from tolerate.jobs.texts.drafts.training_texts import TrainingTexts
+from tolerate.jobs.texts.drafts.verifier import Verifier, fit_verifier
 from tolerate.jobs.texts.figures import (
     MAX_TEXTS,
     held_out_fit,
@@ -24,12 +29,7 @@ from tolerate.jobs.texts.figures import (
     slot_errors,
 )
 from tolerate.jobs.texts.options import TextOptions
-from tolerate.jobs.texts.pools import PoolBuilder, TextCandidates
-from tolerate.jobs.texts.prompted_models import PromptedModels, is_prompted
-from tolerate.jobs.texts.scores import PROBABILITIES, TextScores
 from tolerate.jobs.texts.task import TextTask, TextVerdict
-from tolerate.jobs.texts.training_texts import TrainingTexts
-from tolerate.jobs.texts.verifier import Verifier, fit_verifier
 from tolerate.llm.model_names import is_pretrained_name
 from tolerate.messages.catalogue import joined, message
 from tolerate.messages.texts import ASSUMPTIONS, LIMITS, USES

@@ -16,11 +16,11 @@ import numpy as np
 
 from tolerate.base.arrays import Floats, Ints
 from tolerate.errors import OptionError
-from tolerate.jobs.texts.drafting import Drafter, Strings
+from tolerate.jobs.texts.drafts.drafting import Drafter, Strings
+from tolerate.jobs.texts.drafts.prompted_models import DOLLARS_A_CORE_SECOND
+from tolerate.jobs.texts.drafts.training_texts import MAX_PAIRS
 from tolerate.jobs.texts.options import TextOptions
-from tolerate.jobs.texts.prompted_models import DOLLARS_A_CORE_SECOND
 from tolerate.jobs.texts.task import TextTask
-from tolerate.jobs.texts.training_texts import MAX_PAIRS
 from tolerate.llm.endpoint_names import parse_endpoint
 from tolerate.llm.judge import RubricJudge, read_rubric
 from tolerate.refine.texts.refining import Alike, Scorer, TextRefining

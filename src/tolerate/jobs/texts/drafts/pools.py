@@ -8,10 +8,10 @@ import numpy as np
 
 from tolerate.base.arrays import Floats, Ints
 from tolerate.base.personal_data import mask_personal_data
-from tolerate.jobs.texts.drafting import Drafts, Strings
-from tolerate.jobs.texts.scores import TextScores
+from tolerate.jobs.texts.drafts.drafting import Drafts, Strings
+from tolerate.jobs.texts.drafts.scores import TextScores
+from tolerate.jobs.texts.drafts.training_texts import TrainingTexts
 from tolerate.jobs.texts.task import TextTask
-from tolerate.jobs.texts.training_texts import TrainingTexts
 from tolerate.refine.texts.refining import TextPool, TextRefining
 from tolerate.runs.workshop import Candidates
 

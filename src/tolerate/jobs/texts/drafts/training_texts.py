@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from tolerate.jobs.texts.prompted_models import few_shot_prompt
+from tolerate.jobs.texts.drafts.prompted_models import few_shot_prompt
 from tolerate.jobs.texts.task import TextTask
 from tolerate.refine.texts.copied import Copied
 from tolerate.refine.texts.near_duplicates import without_near_duplicates

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate.base.arrays import Floats, Ints
-from tolerate.jobs.texts.prompted_models import PromptedModels, is_prompted
+from tolerate.jobs.texts.drafts.prompted_models import PromptedModels, is_prompted
+from tolerate.jobs.texts.drafts.training_texts import TrainingTexts
 from tolerate.jobs.texts.task import TextTask
-from tolerate.jobs.texts.training_texts import TrainingTexts
 from tolerate.llm.model_names import is_pretrained_name
 from tolerate.models.writers.registry import Writer
 

@@ -1,0 +1,1 @@
+"""Drafts of texts: what writers learn from, the candidates they write, and the scores that rank them."""
