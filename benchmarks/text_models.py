@@ -38,7 +38,8 @@ from tolerate.models.texts.kneser_ney import fit_kneser_ney
 from tolerate.models.texts.language import START, LanguageModel, log_likelihoods
 from tolerate.models.texts.lstm import LSTM
 from tolerate.models.texts.t5 import T5
-from tolerate.models.texts.tokens import Tokenizer, tokens_for
+from tolerate.models.texts.tokenizers import learn_vocabulary
+from tolerate.models.texts.tokens import Tokenizer
 from tolerate.models.texts.transformer import Transformer
 from tolerate.models.training.loop import train
 from tolerate.models.training.plan import TrainingOptions
@@ -92,7 +93,7 @@ def shakespeare(seconds: float, only: set[str]) -> None:
     }
     if not only or "counts" in only:
         began = time.process_time()
-        tokens = tokens_for("characters", [text[:cut]])
+        tokens = learn_vocabulary("characters", [text[:cut]])
         training, unseen = (torch.tensor(tokens.encode(part)) for part in (text[:cut], text[cut:]))
         counts = fit_kneser_ney(training.numpy(), len(tokens), ORDER)
         nats = -counts.log_likelihoods(unseen.numpy()).mean()
@@ -103,7 +104,7 @@ def shakespeare(seconds: float, only: set[str]) -> None:
         if only and name not in only:
             continue
         began = time.process_time()
-        tokens = tokens_for(kind, (line for line in text[:cut].splitlines(keepends=True)))
+        tokens = learn_vocabulary(kind, (line for line in text[:cut].splitlines(keepends=True)))
         training, unseen = (torch.tensor(tokens.encode(part)) for part in (text[:cut], text[cut:]))
         start = of is T5
         rows = windows(training, 8, start).int()

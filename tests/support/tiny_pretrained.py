@@ -118,10 +118,10 @@ def taught(folder: Path, pairs: Sequence[tuple[str, str]], steps: int = 300, **m
     """A tiny Llama that learned some answers, as a folder of transformers."""
     from tolerate.llm.model_names import parse_pretrained
     from tolerate.models.training.plan import TrainingOptions
-    from tolerate.models.writers.pretrained import teach
+    from tolerate.models.writers.pretrained import tune
 
     base = kept(folder / "base", **more)
-    trained = teach(
+    trained = tune(
         parse_pretrained(f"hf:{base}#full+rate=0.003"),
         pairs,
         folder / "run",

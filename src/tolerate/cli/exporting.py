@@ -19,9 +19,9 @@ def export(
     from tolerate.llm.model_names import is_pretrained_folder
 
     if is_pretrained_folder(model):
-        from tolerate.models.writers.pretrained import export_whole
+        from tolerate.models.writers.pretrained import export_merged
 
-        export_whole(model, out)
+        export_merged(model, out)
     else:
         from tolerate.models.pretrained.llama import to_llama
 

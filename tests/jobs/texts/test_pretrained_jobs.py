@@ -15,7 +15,7 @@ from tolerate.errors import OptionError
 from tolerate.jobs import job
 from tolerate.llm.model_names import parse_pretrained
 from tolerate.models.training.plan import TrainingOptions
-from tolerate.models.writers.pretrained import teach
+from tolerate.models.writers.pretrained import tune
 from tolerate.runs.options import RunOptions
 from tolerate.runs.pipeline import run
 from tolerate.runs.plan import plan_run
@@ -36,7 +36,7 @@ def reviews(n: int, seed: int) -> list[tuple[str, str]]:
 
 def test_a_tuned_model_sorts_a_users_texts(tmp_path: Path) -> None:
     base = kept(tmp_path / "base", loud=3.0)
-    teach(
+    tune(
         parse_pretrained(f"hf:{base}#full+rate=0.01"),
         reviews(60, 1),
         tmp_path / "tuned",

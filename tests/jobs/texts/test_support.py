@@ -10,7 +10,7 @@ from tests.support.intents import desk_questions, write_desk_data
 from tolerate.errors import DataError, OptionError
 from tolerate.jobs import job
 from tolerate.jobs.texts.support_data import HAND_OVER, read_support_data
-from tolerate.models.writers.ngram_classifier import Features, load_reader, reading_cost, teach_reader
+from tolerate.models.writers.ngram_classifier import NGramFeatures, load_reader, reading_cost, teach_reader
 from tolerate.runs.options import RunOptions
 from tolerate.runs.pipeline import run
 
@@ -29,7 +29,7 @@ def test_a_reader_learns_and_is_kept(kind: str, tmp_path: Path) -> None:
 
 
 def test_features_know_words_and_spelling() -> None:
-    features = Features()
+    features = NGramFeatures()
     rows = features.fit(["card lost", "crad lost", "pin"])
     similarity = (rows @ rows.T).toarray()
     assert similarity[0, 1] > 0.5 > similarity[0, 2] and np.allclose(np.diag(similarity), 2, atol=1e-5)

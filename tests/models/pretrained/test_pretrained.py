@@ -27,7 +27,7 @@ from tolerate.models.pretrained import hub
 from tolerate.models.pretrained.pretrained import Pretrained
 from tolerate.models.texts.decoding import Decoding, decode
 from tolerate.models.writers.local import LocalWriter
-from tolerate.models.writers.pretrained import keep_source, likelihoods_of, perplexity_of, write_with
+from tolerate.models.writers.pretrained import likelihoods_of, perplexity_of, save_source, write_with
 from tolerate.models.writers.writing import write, writing_cost
 from tolerate.runs.progress import SilentReporter
 
@@ -52,11 +52,11 @@ def by_generate(net: Any, head: list[int], limit: int, pairs: bool) -> list[int]
 @pytest.mark.parametrize("kind", QUICK)
 def test_a_batch_of_prompts_reads_as_generate_does_one_by_one(kind: str, tmp_path: Path) -> None:
     model = opened(kept(tmp_path, kind, loud=1.0 if kind in ("mamba", "bart") else 3.0))
-    heads = [model.tongue.head(prompt) for prompt in PROMPTS]
+    heads = [model.prompt_format.encode_prompt(prompt) for prompt in PROMPTS]
     found = decode(
         model, list(map(torch.tensor, heads)), Decoding(limit=20, temperature=0, end=1), generator(0)
     )
-    wanted = [by_generate(model.net, head, 20, model.pairs) for head in heads]
+    wanted = [by_generate(model.net, head, 20, model.is_seq2seq) for head in heads]
     assert [list(one.tokens) for one in found] == wanted
     assert (
         len({tuple(one) for one in wanted}) == 3
@@ -70,7 +70,7 @@ def test_prompts_that_are_not_filled_up_rightly_would_be_seen(
     model = opened(kept(tmp_path, "gpt2", loud=3.0))
     real = Pretrained._read
     monkeypatch.setattr(Pretrained, "_read", lambda self, s, t, r: real(self, s, t, torch.ones_like(r)))
-    heads = [model.tongue.head(prompt) for prompt in PROMPTS]
+    heads = [model.prompt_format.encode_prompt(prompt) for prompt in PROMPTS]
     found = decode(
         model, list(map(torch.tensor, heads)), Decoding(limit=20, temperature=0, end=1), generator(0)
     )
@@ -80,10 +80,10 @@ def test_prompts_that_are_not_filled_up_rightly_would_be_seen(
 @pytest.mark.parametrize("kind", ["llama", "t5"])
 def test_log_probabilities_are_those_of_the_whole_text(kind: str, tmp_path: Path) -> None:
     model = opened(kept(tmp_path, kind, loud=3.0))
-    head = model.tongue.head("the cat")
+    head = model.prompt_format.encode_prompt("the cat")
     (one,) = decode(model, [torch.tensor(head)], Decoding(limit=12, end=1), generator(3))
     said = [*one.tokens, *([1] if one.ended else [])]
-    if model.pairs:
+    if model.is_seq2seq:
         logits = model.net(
             input_ids=torch.tensor([head]), decoder_input_ids=torch.tensor([[0, *said[:-1]]])
         ).logits[0]
@@ -110,7 +110,7 @@ def test_decoding_is_seeded_and_as_the_name_says(how: str, tmp_path: Path) -> No
 def test_beams_find_what_exhaustive_search_finds(tmp_path: Path) -> None:
     """With as many beams as tokens a text of two tokens is searched whole."""
     model = opened(kept(tmp_path, loud=3.0))
-    head = torch.tensor(model.tongue.head("a"))
+    head = torch.tensor(model.prompt_format.encode_prompt("a"))
     known = len(tokenizer())
     (one,) = decode(model, [head], Decoding(limit=2, beams=known, end=1), generator(0))
     first = model.net(head[None]).logits[0, -1].log_softmax(-1)
@@ -129,7 +129,7 @@ def test_several_ends_are_one(tmp_path: Path) -> None:
     (folder / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": [1, 40, 41]}))
     model = opened(folder)
     assert set(model.ends) == {1, 40, 41}
-    head = torch.tensor(model.tongue.head("the cat"))
+    head = torch.tensor(model.prompt_format.encode_prompt("the cat"))
     _, logits = model.begin([head])
     plain = model.net(head[None]).logits[0, -1].softmax(-1)
     assert logits[0].softmax(-1)[1] == pytest.approx(float(plain[[1, 40, 41]].sum()), abs=1e-5)
@@ -139,30 +139,36 @@ def test_several_ends_are_one(tmp_path: Path) -> None:
 def test_prompts_take_the_form_that_the_model_knows(tmp_path: Path) -> None:
     words = tokenizer()
     plain = opened(kept(tmp_path / "plain"))
-    assert words.decode(plain.tongue.head("the cat")) == "the cat"
-    assert words.decode(plain.tongue.head("a dog", "Be short.")) == "Be short.\n\nInput: a dog\nOutput:"
+    assert words.decode(plain.prompt_format.encode_prompt("the cat")) == "the cat"
+    assert (
+        words.decode(plain.prompt_format.encode_prompt("a dog", "Be short."))
+        == "Be short.\n\nInput: a dog\nOutput:"
+    )
     chat = opened(kept(tmp_path / "chat", chat=True))
     assert (
-        words.decode(chat.tongue.head("a dog", "Be short.")) == "<system>Be short.\n<user>a dog\n<assistant>"
+        words.decode(chat.prompt_format.encode_prompt("a dog", "Be short."))
+        == "<system>Be short.\n<user>a dog\n<assistant>"
     )
-    assert opened(tmp_path / "chat", "#chat=no").tongue.chats is False
+    assert opened(tmp_path / "chat", "#chat=no").prompt_format.uses_chat_template is False
     pairs = opened(kept(tmp_path / "pairs", "t5"))
-    assert words.decode(pairs.tongue.head("a dog", "Be short.")) == "Be short.\n\na dog"
-    assert plain.tongue.head("") != []  # something is always read
+    assert words.decode(pairs.prompt_format.encode_prompt("a dog", "Be short.")) == "Be short.\n\na dog"
+    assert plain.prompt_format.encode_prompt("") != []  # something is always read
 
 
 def test_what_goes_on_with_examples_of_its_own_is_cut(tmp_path: Path) -> None:
     model = opened(kept(tmp_path))
     said = tokenizer()(" the cat\nInput: a dog")["input_ids"]
-    kept_tokens = model.tongue.cut(said, "Be short.")
-    assert model.tongue.text(said[:kept_tokens]).startswith("the cat")
-    assert "Input" not in model.tongue.text(said[:kept_tokens])
-    assert model.tongue.said_enough(said[: kept_tokens + 4]) and model.tongue.cut(said, "") == len(said)
+    kept_tokens = model.prompt_format.answer_length(said, "Be short.")
+    assert model.prompt_format.decode(said[:kept_tokens]).startswith("the cat")
+    assert "Input" not in model.prompt_format.decode(said[:kept_tokens])
+    assert model.prompt_format.begins_new_example(
+        said[: kept_tokens + 4]
+    ) and model.prompt_format.answer_length(said, "") == len(said)
 
 
 def test_perplexity_is_by_hand(tmp_path: Path) -> None:
     model = opened(kept(tmp_path))
-    head, row = model.tongue.head("a"), model.tongue.rows([("a", "cat")])[0][0]
+    head, row = model.prompt_format.encode_prompt("a"), model.prompt_format.encode_pairs([("a", "cat")])[0][0]
     logits = model.net(torch.tensor([row])).logits[0, len(head) - 1 : -1]
     nats = F.cross_entropy(logits, torch.tensor(row[len(head) :]))
     assert perplexity_of(model, [("a", "cat"), ("a", "cat")])[0] == pytest.approx(
@@ -182,7 +188,7 @@ def test_how_likely_each_answer_is(kind: str, tmp_path: Path) -> None:
 
 def test_a_folder_keeps_the_name_and_writes(tmp_path: Path) -> None:
     base = kept(tmp_path / "base", loud=3.0)
-    model = keep_source(parse_pretrained(f"hf:{base}#temperature=0+tokens=6"), tmp_path / "kept", 0)
+    model = save_source(parse_pretrained(f"hf:{base}#temperature=0+tokens=6"), tmp_path / "kept", 0)
     assert write(tmp_path / "kept", ["a"], 1, 0)[0][0] == write_with(model, ["a"], 1, 0)[0][0]
     assert (tmp_path / "kept" / "model.safetensors").stat().st_size < 100
     assert writing_cost(tmp_path / "kept", ["a"], Decoding()) > 0

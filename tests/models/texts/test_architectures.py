@@ -31,16 +31,17 @@ from tolerate.models.texts.bert import (
     rows_of,
 )
 from tolerate.models.texts.bpe import BPE, learn_bpe
-from tolerate.models.texts.corpus import lines
+from tolerate.models.texts.corpus import read_lines
 from tolerate.models.texts.decoding import Decoding, decode
 from tolerate.models.texts.language import END, PAD, START, LanguageModel, log_likelihoods
 from tolerate.models.texts.lstm import LSTM
 from tolerate.models.texts.t5 import T5
-from tolerate.models.texts.tokens import UNKNOWN, load_tokens, tokens_for
+from tolerate.models.texts.tokenizers import learn_vocabulary, load_vocabulary
+from tolerate.models.texts.tokens import UNKNOWN
 from tolerate.models.texts.transformer import Transformer
 from tolerate.models.training.plan import TrainingOptions
 from tolerate.models.writers.registry import parse_settings, writer
-from tolerate.models.writers.text_classifier import Classifier, load_text_reader, teach_encoder
+from tolerate.models.writers.text_classifier import ClassifierNetwork, load_text_reader, teach_encoder
 from tolerate.models.writers.writing import perplexity, teach_writer, write, writer_in
 from tolerate.runs.options import RunOptions
 from tolerate.runs.pipeline import run
@@ -75,7 +76,7 @@ def test_bpe_loses_nothing_and_specials_in_a_text_are_text(pieces: BPE, tmp_path
         assert all(number > UNKNOWN for number in numbers)
     assert len(pieces.encode("the the the")) <= 6 < len("the the the")
     pieces.save(tmp_path / "tokens.json")
-    again = load_tokens(tmp_path / "tokens.json")
+    again = load_vocabulary(tmp_path / "tokens.json")
     assert again == pieces and len(again) == len(pieces) == 290
     assert [again.encode(text) for text in NASTY] == [pieces.encode(text) for text in NASTY]
     assert pieces.decode([START, *pieces.encode("hat"), END, PAD]) == "hat"
@@ -85,20 +86,20 @@ def test_bpe_is_the_same_for_the_same_texts_and_bounded() -> None:
     texts = ["abc abd abe", "xyz"] * 5
     assert learn_bpe(iter(texts), size=270) == learn_bpe(texts, size=270)
     assert len(learn_bpe(["a"], size=1000)) == 260  # no pair to join
-    assert tokens_for("bpe:270", texts) == learn_bpe(texts, size=270)
-    assert tokens_for("bpe", texts).encode("abc")
-    for wrong in (lambda: learn_bpe(texts, size=100), lambda: tokens_for("bpe:12", texts)):
+    assert learn_vocabulary("bpe:270", texts) == learn_bpe(texts, size=270)
+    assert learn_vocabulary("bpe", texts).encode("abc")
+    for wrong in (lambda: learn_bpe(texts, size=100), lambda: learn_vocabulary("bpe:12", texts)):
         with pytest.raises(OptionError, match="too small"):
             wrong()
     with pytest.raises(OptionError, match="no tokens are called"):
-        tokens_for("wordpiece", texts)
+        learn_vocabulary("wordpiece", texts)
 
 
 @pytest.mark.parametrize("kind", ["words", "characters", "bpe:300"])
 def test_empty_corpora_are_refused(kind: str) -> None:
     for texts in ([], ["", ""]):
         with pytest.raises(DataError, match="empty"):
-            tokens_for(kind, texts)
+            learn_vocabulary(kind, texts)
 
 
 def test_half_a_surrogate_is_no_text(pieces: BPE) -> None:
@@ -114,13 +115,13 @@ def test_a_vocabulary_from_elsewhere_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokens.json"
     path.write_text(Tokenizer(models.BPE({"a": 0, "b": 1}, [])).to_str())
     with pytest.raises(DataError, match="begins with"):
-        load_tokens(path)
+        load_vocabulary(path)
     path.write_text('{"model": {"type": "BPE"}}')
     with pytest.raises(DataError, match="no vocabulary of the tokenizers library"):
-        load_tokens(path)
+        load_vocabulary(path)
     path.write_text('["a"]')
     with pytest.raises(DataError, match="train the model again"):
-        load_tokens(path)
+        load_vocabulary(path)
 
 
 PAIRS = [(word, word[::-1]) for word in ("cab", "bad", "dab", "ace", "bead", "fade", "face", "deaf") * 4]
@@ -408,7 +409,7 @@ def test_an_encoder_learns_classes_and_is_kept(tmp_path: Path) -> None:
     assert again(["", "猫", "x " * 5000, "[SEP] <end>"]).shape == (4, 3) and again([]).shape == (0, 3)
     assert again.size > 1000 and again.cost(unseen[:9]) > 0
     learn_pieces(["another language entirely"] * 3, 4000).save(tmp_path / "tokenizer.json")
-    assert load(tmp_path, Classifier).vocabulary == reader.model.vocabulary
+    assert load(tmp_path, ClassifierNetwork).vocabulary == reader.model.vocabulary
 
 
 def test_a_tokenizer_that_knows_more_than_its_reader_is_refused(tmp_path: Path) -> None:
@@ -658,9 +659,9 @@ def test_an_encoder_killed_in_either_stage_is_the_same_in_the_end(tmp_path: Path
 def test_lines_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes("\ufeffone\r\n\n 床前 \nlast".encode())
-    assert list(lines(path)) == ["one", "床前", "last"]
+    assert list(read_lines(path)) == ["one", "床前", "last"]
     (tmp_path / "b.gz").write_bytes(gzip.compress(path.read_bytes()))
-    assert list(lines(tmp_path / "b.gz")) == ["one", "床前", "last"]
+    assert list(read_lines(tmp_path / "b.gz")) == ["one", "床前", "last"]
     for data, says in (
         (b"", "holds no text"),
         (b"\n \n", "holds no text"),
@@ -669,9 +670,9 @@ def test_lines_of_a_file(tmp_path: Path) -> None:
     ):
         path.write_bytes(data)
         with pytest.raises(DataError, match=says):
-            list(lines(path, longest=100))
+            list(read_lines(path, longest=100))
     with pytest.raises(DataError, match="cannot read"):
-        list(lines(tmp_path / "none"))
+        list(read_lines(tmp_path / "none"))
 
 
 def test_a_gigabyte_line_is_refused_at_once_and_in_little_memory(tmp_path: Path) -> None:
@@ -682,7 +683,7 @@ def test_a_gigabyte_line_is_refused_at_once_and_in_little_memory(tmp_path: Path)
         file.truncate(2**30)  # no bytes on the disk, but as many to read
     tracemalloc.start()
     with pytest.raises(DataError, match="more than 1,000,000 bytes"):
-        learn_bpe(lines(path))
+        learn_bpe(read_lines(path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 30e6

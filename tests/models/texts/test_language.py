@@ -19,7 +19,8 @@ from tolerate.models.texts.decoding import Decoding, decode, restrict_choices
 from tolerate.models.texts.kneser_ney import KneserNey, bits_of, blocks_of, fit_kneser_ney, fit_order
 from tolerate.models.texts.language import END, PAD, LanguageModel, log_likelihoods
 from tolerate.models.texts.lstm import LSTM
-from tolerate.models.texts.tokens import Tokens, characters, learn_tokens, load_tokens
+from tolerate.models.texts.tokenizers import load_vocabulary
+from tolerate.models.texts.tokens import Tokens, characters, learn_tokens
 from tolerate.models.texts.transformer import Transformer
 from tolerate.models.training.muon import Muon, orthogonalize
 from tolerate.models.training.plan import TrainingOptions
@@ -334,7 +335,7 @@ def test_sampling_follows_the_probabilities() -> None:
     prompt = torch.tensor([2, 7])
     with torch.no_grad():
         wanted = model.begin([prompt])[1][0].softmax(-1).numpy()
-    found = decode(model, [prompt] * 4000, Decoding(limit=1), generator(4), together=4000)
+    found = decode(model, [prompt] * 4000, Decoding(limit=1), generator(4), batch=4000)
     tokens = [END if text.ended else text.tokens[0] for text in found]
     shares = np.bincount(tokens, minlength=12) / 4000
     assert np.abs(shares - wanted).max() < 4.5 * 0.5 / 4000**0.5  # no false alarm in thousands of runs
@@ -434,11 +435,11 @@ def test_a_blend_of_words_and_lines_reads_on_and_comes_back_from_a_folder(tmp_pa
 
 def test_tokens_lose_nothing(tmp_path: Path) -> None:
     texts = ["The area is 572.01, normal.", "床前明月光，疑是地上霜。", "a  b\n\tc £20-25 it's", ""]
-    for tokens in (learn_tokens(texts, least=1), learn_tokens(texts, most=1), characters(texts)):
+    for tokens in (learn_tokens(texts, min_count=1), learn_tokens(texts, max_size=1), characters(texts)):
         assert [tokens.decode(tokens.encode(text)) for text in texts] == texts
     assert tokens.decode(tokens.encode("a€")) == "a\N{REPLACEMENT CHARACTER}"
     tokens.save(tmp_path / "t.json")
-    assert load_tokens(tmp_path / "t.json") == tokens
+    assert load_vocabulary(tmp_path / "t.json") == tokens
     with pytest.raises(DataError, match="empty"):
         learn_tokens([""])
 

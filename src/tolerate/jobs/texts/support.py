@@ -32,8 +32,8 @@ from tolerate.runs.progress import ProgressReporter
 from tolerate.runs.workshop import Candidates, Workshop
 
 if TYPE_CHECKING:
-    from tolerate.models.writers.ngram_classifier import Reader
-    from tolerate.models.writers.text_classifier import TextReader
+    from tolerate.models.writers.ngram_classifier import NGramClassifier
+    from tolerate.models.writers.text_classifier import TextClassifier
 
 OUT_OF_SCOPE_SHARE = 0.1  # of requests
 SPEED_QUESTIONS = 1000  # on which the speed of a classifier is measured
@@ -205,7 +205,9 @@ class SupportWorkshop(Workshop):
             },
         )
 
-    def _fit(self, model: str, kind: str, folder: Path, reporter: ProgressReporter) -> "Reader | TextReader":
+    def _fit(
+        self, model: str, kind: str, folder: Path, reporter: ProgressReporter
+    ) -> "NGramClassifier | TextClassifier":
         """A classifier of n-grams, or an encoder, left in the folder."""
         from tolerate.models.training.plan import TrainingOptions
         from tolerate.models.writers.ngram_classifier import teach_reader

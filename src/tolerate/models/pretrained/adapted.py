@@ -47,7 +47,7 @@ class Adapted(TunedModel):
         if spec.tune in ("lora", "adalora") and not linear:
             raise OptionError(f"{place} has no linear layers to adapt; try #full")
         inner = [name for name in linear if name != "head"]
-        self._put(net, adapters_of(spec), inner or linear)
+        self._set_network(net, adapters_of(spec), inner or linear)
         self.eval()
 
     @classmethod

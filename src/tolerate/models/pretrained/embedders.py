@@ -1,14 +1,13 @@
-"""Texts as vectors, so that two that say the same in other words lie near each other.
+"""Texts as vectors of length 1; texts of similar meaning have similar directions.
 
 letters              runs of two to four letters, weighted by rarity, their main directions (Deerwester et al. 1990);
                      learned from the job's own texts in seconds, nothing is downloaded
 hf:NAME-OR-FOLDER    the mean of an encoder's last layer (Reimers and Gurevych 2019), by transformers
-openai:MODEL@URL     the embeddings of an OpenAI-compatible server, each asked for once
+openai:MODEL@URL     the embeddings of an OpenAI-compatible server, each requested once
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,25 +24,25 @@ Floats = NDArray[np.float64]
 Embedder = Callable[[Sequence[str]], Floats]  # texts -> vectors of length 1: [n, d]
 LETTERS = "letters"
 DIRECTIONS = 128
-PLACES = 2**16  # of hashed runs
-TOGETHER = 64  # texts of one request to a server
+HASH_BUCKETS = 2**16  # for runs of letters
+BATCH_TEXTS = 64  # of one request to a server
 
 
 def embedder(name: str, texts: Sequence[str] = (), cache: Path | str | None = "") -> Embedder:
-    """The embedder of that name; `texts`: what `letters` learns from, none for runs as they are."""
+    """The embedder of that name. texts: those that `letters` learns weights and directions from, if any."""
     if name in ("", LETTERS):
-        return letters(texts)
+        return letter_embedder(texts)
     if name.startswith("hf:"):
-        return encoder(name.removeprefix("hf:"))
+        return encoder_embedder(name.removeprefix("hf:"))
     if is_endpoint(name):
-        return Server(name, cache)
+        return EmbeddingServer(name, cache)
     raise OptionError(
         f'"{name}" names no embedder; expected {LETTERS}, hf:NAME-OR-FOLDER or openai:MODEL@URL'
     )
 
 
 def checked_embedder(name: str) -> str:
-    """An embedder's name, refused at once where it means nothing."""
+    """The name itself; raises OptionError if it names no embedder, without loading one."""
     if is_endpoint(name):
         parse_endpoint(name)
     elif name not in ("", LETTERS) and not name.startswith("hf:"):
@@ -51,10 +50,10 @@ def checked_embedder(name: str) -> str:
     return name
 
 
-def letters(texts: Sequence[str] = (), directions: int = DIRECTIONS) -> Embedder:
-    """Vectors by runs of letters; texts that share none are at right angles.
+def letter_embedder(texts: Sequence[str] = (), directions: int = DIRECTIONS) -> Embedder:
+    """Vectors of hashed runs of letters; texts that share none are orthogonal.
 
-    >>> near = letters()(["the cat sat", "the cat sits", "100 euros"])
+    >>> near = letter_embedder()(["the cat sat", "the cat sits", "100 euros"])
     >>> bool(near[0] @ near[1] > near[0] @ near[2])
     True
     """
@@ -63,23 +62,23 @@ def letters(texts: Sequence[str] = (), directions: int = DIRECTIONS) -> Embedder
     from sklearn.preprocessing import normalize
 
     counted = HashingVectorizer(
-        analyzer="char_wb", ngram_range=(2, 4), n_features=PLACES, alternate_sign=False, norm=None
+        analyzer="char_wb", ngram_range=(2, 4), n_features=HASH_BUCKETS, alternate_sign=False, norm=None
     )
     distinct_texts = list(dict.fromkeys(texts))
     if len(distinct_texts) <= 2 * directions:  # too few to learn directions from
         return lambda queries: np.asarray(normalize(counted.transform(list(queries)).sqrt()).toarray())
     weights = TfidfTransformer(sublinear_tf=True)
-    main = TruncatedSVD(directions, random_state=0)
-    main.fit(weights.fit_transform(counted.transform(distinct_texts)))
+    svd = TruncatedSVD(directions, random_state=0)
+    svd.fit(weights.fit_transform(counted.transform(distinct_texts)))
 
     def embed(queries: Sequence[str]) -> Floats:
-        projected = main.transform(weights.transform(counted.transform(list(queries))))
+        projected = svd.transform(weights.transform(counted.transform(list(queries))))
         return np.asarray(normalize(projected))
 
     return embed
 
 
-def encoder(name: str) -> Embedder:
+def encoder_embedder(name: str) -> Embedder:
     """The mean over tokens of an encoder's last layer."""
     import torch
 
@@ -88,7 +87,7 @@ def encoder(name: str) -> Embedder:
     except ModuleNotFoundError:
         raise OptionError(f"hf:{name} needs transformers; try: pip install transformers") from None
     try:
-        tokens, model = AutoTokenizer.from_pretrained(name), AutoModel.from_pretrained(name)
+        tokenizer, model = AutoTokenizer.from_pretrained(name), AutoModel.from_pretrained(name)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise OptionError(
@@ -96,28 +95,24 @@ def encoder(name: str) -> Embedder:
         ) from None
     model.eval()
 
+    def mean_states(texts: Sequence[str]) -> torch.Tensor:
+        inputs = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
+        with torch.no_grad():
+            states = model(**inputs).last_hidden_state
+        mask = inputs["attention_mask"][..., None]
+        mean: torch.Tensor = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return mean
+
     def embed(queries: Sequence[str]) -> Floats:
-        means = [
-            _means(model, tokens, queries[first : first + TOGETHER])
-            for first in range(0, len(queries), TOGETHER)
-        ]
-        return _unit(torch.cat(means).double().numpy())
+        starts = range(0, len(queries), BATCH_TEXTS)
+        means = [mean_states(queries[start : start + BATCH_TEXTS]) for start in starts]
+        return _unit_length(torch.cat(means).double().numpy())
 
     return embed
 
 
-def _means(model: Any, tokens: Any, texts: Sequence[str]) -> Any:
-    import torch
-
-    read = tokens(list(texts), padding=True, truncation=True, return_tensors="pt")
-    with torch.no_grad():
-        last = model(**read).last_hidden_state
-    real = read["attention_mask"][..., None]
-    return (last * real).sum(1) / real.sum(1).clamp(min=1)
-
-
-class Server:
-    """Embeddings from an OpenAI-compatible server; what it ever answered is kept on the disk."""
+class EmbeddingServer:
+    """Embeddings from an OpenAI-compatible server; its responses are cached on the disk."""
 
     def __init__(self, name: str, cache: Path | str | None = "") -> None:
         self.endpoint: Endpoint = parse_endpoint(name)
@@ -129,13 +124,13 @@ class Server:
         """Vectors of length 1, in order."""
         different = list(dict.fromkeys(texts))
         vectors: list[list[float]] = []
-        for index in range(0, len(different), TOGETHER):
-            vectors += self._ask(different[index : index + TOGETHER])
-        place = {text: index for index, text in enumerate(different)}
-        return _unit(np.array(vectors, dtype=np.float64)[[place[text] for text in texts]])
+        for index in range(0, len(different), BATCH_TEXTS):
+            vectors += self._ask(different[index : index + BATCH_TEXTS])
+        indices = {text: index for index, text in enumerate(different)}
+        return _unit_length(np.array(vectors, dtype=np.float64)[[indices[text] for text in texts]])
 
     def _ask(self, texts: Sequence[str]) -> list[list[float]]:
-        """One request, or its reply from the disk."""
+        """The vectors of one request, whose reply may be in the cache."""
         body: JsonObject = {
             "model": self.endpoint.model,
             "input": [text or " " for text in texts],
@@ -162,7 +157,7 @@ class Server:
             timeout=self.endpoint.timeout,
             direct=self.endpoint.local,
         )
-        self._vectors(reply, count)  # a reply that cannot be read is a failed try
+        self._vectors(reply, count)  # raises TransientError here, so that it is retried
         return reply
 
     def _vectors(self, reply: JsonValue, count: int) -> list[list[float]]:
@@ -184,9 +179,9 @@ class Server:
         return vectors
 
 
-def _unit(vectors: Floats) -> Floats:
-    """Vectors brought to length 1; one of length 0 stays."""
+def _unit_length(vectors: Floats) -> Floats:
+    """Vectors scaled to length 1; one of length 0 stays."""
     if not np.isfinite(vectors).all():
-        raise RunError("an embedding holds what is no number; try another encoder")
+        raise RunError("an embedding holds NaN or infinity; try another encoder")
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0))

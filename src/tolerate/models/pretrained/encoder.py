@@ -1,4 +1,4 @@
-"""Encoders that were pretrained elsewhere, from a folder or a hub, as `transformers` keeps them."""
+"""Encoders that were pretrained elsewhere, from a folder or a hub, in the format of `transformers`."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,16 +14,16 @@ VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", 
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder and what it reads: configuration and tokenizer as the libraries write them, weights by name."""
+    """An encoder and its tokenizer: configuration and tokenizer as JSON of the libraries, weights by name."""
 
     config: str
     weights: dict[str, Tensor] = field(repr=False)
     tokenizer: str
-    pad: int  # the token that fills rows up
+    pad: int  # the padding token
 
 
 def load_encoder(spec: PretrainedSpec) -> Encoder:
-    """The encoder of a local folder, or of a hub by its name; safetensors alone, and no code of others is run.
+    """The encoder of a local folder, or of the hub by its name; only safetensors are read, and no code is run.
 
     A folder needs no network. Raises DataError where it is no encoder, or where its tokenizer does not fit.
     """
@@ -36,7 +36,7 @@ def load_encoder(spec: PretrainedSpec) -> Encoder:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or tokenizer.pad_token_id is None:
         raise DataError(
-            f"the tokenizer of {name} has no tokenizer.json or nothing to fill up with; expected an encoder's"
+            f"the tokenizer of {name} has no tokenizer.json or no padding token; expected an encoder's"
         )
     if model.config.is_encoder_decoder or not hasattr(model.config, "hidden_size"):
         raise DataError(f"{name} is of the type {model.config.model_type}, expected an encoder such as BERT")

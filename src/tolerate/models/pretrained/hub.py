@@ -1,13 +1,13 @@
-"""A pretrained model with its tokenizer, from the hub or a folder, or an error that says what is wrong with it.
+"""Load a pretrained model with its tokenizer from the hub or a folder, or raise an error that says what is wrong.
 
-Any causal or sequence-to-sequence model of `transformers` whose weights are safetensors. Pickled weights are
-never read, and a model's own code runs only if its user says so (`#code=yes`).
+Any causal or sequence-to-sequence model of `transformers` whose weights are safetensors is accepted. Pickled weights
+are never read, and a model's own code runs only if the user allows it (`#code=yes`).
 """
 
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,11 @@ from typing import Any
 
 from tolerate.errors import DataError, OptionError, RunError
 from tolerate.llm.model_names import PretrainedSpec
+from tolerate.models.pretrained.transformers_types import ModelConfig, PretrainedTokenizer
 
 CONTEXT = 1024  # tokens, where neither model nor tokenizer says
-PATIENCE = 20.0  # seconds for the hub's first word
-BLOCKS, BLOCK = 64, 4096  # pieces of a file that its fingerprint looks at, and their bytes
+HUB_TIMEOUT_SECONDS = 20.0  # for a model's description
+BLOCKS, BLOCK_BYTES = 64, 4096  # of each file, for its fingerprint
 PICKLES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
@@ -33,35 +34,35 @@ class LoadedSource:
     """A network with its tokenizer, ready to read and write."""
 
     net: Any  # transformers' PreTrainedModel
-    tokenizer: Any
-    pairs: bool  # a sequence-to-sequence model
+    tokenizer: PretrainedTokenizer
+    is_seq2seq: bool
     ends: tuple[int, ...]  # tokens that close an answer; the first one is what it learns to write
     context: int
     fingerprint: str  # of the weights
 
 
 def open_source(source: PretrainedSpec) -> LoadedSource:
-    """Load a pretrained model. Raises DataError for a model that cannot be used, RunError for one not to be had."""
-    _library()
+    """Load a pretrained model. Raises DataError for one that cannot be used, RunError if it cannot be fetched."""
+    _require_transformers()
     folder = locate(source)
     config = _config(folder, source)
-    pairs = _is_pairs(config, folder, source)
+    is_seq2seq = _is_seq2seq(config, source)
     tokenizer = _tokenizer(folder, source)
-    net = _net(folder, source, pairs)
+    net = _network(folder, source, is_seq2seq)
     vocabulary = int(net.get_input_embeddings().weight.shape[0])
-    _fits(tokenizer, vocabulary, source)
+    _check_tokenizer_fits(tokenizer, vocabulary, source)
     return LoadedSource(
         net,
         tokenizer,
-        pairs,
-        _ends(net, tokenizer, vocabulary, source),
+        is_seq2seq,
+        _end_tokens(net, tokenizer, vocabulary, source),
         _context(config, tokenizer, source),
         fingerprint(folder),
     )
 
 
-def _library() -> None:
-    """Whether transformers is there."""
+def _require_transformers() -> None:
+    """Raise OptionError if transformers is not installed."""
     try:
         import transformers  # noqa: F401
     except ImportError:
@@ -69,8 +70,8 @@ def _library() -> None:
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
-    """Without transformers' progress bars and remarks, which our own progress and errors replace."""
+def quiet_transformers() -> Iterator[None]:
+    """Silence transformers' progress bars and warnings inside the context: tolerate reports progress and errors."""
     from transformers.utils import logging
 
     before = logging.get_verbosity()
@@ -83,11 +84,11 @@ def quietly() -> Iterator[None]:
         logging.enable_progress_bar()
 
 
-# Where it is
+# The files of a model
 
 
 def locate(source: PretrainedSpec) -> Path:
-    """The folder of a model, brought from the hub if need be."""
+    """The folder of a model, downloaded from the hub if it has not been yet."""
     if not source.local:
         return _download(source)
     folder = Path(source.place).expanduser()
@@ -96,9 +97,9 @@ def locate(source: PretrainedSpec) -> Path:
             f"{folder} is no folder; expected one that save_pretrained wrote, or a name of the hub"
         )
     if not (folder / "config.json").exists():
-        some = ", ".join(sorted(file.name for file in folder.iterdir())[:5]) or "nothing"
+        listing = ", ".join(sorted(file.name for file in folder.iterdir())[:5]) or "nothing"
         raise DataError(
-            f"{folder} has no config.json, so it is no model of transformers (it holds {some}); expected a folder "
+            f"{folder} has no config.json, so it is no model of transformers (it holds {listing}); expected a folder "
             "that save_pretrained wrote"
         )
     _has_safetensors(folder, [file.name for file in folder.iterdir()])
@@ -128,7 +129,7 @@ def _download(source: PretrainedSpec) -> Path:
         disable_progress_bars()
     try:
         if not _offline():
-            about = HfApi().model_info(source.place, revision=revision, timeout=PATIENCE)
+            about = HfApi().model_info(source.place, revision=revision, timeout=HUB_TIMEOUT_SECONDS)
             _has_safetensors(source.place, [sibling.rfilename for sibling in about.siblings or []])
         return Path(snapshot_download(source.place, revision=revision, allow_patterns=_file_patterns(source)))
     except DataError:
@@ -139,7 +140,7 @@ def _download(source: PretrainedSpec) -> Path:
         raise _unreachable(source, "it is not among the models kept on this disk") from None
     except Exception as error:
         cached = _cached_snapshot(source)
-        if cached is not None and not _refused(error):
+        if cached is not None and not _is_refusal(error):
             return cached
         raise _hub_error(source, error) from None
     finally:
@@ -159,7 +160,7 @@ def _offline() -> bool:
 
 
 def _cached_snapshot(source: PretrainedSpec) -> Path | None:
-    """The model in the hub's cache, without asking anybody."""
+    """The model in the hub's cache on this disk; None if it is not there."""
     from huggingface_hub import snapshot_download
 
     try:
@@ -174,14 +175,14 @@ def _cached_snapshot(source: PretrainedSpec) -> Path | None:
     return Path(snapshot)
 
 
-def _refused(error: Exception) -> bool:
-    """Whether the hub answered, and said no."""
+def _is_refusal(error: Exception) -> bool:
+    """Whether the hub answered with a refusal, which a cached model must not hide."""
     status = getattr(getattr(error, "response", None), "status_code", 0)
     return 400 <= int(status or 0) < 500 and status not in (408, 429)
 
 
 def _hub_error(source: PretrainedSpec, error: Exception) -> Exception:
-    """What went wrong at the hub, in our words."""
+    """The error of the hub's library as one of tolerate's."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     if isinstance(error, GatedRepoError):
@@ -201,27 +202,28 @@ def _hub_error(source: PretrainedSpec, error: Exception) -> Exception:
     )
 
 
-def _unreachable(source: PretrainedSpec, why: str) -> RunError:
-    off = " HF_HUB_OFFLINE is set, so the hub was not asked." if _offline() else ""
+def _unreachable(source: PretrainedSpec, reason: str) -> RunError:
+    offline = " HF_HUB_OFFLINE is set, so the hub was not asked." if _offline() else ""
     return RunError(
-        f'the model "{source.place}" cannot be fetched from the hub ({why}).{off} Without a network, name a local '
-        f"folder, hf:./FOLDER, or fetch it once where there is one (hf download {source.place}); with HF_HUB_OFFLINE=1 "
+        f'the model "{source.place}" cannot be fetched from the hub ({reason}).{offline} Without a network, name a '
+        f"local folder, hf:./FOLDER, or fetch it once where there is one (hf download {source.place}); with HF_HUB_OFFLINE=1 "
         "only what is on the disk is used"
     )
 
 
-# What it is
+# Loading a model
 
 
-def _config(folder: Path, source: PretrainedSpec) -> Any:
+def _config(folder: Path, source: PretrainedSpec) -> ModelConfig:
     from transformers import AutoConfig
 
     try:
-        with quietly():
-            return AutoConfig.from_pretrained(folder, trust_remote_code=source.code)
+        with quiet_transformers():
+            config: ModelConfig = AutoConfig.from_pretrained(folder, trust_remote_code=source.code)
+            return config
     except Exception as error:
         raise DataError(
-            f"the config.json of {source.place} cannot be used: {_first(error)}{_code_hint(error, source)}"
+            f"the config.json of {source.place} cannot be used: {_first_line(error)}{_code_hint(error, source)}"
         ) from None
 
 
@@ -231,20 +233,20 @@ def _code_hint(error: Exception, source: PretrainedSpec) -> str:
     return ""
 
 
-def _first(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
 
 
-def _is_pairs(config: Any, folder: Path, source: PretrainedSpec) -> bool:
-    """Whether it is a sequence-to-sequence model; refuses what writes no texts."""
+def _is_seq2seq(config: ModelConfig, source: PretrainedSpec) -> bool:
+    """Whether it is a sequence-to-sequence model; raises DataError for a model that writes no texts."""
     from transformers.models.auto import modeling_auto as auto
 
-    causal = set(_flat(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
-    pairs = set(_flat(auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES))
+    causal = set(_class_names(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
+    seq2seq = set(_class_names(auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES))
     names = list(getattr(config, "architectures", None) or [])
-    own = source.code and bool(getattr(config, "auto_map", None))
-    if names and not own and not any(name in causal | pairs for name in names):
+    runs_own_code = source.code and bool(getattr(config, "auto_map", None))
+    if names and not runs_own_code and not any(name in causal | seq2seq for name in names):
         raise DataError(
             f"{source.place} holds a {names[0]}, which writes no texts; expected a causal model (such as "
             "LlamaForCausalLM, GPT2LMHeadModel) or a sequence-to-sequence one (such as T5ForConditionalGeneration)"
@@ -253,22 +255,22 @@ def _is_pairs(config: Any, folder: Path, source: PretrainedSpec) -> bool:
         *auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
     }:
         raise DataError(f"{source.place} is of the type {config.model_type}, which writes no texts")
-    if any(
-        name in causal and "is_decoder" in _own_fields(config) and not config.is_decoder for name in names
-    ):
+    is_encoder = config.model_type in ENCODERS and not getattr(config, "is_decoder", False)
+    if is_encoder and any(name in causal for name in names):
         raise DataError(
-            f"{source.place} holds an encoder ({names[0]} with is_decoder false), which sees what it is to write; "
-            "expected a causal model"
+            f"{source.place} holds an encoder ({names[0]} with is_decoder false), which attends to the tokens it is to "
+            "write; expected a causal model"
         )
     return bool(config.is_encoder_decoder)
 
 
-def _flat(names: Any) -> Iterator[str]:
+def _class_names(names: Mapping[str, str | Sequence[str]]) -> Iterator[str]:
+    """Names of classes in a mapping of transformers: one or several for each type of model."""
     for value in names.values():
         yield from ([value] if isinstance(value, str) else value)
 
 
-ENCODERS = {
+ENCODERS = {  # types that are causal models only with `is_decoder`
     "bert",
     "roberta",
     "electra",
@@ -280,31 +282,29 @@ ENCODERS = {
 }
 
 
-def _own_fields(config: Any) -> set[str]:
-    """`is_decoder` matters to encoders that can be made decoders."""
-    return {"is_decoder"} if config.model_type in ENCODERS else set()
-
-
-def _tokenizer(folder: Path, source: PretrainedSpec) -> Any:
+def _tokenizer(folder: Path, source: PretrainedSpec) -> PretrainedTokenizer:
     from transformers import AutoTokenizer
 
     try:
-        with quietly():
-            return AutoTokenizer.from_pretrained(folder, trust_remote_code=source.code)
+        with quiet_transformers():
+            tokenizer: PretrainedTokenizer = AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=source.code
+            )
+            return tokenizer
     except Exception as error:
         raise DataError(
-            f"the tokenizer of {source.place} cannot be read: {_first(error)}{_code_hint(error, source)}; expected "
-            "tokenizer.json or the tokenizer's files beside the model"
+            f"the tokenizer of {source.place} cannot be read: {_first_line(error)}{_code_hint(error, source)}; "
+            "expected tokenizer.json or the tokenizer's files beside the model"
         ) from None
 
 
-def _net(folder: Path, source: PretrainedSpec, pairs: bool) -> Any:
+def _network(folder: Path, source: PretrainedSpec, is_seq2seq: bool) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    kind = AutoModelForSeq2SeqLM if pairs else AutoModelForCausalLM
+    kind = AutoModelForSeq2SeqLM if is_seq2seq else AutoModelForCausalLM
     try:
-        with quietly():
+        with quiet_transformers():
             net, loading = kind.from_pretrained(
                 folder,
                 dtype=torch.bfloat16 if source.half else torch.float32,
@@ -314,7 +314,7 @@ def _net(folder: Path, source: PretrainedSpec, pairs: bool) -> Any:
             )
     except Exception as error:
         raise DataError(
-            f"the weights of {source.place} cannot be used: {_first(error)}{_code_hint(error, source)}"
+            f"the weights of {source.place} cannot be used: {_first_line(error)}{_code_hint(error, source)}"
         ) from None
     missing = sorted(loading["missing_keys"])
     if missing:
@@ -325,8 +325,8 @@ def _net(folder: Path, source: PretrainedSpec, pairs: bool) -> Any:
     return net.eval()
 
 
-def _fits(tokenizer: Any, vocabulary: int, source: PretrainedSpec) -> None:
-    """Whether the model knows every token of the tokenizer."""
+def _check_tokenizer_fits(tokenizer: PretrainedTokenizer, vocabulary: int, source: PretrainedSpec) -> None:
+    """Raise DataError if the model has no embedding for a token of the tokenizer."""
     token_numbers = tokenizer.get_vocab()
     largest = max(token_numbers.values(), default=-1)
     if largest >= vocabulary:
@@ -338,22 +338,22 @@ def _fits(tokenizer: Any, vocabulary: int, source: PretrainedSpec) -> None:
         raise DataError(f"the tokenizer of {source.place} knows {largest + 1} tokens; expected a vocabulary")
 
 
-def _ends(net: Any, tokenizer: Any, vocabulary: int, source: PretrainedSpec) -> tuple[int, ...]:
+def _end_tokens(
+    net: Any, tokenizer: PretrainedTokenizer, vocabulary: int, source: PretrainedSpec
+) -> tuple[int, ...]:
     """The tokens that close an answer: the tokenizer's first, then those of the model's own settings."""
     if source.end:
         number = tokenizer.convert_tokens_to_ids(source.end)
         if number is None or (number == tokenizer.unk_token_id and source.end != tokenizer.unk_token):
             raise OptionError(f'the tokenizer of {source.place} knows no token "{source.end}" to end with')
         return (int(number),)
-    candidates: list[Any] = [tokenizer.eos_token_id]
+    candidates: list[int | None] = [tokenizer.eos_token_id]
     for settings in (getattr(net, "generation_config", None), net.config):
         listed = getattr(settings, "eos_token_id", None)
         candidates += listed if isinstance(listed, list | tuple) else [listed]
     ends = tuple(
         dict.fromkeys(
-            int(number_of_token)
-            for number_of_token in candidates
-            if number_of_token is not None and 0 <= int(number_of_token) < vocabulary
+            int(number) for number in candidates if number is not None and 0 <= int(number) < vocabulary
         )
     )
     if not ends:
@@ -364,27 +364,26 @@ def _ends(net: Any, tokenizer: Any, vocabulary: int, source: PretrainedSpec) -> 
     return ends
 
 
-def _context(config: Any, tokenizer: Any, source: PretrainedSpec) -> int:
-    """How many tokens it reads at once."""
+def _context(config: ModelConfig, tokenizer: PretrainedTokenizer, source: PretrainedSpec) -> int:
+    """How many tokens the model reads at once."""
     names = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
     declared = [getattr(config, name, None) for name in names]
     if getattr(config, "relative_attention_num_buckets", None):
         declared = []  # T5's positions are relative
-    own = [int(length) for length in declared if isinstance(length, int) and length > 0]
-    limit = getattr(tokenizer, "model_max_length", None)
-    named = [int(limit)] if limit and limit < 10**7 else []
-    most = min([*own[:1], *named], default=CONTEXT)
-    if source.context and own and source.context > own[0]:
+    by_config = [int(length) for length in declared if isinstance(length, int) and length > 0][:1]
+    limit = tokenizer.model_max_length  # a huge number where the tokenizer does not say
+    by_tokenizer = [int(limit)] if limit and limit < 10**7 else []
+    if source.context and by_config and source.context > by_config[0]:
         raise OptionError(
-            f"context={source.context} is more than the {own[0]} tokens {source.place} can read at once"
+            f"context={source.context} is more than the {by_config[0]} tokens {source.place} can read at once"
         )
-    return source.context or most
+    return source.context or min([*by_config, *by_tokenizer], default=CONTEXT)
 
 
 def fingerprint(folder: Path) -> str:
-    """A short name of a model's weights: sizes and pieces of its files, read in a moment.
+    """A hash of a model's weights: of the sizes and of some blocks of its files, so that large files take milliseconds.
 
-    Two models of one shape differ almost everywhere, so pieces tell them apart.
+    Two models of one shape differ almost everywhere, so a few blocks distinguish them.
     """
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
@@ -393,5 +392,5 @@ def fingerprint(folder: Path) -> str:
         with path.open("rb") as file:
             for block in range(BLOCKS):
                 file.seek(size * block // BLOCKS, os.SEEK_SET)
-                digest.update(file.read(BLOCK))
+                digest.update(file.read(BLOCK_BYTES))
     return digest.hexdigest()[:16]

@@ -1,26 +1,31 @@
-"""A Transformer of one's own as a Llama of the `transformers` library, and back: the same logits, for any server.
+"""Convert a Transformer to a Llama of the `transformers` library and back; the logits stay the same.
 
-    to_llama(folder, out)        what `teach_writer` left, as config.json, model.safetensors and tokenizer.json
+    to_llama(folder, out)        a model of `teach_writer` as config.json, model.safetensors and tokenizer.json
     from_llama(folder, out)      a Llama with plain positions and as many heads for keys as for queries
 
-Ours is a Llama in all but two extras, which a Llama has no place for: hashed tables of bigrams and trigrams, and the
-pointer. A model with either is refused. The tokenizer written adds the start behind a prompt, so that a server that
-completes prompts is asked as we ask; words with numbers of their own have no counterpart there, BPE and characters do.
+The Transformer is a Llama but for two additions, hashed tables of bigrams and trigrams and the pointer; a model with
+either is refused. The written tokenizer appends the start token to a prompt, so that a server that completes prompts
+sees what the model was trained on. Word tokens have no counterpart in the library; BPE and characters have.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from tolerate.base.files import read_json, to_json, write_whole
+from tolerate.base.json_types import JsonValue
 from tolerate.errors import DataError, OptionError
 from tolerate.models.storage import detached_copies, load, read_tensors, save
 from tolerate.models.texts.bpe import BPE, SPECIALS
 from tolerate.models.texts.language import END, PAD, START, LanguageModel
-from tolerate.models.texts.tokens import SPECIAL, UNKNOWN, Tokenizer, Tokens, load_tokens
+from tolerate.models.texts.tokenizers import load_vocabulary
+from tolerate.models.texts.tokens import SPECIAL, UNKNOWN, Tokenizer, Tokens
 from tolerate.models.texts.transformer import EPS, Transformer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as LibraryTokenizer
 
 OUTER = {
     "table.weight": "model.embed_tokens.weight",
@@ -48,28 +53,28 @@ TOKENIZER = {
 }
 
 
-def names(layers: int) -> dict[str, str]:
-    """Our name of each weight, and Llama's.
+def llama_weight_names(layers: int) -> dict[str, str]:
+    """Llama's name of each weight, by tolerate's.
 
-    >>> names(1)["blocks.0.gate.weight"]
+    >>> llama_weight_names(1)["blocks.0.gate.weight"]
     'model.layers.0.mlp.gate_proj.weight'
     """
     inner = {
-        f"blocks.{layer}.{own}.weight": f"model.layers.{layer}.{other}.weight"
+        f"blocks.{layer}.{name}.weight": f"model.layers.{layer}.{llama_name}.weight"
         for layer in range(layers)
-        for own, other in INNER.items()
+        for name, llama_name in INNER.items()
     }
     return {**OUTER, **inner}
 
 
 def to_llama(folder: Path, out: Path) -> None:
-    """Write the Transformer kept in a folder as a Llama that `transformers`, and servers built on it, can load."""
+    """Write the Transformer of a folder as a Llama that `transformers`, and servers built on it, can load."""
     from safetensors.torch import save as to_bytes
 
-    model, tokens = load(folder, LanguageModel), load_tokens(folder / "tokens.json")
+    model, tokens = load(folder, LanguageModel), load_vocabulary(folder / "tokens.json")
     if not isinstance(model, Transformer) or type(model) is not Transformer:
         raise OptionError(
-            f"{folder} holds a {type(model).__name__}; expected a Transformer, which alone is a Llama inside"
+            f"{folder} holds a {type(model).__name__}; expected a Transformer, the only model that a Llama can hold"
         )
     if model.hashed or model.pointer is not None:
         extras = " and ".join(
@@ -83,23 +88,26 @@ def to_llama(folder: Path, out: Path) -> None:
     weights = detached_copies(model.state_dict())
     write_whole(
         out / "model.safetensors",
-        to_bytes({other: weights[own] for own, other in names(len(model.blocks)).items()}, {"format": "pt"}),
+        to_bytes(
+            {llama_name: weights[name] for name, llama_name in llama_weight_names(len(model.blocks)).items()},
+            {"format": "pt"},
+        ),
     )
     write_whole(out / "tokenizer.json", tokenizer.to_str().encode())
     write_whole(out / "tokenizer_config.json", to_json({**TOKENIZER, "model_max_length": model.context}))
     ends = {"pad_token_id": PAD, "eos_token_id": END, "bos_token_id": START}
     write_whole(out / "generation_config.json", to_json(ends))
-    write_whole(out / "config.json", to_json({**config(model), **ends}))
+    write_whole(out / "config.json", to_json({**llama_config(model), **ends}))
 
 
-def config(model: Transformer) -> dict[str, Any]:
-    """What Llama calls the sizes of a Transformer."""
+def llama_config(model: Transformer) -> dict[str, JsonValue]:
+    """The sizes of a Transformer as a Llama's config.json."""
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "vocab_size": model.vocabulary,
         "hidden_size": model.width,
-        "intermediate_size": model.blocks[0].gate.out_features,  # type: ignore[union-attr]
+        "intermediate_size": model.inner,
         "num_hidden_layers": len(model.blocks),
         "num_attention_heads": model.heads,
         "num_key_value_heads": model.heads,
@@ -114,8 +122,8 @@ def config(model: Transformer) -> dict[str, Any]:
     }
 
 
-def library_tokenizer(tokens: Tokenizer) -> Any:
-    """The library's tokenizer that gives our numbers, the start behind each prompt."""
+def library_tokenizer(tokens: Tokenizer) -> "LibraryTokenizer":
+    """The vocabulary as a tokenizer of the library, which appends the start token to each prompt."""
     from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, processors
     from tokenizers import Tokenizer as Library
 
@@ -131,17 +139,17 @@ def library_tokenizer(tokens: Tokenizer) -> Any:
             "tokens that are words have no counterpart in the tokenizers library; train with tokens=bpe:1000 or "
             "tokens=characters"
         )
-    start = [(SPECIAL[START], START)]
+    template = f"$A {SPECIAL[START]}"
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"$A {SPECIAL[START]}", special_tokens=start
+        single=template, special_tokens=[(SPECIAL[START], START)]
     )
     return tokenizer
 
 
 def from_llama(folder: Path, out: Path) -> Transformer:
-    """Take a Llama of `transformers` as a Transformer of ours, and keep it, with its tokenizer where that is ours."""
+    """Convert a Llama of `transformers` to a Transformer and store it, with its tokenizer if tolerate wrote that."""
     about = dict(read_json(folder / "config.json", "a model of the transformers library"))
-    base = _speed(about, folder)
+    base = _rope_base(about, folder)
     model = Transformer(
         int(about["max_position_embeddings"]) - 1,
         int(about["vocab_size"]),
@@ -154,16 +162,16 @@ def from_llama(folder: Path, out: Path) -> Transformer:
     weights, _ = read_tensors(folder / "model.safetensors")
     if about.get("tie_word_embeddings"):
         weights.setdefault("lm_head.weight", weights["model.embed_tokens.weight"])
-    _fill(model, weights, folder)
+    _copy_weights(model, weights, folder)
     save(model, out)
-    tokens = _ours(folder / "tokenizer.json")
+    tokens = _tokenizer_of(folder / "tokenizer.json")
     if tokens is not None:
         tokens.save(out / "tokens.json")
     return model
 
 
-def _speed(about: dict[str, Any], folder: Path) -> float:
-    """The base of the rotary angles, if all else is as in ours."""
+def _rope_base(about: dict[str, Any], folder: Path) -> float:
+    """The base of the rotary angles; raises DataError if anything else differs from tolerate's Transformer."""
     rope = about.get("rope_parameters") or about.get("rope_scaling") or {}
     heads = about.get("num_attention_heads", 1)
     size = about.get("head_dim") or about.get("hidden_size", 0) // heads
@@ -176,26 +184,26 @@ def _speed(about: dict[str, Any], folder: Path) -> float:
         "biases": bool(about.get("attention_bias") or about.get("mlp_bias")),
         f"the activation {about.get('hidden_act')}": about.get("hidden_act", "silu") != "silu",
     }
-    faults = [what for what, is_so in wrong.items() if is_so]
+    faults = [fault for fault, is_present in wrong.items() if is_present]
     if faults:
-        raise DataError(f"{folder} has {', '.join(faults)}, which our Transformer does not have")
+        raise DataError(f"{folder} has {', '.join(faults)}, which tolerate's Transformer does not have")
     return float(rope.get("rope_theta", about.get("rope_theta", 10_000.0)))
 
 
-def _fill(model: Transformer, weights: dict[str, Tensor], folder: Path) -> None:
-    weight_names = names(len(model.blocks))
+def _copy_weights(model: Transformer, weights: dict[str, Tensor], folder: Path) -> None:
+    weight_names = llama_weight_names(len(model.blocks))
     missing = sorted(set(weight_names.values()) - set(weights))
     if missing:
         raise DataError(
-            f"{folder} lacks the weights {', '.join(missing[:3])}; is it a whole LlamaForCausalLM?"
+            f"{folder} lacks the weights {', '.join(missing[:3])}; is it a complete LlamaForCausalLM?"
         )
     with torch.no_grad():
-        for own, other in weight_names.items():
-            model.get_parameter(own).copy_(weights[other].float())
+        for name, llama_name in weight_names.items():
+            model.get_parameter(name).copy_(weights[llama_name].float())
 
 
-def _ours(path: Path) -> Tokenizer | None:
-    """A tokenizer that keeps the special tokens where ours does: BPE or characters; None for any other."""
+def _tokenizer_of(path: Path) -> Tokenizer | None:
+    """A vocabulary from tokenizer.json if it has tolerate's special tokens (BPE or characters), else None."""
     if not path.exists():
         return None
     stored = dict(read_json(path, "a tokenizer of the tokenizers library"))

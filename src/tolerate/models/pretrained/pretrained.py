@@ -1,8 +1,8 @@
-"""A pretrained model of `transformers` as one of our language models: it reads, writes and learns as ours do.
+"""A pretrained model of `transformers` behind the interface of `LanguageModel`.
 
 Causal models read prompt and answer in one row; sequence-to-sequence models (T5, BART) read the prompt with their
 encoder and write the answer with their decoder. Rows of training hold each token's number plus one, so that 0
-fills them up whatever number a tokenizer gives its own filler.
+pads them whatever padding token a tokenizer has.
 """
 
 import inspect
@@ -21,18 +21,18 @@ from tolerate.models.pretrained.hub import LoadedSource, open_source
 from tolerate.models.pretrained.prompt_format import PromptFormat
 from tolerate.models.pretrained.tuned import TunedModel, adapters_of, options_of
 
-FILL = 0  # in rows of training; tokens are shifted by one
+FILL = 0  # pads rows of training, in which tokens are shifted by one
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What was read so far. `past` changes as one reads on, so a state is good for one step alone.
+class ReadingState:
+    """What was read so far. `advance` changes `past` in place, so a state can be used for one step only.
 
-    seen: [n, length] tokens; real: [n, length] where they are no filler; last: the last layer's state [n, width].
-    encoded, encoded_real: of sequence-to-sequence models, what the encoder made of the prompts.
+    tokens_read: [n, length]; real: [n, length], 0 for padding; last: the last layer's state [n, width].
+    encoded, encoded_real: of sequence-to-sequence models, the encoder's output for the prompts.
     """
 
-    past: Any
+    past: Any  # transformers' cache; None where nothing was read, or the network has none
     tokens_read: Tensor
     real: Tensor
     last: Tensor
@@ -43,7 +43,8 @@ class Reading:
 class Pretrained(TunedModel):
     """A causal or sequence-to-sequence model with its tokenizer.
 
-    place and the other options: as in `PretrainedSpec`. opened: the network, where it was opened already.
+    place and the other options: as in `PretrainedSpec`. weights: fingerprint that the weights must have.
+    loaded_source: the network and tokenizer, if they are loaded already.
     """
 
     def __init__(
@@ -65,78 +66,80 @@ class Pretrained(TunedModel):
                 "put the model back, or tune again"
             )
         super().__init__(context, vocabulary, **options_of(spec), weights=loaded.fingerprint)
-        self.source, self.pairs, self.ends = spec, loaded.pairs, loaded.ends
-        self.tongue = PromptFormat(loaded.tokenizer, loaded.pairs, loaded.ends[0], spec.chat, bool(spec.tune))
-        self._put(loaded.net, adapters_of(spec), "all-linear")
-        self._watch_last()
+        self.source, self.is_seq2seq, self.ends = spec, loaded.is_seq2seq, loaded.ends
+        self.prompt_format = PromptFormat(
+            loaded.tokenizer, loaded.is_seq2seq, loaded.ends[0], spec.chat, bool(spec.tune)
+        )
+        self._set_network(loaded.net, adapters_of(spec), "all-linear")
+        self._record_last_state()
         self.eval()
 
     @classmethod
     def of(cls, source: PretrainedSpec) -> "Pretrained":
-        """The model that a name means."""
+        """The model of a name such as `hf:gpt2#lora`."""
         loaded = open_source(source)
         vocabulary = int(loaded.net.get_input_embeddings().weight.shape[0])
         return cls(loaded.context, vocabulary + 1, loaded_source=loaded, **options_of(source))
 
-    def _watch_last(self) -> None:
-        """See what goes into the last layer: the state that contrastive search compares."""
+    def _record_last_state(self) -> None:
+        """Record the input of the last layer, which contrastive search compares."""
         self._last: Tensor | None = None
         layer = self.net.get_output_embeddings()
         if layer is not None:
-            layer.register_forward_pre_hook(self._remember_last)
+            layer.register_forward_pre_hook(self._store_last_state)
 
-    def _remember_last(self, _: Any, inputs: tuple[Tensor, ...]) -> None:
+    def _store_last_state(self, _: Any, inputs: tuple[Tensor, ...]) -> None:
         self._last = None if self.training else inputs[0][:, -1].detach()
 
     # Reading and writing
 
     @cached_property
     def _forward_kwargs(self) -> set[str]:
-        """What the network's call understands."""
+        """Names of the arguments of the network's `forward`."""
         return set(inspect.signature(self.net.forward).parameters)
 
     @cached_property
     def _forbidden_tokens(self) -> Tensor:
-        """What an answer may not hold: numbers beyond the tokenizer's, and further ends, which count as the first."""
+        """Tokens that an answer may not hold: those that the tokenizer lacks, and all end tokens but the first."""
         vocabulary = int(self.net.get_input_embeddings().weight.shape[0])
-        wrong = torch.ones(vocabulary, dtype=torch.bool)
-        wrong[sorted(set(self.tongue.tokenizer.get_vocab().values()))] = False
-        wrong[list(self.ends[1:])] = True
-        wrong[self.ends[0]] = False
-        return wrong
+        forbidden = torch.ones(vocabulary, dtype=torch.bool)
+        forbidden[sorted(set(self.prompt_format.tokenizer.get_vocab().values()))] = False
+        forbidden[list(self.ends[1:])] = True
+        forbidden[self.ends[0]] = False
+        return forbidden
 
-    def _logits(self, whole: Tensor) -> Tensor:
-        """Of the last token's: ends that mean the same are one: [n, length, known] -> [n, known]."""
-        logits = whole[:, -1].float()
+    def _next_token_logits(self, all_logits: Tensor) -> Tensor:
+        """Next-token logits, with all end tokens merged into the first: [n, length, vocabulary] -> [n, vocabulary]."""
+        logits = all_logits[:, -1].float()
         if len(self.ends) > 1:
             logits = logits.clone()
             logits[:, self.ends[0]] = logits[:, list(self.ends)].logsumexp(-1)
-        logits = logits.cpu()  # choices are made there, so that they are the same on every device
+        logits = logits.cpu()  # tokens are drawn on the CPU, so that they are the same on every device
         return logits.masked_fill(self._forbidden_tokens[: logits.shape[1]], -torch.inf)
 
-    def begin(self, prompts: Sequence[Tensor]) -> tuple[Reading, Tensor]:
-        """Read prompts of any lengths; one that comes several times in a row is read once."""
-        different, places = _runs(prompts)
-        state, logits = self._begin_pairs(different) if self.pairs else self._begin(different)
+    def begin(self, prompts: Sequence[Tensor]) -> tuple[ReadingState, Tensor]:
+        """Read prompts of any lengths; equal prompts in a row are read once."""
+        different, indices = _distinct_runs(prompts)
+        state, logits = self._begin_seq2seq(different) if self.is_seq2seq else self._begin(different)
         if len(different) < len(prompts):
-            state, logits = self.keep(state, places), logits[places]
+            state, logits = self.keep(state, indices), logits[indices]
         return state, logits
 
-    def _begin(self, prompts: Sequence[Tensor]) -> tuple[Reading, Tensor]:
-        tokens, real = _filled(prompts, left=True)
-        return self._read(Reading(None, tokens[:, :0], real[:, :0], torch.empty(0)), tokens, real)
+    def _begin(self, prompts: Sequence[Tensor]) -> tuple[ReadingState, Tensor]:
+        tokens, real = _padded(prompts, left=True)
+        return self._read(ReadingState(None, tokens[:, :0], real[:, :0], torch.empty(0)), tokens, real)
 
-    def _begin_pairs(self, prompts: Sequence[Tensor]) -> tuple[Reading, Tensor]:
-        tokens, real = _filled(prompts, left=False)
+    def _begin_seq2seq(self, prompts: Sequence[Tensor]) -> tuple[ReadingState, Tensor]:
+        tokens, real = _padded(prompts, left=False)
         encoder = self.net.get_encoder()
         encoded = encoder(input_ids=tokens.to(self.device), attention_mask=real.to(self.device))[0]
         first = torch.tensor(self._opening).expand(len(prompts), -1).to(self.device)
-        start = Reading(None, first[:, :0], first[:, :0], torch.empty(0), encoded, real.to(self.device))
+        start = ReadingState(None, first[:, :0], first[:, :0], torch.empty(0), encoded, real.to(self.device))
         return self._read(start, first, torch.ones_like(first))
 
     @cached_property
     def _opening(self) -> list[int]:
-        """The tokens that a decoder begins with."""
+        """The tokens that the decoder begins with."""
         settings = getattr(self.net, "generation_config", None)
         first = getattr(settings, "decoder_start_token_id", None)
         first = self.net.config.decoder_start_token_id if first is None else first
@@ -145,44 +148,43 @@ class Pretrained(TunedModel):
         forced = getattr(settings, "forced_bos_token_id", None)
         return [int(first), *([int(forced)] if forced is not None else [])]
 
-    def _read(self, state: Reading, tokens: Tensor, real: Tensor) -> tuple[Reading, Tensor]:
+    def _read(self, state: ReadingState, tokens: Tensor, real: Tensor) -> tuple[ReadingState, Tensor]:
         """Read more tokens [n, new] of each row."""
         tokens, real = tokens.to(self.device), real.to(self.device)
         tokens_read = torch.cat([state.tokens_read.to(self.device), tokens], 1)
-        whole = torch.cat([state.real.to(self.device), real], 1)
-        again = state.past is None  # at first, and at each step of a network that keeps nothing
+        all_real = torch.cat([state.real.to(self.device), real], 1)
+        without_past = state.past is None  # at first, and at each step of a network without a cache
         arguments: dict[str, Any] = {"use_cache": True} if "use_cache" in self._forward_kwargs else {}
         if "logits_to_keep" in self._forward_kwargs:
             arguments["logits_to_keep"] = 1
-        if not again:
+        if not without_past:
             arguments["past_key_values"] = state.past
-        shown = tokens_read if again else tokens
-        if self.pairs:
-            arguments |= {"decoder_input_ids": shown, "attention_mask": state.encoded_real}
+        inputs = tokens_read if without_past else tokens
+        if self.is_seq2seq:
+            arguments |= {"decoder_input_ids": inputs, "attention_mask": state.encoded_real}
             arguments["encoder_outputs"] = (state.encoded,)
         else:
-            arguments |= {"input_ids": shown, "attention_mask": whole}
+            arguments |= {"input_ids": inputs, "attention_mask": all_real}
             if "position_ids" in self._forward_kwargs:
-                places = (whole.cumsum(1) - 1).clamp_min(0)
-                arguments["position_ids"] = places if again else places[:, -shown.shape[1] :]
+                positions = (all_real.cumsum(1) - 1).clamp_min(0)
+                arguments["position_ids"] = positions[:, -inputs.shape[1] :]
         output = self.net(**arguments)
         past = getattr(output, "past_key_values", None)
         last = torch.zeros(len(tokens_read), 0) if self._last is None else self._last.cpu()
-        return replace(state, past=past, tokens_read=tokens_read, real=whole, last=last), self._logits(
-            output.logits
-        )
+        next_state = replace(state, past=past, tokens_read=tokens_read, real=all_real, last=last)
+        return next_state, self._next_token_logits(output.logits)
 
-    def advance(self, state: Reading, tokens: Tensor) -> tuple[Reading, Tensor]:
+    def advance(self, state: ReadingState, tokens: Tensor) -> tuple[ReadingState, Tensor]:
         """Read one more token of each row."""
         return self._read(state, tokens[:, None], torch.ones_like(tokens[:, None]))
 
-    def keep(self, state: Reading, rows: Tensor) -> Reading:
-        """The state of some rows, in place of the state of all."""
+    def keep(self, state: ReadingState, rows: Tensor) -> ReadingState:
+        """The state of these rows; the state of all rows cannot be used any more."""
         last, rows = state.last[rows], rows.to(self.device)
         if state.past is not None:
             state.past.batch_select_indices(rows)
         encoded, encoded_real = state.encoded, state.encoded_real
-        return Reading(
+        return ReadingState(
             state.past,
             state.tokens_read[rows],
             state.real[rows],
@@ -192,68 +194,76 @@ class Pretrained(TunedModel):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Logits of the token after each one: [n, length] -> [n, length, known]; causal models alone."""
-        if self.pairs:
-            raise OptionError("a sequence-to-sequence model reads prompts and answers apart; use `answered`")
-        return self.net(input_ids=tokens, **self._plain()).logits  # type: ignore[no-any-return]
+        """Logits of the token after each one: [n, length] -> [n, length, vocabulary]; causal models only."""
+        if self.is_seq2seq:
+            raise OptionError(
+                "a sequence-to-sequence model reads prompts and answers separately; use `answer_logits`"
+            )
+        return self.net(input_ids=tokens, **self._no_cache()).logits  # type: ignore[no-any-return]
 
-    def _plain(self) -> dict[str, Any]:
+    def _no_cache(self) -> dict[str, bool]:
         return {"use_cache": False} if "use_cache" in self._forward_kwargs else {}
 
     # Learning
 
-    def answered(self, rows: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the answers' tokens and the tokens themselves: [learned, known], [learned].
+    def answer_logits(self, rows: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the answers' tokens and the tokens themselves: [tokens, vocabulary], [tokens].
 
-        rows: [n, length] of tokens plus one, FILL behind them; starts: [n], where answers begin.
+        rows: [n, length] of tokens plus one, padded with FILL; starts: [n], where answers begin.
         """
         rows, starts = rows[:, : int((rows != FILL).sum(1).max())].to(self.device), starts.to(self.device)
-        return self._answered_pairs(rows, starts) if self.pairs else self._answered(rows, starts)
+        return (
+            self._seq2seq_answer_logits(rows, starts)
+            if self.is_seq2seq
+            else self._causal_answer_logits(rows, starts)
+        )
 
-    def _answered(self, rows: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+    def _causal_answer_logits(self, rows: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
         tokens, real = (rows - 1).clamp_min(0), rows != FILL
-        output = self.net(input_ids=tokens[:, :-1], attention_mask=real[:, :-1].long(), **self._plain())
-        places = torch.arange(1, rows.shape[1], device=rows.device)
-        learned = real[:, 1:] & (places >= starts[:, None])
+        output = self.net(input_ids=tokens[:, :-1], attention_mask=real[:, :-1].long(), **self._no_cache())
+        positions = torch.arange(1, rows.shape[1], device=rows.device)
+        learned = real[:, 1:] & (positions >= starts[:, None])
         return output.logits[learned].float(), tokens[:, 1:][learned]
 
-    def _answered_pairs(self, rows: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
-        cut = [(row[:start], row[start:]) for row, start in zip(rows, starts.tolist(), strict=True)]
-        prompt_tokens, asked_real = _filled([(head[head != FILL] - 1) for head, _ in cut], left=False)
-        answer, answer_real = _filled([(tail[tail != FILL] - 1) for _, tail in cut], left=False)
+    def _seq2seq_answer_logits(self, rows: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+        parts = [(row[:start], row[start:]) for row, start in zip(rows, starts.tolist(), strict=True)]
+        prompt_tokens, prompt_real = _padded(
+            [(prompt[prompt != FILL] - 1) for prompt, _ in parts], left=False
+        )
+        answer, answer_real = _padded([(answer[answer != FILL] - 1) for _, answer in parts], left=False)
         opening = torch.tensor(self._opening, device=rows.device).expand(len(rows), -1)
         output = self.net(
             input_ids=prompt_tokens,
-            attention_mask=asked_real,
+            attention_mask=prompt_real,
             decoder_input_ids=torch.cat([opening, answer[:, :-1]], 1),
-            **self._plain(),
+            **self._no_cache(),
         )
         learned = answer_real.bool()
         return output.logits[:, opening.shape[1] - 1 :][learned].float(), answer[learned]
 
     def loss(self, tokens: Tensor, starts: Tensor) -> Tensor:
         """Mean negative log-likelihood of an answer's token, in nats."""
-        logits, targets = self.answered(tokens, starts)
+        logits, targets = self.answer_logits(tokens, starts)
         return self.shared_mean(F.cross_entropy(logits, targets), len(targets))
 
 
-def _filled(rows: Sequence[Tensor], *, left: bool) -> tuple[Tensor, Tensor]:
-    """Rows filled up to the longest, and where they are real: [n, length] twice."""
+def _padded(rows: Sequence[Tensor], *, left: bool) -> tuple[Tensor, Tensor]:
+    """Rows padded to the longest, and 1 where they are no padding: [n, length] twice."""
     longest = max(len(row) for row in rows)
 
-    def around(row: Tensor) -> tuple[int, int]:
+    def padding(row: Tensor) -> tuple[int, int]:
         return (longest - len(row), 0) if left else (0, longest - len(row))
 
-    tokens = torch.stack([F.pad(row.long(), around(row)) for row in rows])
-    return tokens, torch.stack([F.pad(torch.ones_like(row.long()), around(row)) for row in rows])
+    tokens = torch.stack([F.pad(row.long(), padding(row)) for row in rows])
+    return tokens, torch.stack([F.pad(torch.ones_like(row.long()), padding(row)) for row in rows])
 
 
-def _runs(prompts: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-    """Prompts without those that repeat the one before, and which of them stands at each place."""
+def _distinct_runs(prompts: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+    """Prompts without those that equal the one before, and the index into them of every prompt."""
     different: list[Tensor] = []
-    places = []
+    indices = []
     for prompt in prompts:
         if not different or not torch.equal(prompt, different[-1]):
             different.append(prompt)
-        places.append(len(different) - 1)
-    return different, torch.tensor(places)
+        indices.append(len(different) - 1)
+    return different, torch.tensor(indices)

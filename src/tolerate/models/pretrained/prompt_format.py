@@ -1,109 +1,110 @@
-"""How a pretrained model is spoken to: prompts and answers as its tokens, in the form it knows.
+"""Prompts and answers as tokens of a pretrained model, in the format it was trained on.
 
-A model with a chat template is asked in it. One without is shown `Input: ... Output:` when it is told what to do or
-was tuned so, and goes on with the bare text otherwise. A sequence-to-sequence model reads the text itself.
+A model with a chat template gets prompts in it. One without gets `Input: ... Output:` where there is a system prompt or
+it was tuned in that format, and continues the bare text otherwise. A sequence-to-sequence model reads the bare text.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from tolerate.errors import DataError
+from tolerate.models.pretrained.transformers_types import PretrainedTokenizer
 
-NEXT = "\nInput:"  # where a model that was shown examples goes on with an example of its own
-
-PROBE_TOKENS = 10  # tokens that surely hold it
+NEXT_EXAMPLE = "\nInput:"  # after its answer, a model that was shown examples writes another one
+PROBE_TOKENS = 10  # at the end of a text, enough to hold NEXT_EXAMPLE
 
 
 class PromptFormat:
-    """A tokenizer and the form of a prompt."""
+    """A tokenizer and the format of prompts."""
 
-    def __init__(self, tokenizer: Any, pairs: bool, end: int, chat: bool, tuned: bool) -> None:
-        """pairs: sequence to sequence. end: the token that closes an answer. tuned: it learned the form."""
-        self.tokenizer, self.pairs, self.end, self.tuned = tokenizer, pairs, end, tuned
-        self.chats = chat and not pairs and bool(getattr(tokenizer, "chat_template", None))
+    def __init__(
+        self, tokenizer: PretrainedTokenizer, is_seq2seq: bool, end: int, chat: bool, tuned: bool
+    ) -> None:
+        """end: the token that closes an answer. chat: use a chat template if there is one. tuned: on this format."""
+        self.tokenizer, self.is_seq2seq, self.end, self.tuned = tokenizer, is_seq2seq, end, tuned
+        self.uses_chat_template = chat and not is_seq2seq and bool(tokenizer.chat_template)
 
-    def head(self, prompt: str, system: str = "") -> list[int]:
-        """What is read before an answer is written; never empty."""
-        return self.heads([prompt], system)[0]
+    def encode_prompt(self, prompt: str, system: str = "") -> list[int]:
+        """The tokens before an answer; never empty."""
+        return self.encode_prompts([prompt], system)[0]
 
-    def heads(self, prompts: Sequence[str], system: str = "") -> list[list[int]]:
-        """The same for many prompts."""
-        form = self._chat if self.chats else self._form
-        numbers = self._numbers([form(prompt, system) for prompt in prompts], special=not self.chats)
-        if not (self.pairs or self.chats):
+    def encode_prompts(self, prompts: Sequence[str], system: str = "") -> list[list[int]]:
+        """The tokens before the answers to many prompts."""
+        form = self._chat_prompt if self.uses_chat_template else self._plain_prompt
+        numbers = self._encode(
+            [form(prompt, system) for prompt in prompts], special=not self.uses_chat_template
+        )
+        if not (self.is_seq2seq or self.uses_chat_template):
             for row in numbers:
-                while row and row[-1] == self.end:  # some tokenizers close every text
+                while row and row[-1] == self.end:  # some tokenizers add the end token to every text
                     row.pop()
         return [row or [self._opening] for row in numbers]
 
-    def rows(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[int], int]]:
-        """Prompt, answer and end as one row each, and where the answers begin."""
-        heads = self.heads([prompt for prompt, _ in pairs])
-        before = "" if self.pairs or self.chats else " "
-        answers = self._numbers([before + answer for _, answer in pairs], special=False, answer=True)
+    def encode_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[int], int]]:
+        """Prompt, answer and end token as one row for each pair, and where its answer begins."""
+        heads = self.encode_prompts([prompt for prompt, _ in pairs])
+        before = "" if self.is_seq2seq or self.uses_chat_template else " "
+        answers = self._encode([before + answer for _, answer in pairs], special=False, answer=True)
         return [([*head, *answer, self.end], len(head)) for head, answer in zip(heads, answers, strict=True)]
 
-    def text(self, numbers: Sequence[int]) -> str:
-        """The answer that some tokens say, without blanks around it."""
-        return self._shown(numbers).encode("utf-8", "replace").decode().strip()
+    def decode(self, numbers: Sequence[int]) -> str:
+        """The text of an answer's tokens, stripped of white space."""
+        return self._decoded(numbers).encode("utf-8", "replace").decode().strip()
 
-    def goes_on(self, system: str) -> bool:
-        """Whether a model may go on with an example of its own: it was shown some, in no form that ends answers."""
-        return bool(system) and not (self.chats or self.pairs or self.tuned)
+    def may_continue_examples(self, system: str) -> bool:
+        """Whether a model may write further examples after its answer: it was shown some in a format without an end."""
+        return bool(system) and not (self.uses_chat_template or self.is_seq2seq or self.tuned)
 
-    def said_enough(self, numbers: Sequence[int]) -> bool:
-        """Whether the last tokens begin another example."""
-        return NEXT in self._shown(numbers[-PROBE_TOKENS:])
+    def begins_new_example(self, numbers: Sequence[int]) -> bool:
+        """Whether the last tokens begin a further example."""
+        return NEXT_EXAMPLE in self._decoded(numbers[-PROBE_TOKENS:])
 
-    def cut(self, numbers: Sequence[int], system: str) -> int:
-        """How many tokens belong to the answer."""
-        if not self.goes_on(system):
+    def answer_length(self, numbers: Sequence[int], system: str) -> int:
+        """How many tokens belong to the answer, before a further example begins."""
+        if not self.may_continue_examples(system):
             return len(numbers)
-        where = self._shown(numbers).find(NEXT)
-        if where < 0:
+        position = self._decoded(numbers).find(NEXT_EXAMPLE)
+        if position < 0:
             return len(numbers)
         low, high = 0, len(numbers)
-        while low < high:  # the most tokens that say nothing of it yet
+        while low < high:  # the largest number of tokens whose text ends before it
             middle = (low + high + 1) // 2
-            if len(self._shown(numbers[:middle])) > where:
+            if len(self._decoded(numbers[:middle])) > position:
                 high = middle - 1
             else:
                 low = middle
         return low
 
-    def _shown(self, numbers: Sequence[int]) -> str:
-        text: str = self.tokenizer.decode(list(numbers), skip_special_tokens=True)
-        return text
+    def _decoded(self, numbers: Sequence[int]) -> str:
+        return self.tokenizer.decode(list(numbers), skip_special_tokens=True)
 
     @property
     def _opening(self) -> int:
         token = self.tokenizer.bos_token_id
         return self.end if token is None else int(token)
 
-    def _numbers(self, texts: Sequence[str], *, special: bool, answer: bool = False) -> list[list[int]]:
-        """Texts as numbers; a translator's tokenizer may have other numbers for answers."""
+    def _encode(self, texts: Sequence[str], *, special: bool, answer: bool = False) -> list[list[int]]:
+        """Texts as numbers; some sequence-to-sequence tokenizers encode answers differently (`text_target`)."""
         clean = [text.encode("utf-8", "replace").decode() for text in texts]
-        argument = {"text_target" if answer and self.pairs else "text": clean}
-        numbers: list[list[int]] = self.tokenizer(**argument, add_special_tokens=special)["input_ids"]
-        return numbers
+        if answer and self.is_seq2seq:
+            return self.tokenizer(text_target=clean, add_special_tokens=special)["input_ids"]
+        return self.tokenizer(clean, add_special_tokens=special)["input_ids"]
 
-    def _form(self, prompt: str, system: str) -> str:
+    def _plain_prompt(self, prompt: str, system: str) -> str:
         preamble = f"{system}\n\n" if system else ""
-        if self.pairs or not (system or self.tuned):
+        if self.is_seq2seq or not (system or self.tuned):
             return preamble + prompt
         return f"{preamble}Input: {prompt}\nOutput:"
 
-    def _chat(self, prompt: str, system: str) -> str:
+    def _chat_prompt(self, prompt: str, system: str) -> str:
         user_messages = [{"role": "user", "content": prompt}]
         system_messages = [{"role": "system", "content": system}] if system else []
         try:
-            return self._templated([*system_messages, *user_messages])
+            return self._apply_template([*system_messages, *user_messages])
         except Exception as error:
             if not system:
                 raise DataError(f"the chat template cannot be used: {error}; add #chat=no") from None
-            whole = f"{system}\n\n{prompt}"  # some templates know no system
-            return self._templated([{"role": "user", "content": whole}])
+            content = f"{system}\n\n{prompt}"  # some templates have no system role
+            return self._apply_template([{"role": "user", "content": content}])
 
-    def _templated(self, messages: list[dict[str, str]]) -> str:
-        text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return text
+    def _apply_template(self, messages: list[dict[str, str]]) -> str:
+        return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)

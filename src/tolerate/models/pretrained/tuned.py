@@ -1,7 +1,7 @@
-"""A language model of which only a part learns: its adapters, or all of it. What is kept is that part alone.
+"""Base of language models that are tuned by adapters or whole; only the trained weights are stored.
 
-`Pretrained` (a model of transformers) and `Adapted` (one of our own) are both of this kind. Checkpoints and the
-saved folder hold the part that learns and the place of the rest, with its fingerprint.
+Its subclasses are `Pretrained` (a model of transformers) and `Adapted` (one that tolerate trained). Checkpoints and
+the saved folder hold the trained weights and the path of the base model, with its fingerprint.
 """
 
 from collections.abc import Mapping
@@ -15,17 +15,25 @@ from torch import Tensor, nn
 from tolerate.errors import OptionError
 from tolerate.llm.model_names import PretrainedSpec
 from tolerate.models.base import Losses, Optimizers, Recipe
-from tolerate.models.pretrained.adapters import Adapters, Allocation, adapt, merged, ranks, straightness
+from tolerate.models.pretrained.adapters import (
+    Adapters,
+    RankAllocation,
+    adapt,
+    merge,
+    orthogonality_penalty,
+    ranks,
+)
+from tolerate.models.pretrained.transformers_types import AdaptedNetwork
 from tolerate.models.texts.language import LanguageModel
 
 RATES = {"lora": 1e-3, "adalora": 2e-3, "full": 5e-5, "": 1e-3}  # of Adam
-WARM = 0.05  # share of the training in which the rate rises; over the rest it falls to a tenth
+WARMUP_SHARE = 0.05  # share of the training in which the rate rises; over the rest it falls to a tenth
 
 
 class TunedModel(LanguageModel):
-    """A network whose learning part is its adapters (`#lora`, `#adalora`), all of it (`#full`) or nothing."""
+    """A network of which the adapters are trained (`#lora`, `#adalora`), or all (`#full`), or nothing."""
 
-    net: Any
+    net: Any  # a network of transformers, or a LanguageModel
 
     def __init__(
         self, context: int, vocabulary: int, /, *, tune: str = "", rate: float = 0.0, **options: Any
@@ -33,63 +41,63 @@ class TunedModel(LanguageModel):
         super().__init__(context, vocabulary, rate=rate or RATES[tune])
         self.options = {"tune": tune, "rate": self.rate, **options}
         self.tune = tune
-        self._adapted: Any = None
-        self._allocation: Allocation | None = None
+        self._adapted: AdaptedNetwork | None = None
+        self._allocation: RankAllocation | None = None
         self._clipped = False
 
-    def _put(self, net: nn.Module, how: Adapters, matrices: list[str] | str) -> None:
-        """Take in the network and freeze what does not learn."""
+    def _set_network(self, net: nn.Module, adapters: Adapters, matrices: list[str] | str) -> None:
+        """Set the network, put adapters into it if it is tuned by them, and freeze what is not trained."""
         self.net = net
         if self.tune in ("lora", "adalora"):
-            self._hold(adapt(net, how, matrices))
+            self._set_adapters(adapt(net, adapters, matrices))
         elif self.tune != "full":
             net.requires_grad_(False)
 
-    def _hold(self, adapted: Any) -> None:
-        """The adapted network, out of the sight of `parameters()`: it is around `net`, which is in sight."""
+    def _set_adapters(self, adapted: AdaptedNetwork) -> None:
+        """Set the adapted network without registering it as a submodule: it wraps `net`, whose weights count once."""
         object.__setattr__(self, "_adapted", adapted)
         if self.tune == "adalora":
-            self._allocation = Allocation(adapted)
+            self._allocation = RankAllocation(adapted)
 
-    # What learns, and what is kept of it
+    # What is trained and stored
 
     @property
-    def learning(self) -> dict[str, Tensor]:
-        """The weights that learn, by name."""
+    def trainable_weights(self) -> dict[str, Tensor]:
+        """The weights that are trained, by name."""
         return {name: weight for name, weight in self.named_parameters() if weight.requires_grad}
 
     @property
-    def share(self) -> float:
-        """The share of all weights that learns."""
-        return sum(weight.numel() for weight in self.learning.values()) / sum(
+    def trainable_share(self) -> float:
+        """The share of all weights that is trained."""
+        return sum(weight.numel() for weight in self.trainable_weights.values()) / sum(
             weight.numel() for weight in self.parameters()
         )
 
     @property
     def ranks(self) -> dict[str, int]:
-        """Ranks that AdaLoRA has left, by matrix."""
-        return ranks(self._adapted) if self._allocation else {}
+        """AdaLoRA's ranks that are not pruned, by matrix."""
+        return ranks(self._adapted) if self._allocation and self._adapted else {}
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """What learns alone, and what AdaLoRA knows."""
-        state: dict[str, Any] = {name: weight.detach() for name, weight in self.learning.items()}
+    def state_dict(self, *args: object, **kwargs: object) -> dict[str, Tensor]:  # type: ignore[override]
+        """The trained weights only, and AdaLoRA's scores."""
+        state: dict[str, Tensor] = {name: weight.detach() for name, weight in self.trainable_weights.items()}
         if self._allocation is not None:
             state |= {f"allocation/{name}": tensor for name, tensor in self._allocation.state().items()}
         return state
 
     def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """Take up what `state_dict` gave; the rest stays as it is."""
-        own = self.learning
+        self, state_dict: Mapping[str, Tensor], strict: bool = True, assign: bool = False
+    ) -> Any:  # torch's return type has no public name
+        """Restore what `state_dict` returned; all other weights stay as they are."""
+        current = self.trainable_weights
         weights = {name: tensor for name, tensor in state_dict.items() if not name.startswith("allocation/")}
-        if own.keys() != weights.keys() or any(
-            own[name].shape != tensor.shape for name, tensor in weights.items()
+        if current.keys() != weights.keys() or any(
+            current[name].shape != tensor.shape for name, tensor in weights.items()
         ):
-            strange = sorted(own.keys() ^ weights.keys())[:1] or ["shapes"]
-            raise RuntimeError(f"what learns here is another part of the model ({strange[0]})")
+            difference = sorted(current.keys() ^ weights.keys())[:1] or ["shapes"]
+            raise RuntimeError(f"these are weights of another part of the model ({difference[0]})")
         with torch.no_grad():
-            for name, weight in own.items():
+            for name, weight in current.items():
                 weight.copy_(weights[name])
         if self._allocation is not None:
             self._allocation.load(
@@ -102,9 +110,9 @@ class TunedModel(LanguageModel):
         return None
 
     def merge(self) -> None:
-        """Add the adapters into the matrices, for writing; nothing learns any more."""
+        """Add the adapters into the matrices, for writing; no weight is trainable afterwards."""
         if self._adapted is not None:
-            self.net = merged(self._adapted)
+            self.net = merge(self._adapted)
             object.__setattr__(self, "_adapted", None)
             self._allocation = None
         self.requires_grad_(False)
@@ -112,27 +120,27 @@ class TunedModel(LanguageModel):
     # Training
 
     def recipe(self, texts: int) -> Recipe:
-        """Short: most is known already."""
+        """A short training: the model is pretrained."""
         return Recipe(steps=300, batch=8, ema=0.0)
 
     def optimizers(self) -> Optimizers:
-        """Adam for what learns."""
-        if not self.learning:
-            raise OptionError("nothing of this model learns; say how: #lora, #adalora or #full")
-        return {"adam": torch.optim.AdamW(self.learning.values(), self.rate, weight_decay=0.0)}
+        """AdamW for the weights that are trained."""
+        if not self.trainable_weights:
+            raise OptionError("no weight of this model is trained; add #lora, #adalora or #full to its name")
+        return {"adam": torch.optim.AdamW(self.trainable_weights.values(), self.rate, weight_decay=0.0)}
 
     def step(
         self, rows: Tensor, starts: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
-        """One update of what learns; afterwards AdaLoRA deals out its ranks."""
+        """One update of the trained weights; afterwards AdaLoRA allocates its ranks."""
         adam = optimizers["adam"]
-        share = min(1.0, (progress + 0.001) / WARM) * (1.0 - 0.9 * progress)
+        share = min(1.0, (progress + 0.001) / WARMUP_SHARE) * (1.0 - 0.9 * progress)
         for group in adam.param_groups:
             group["lr"] = share * self.rate
         adam.zero_grad(set_to_none=True)
         loss = self.loss(rows, starts)
-        whole = loss + straightness(self._adapted) if self._allocation else loss
-        whole.backward()  # type: ignore[no-untyped-call]
+        total = loss + orthogonality_penalty(self._adapted) if self._allocation and self._adapted else loss
+        total.backward()  # type: ignore[no-untyped-call]
         self._clip(adam)
         adam.step()
         if self._allocation is not None:
@@ -140,26 +148,26 @@ class TunedModel(LanguageModel):
         return {"loss": loss}
 
     def _clip(self, adam: torch.optim.Optimizer) -> None:
-        """Cut gradients to norm 1, from now on. A hook, set late, so that it comes after the processes' averaging."""
+        """Clip gradients to norm 1 by a hook; it is registered late, so that it runs after the processes' averaging."""
         if not self._clipped:
-            weights = list(self.learning.values())
+            weights = list(self.trainable_weights.values())
             adam.register_step_pre_hook(lambda *_: (torch.nn.utils.clip_grad_norm_(weights, 1.0), None)[1])
             self._clipped = True
 
 
 def adapters_of(source: PretrainedSpec) -> Adapters:
-    """The adapters that a name asks for."""
+    """The adapters of a name such as `hf:gpt2#lora+rank=4`."""
     return Adapters(source.tune, source.rank, source.alpha, source.dropout)
 
 
 def options_of(source: PretrainedSpec) -> dict[str, Any]:
-    """What a name says, as the options of a model: where it is, and what is not as usual."""
-    usual = PretrainedSpec(source.kind, source.place)
+    """The settings of a name as options of a model: where it is, and all that differ from the defaults."""
+    default = PretrainedSpec(source.kind, source.place)
     options = {
         option.name: getattr(source, option.name)
         for option in fields(PretrainedSpec)[2:]
         if option.name not in ("steps", "batch")
     }
-    changed = {name: value for name, value in options.items() if value != getattr(usual, name)}
+    changed = {name: value for name, value in options.items() if value != getattr(default, name)}
     place = str(Path(source.place).expanduser().resolve()) if source.local else source.place
     return {"place": place, **changed}

@@ -11,7 +11,7 @@ that number is the mask.
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -28,6 +28,9 @@ from tolerate.models.texts.tokens import SPECIAL, UNKNOWN, Tokenizer
 from tolerate.models.training.loop import ReportProgress, Trained, train
 from tolerate.models.training.optimizers import length_buckets, matrix_optimizers, optimizer_step
 from tolerate.models.training.plan import TrainingOptions
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as LibraryTokenizer
 
 MASK = UNKNOWN
 PATH = "tolerate.models.texts.bert:Bert"
@@ -167,7 +170,7 @@ def learn_pieces(texts: Sequence[str], size: int = PIECES) -> BPE:
     return learn_bpe(texts, size=size)
 
 
-def tokenizer_with_ends(tokens: BPE) -> Any:
+def tokenizer_with_ends(tokens: BPE) -> "LibraryTokenizer":
     """The library's tokenizer, which adds a start before a text and an end after it."""
     from tokenizers import Tokenizer
     from tokenizers.processors import TemplateProcessing

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from tolerate.errors import DataError, OptionError, RunError
 from tolerate.models.texts.contexts import KINDS, Script
 from tolerate.models.texts.language import PAD
-from tolerate.models.texts.ngram_counts import BASE, KNOWN, BlockCounts, Floats, count_text
+from tolerate.models.texts.ngram_counts import BASE_ORDER, CONTEXT_FEATURES, BlockCounts, Floats, count_text
 from tolerate.models.texts.transformer import Transformer
 
 GATE = 32  # width of the layer between features of the counts and the weights
@@ -47,8 +47,8 @@ class Blend(Transformer):
     ) -> None:
         super().__init__(context, vocabulary, **options)
         self.options |= {"order": order, "parts": parts, "script": script, "running": running}
-        if order < BASE:
-            raise OptionError(f"order {order} is too short for a blend; expected {BASE} or more")
+        if order < BASE_ORDER:
+            raise OptionError(f"order {order} is too short for a blend; expected {BASE_ORDER} or more")
         self.order, self.parts, self.running = order, parts, running
         self.script = Script(*script) if script else None
         self.cached_counts: BlockCounts | None = None
@@ -57,7 +57,7 @@ class Blend(Transformer):
         contexts = order - 1 + (len(KINDS) if script else 0)
         self.trust = nn.Linear(self.width, contexts)
         self.trust_known = nn.Sequential(
-            nn.Linear(KNOWN * contexts, GATE), nn.SiLU(), nn.Linear(GATE, contexts, bias=False)
+            nn.Linear(CONTEXT_FEATURES * contexts, GATE), nn.SiLU(), nn.Linear(GATE, contexts, bias=False)
         )
         self._initialise_trust()
 
@@ -95,7 +95,7 @@ class Blend(Transformer):
 
     def _logits_after(self, normed: Tensor, tokens_read: Tensor, first: int) -> Tensor:
         """Logits of the mixture after each token from `first` on."""
-        return self._mixture(normed, self.counts.of_text(tokens_read.cpu().numpy(), first))
+        return self._mixture(normed, self.counts.in_rows(tokens_read.cpu().numpy(), first))
 
     def _mixture(self, normed: Tensor, answers: tuple[Floats, Floats]) -> Tensor:
         log_probabilities, features = (torch.from_numpy(array).to(normed.device) for array in answers)
@@ -104,7 +104,7 @@ class Blend(Transformer):
         return mixed
 
     def loss(self, tokens: Tensor, starts: Tensor) -> Tensor:
-        """Mean negative log-likelihood of a token; starts: positions of the rows, or their counted parts, in the text."""
+        """Mean negative log-likelihood of a token; starts: positions of the rows, or their counted parts, in it."""
         answers = self._answers_to_text(tokens, starts) if self.running else self._answers_to(tokens, starts)
         logits, targets = self._mixture(self._stream(tokens[:, :-1])[0], answers), tokens[:, 1:]
         learned = targets > PAD
@@ -118,9 +118,9 @@ class Blend(Transformer):
             raise DataError(
                 "these rows are not from the text that was counted; train a blend on its `lessons()`"
             )
-        return self.counts.of_places(positions[:, :-1].numpy())
+        return self.counts.at_positions(positions[:, :-1].numpy())
 
     def _answers_to(self, tokens: Tensor, starts: Tensor) -> tuple[Floats, Floats]:
         """Predictions in rows, without the block in which a part of each was counted."""
         without = self.counts.blocks[starts.cpu().numpy()]
-        return self.counts.of_text(tokens[:, :-1].long().cpu().numpy(), 0, without)
+        return self.counts.in_rows(tokens[:, :-1].long().cpu().numpy(), 0, without)

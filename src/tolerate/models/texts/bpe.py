@@ -1,45 +1,47 @@
-"""Texts as pieces that often come together: byte pair encoding over bytes. Sennrich et al. 2016, arXiv:1508.07909.
+"""Byte pair encoding over bytes: texts as frequent pieces. Sennrich et al. 2016, arXiv:1508.07909.
 
-Learned by the `tokenizers` library from the texts at hand: a thousand pieces from a megabyte in a third of a
-second. Since it works on bytes (Radford et al. 2019) nothing is unknown and nothing is lost, in any language:
-what was never seen is spelled in bytes. Digits stand alone, as in Llama's, so that numbers can be copied.
+Learned by the `tokenizers` library: a thousand pieces from a megabyte of texts in a third of a second. Since it works
+on bytes (Radford et al. 2019), no text of any language has an unknown token: rare characters are spelled in bytes.
+Each digit is a token, as in Llama's tokenizer, so that numbers can be copied.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tolerate.base.files import write_whole
 from tolerate.errors import DataError, OptionError
 from tolerate.models.texts.tokens import EMPTY, SPECIAL, UNKNOWN
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as LibraryTokenizer
+
 BYTES = 256
 SPECIALS = (*SPECIAL[:UNKNOWN], "<unknown>")
-MIN_VOCABULARY = len(SPECIAL) + BYTES  # of a vocabulary
-BATCH = 1000  # texts handed to the library at once
+MIN_VOCABULARY = len(SPECIAL) + BYTES
 
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one thread a process, as everywhere in the house
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one thread a process, as in training
 
 
 @dataclass(frozen=True)
 class BPE:
-    """A byte-level vocabulary, as the `tokenizers` library writes it down; the special tokens come first."""
+    """A byte-level vocabulary, as JSON of the `tokenizers` library; the special tokens come first."""
 
     definition: str
 
     @cached_property
-    def _learned(self) -> Any:
+    def _tokenizer(self) -> "LibraryTokenizer":
         from tokenizers import Tokenizer
 
-        learned = Tokenizer.from_str(self.definition)
-        learned.encode_special_tokens = True  # "<end>" in a text is five signs, not an end
-        return learned
+        tokenizer = Tokenizer.from_str(self.definition)
+        tokenizer.encode_special_tokens = True  # "<end>" in a text is five characters, not an end
+        return tokenizer
 
     def __len__(self) -> int:
-        return int(self._learned.get_vocab_size())
+        return int(self._tokenizer.get_vocab_size())
 
     def encode(self, text: str) -> list[int]:
         """A text as numbers.
@@ -48,11 +50,11 @@ class BPE:
         >>> tokens.decode(tokens.encode("a cat 猫 <end> \\n"))
         'a cat 猫 <end> \\n'
         """
-        return list(self._learned.encode(_unicode(text), add_special_tokens=False).ids)
+        return list(self._tokenizer.encode(_valid_unicode(text), add_special_tokens=False).ids)
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """The text of some numbers; filling, beginning and end say nothing, half a sign is a replacement character."""
-        return str(self._learned.decode([number for number in numbers if number > UNKNOWN]))
+        """The text of some numbers; special tokens have no text, half a character is a replacement character."""
+        return str(self._tokenizer.decode([number for number in numbers if number > UNKNOWN]))
 
     def save(self, path: Path) -> None:
         """Write the vocabulary, in the library's own format."""
@@ -60,15 +62,12 @@ class BPE:
 
 
 def learn_bpe(texts: Iterable[str], *, size: int = 1000) -> BPE:
-    """The vocabulary of `size` pieces that spells some texts in few of them; the same for the same texts.
-
-    Fewer pieces come out where the texts have no more pairs to join.
-    """
+    """Learn a vocabulary of `size` pieces from texts, or fewer if they have no more pairs to merge; deterministic."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     if size < MIN_VOCABULARY:
         raise OptionError(
-            f"a vocabulary of {size} pieces is too small; bytes and signs alone are {MIN_VOCABULARY}"
+            f"a vocabulary of {size} pieces is too small; bytes and special tokens alone are {MIN_VOCABULARY}"
         )
     learned = Tokenizer(models.BPE())
     learned.pre_tokenizer = pre_tokenizers.Sequence(
@@ -83,7 +82,7 @@ def learn_bpe(texts: Iterable[str], *, size: int = 1000) -> BPE:
     )
     counted_texts = _CountedTexts(texts)
     learned.train_from_iterator(counted_texts, trainer)
-    if not counted_texts.signs:
+    if not counted_texts.character_count:
         raise DataError(EMPTY)
     return BPE(learned.to_str())
 
@@ -92,7 +91,7 @@ def load_bpe(path: Path) -> BPE:
     """The vocabulary that `save` wrote; one from elsewhere must have the special tokens in the same places."""
     tokens = BPE(path.read_text("utf-8"))
     try:
-        firsts = [tokens._learned.id_to_token(number) for number in range(len(SPECIALS))]
+        firsts = [tokens._tokenizer.id_to_token(number) for number in range(len(SPECIALS))]
     except Exception as error:  # the library raises a plain Exception for whatever it cannot read
         raise DataError(f"{path} is no vocabulary of the tokenizers library: {error}") from None
     if tuple(firsts) != SPECIALS:
@@ -101,25 +100,25 @@ def load_bpe(path: Path) -> BPE:
 
 
 class _CountedTexts:
-    """Texts passed on one by one, so that no corpus need fit into memory; counts their signs."""
+    """Passes texts on one by one, so that no corpus need fit into memory, and counts their characters."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self.texts, self.signs = texts, 0
+        self.texts, self.character_count = texts, 0
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         for text in self.texts:
-            self.signs += len(text)
-            yield _unicode(text)
+            self.character_count += len(text)
+            yield _valid_unicode(text)
 
 
-def _unicode(text: str) -> str:
-    """The text, if it can be written down: half of a surrogate pair is no sign of any language."""
+def _valid_unicode(text: str) -> str:
+    """The text itself; raises DataError if it holds half of a surrogate pair, which cannot be encoded."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         before = text[max(0, error.start - 20) : error.start]
         raise DataError(
-            f"a text goes on with {text[error.start]!r} after {before!r}, which is no sign of Unicode; was it decoded "
-            "from another encoding?"
+            f"a text has {text[error.start]!r} after {before!r}, which is no Unicode character; was it decoded from "
+            "another encoding?"
         ) from None
     return text

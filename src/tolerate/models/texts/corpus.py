@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tolerate.errors import DataError
 
-LONGEST = 1_000_000  # bytes of a line; none of people's is so long
+MAX_LINE_BYTES = 1_000_000  # bytes of a line; none of people's is so long
 
 
-def lines(path: Path, longest: int = LONGEST) -> Iterator[str]:
+def read_lines(path: Path, longest: int = MAX_LINE_BYTES) -> Iterator[str]:
     """The lines of a UTF-8 file, gzipped or not, without their ends; empty ones are left out.
 
     Raises DataError, with the line, where one is too long to be a text, or in another encoding than the rest; and

@@ -44,7 +44,7 @@ class Order:
         return np.add.reduceat((self.counts > 0).astype(np.float32), self.first[:-1])
 
     @cached_property
-    def left(self) -> Floats:
+    def discount_totals(self) -> Floats:
         """What the discounts take from each context, for the shorter ones: [c, 1 + blocks]."""
         return np.add.reduceat(self.discounted_mass(self.counts), self.first[:-1])
 
@@ -63,7 +63,7 @@ class Order:
         total = self.totals[index, without] * (self.contexts[index] == contexts)
         rows = np.flatnonzero(total > 0)
         index, without, total = index[rows], without[rows], total[rows]
-        share = self.left[index, without] / total
+        share = self.discount_totals[index, without] / total
         sizes = self.first[index + 1] - self.first[index]
         answer_rows, ends = np.repeat(rows, sizes), np.cumsum(sizes)
         grams = np.arange(len(answer_rows)) + np.repeat(self.first[index] - (ends - sizes), sizes)
@@ -151,7 +151,7 @@ def fit_kneser_ney(text: Sequence[int] | Ints, vocabulary: int, order: int = 7, 
         )
     if tokens.min() < 0 or tokens.max() >= vocabulary:
         raise DataError(f"tokens go from {tokens.min()} to {tokens.max()}; expected 0 to {vocabulary - 1}")
-    grams, counts = _counted(
+    grams, counts = _count_by_block(
         _packed(tokens, order, vocabulary), blocks_of(len(tokens), blocks)[order - 1 :], blocks
     )
     orders = []
@@ -172,7 +172,7 @@ def fit_kneser_ney(text: Sequence[int] | Ints, vocabulary: int, order: int = 7, 
 def fit_order(contexts: Ints, tokens: Ints, vocabulary: int, blocks: int = 0) -> Order:
     """Count which token followed each context of a text, whatever the contexts are: [n] numbers from 0, [n]."""
     bits = _bits(vocabulary)
-    return _order(*_counted(contexts << bits | tokens, blocks_of(len(tokens), blocks), blocks), bits)
+    return _order(*_count_by_block(contexts << bits | tokens, blocks_of(len(tokens), blocks), blocks), bits)
 
 
 def blocks_of(length: int, blocks: int) -> Ints:
@@ -180,7 +180,7 @@ def blocks_of(length: int, blocks: int) -> Ints:
     return 1 + np.arange(length) * max(blocks, 1) // length
 
 
-def _counted(grams: Ints, pieces: Ints, blocks: int) -> tuple[Ints, Floats]:
+def _count_by_block(grams: Ints, pieces: Ints, blocks: int) -> tuple[Ints, Floats]:
     """Different grams in order [g], and how often each occurs in all and without each block [g, 1 + blocks]."""
     bits = blocks.bit_length()
     keys, times = np.unique(grams << bits | pieces if blocks else grams, return_counts=True)

@@ -16,8 +16,8 @@ from tolerate.models.texts.kneser_ney import KneserNey, Order, blocks_of, fit_kn
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
-KNOWN = 3  # numbers that say what is known of a context
-BASE = 4  # tokens in a row: their answer is what further contexts sharpen
+CONTEXT_FEATURES = 3  # numbers that say what is known of a context
+BASE_ORDER = 4  # tokens in a row: their answer is what further contexts sharpen
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class BlockCounts:
     further: tuple[Order, ...]
     script: Script | None
 
-    def of_places(self, places: Ints) -> tuple[Floats, Floats]:
+    def at_positions(self, places: Ints) -> tuple[Floats, Floats]:
         """`answers` for the token after each place [n, length] of the counted text, by the other blocks."""
         back = self.grams.order - 1
         padded = np.pad(self.tokens, (back - 1, 0), constant_values=-1)
@@ -43,7 +43,7 @@ class BlockCounts:
         blocks = self.blocks[np.minimum(places + 1, len(self.blocks) - 1)]
         return self.answers(contexts, self.after[:, places], blocks)
 
-    def of_text(self, tokens: Ints, first: int = 0, without: Ints | None = None) -> tuple[Floats, Floats]:
+    def in_rows(self, tokens: Ints, first: int = 0, without: Ints | None = None) -> tuple[Floats, Floats]:
         """`answers` for what comes after each token from `first` on, in new rows: [n, length].
 
         without: [n], the block that does not answer a row, because a part of the row was counted there.
@@ -62,7 +62,7 @@ class BlockCounts:
         """
         shape, blocks = without.shape, without.reshape(-1)
         answers = self.grams.answers(contexts.reshape(-1, contexts.shape[2]), blocks)
-        base = answers[BASE - 2][0]
+        base = answers[BASE_ORDER - 2][0]
         for order, numbers in zip(self.further, further, strict=True):
             probabilities = base.copy()
             answers.append((probabilities, order.sharpen(probabilities, numbers.reshape(-1), blocks)))

@@ -74,8 +74,8 @@ class Transformer(LanguageModel):
         self.hashed_tables = nn.ModuleList(nn.Embedding(hashed, entry) for _ in range(tables))
         has_spread = bool(size.hashed_width and hashed)
         self.hashed_spread = nn.Linear(tables * entry, width, bias=False) if has_spread else None
-        inner = size.inner or 8 * ((width * 8 // 3 + 7) // 8)
-        self.blocks = nn.ModuleList(Block(width, heads, inner) for _ in range(size.layers))
+        self.inner = size.inner or 8 * ((width * 8 // 3 + 7) // 8)
+        self.blocks = nn.ModuleList(Block(width, heads, self.inner) for _ in range(size.layers))
         self.norm = nn.RMSNorm(width, eps=EPS)
         self.head = nn.Linear(width, vocabulary, bias=False)
         self.pointer = Pointer(width) if size.pointer else None

@@ -1,21 +1,21 @@
-"""Which of many intents a question has: two readers of n-grams that learn from nothing in seconds.
+"""Classifiers of questions by n-grams, trained from scratch in seconds.
 
     linear    one margin a class over weighted n-grams. Joachims 1998; Wang and Manning 2012
     bag       a mean of n-gram embeddings, one hidden layer. Joulin et al. 2017, "Bag of tricks"
-    both      the mean of their log probabilities, which err on different questions
+    both      the mean of their log probabilities, since they err on different questions
 
-Words up to three in a row and characters within words, two to five, are hashed into fixed tables, so there is no
-vocabulary to keep; each counts by the logarithm of how often, and of how rare it is among the questions learned from.
+Runs of one to three words and of two to five characters within words are hashed into fixed tables, so there is no
+vocabulary to store; each is weighted by the logarithms of its count and of its rarity among the training questions.
 
-How far an answer can be trusted is learned too: readers taught on two thirds of the questions answer the last third,
-and a regression says from the margins, and from how often that answer, with that runner-up, was wrong, how likely it
-is right. Such a score ranks answers; no promise rests on it.
+The confidence of an answer is learned too: classifiers trained on two thirds of the questions answer the last third,
+and a logistic regression predicts from the margins, and from how often that answer, with that runner-up, was wrong,
+whether it is right. This score ranks answers; no guarantee depends on it.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,93 +27,126 @@ from tolerate.base.files import read_json, to_json, write_whole
 from tolerate.errors import DataError
 from tolerate.models.base import generator, torch_seed, torch_threads
 from tolerate.models.storage import detached_copies, read_tensors
-from tolerate.models.writers.text_classifier import TextReader, load_text_reader
+from tolerate.models.writers.text_classifier import TextClassifier, load_text_reader
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-WORDS, SIGNS = 2**15, 2**16  # entries of the tables
-WORD = r"\b\w+\b|[?!£$€%]"
-SHARPEN = 4.0  # of the linear reader's margins, before they are taken for log odds
-WEIGHT = 0.7  # of the bag in `both`
-MIN_QUESTIONS = 2  # questions that an n-gram must be in for the bag to know it
+WORD_BUCKETS, CHARACTER_BUCKETS = 2**15, 2**16  # entries of the tables
+WORD_PATTERN = r"\b\w+\b|[?!£$€%]"
+MARGIN_SCALE = 4.0  # turns margins of the linear classifier into logits
+BAG_WEIGHT = 0.7  # of the bag in `both`
+MIN_QUESTIONS = 2  # that hold an n-gram, for the bag to have an embedding for it
 FOLDS = 3
-SHORT_TRAINING_SHARE = 2 / 3  # of the passes, for the readers that are only taught to learn whom to trust
-CLASSES, PAIRS = 10.0, 4.0  # answers of average trust that each answer, and each pair, begins with
+SHORT_TRAINING_SHARE = 2 / 3  # of the passes, for the classifiers that the confidence is learned from
+CLASS_PRIOR_COUNT, PAIR_PRIOR_COUNT = (
+    10.0,
+    4.0,
+)  # pseudo-counts at the average rate, of each class and each pair
 
 
-class Features:
-    """Weighted n-grams of texts; rare ones count more."""
+class SparseRows(Protocol):
+    """A matrix of scipy in CSR form, which is untyped."""
+
+    data: NDArray[np.float32]
+    indices: NDArray[np.int32]
+    indptr: NDArray[np.int32]
+    shape: tuple[int, int]
+    nnz: int
+
+    def copy(self) -> "SparseRows":
+        """A copy."""
+
+    def tocsr(self) -> "SparseRows":
+        """The matrix in CSR form."""
+
+    def __getitem__(self, index: object) -> "SparseRows":
+        """Rows, or rows and columns."""
+
+    def __matmul__(self, other: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The product with a dense matrix."""
+
+
+class NGramFeatures:
+    """Weighted n-grams of texts; rare ones have larger weights."""
 
     def __init__(self, rarity: NDArray[np.float32] | None = None) -> None:
         from sklearn.feature_extraction.text import HashingVectorizer
 
-        plain: dict[str, Any] = {"norm": None, "alternate_sign": False, "dtype": np.float32}
-        self._words = HashingVectorizer(n_features=WORDS, ngram_range=(1, 3), token_pattern=WORD, **plain)
-        self._signs = HashingVectorizer(n_features=SIGNS, analyzer="char_wb", ngram_range=(2, 5), **plain)
+        options: dict[str, Any] = {"norm": None, "alternate_sign": False, "dtype": np.float32}
+        self._words = HashingVectorizer(
+            n_features=WORD_BUCKETS, ngram_range=(1, 3), token_pattern=WORD_PATTERN, **options
+        )
+        self._characters = HashingVectorizer(
+            n_features=CHARACTER_BUCKETS, analyzer="char_wb", ngram_range=(2, 5), **options
+        )
         self.rarity = rarity
 
-    def fit(self, texts: Sequence[str]) -> Any:
-        """Learn how rare each n-gram is, and the features of these texts."""
+    def fit(self, texts: Sequence[str]) -> SparseRows:
+        """Learn how rare each n-gram is; returns the features of these texts."""
         counts = self._counts(texts)
-        occurrences = np.bincount(counts.indices, minlength=WORDS + SIGNS)
+        occurrences = np.bincount(counts.indices, minlength=WORD_BUCKETS + CHARACTER_BUCKETS)
         self.rarity = (np.log((1 + len(texts)) / (1 + occurrences)) + 1).astype(np.float32)
         return self._weighted(counts)
 
-    def __call__(self, texts: Sequence[str]) -> Any:
-        """A sparse row for each text, words and signs each of length 1."""
+    def __call__(self, texts: Sequence[str]) -> SparseRows:
+        """A sparse row for each text; its words and its characters each have length 1."""
         return self._weighted(self._counts(texts))
 
-    def _counts(self, texts: Sequence[str]) -> Any:
+    def _counts(self, texts: Sequence[str]) -> SparseRows:
         from scipy.sparse import hstack
 
-        return hstack([self._words.transform(texts), self._signs.transform(texts)]).tocsr()
+        counts: SparseRows = hstack([self._words.transform(texts), self._characters.transform(texts)]).tocsr()
+        return counts
 
-    def _weighted(self, counts: Any) -> Any:
+    def _weighted(self, counts: SparseRows) -> SparseRows:
         from scipy.sparse import hstack
         from sklearn.preprocessing import normalize
 
         assert self.rarity is not None
         counts = counts.copy()
         counts.data = (1 + np.log(counts.data)) * self.rarity[counts.indices]
-        return hstack([normalize(counts[:, :WORDS]), normalize(counts[:, WORDS:])]).tocsr()
+        weighted: SparseRows = hstack(
+            [normalize(counts[:, :WORD_BUCKETS]), normalize(counts[:, WORD_BUCKETS:])]
+        ).tocsr()
+        return weighted
 
 
-class Bag(nn.Module):
-    """Embeddings of n-grams, summed by weight, and one hidden layer beside them.
+class NGramNetwork(nn.Module):
+    """Embeddings of n-grams, summed by weight, with one residual hidden layer.
 
-    known: the n-grams that it has embeddings for.
+    ngrams: those that it has embeddings for; stored as the buffer `known`.
     """
 
-    def __init__(self, classes: int, known: Ints, width: int = 128) -> None:
+    def __init__(self, classes: int, ngrams: Ints, width: int = 128) -> None:
         super().__init__()
         self.known: Tensor
-        self.register_buffer("known", torch.from_numpy(known))
-        self.table = nn.EmbeddingBag(len(known), width, mode="sum")
+        self.register_buffer("known", torch.from_numpy(ngrams))
+        self.table = nn.EmbeddingBag(len(ngrams), width, mode="sum")
         nn.init.normal_(self.table.weight, std=0.1)
         self.hidden, self.head = nn.Linear(width, width), nn.Linear(width, classes)
 
-    def narrowed(self, rows: Any) -> Any:
-        """Rows of all n-grams as rows of the known ones."""
+    def select_known(self, rows: SparseRows) -> SparseRows:
+        """The columns of n-grams that have an embedding."""
         return rows[:, self.known.numpy()].tocsr()
 
-    def forward(self, rows: Any, keep: Tensor | None = None) -> Tensor:
-        """Logits of sparse rows of known n-grams; `keep` scales each of their entries."""
-        places = torch.from_numpy(rows.indices.astype(np.int64))
-        first = torch.from_numpy(rows.indptr[:-1].astype(np.int64))
+    def forward(self, rows: SparseRows, keep: Tensor | None = None) -> Tensor:
+        """Logits of rows from `select_known`; keep: scales each entry."""
+        indices = torch.from_numpy(rows.indices.astype(np.int64))
+        offsets = torch.from_numpy(rows.indptr[:-1].astype(np.int64))
         weights = torch.from_numpy(rows.data) if keep is None else torch.from_numpy(rows.data) * keep
         drop = 0.3 if self.training else 0.0
-        mean = F.dropout(self.table(places, first, per_sample_weights=weights), drop)
+        mean = F.dropout(self.table(indices, offsets, per_sample_weights=weights), drop)
         logits: Tensor = self.head(F.dropout(mean + F.relu(self.hidden(mean)), 5 * drop / 3))
         return logits
 
 
 @dataclass(frozen=True)
-class Trust:
-    """How likely an answer is right, by what readers did with questions they had not seen.
+class TrustRegression:
+    """Logistic regression of whether an answer is right, fitted on questions that the classifiers had not seen.
 
-    weights: of the constant and of each thing told. classes: log odds that this answer is right [classes]. pairs: log
-    share of wrong ones among answers with this runner-up [classes, classes].
+    weights: of the constant and of each feature. classes: log odds that this answer is right [classes]. pairs: log
+    share of wrong answers among those with this runner-up [classes, classes].
     """
 
     weights: Floats
@@ -127,55 +160,55 @@ class Trust:
 
 
 @dataclass(frozen=True)
-class Reader:
-    """A taught reader of intents: log probabilities of each class."""
+class NGramClassifier:
+    """A trained classifier of questions; calling it gives log probabilities of each class."""
 
     kind: str  # linear, bag or both
     classes: tuple[str, ...]
-    features: Features
+    features: NGramFeatures
     margins: NDArray[np.float32] | None  # [classes, features + 1], the constant last
-    bag: Bag | None
-    trust: Trust | None = None
+    bag: NGramNetwork | None
+    trust: TrustRegression | None = None
 
     def __call__(self, texts: Sequence[str]) -> Floats:
         """Log probabilities [n, classes]."""
-        return self._mixed(self._opinions(self.features(texts)))
+        return self._mixture(self._log_probabilities(self.features(texts)))
 
     def answers(self, texts: Sequence[str]) -> tuple[Ints, Floats]:
         """The likeliest class of each text, and the log odds that it is right (without `trust`, the margin)."""
-        opinions = self._opinions(self.features(texts))
-        mixed = self._mixed(opinions)
+        opinions = self._log_probabilities(self.features(texts))
+        mixed = self._mixture(opinions)
         first, second = _two_best(mixed)
         margins = self._margins_of(opinions, mixed, first)
         return first, margins[-1] if self.trust is None else self.trust(margins, first, second)
 
-    def _opinions(self, rows: Any) -> list[tuple[float, Floats]]:
+    def _log_probabilities(self, rows: SparseRows) -> list[tuple[float, Floats]]:
         return [(weight, reader(rows)) for weight, reader in self._readers()]
 
-    def _mixed(self, opinions: Sequence[tuple[float, Floats]]) -> Floats:
+    def _mixture(self, opinions: Sequence[tuple[float, Floats]]) -> Floats:
         mixed = sum(weight * logs for weight, logs in opinions) / sum(weight for weight, _ in opinions)
         return np.asarray(mixed - np.logaddexp.reduce(mixed, axis=1, keepdims=True), dtype=np.float64)
 
     def _margins_of(
         self, opinions: Sequence[tuple[float, Floats]], mixed: Floats, first: Ints
     ) -> list[Floats]:
-        """How far the answer leads in each reader's opinion, and in the mixed one, which comes last."""
+        """The lead of the answer by each classifier alone and by the mixture, which comes last."""
         separate = [logs for _, logs in opinions] if len(opinions) > 1 else []
         return [_lead(logs, first) for logs in [*separate, mixed]]
 
-    def _readers(self) -> list[tuple[float, Callable[[Any], Floats]]]:
-        linear = [(1 - WEIGHT, self._linear)] if self.margins is not None else []
-        return [*linear, *([(WEIGHT, self._deep)] if self.bag is not None else [])]
+    def _readers(self) -> list[tuple[float, Callable[[SparseRows], Floats]]]:
+        linear = [(1 - BAG_WEIGHT, self._linear_log_probabilities)] if self.margins is not None else []
+        return [*linear, *([(BAG_WEIGHT, self._bag_log_probabilities)] if self.bag is not None else [])]
 
-    def _linear(self, rows: Any) -> Floats:
+    def _linear_log_probabilities(self, rows: SparseRows) -> Floats:
         assert self.margins is not None
-        margins = SHARPEN * (rows @ self.margins[:, :-1].T + self.margins[:, -1])
+        margins = MARGIN_SCALE * (rows @ self.margins[:, :-1].T + self.margins[:, -1])
         return np.asarray(margins - np.logaddexp.reduce(margins, axis=1, keepdims=True), dtype=np.float64)
 
-    def _deep(self, rows: Any) -> Floats:
+    def _bag_log_probabilities(self, rows: SparseRows) -> Floats:
         assert self.bag is not None
         with torch.no_grad(), torch_threads(1):
-            logs = self.bag.eval()(self.bag.narrowed(rows)).log_softmax(-1)
+            logs = self.bag.eval()(self.bag.select_known(rows)).log_softmax(-1)
             return np.asarray(logs.numpy(), dtype=np.float64)
 
     @property
@@ -187,7 +220,7 @@ class Reader:
         )
 
     def save(self, folder: Path) -> None:
-        """Write the reader as safetensors, its classes beside it last."""
+        """Write reader.safetensors, then reader.json with the classes."""
         from safetensors.torch import save
 
         assert self.features.rarity is not None
@@ -204,8 +237,8 @@ class Reader:
         write_whole(folder / "reader.json", to_json({"kind": self.kind, "classes": list(self.classes)}))
 
 
-def load_reader(folder: Path) -> Reader | TextReader:
-    """The reader that `save` wrote, or that `teach_encoder` left."""
+def load_reader(folder: Path) -> NGramClassifier | TextClassifier:
+    """The classifier that `save` or `teach_encoder` wrote."""
     about = read_json(folder / "reader.json", "a reader of intents")
     if about["kind"] == "texts":
         return load_text_reader(folder)
@@ -217,14 +250,18 @@ def load_reader(folder: Path) -> Reader | TextReader:
             parts[part][rest] = tensor
     bag = None
     if about["kind"] != "linear":
-        bag = Bag(len(about["classes"]), parts["bag"]["known"].numpy(), parts["bag"]["table.weight"].shape[1])
+        bag = NGramNetwork(
+            len(about["classes"]), parts["bag"]["known"].numpy(), parts["bag"]["table.weight"].shape[1]
+        )
         bag.load_state_dict(parts["bag"])
     trust = (
-        Trust(**{name: tensor.numpy() for name, tensor in parts["trust"].items()}) if parts["trust"] else None
+        TrustRegression(**{name: tensor.numpy() for name, tensor in parts["trust"].items()})
+        if parts["trust"]
+        else None
     )
     margins = tensors["margins"].numpy() if "margins" in tensors else None
-    features = Features(tensors["rarity"].numpy())
-    return Reader(about["kind"], tuple(about["classes"]), features, margins, bag, trust)
+    features = NGramFeatures(tensors["rarity"].numpy())
+    return NGramClassifier(about["kind"], tuple(about["classes"]), features, margins, bag, trust)
 
 
 def teach_reader(
@@ -236,10 +273,10 @@ def teach_reader(
     passes: int = 12,
     abstain: str | None = None,
     on_progress: Callable[[float], None] | None = None,
-) -> Reader:
-    """Teach a reader (linear, bag or both) on questions whose intents are known, and how far to trust it.
+) -> NGramClassifier:
+    """Train a classifier (linear, bag or both) on questions with known intents, and its confidence.
 
-    abstain: the class that is no answer; how far to trust it is of no interest.
+    abstain: the class that is no answer; its confidence is not learned.
     """
     if len(texts) != len(intents) or len(set(intents)) < 2:
         raise DataError(
@@ -247,31 +284,33 @@ def teach_reader(
         )
     classes = tuple(sorted(set(intents)))
     labels = np.searchsorted(classes, intents).astype(np.int64)
-    features = Features()
+    features = NGramFeatures()
     rows = features.fit(texts)
     report = on_progress or (lambda share: None)
-    whole = 1 / (1 + FOLDS * SHORT_TRAINING_SHARE * (1 - 1 / FOLDS))  # of the work, the last reader's
+    last_share = 1 / (
+        1 + FOLDS * SHORT_TRAINING_SHARE * (1 - 1 / FOLDS)
+    )  # of the work, for the final classifier
 
-    def reader(some: Mask, share: float, begun: float, width: float) -> Reader:
-        margins = _margins(rows[some], labels[some], len(classes)) if kind != "bag" else None
+    def fit(mask: Mask, share: float, start: float, width: float) -> NGramClassifier:
+        margins = _margins(rows[mask], labels[mask], len(classes)) if kind != "bag" else None
         times = max(1, round(share * passes))
         bag = None
         if kind != "linear":
             bag = _train_bag(
-                rows[some], labels[some], len(classes), times, seed, lambda done: report(begun + width * done)
+                rows[mask], labels[mask], len(classes), times, seed, lambda done: report(start + width * done)
             )
-        return Reader(kind, classes, features, margins, bag)
+        return NGramClassifier(kind, classes, features, margins, bag)
 
     fold = np.random.default_rng(seed).permutation(len(labels)) % FOLDS
     first, second = np.zeros((2, len(labels)), dtype=np.int64)
     leads: list[Floats] = []
     for index in range(FOLDS):
         held_out = fold == index
-        fold_reader = reader(
-            ~held_out, SHORT_TRAINING_SHARE, index * (1 - whole) / FOLDS, (1 - whole) / FOLDS
+        fold_reader = fit(
+            ~held_out, SHORT_TRAINING_SHARE, index * (1 - last_share) / FOLDS, (1 - last_share) / FOLDS
         )
-        opinions = fold_reader._opinions(rows[held_out])
-        mixed = fold_reader._mixed(opinions)
+        opinions = fold_reader._log_probabilities(rows[held_out])
+        mixed = fold_reader._mixture(opinions)
         first[held_out], second[held_out] = _two_best(mixed)
         margins_of_fold = fold_reader._margins_of(opinions, mixed, first[held_out])
         leads = leads or [np.zeros(len(labels)) for _ in margins_of_fold]
@@ -285,7 +324,7 @@ def teach_reader(
         labels[answerable],
         len(classes),
     )
-    fitted = reader(np.ones(len(labels), dtype=bool), 1.0, 1 - whole, whole)
+    fitted = fit(np.ones(len(labels), dtype=bool), 1.0, 1 - last_share, last_share)
     return replace(fitted, trust=trust)
 
 
@@ -298,37 +337,44 @@ def _two_best(logs: Floats) -> tuple[Ints, Ints]:
 
 
 def _lead(logs: Floats, first: Ints) -> Floats:
-    """How far an answer leads the best of the others; negative where another leads."""
+    """Log probability of an answer less that of the best other class; negative if that is likelier: [n]."""
     others = logs.copy()
     rows = np.arange(len(logs))
     others[rows, first] = -np.inf
     return np.asarray(logs[rows, first] - others.max(1), dtype=np.float64)
 
 
-def _fit_trust(leads: Sequence[Floats], first: Ints, second: Ints, labels: Ints, classes: int) -> Trust:
-    """Fit the regression; of each question, the shares of wrong answers leave that question itself out."""
+def _fit_trust(
+    leads: Sequence[Floats], first: Ints, second: Ints, labels: Ints, classes: int
+) -> TrustRegression:
+    """Fit the regression of right answers on leads and on error rates of classes and pairs."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
     right = (first == labels).astype(np.float64)
-    if right.min() == right.max():  # all right, or all wrong: the margin says all that is known
-        return Trust(
+    if right.min() == right.max():  # all right, or all wrong: the lead alone ranks
+        return TrustRegression(
             np.r_[0.0, np.zeros(len(leads) - 1), 1.0, 0.0, 0.0],
             np.zeros(classes),
             np.zeros((classes, classes)),
         )
-    usual = right.mean()
-    totals, good = (np.bincount(first, weights_of, classes) for weights_of in (np.ones(len(first)), right))
-    together, bad = np.zeros((2, classes, classes))
-    np.add.at(together, (first, second), 1.0)
-    np.add.at(bad, (first, second), 1 - right)
+    base_rate = right.mean()
+    totals, right_counts = (np.bincount(first, weights, classes) for weights in (np.ones(len(first)), right))
+    pair_counts, wrong_counts = np.zeros((2, classes, classes))
+    np.add.at(pair_counts, (first, second), 1.0)
+    np.add.at(wrong_counts, (first, second), 1 - right)
 
-    def by_class(own: Floats | float, count: float, index: Any) -> Floats:
-        share = (good[index] - own + CLASSES * usual) / (totals[index] - count + CLASSES)
+    # Features of a question leave its own outcome (right or wrong, a count of 1) out of the counts.
+    def by_class(outcome: Floats | float, count: float, index: Ints) -> Floats:
+        share = (right_counts[index] - outcome + CLASS_PRIOR_COUNT * base_rate) / (
+            totals[index] - count + CLASS_PRIOR_COUNT
+        )
         return np.asarray(np.log(share / (1 - share)), dtype=np.float64)
 
-    def by_pair(own: Floats | float, count: float, index: Any) -> Floats:
-        share = (bad[index] - own + PAIRS * (1 - usual)) / (together[index] - count + PAIRS)
+    def by_pair(outcome: Floats | float, count: float, index: tuple[Ints, ...]) -> Floats:
+        share = (wrong_counts[index] - outcome + PAIR_PRIOR_COUNT * (1 - base_rate)) / (
+            pair_counts[index] - count + PAIR_PRIOR_COUNT
+        )
         return np.asarray(np.log(share), dtype=np.float64)
 
     features = np.stack([*leads, by_class(right, 1.0, first), by_pair(1 - right, 1.0, (first, second))], 1)
@@ -336,11 +382,13 @@ def _fit_trust(leads: Sequence[Floats], first: Ints, second: Ints, labels: Ints,
     regression = LogisticRegression(C=0.3, max_iter=1000).fit(scaler.transform(features), right)
     slopes = regression.coef_[0] / scaler.scale_
     weights = np.r_[regression.intercept_[0] - (slopes * scaler.mean_).sum(), slopes]
-    every = np.arange(classes)
-    return Trust(weights, by_class(0.0, 0.0, every), by_pair(0.0, 0.0, np.ix_(every, every)))
+    classes_range = np.arange(classes)
+    return TrustRegression(
+        weights, by_class(0.0, 0.0, classes_range), by_pair(0.0, 0.0, np.ix_(classes_range, classes_range))
+    )
 
 
-def _margins(rows: Any, labels: Ints, classes: int) -> NDArray[np.float32]:
+def _margins(rows: SparseRows, labels: Ints, classes: int) -> NDArray[np.float32]:
     """Weights and constant of each class, by a support vector machine; a class that is absent is never chosen."""
     from sklearn.svm import LinearSVC
 
@@ -355,25 +403,32 @@ def _margins(rows: Any, labels: Ints, classes: int) -> NDArray[np.float32]:
 
 
 def _train_bag(
-    rows: Any, labels: Ints, classes: int, passes: int, seed: int, on_progress: Callable[[float], None] | None
-) -> Bag:
-    """The network, its rate rising quickly and falling to 0; a fifth of the n-grams is left out at random."""
+    rows: SparseRows,
+    labels: Ints,
+    classes: int,
+    passes: int,
+    seed: int,
+    on_progress: Callable[[float], None] | None,
+) -> NGramNetwork:
+    """Train the network: the rate rises quickly and falls to 0; a random fifth of the n-grams is dropped."""
     batch = min(len(labels), max(16, min(128, len(labels) // 80)))  # some hundred steps at least
     occurrences = np.bincount(rows.indices, minlength=rows.shape[1])
     with torch_seed(seed), torch_threads(1):
-        bag, rng = Bag(classes, np.flatnonzero(occurrences >= MIN_QUESTIONS)), generator(seed)
-        rows = bag.narrowed(rows)
+        bag, rng = NGramNetwork(classes, np.flatnonzero(occurrences >= MIN_QUESTIONS)), generator(seed)
+        rows = bag.select_known(rows)
         adam = torch.optim.AdamW(bag.parameters(), weight_decay=0.01, fused=True)
         steps = passes * (len(labels) // batch)
         for step in range(steps):
-            place = step % (len(labels) // batch)
-            if place == 0:
+            batch_number = step % (len(labels) // batch)
+            if batch_number == 0:
                 order = torch.randperm(len(labels), generator=rng).numpy()
-            mine = order[place * batch : (place + 1) * batch]
+            batch_indices = order[batch_number * batch : (batch_number + 1) * batch]
             adam.param_groups[0]["lr"] = 4e-3 * min(1.0, (step + 1) / 50) * (1 - step / steps)
-            some = rows[mine]
-            keep = (torch.rand(len(some.data), generator=rng) > 0.2).float() / 0.8
-            loss = F.cross_entropy(bag(some, keep), torch.from_numpy(labels[mine]), label_smoothing=0.1)
+            batch_rows = rows[batch_indices]
+            keep = (torch.rand(len(batch_rows.data), generator=rng) > 0.2).float() / 0.8
+            loss = F.cross_entropy(
+                bag(batch_rows, keep), torch.from_numpy(labels[batch_indices]), label_smoothing=0.1
+            )
             adam.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             adam.step()
@@ -382,11 +437,11 @@ def _train_bag(
     return bag.eval()
 
 
-def reading_cost(reader: Reader | TextReader, texts: Sequence[str]) -> float:
+def reading_cost(reader: NGramClassifier | TextClassifier, texts: Sequence[str]) -> float:
     """Core-seconds to read one question, counted from the products of its n-grams: the same on every machine."""
     from tolerate.models.training.cost import OPERATIONS_PER_SECOND
 
-    if isinstance(reader, TextReader):
+    if isinstance(reader, TextClassifier):
         return reader.cost(texts)
     entries = reader.features(texts).nnz / len(texts)
     width = 0 if reader.bag is None else reader.bag.head.in_features

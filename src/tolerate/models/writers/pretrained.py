@@ -1,4 +1,4 @@
-"""Texts from pretrained models, for those who know nothing of torch: tune one, let it write, ask what it costs."""
+"""Tune pretrained models, generate texts with them, and measure likelihoods, without any torch in the interface."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,27 +16,27 @@ from tolerate.errors import DataError
 from tolerate.llm.generated_text import GeneratedText
 from tolerate.llm.model_names import PretrainedSpec, is_pretrained_folder
 from tolerate.models.base import Recipe, generator, torch_seed, torch_threads
-from tolerate.models.pretrained.hub import quietly
+from tolerate.models.pretrained.hub import quiet_transformers
 from tolerate.models.pretrained.pretrained import FILL, Pretrained
 from tolerate.models.storage import load, save
-from tolerate.models.texts.decoding import Decoding, Text, decode
+from tolerate.models.texts.decoding import DecodedText, Decoding, decode
 from tolerate.models.texts.examples import TokenExamples
 from tolerate.models.training.loop import ReportProgress, Trained, train
 from tolerate.models.training.plan import TrainingOptions
 
-ROOM = 2**15  # tokens of prompts and answers that are decoded at once
-MAX_TEXTS = 64  # texts of them
+MAX_BATCH_TOKENS = 2**15  # tokens of prompts and answers that are decoded at once
+MAX_BATCH_TEXTS = 64  # texts of them
 
 
-def keep_source(source: PretrainedSpec, folder: Path, seed: int) -> Pretrained:
-    """Leave a pretrained model's place in a folder, as it is used without training."""
+def save_source(source: PretrainedSpec, folder: Path, seed: int) -> Pretrained:
+    """Store a reference to a pretrained model in a folder, for use without training."""
     with torch_seed(seed):
         model = Pretrained.of(source)
     save(model, folder)
     return model
 
 
-def teach(
+def tune(
     source: PretrainedSpec,
     pairs: Sequence[tuple[str, str]],
     folder: Path,
@@ -65,8 +65,8 @@ def _sample_pairs(pairs: Sequence[tuple[str, str]], options: TrainingOptions) ->
 
 def rows_of(model: Pretrained, pairs: Sequence[tuple[str, str]]) -> tuple[Tensor, Tensor, int]:
     """Rows [n, length] of tokens plus one, where each answer begins [n], and how many were too long."""
-    encoded = model.tongue.rows(pairs)
-    fitting = [(row, start) for row, start in encoded if _room(model, len(row), start)]
+    encoded = model.prompt_format.encode_pairs(pairs)
+    fitting = [(row, start) for row, start in encoded if _fits(model, len(row), start)]
     if not fitting:
         raise DataError(
             f"none of the {len(pairs)} texts fits into the {model.context} tokens that {model.source.place} reads"
@@ -77,9 +77,9 @@ def rows_of(model: Pretrained, pairs: Sequence[tuple[str, str]]) -> tuple[Tensor
     return rows, torch.tensor([start for _, start in fitting]), len(encoded) - len(fitting)
 
 
-def _room(model: Pretrained, length: int, start: int) -> bool:
-    """Whether a row fits: as a whole, or its prompt and its answer each where they are read apart."""
-    return max(start, length - start) <= model.context if model.pairs else length <= model.context
+def _fits(model: Pretrained, length: int, start: int) -> bool:
+    """Whether a row fits into the context: prompt and answer together, or each alone for encoder and decoder."""
+    return max(start, length - start) <= model.context if model.is_seq2seq else length <= model.context
 
 
 def open_model(source: PretrainedSpec) -> Pretrained:
@@ -90,22 +90,22 @@ def open_model(source: PretrainedSpec) -> Pretrained:
 
 @lru_cache(maxsize=2)
 def model_in(folder: Path) -> Pretrained:
-    """The pretrained model that a folder stands for, its adapters merged."""
+    """The pretrained model stored in a folder, with its adapters merged."""
     model = load(folder, Pretrained)
     model.merge()
     return model.to(_device())
 
 
-def export_whole(folder: Path, out: Path) -> None:
-    """Write a tuned model whole, its adapters added in, with its tokenizer: for any server, and as a base again."""
+def export_merged(folder: Path, out: Path) -> None:
+    """Write a tuned model with merged adapters and its tokenizer, for any server or as a base for further tuning."""
     model = model_in(folder)
-    with quietly():
+    with quiet_transformers():
         model.net.save_pretrained(out)
-        model.tongue.tokenizer.save_pretrained(out)
+        model.prompt_format.tokenizer.save_pretrained(out)
 
 
 def _device() -> str:
-    """Where texts are written: on a GPU if there is one."""
+    """A GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -114,29 +114,34 @@ def write_with(
     prompts: Sequence[str],
     candidates: int,
     seed: int,
-    how: Decoding | None = None,
+    decoding: Decoding | None = None,
     system: str = "",
-    named: bool = True,
+    use_model_decoding: bool = True,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[list[GeneratedText]]:
-    """Candidates for each prompt, in order; system: what the model is told before each of them.
+    """Candidates for each prompt, in order. system: the system prompt before each of them.
 
-    named: what the model's name says about decoding counts more than `how`.
+    use_model_decoding: settings of decoding in the model's name override `decoding`.
     """
-    heads = [torch.tensor(head) for head in model.tongue.heads(prompts, system)]
+    heads = [torch.tensor(head) for head in model.prompt_format.encode_prompts(prompts, system)]
     encoded_prompts = [head for head in heads for _ in range(candidates)]
-    chosen = _within(
-        model, encoded_prompts, replace(how or Decoding(), **(model.source.decoding if named else {}))
+    chosen = _fit_limit(
+        model,
+        encoded_prompts,
+        replace(decoding or Decoding(), **(model.source.decoding if use_model_decoding else {})),
     )
-    if model.tongue.goes_on(system):
-        chosen = replace(chosen, stop=model.tongue.said_enough)
+    if model.prompt_format.may_continue_examples(system):
+        chosen = replace(chosen, stop=model.prompt_format.begins_new_example)
     if chosen.contrast and model.net.get_output_embeddings() is None:
-        raise DataError(f"{model.source.place} shows no last layer, which contrastive search needs")
-    together = max(1, min(MAX_TEXTS, ROOM // (max(map(len, encoded_prompts), default=0) + chosen.limit)))
-    rng, decoded = generator(seed), list[Text]()
+        raise DataError(f"{model.source.place} has no output embeddings, which contrastive search needs")
+    batch = max(
+        1,
+        min(MAX_BATCH_TEXTS, MAX_BATCH_TOKENS // (max(map(len, encoded_prompts), default=0) + chosen.limit)),
+    )
+    rng, decoded = generator(seed), list[DecodedText]()
     with torch_threads(torch.get_num_threads() if model.device.type == "cuda" else 1):
-        for first in range(0, len(encoded_prompts), together):
-            decoded += decode(model, encoded_prompts[first : first + together], chosen, rng, together)
+        for first in range(0, len(encoded_prompts), batch):
+            decoded += decode(model, encoded_prompts[first : first + batch], chosen, rng, batch)
             on_progress(len(decoded), len(encoded_prompts))
     written = [
         _generated_text(model, text, system, len(head))
@@ -145,27 +150,33 @@ def write_with(
     return [written[start : start + candidates] for start in range(0, len(written), candidates)]
 
 
-def _generated_text(model: Pretrained, text: Text, system: str, read: int) -> GeneratedText:
-    """A text without what a model went on to say, and its log-probabilities without that."""
-    length = model.tongue.cut(text.tokens, system)
-    whole = length == len(text.tokens)
-    shown = text if whole else Text(text.tokens[:length], text.logprobs[:length], True)
-    written = model.tongue.text(shown.tokens)
+def _generated_text(model: Pretrained, text: DecodedText, system: str, prompt_tokens: int) -> GeneratedText:
+    """A text and its log-probabilities, without further examples that the model wrote after its answer."""
+    length = model.prompt_format.answer_length(text.tokens, system)
+    is_complete = length == len(text.tokens)
+    answer = text if is_complete else DecodedText(text.tokens[:length], text.logprobs[:length], True)
+    written = model.prompt_format.decode(answer.tokens)
     return GeneratedText(
-        written, shown.mean, shown.least, shown.ended, sum(shown.logprobs), len(shown.logprobs), read
+        written,
+        answer.mean,
+        answer.least,
+        answer.ended,
+        sum(answer.logprobs),
+        len(answer.logprobs),
+        prompt_tokens,
     )
 
 
-def _within(model: Pretrained, prompts: Sequence[Tensor], how: Decoding) -> Decoding:
-    """The decoding with no longer answers than the model can read with the longest prompt."""
+def _fit_limit(model: Pretrained, prompts: Sequence[Tensor], decoding: Decoding) -> Decoding:
+    """The decoding with a limit such that the longest prompt and its answer fit into the context."""
     longest = max((len(prompt) for prompt in prompts), default=0)
-    room = model.context - (0 if model.pairs else longest)
+    room = model.context - (0 if model.is_seq2seq else longest)
     if longest > model.context or room < 1:
         raise DataError(
             f"a prompt has {longest} tokens; {model.source.place} reads {model.context} at once: shorten the prompt, "
             "or take a model with a longer context"
         )
-    return replace(how, limit=min(how.limit, room), end=model.ends[0])
+    return replace(decoding, limit=min(decoding.limit, room), end=model.ends[0])
 
 
 def perplexity_of(
@@ -173,15 +184,15 @@ def perplexity_of(
 ) -> tuple[float, float]:
     """Perplexity of a token of unseen answers given their prompts, and bits per character of those answers."""
     rows, starts, _ = rows_of(model, pairs)
-    nats, count, letters = 0.0, 0, 0
+    nats, count, character_count = 0.0, 0, 0
     with torch_threads(1), torch.no_grad():
         for part, begin in zip(torch.split(rows, batch), torch.split(starts, batch), strict=True):
-            logits, targets = model.answered(part.long(), begin)
+            logits, targets = model.answer_logits(part.long(), begin)
             nats += float(F.cross_entropy(logits, targets, reduction="sum"))
             count += len(targets)
     for row, start in zip(rows, starts.tolist(), strict=True):
-        letters += len(model.tongue.text((row[start:][row[start:] != FILL] - 1).tolist()))
-    return math.exp(nats / count), nats / math.log(2) / max(letters, 1)
+        character_count += len(model.prompt_format.decode((row[start:][row[start:] != FILL] - 1).tolist()))
+    return math.exp(nats / count), nats / math.log(2) / max(character_count, 1)
 
 
 def likelihoods_of(
@@ -189,13 +200,13 @@ def likelihoods_of(
 ) -> NDArray[np.float64]:
     """Mean log probability of a token of each answer given its prompt; very low where both do not fit: [n]."""
     means = np.full(len(pairs), -30.0)
-    rows = model.tongue.rows(pairs)
-    fitting = [index for index, (row, start) in enumerate(rows) if _room(model, len(row), start)]
+    rows = model.prompt_format.encode_pairs(pairs)
+    fitting = [index for index, (row, start) in enumerate(rows) if _fits(model, len(row), start)]
     with torch_threads(1), torch.no_grad():
         for first in range(0, len(fitting), batch):
             chosen = fitting[first : first + batch]
             filled, starts, _ = rows_of(model, [pairs[index] for index in chosen])
-            logits, targets = model.answered(filled.long(), starts)
+            logits, targets = model.answer_logits(filled.long(), starts)
             nats = F.cross_entropy(logits, targets, reduction="none").cpu()
             lengths = [len(rows[index][0]) - rows[index][1] for index in chosen]
             means[chosen] = [-float(part.mean()) for part in torch.split(nats, lengths)]

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from tolerate.models.registry import build
 from tolerate.models.storage import load
 from tolerate.models.texts.base import TextModel
 from tolerate.models.texts.bert import Bert, learn_pieces, pretrain, tokenizer_with_ends
-from tolerate.models.texts.corpus import lines
+from tolerate.models.texts.corpus import read_lines
 from tolerate.models.texts.examples import TokenExamples
 from tolerate.models.texts.language import PAD
 from tolerate.models.training.cost import core_seconds
@@ -38,10 +38,13 @@ from tolerate.models.training.optimizers import adam, length_buckets, matrix_opt
 from tolerate.models.training.plan import TrainingOptions
 from tolerate.models.writers.registry import Setting, parse_settings
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as LibraryTokenizer
+
 Floats = NDArray[np.float64]
 CONTEXT = 64  # pieces of a text that are read, those behind are not
 TOKENIZER, CLASSES = "tokenizer.json", "reader.json"
-PATH = "tolerate.models.writers.text_classifier:Classifier"
+PATH = "tolerate.models.writers.text_classifier:ClassifierNetwork"
 KIND = "texts"  # in the file of classes, where other readers say what they are
 PRETRAINING_SHARE = 1 / 3  # of a training
 BERT_SETTINGS = ("width", "layers", "heads", "masked", "table_rate")  # of the pretraining
@@ -63,7 +66,7 @@ class ClassifierTraining:
     drop: float = 0.2
 
 
-class Classifier(TextModel):
+class ClassifierNetwork(TextModel):
     """Predicts the class of a row of tokens.
 
     config: of the encoder, as JSON; labels: number of classes; pad: the token that fills rows up. Further options are
@@ -136,12 +139,12 @@ def _encoder(config: str) -> Any:
 
 
 @dataclass(frozen=True)
-class TextReader:
+class TextClassifier:
     """A taught classifier of texts: log probabilities of each class."""
 
     classes: tuple[str, ...]
-    tokenizer: Any  # of the `tokenizers` library
-    model: Classifier
+    tokenizer: "LibraryTokenizer"
+    model: ClassifierNetwork
 
     def __call__(self, texts: Sequence[str], *, batch: int = 128) -> Floats:
         """Log probabilities [n, classes]; texts of like length are read together."""
@@ -171,7 +174,7 @@ class TextReader:
         return core_seconds(lambda: self(texts, batch=1)) / len(texts)
 
 
-def rows_of(tokenizer: Any, texts: Sequence[str], pad: int) -> Tensor:
+def rows_of(tokenizer: "LibraryTokenizer", texts: Sequence[str], pad: int) -> Tensor:
     """Texts as rows of tokens [n, longest], truncated to the context and padded."""
     encoded = [encoding.ids for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=True)]
     rows = torch.full((len(encoded), max(map(len, encoded), default=1)), pad, dtype=torch.int32)
@@ -189,7 +192,7 @@ def teach_encoder(
     name: str = "bert",
     raw: Sequence[str] = (),
     on_progress: Callable[[float], None] | None = None,
-) -> TextReader:
+) -> TextClassifier:
     """Teach a classifier of texts whose classes are known; stored in the folder.
 
     options: of both trainings together; a third of the seconds or steps is for pretraining. name: bert, or hf:FOLDER
@@ -215,7 +218,7 @@ def teach_encoder(
         settings = parse_settings(name.partition("#")[2]) if "#" in name else {}
         share = float(settings.pop("pretraining", PRETRAINING_SHARE))
         bert_settings = {key: settings.pop(key) for key in BERT_SETTINGS if key in settings}
-        raw = [*raw, *(lines(Path(str(settings.pop("raw")))) if "raw" in settings else ())]
+        raw = [*raw, *(read_lines(Path(str(settings.pop("raw")))) if "raw" in settings else ())]
         encoder = pretrain_on_texts(
             [*texts, *raw],
             folder / "pretraining",
@@ -236,7 +239,7 @@ def teach_encoder(
         pad=encoder.pad,
         **settings,
     )
-    assert isinstance(model, Classifier)
+    assert isinstance(model, ClassifierNetwork)
     model.encoder.load_state_dict(encoder.weights)
     trained = train(
         model,
@@ -248,11 +251,11 @@ def teach_encoder(
     if is_first_process():
         write_whole(folder / TOKENIZER, encoder.tokenizer.encode())
         write_whole(folder / CLASSES, to_json({"kind": KIND, "classes": list(class_names)}))
-    return TextReader(class_names, tokenizer, trained.model)
+    return TextClassifier(class_names, tokenizer, trained.model)
 
 
 def _fine_tuning_settings(spec: PretrainedSpec) -> dict[str, Setting]:
-    """Options of a `Classifier` on an encoder from elsewhere: small steps, larger ones for the new layer."""
+    """Options of a `ClassifierNetwork` on an encoder from elsewhere: small steps, larger ones for the new layer."""
     rate = spec.rate or 5e-5
     return {"fresh": False, "rate": rate, "head_rate": max(rate, 1e-3), "smooth": 0.0, "drop": 0.1}
 
@@ -286,7 +289,7 @@ def pretrain_on_texts(
     return Encoder(core.config.to_json_string(), core.state_dict(), tokenizer_with_ends(tokens).to_str(), PAD)
 
 
-def load_tokenizer(definition: str) -> Any:
+def load_tokenizer(definition: str) -> "LibraryTokenizer":
     """A tokenizer from its JSON; it truncates long texts, and reads special tokens such as [SEP] in a text as text."""
     from tokenizers import Tokenizer
 
@@ -297,14 +300,14 @@ def load_tokenizer(definition: str) -> Any:
     return tokenizer
 
 
-def load_text_reader(folder: Path) -> TextReader:
+def load_text_reader(folder: Path) -> TextClassifier:
     """The classifier that `teach_encoder` stored in a folder."""
     about = read_json(folder / CLASSES, "a reader of texts")
-    model = load(folder, Classifier)
+    model = load(folder, ClassifierNetwork)
     tokenizer = load_tokenizer((folder / TOKENIZER).read_text("utf-8"))
     if tokenizer.get_vocab_size() > model.vocabulary:
         raise DataError(
             f"the reader in {folder} knows {model.vocabulary} tokens, its tokenizer {tokenizer.get_vocab_size()}: they "
             "do not fit; teach it again, or put the tokenizer back that it was taught with"
         )
-    return TextReader(tuple(about["classes"]), tokenizer, model)
+    return TextClassifier(tuple(about["classes"]), tokenizer, model)

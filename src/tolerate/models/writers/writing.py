@@ -1,4 +1,4 @@
-"""Texts from prompts, for those who know nothing of torch: teach a writer, let it write, ask what it costs."""
+"""Train writers, generate texts with them, and measure cost and likelihoods, without any torch in the interface."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -24,31 +24,32 @@ from tolerate.models.pretrained.tuned import TunedModel
 from tolerate.models.registry import build
 from tolerate.models.storage import load
 from tolerate.models.texts.blend import Blend
-from tolerate.models.texts.decoding import Decoding, Mould, Text, decode
+from tolerate.models.texts.decoding import DecodedText, Decoding, TextTemplate, decode
 from tolerate.models.texts.examples import TokenExamples
 from tolerate.models.texts.language import END, PAD, START, LanguageModel, log_likelihoods
-from tolerate.models.texts.tokens import UNKNOWN, Tokenizer, load_tokens, tokens_for
+from tolerate.models.texts.tokenizers import learn_vocabulary, load_vocabulary
+from tolerate.models.texts.tokens import UNKNOWN, Tokenizer
 from tolerate.models.training.cost import core_seconds
 from tolerate.models.training.distributed import is_main_process
 from tolerate.models.training.loop import ReportProgress, Trained, train
 from tolerate.models.training.plan import TrainingOptions
 
-ANY_CHARACTER = "\0"  # in a mould
+ANY_CHARACTER = "\0"  # in a template
 TOKENS = "tokens.json"  # beside the model
-SIGNS = 0x110000  # that Unicode has room for
-TAIL = 3  # tokens of a prompt that counts see
+UNICODE_CODE_POINTS = 0x110000
+PROMPT_TAIL_TOKENS = 3  # of a prompt, that a blend counts
 MAX_CONTEXT = 512  # tokens, where no context is chosen
-SPARE = 24  # tokens of context beyond the longest text learned from
+SPARE_TOKENS = 24  # tokens of context beyond the longest text learned from
 
 
 def encoded(tokens: Tokenizer, prompt: str, answer: str | None = None) -> tuple[list[int], int]:
-    """A row of tokens, and where its answer begins: prompt, start, answer, end."""
+    """A row of tokens (prompt, start, answer, end), and where its answer begins."""
     head = [*tokens.encode(prompt), START]
     return (head, len(head)) if answer is None else ([*head, *tokens.encode(answer), END], len(head))
 
 
 def rows_of(tokens: Tokenizer, pairs: Sequence[tuple[str, str]], longest: int) -> tuple[Tensor, Tensor, int]:
-    """Rows [n, length] filled up to the longest, where each answer begins [n], and how many were too long."""
+    """Rows [n, length] padded to the longest, where each answer begins [n], and how many rows were too long."""
     encoded_pairs = [encoded(tokens, prompt, answer) for prompt, answer in pairs]
     fitting = [(row, start) for row, start in encoded_pairs if len(row) <= longest]
     if not fitting:
@@ -82,13 +83,15 @@ def teach_writer(
     if is_pretrained_name(path):
         return _tune(parse_pretrained(path), pairs, folder, options, on_progress)
     if isinstance(tokens, str):
-        tokens = tokens_for(tokens, (text for pair in pairs for text in pair))
+        tokens = learn_vocabulary(tokens, (text for pair in pairs for text in pair))
     model_options = dict(model or {})
     context = _context(model_options.pop("context", None))
     longest = (context or MAX_CONTEXT) + 1
     rows, starts, _ = rows_of(tokens, pairs, longest)
     _save_tokens(tokens, folder)
-    writer = build(path, context or rows.shape[1] + SPARE, len(tokens), seed=options.seed, **model_options)
+    writer = build(
+        path, context or rows.shape[1] + SPARE_TOKENS, len(tokens), seed=options.seed, **model_options
+    )
     if isinstance(writer, Blend):
         text, positions = answers_in_a_row(tokens, pairs)
         writer.count(text)
@@ -119,12 +122,12 @@ def _tune(
 ) -> Trained[Trainable]:
     """Tune a pretrained model, or a writer that was trained by tolerate, with its own vocabulary."""
     if spec.kind == "hf":
-        from tolerate.models.writers.pretrained import teach
+        from tolerate.models.writers.pretrained import tune
 
-        return teach(spec, pairs, folder, options, on_progress)
+        return tune(spec, pairs, folder, options, on_progress)
     from tolerate.models.pretrained.adapted import Adapted
 
-    tokens = load_tokens(Path(spec.place).expanduser() / TOKENS)
+    tokens = load_vocabulary(Path(spec.place).expanduser() / TOKENS)
     with torch_seed(options.seed):
         model = Adapted.of(spec)
     rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
@@ -133,25 +136,27 @@ def _tune(
 
 
 def answers_in_a_row(tokens: Tokenizer, pairs: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
-    """What a blend counts: each different answer, after the last tokens of its prompt, from its start to its end.
+    """The text that a blend counts, and the position of each pair's answer in it.
 
-    Also where each pair's answer stands there. Did nothing vary before the start, counts of how many different
-    tokens stood before would say nothing there.
+    It is each different answer from its start to its end, after the last tokens of its prompt: continuation counts
+    (how many different tokens precede) need some variation before the start token.
     """
     text: list[int] = []
     positions: dict[tuple[tuple[int, ...], str], int] = {}
     for prompt, answer in pairs:
-        tail = tuple(tokens.encode(prompt)[-TAIL:])
+        tail = tuple(tokens.encode(prompt)[-PROMPT_TAIL_TOKENS:])
         if (tail, answer) not in positions:
             positions[tail, answer] = len(text) + len(tail)
             text += [*tail, START, *tokens.encode(answer), END]
-    return text, [positions[tuple(tokens.encode(prompt)[-TAIL:]), answer] for prompt, answer in pairs]
+    return text, [
+        positions[tuple(tokens.encode(prompt)[-PROMPT_TAIL_TOKENS:]), answer] for prompt, answer in pairs
+    ]
 
 
 @lru_cache(maxsize=2)
 def writer_in(folder: Path) -> tuple[LanguageModel, Tokenizer]:
-    """The writer kept in a folder, with its vocabulary."""
-    model, tokens = load(folder, LanguageModel), load_tokens(folder / TOKENS)
+    """The writer stored in a folder, with its vocabulary."""
+    model, tokens = load(folder, LanguageModel), load_vocabulary(folder / TOKENS)
     if isinstance(model, TunedModel):
         model.merge()
     if model.vocabulary != len(tokens):
@@ -167,26 +172,30 @@ def write(
     prompts: Sequence[str],
     candidates: int,
     seed: int,
-    how: Decoding | None = None,
-    moulds: Sequence[str] = (),
+    decoding: Decoding | None = None,
+    templates: Sequence[str] = (),
 ) -> list[list[GeneratedText]]:
     """Candidates for each prompt, in order; the same for the same prompts and seed.
 
-    moulds: for each prompt the text that a writer trained here has to follow, ANY standing for any letter or character.
+    templates: for each prompt the text that a trained writer has to follow; ANY_CHARACTER stands for any letter.
+    Pretrained models ignore them.
     """
     if is_pretrained_folder(folder):
         from tolerate.models.writers.pretrained import model_in, write_with
 
-        return write_with(model_in(folder), prompts, candidates, seed, how)
+        return write_with(model_in(folder), prompts, candidates, seed, decoding)
     model, tokens = writer_in(folder)
     encoded_prompts = [
         torch.tensor(encoded(tokens, prompt)[0]) for prompt in prompts for _ in range(candidates)
     ]
-    how = _within(model, encoded_prompts, how or Decoding())
-    if moulds:
-        how = replace(how, mould=_mould(tokens, [mould for mould in moulds for _ in range(candidates)]))
+    decoding = _fit_limit(model, encoded_prompts, decoding or Decoding())
+    if templates:
+        decoding = replace(
+            decoding,
+            template=_text_template(tokens, [mould for mould in templates for _ in range(candidates)]),
+        )
     with torch_threads(1):
-        decoded = decode(model, encoded_prompts, how, generator(seed))
+        decoded = decode(model, encoded_prompts, decoding, generator(seed))
     texts = [
         GeneratedText(tokens.decode(text.tokens), text.mean, text.least, text.ended, *_sums(text))
         for text in decoded
@@ -194,60 +203,60 @@ def write(
     return [texts[first : first + candidates] for first in range(0, len(texts), candidates)]
 
 
-def _mould(tokens: Tokenizer, moulds: Sequence[str]) -> Mould | None:
-    """Texts to follow, sign by sign, then the end; None for a vocabulary that has no token of its own for a sign."""
-    signs = list(dict.fromkeys("".join(moulds)))
-    spelled = {sign: tokens.encode(sign) for sign in signs if sign != ANY_CHARACTER}
+def _text_template(tokens: Tokenizer, templates: Sequence[str]) -> TextTemplate | None:
+    """The template of some texts, token by token; None if the vocabulary has no single token for a character."""
+    characters = list(dict.fromkeys("".join(templates)))
+    spelled = {character: tokens.encode(character) for character in characters if character != ANY_CHARACTER}
     if any(len(numbers) != 1 for numbers in spelled.values()):
         return None
     single = [tokens.decode([number]) for number in range(len(tokens))]
     letters = torch.tensor([len(piece) == 1 and piece.isalpha() for piece in single])
-    allowed = torch.zeros(len(signs) + 1, len(tokens), dtype=torch.bool)
-    for kind, sign in enumerate(signs):
-        if sign == ANY_CHARACTER:
+    allowed = torch.zeros(len(characters) + 1, len(tokens), dtype=torch.bool)
+    for kind, character in enumerate(characters):
+        if character == ANY_CHARACTER:
             allowed[kind] = letters
         else:
-            allowed[kind, spelled[sign]] = True
+            allowed[kind, spelled[character]] = True
     allowed[-1, END] = True
-    kinds = torch.full((len(moulds), max(map(len, moulds)) + 1), len(signs))
-    for row, mould in enumerate(moulds):
-        kinds[row, : len(mould)] = torch.tensor([signs.index(sign) for sign in mould])
-    return Mould(kinds, allowed)
+    kinds = torch.full((len(templates), max(map(len, templates)) + 1), len(characters))
+    for row, template in enumerate(templates):
+        kinds[row, : len(template)] = torch.tensor([characters.index(character) for character in template])
+    return TextTemplate(kinds, allowed)
 
 
-def _sums(text: Text) -> tuple[float, int]:
+def _sums(text: DecodedText) -> tuple[float, int]:
     return sum(text.logprobs), len(text.logprobs)
 
 
-def _within(model: LanguageModel, prompts: Sequence[Tensor], how: Decoding) -> Decoding:
-    """The decoding with no longer answers than the model can read with the longest prompt."""
+def _fit_limit(model: LanguageModel, prompts: Sequence[Tensor], decoding: Decoding) -> Decoding:
+    """The decoding with a limit such that the longest prompt and its answer fit into the context."""
     room = model.context - max(len(prompt) for prompt in prompts)
     if room < 1:
         raise DataError(
             f"a prompt has {model.context - room} tokens; this model reads {model.context} at once: shorten the "
             "prompt, or train with a longer context"
         )
-    return replace(how, limit=min(how.limit, room))
+    return replace(decoding, limit=min(decoding.limit, room))
 
 
-def writing_cost(folder: Path, prompts: Sequence[str], how: Decoding) -> float:
+def writing_cost(folder: Path, prompts: Sequence[str], decoding: Decoding) -> float:
     """Core-seconds of one text, counted in operations: the same on every machine."""
-    return core_seconds(lambda: write(folder, prompts, 1, 0, how)) / len(prompts)
+    return core_seconds(lambda: write(folder, prompts, 1, 0, decoding)) / len(prompts)
 
 
-def texts_per_second(folder: Path, prompts: Sequence[str], how: Decoding) -> float:
-    """How fast a model writes on this machine, measured once."""
-    write(folder, prompts[:8], 1, 0, how)
+def texts_per_second(folder: Path, prompts: Sequence[str], decoding: Decoding) -> float:
+    """Texts that a model writes in a second on this machine, measured once."""
+    write(folder, prompts[:8], 1, 0, decoding)
     began = time.perf_counter()
-    write(folder, prompts, 1, 0, how)
+    write(folder, prompts, 1, 0, decoding)
     return len(prompts) / (time.perf_counter() - began)
 
 
 def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
     """Perplexity of a token of unseen answers given their prompts, and bits per character of those answers.
 
-    A character that the vocabulary lacks costs what it takes to name one of all that Unicode has room for; else
-    a tokenizer that knows little would look good.
+    A character that the vocabulary lacks costs as much as naming one of all Unicode code points; otherwise a
+    tokenizer with a small vocabulary would have an advantage.
     """
     if is_pretrained_folder(folder):
         from tolerate.models.writers.pretrained import model_in, perplexity_of
@@ -260,12 +269,12 @@ def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, f
     positions = torch.arange(1, rows.shape[1])
     learned = (rows[:, 1:] != PAD) & (positions >= starts[:, None])
     nats, count = -float(log_probabilities[learned].sum()), int(learned.sum())
-    strange = int((rows[:, 1:][learned] == UNKNOWN).sum())
-    letters = sum(
+    unknown_count = int((rows[:, 1:][learned] == UNKNOWN).sum())
+    character_count = sum(
         len(tokens.decode(row[start:].tolist())) for row, start in zip(rows, starts.tolist(), strict=True)
     )
-    bits = (nats + strange * np.log(SIGNS)) / np.log(2)
-    return float(np.exp(nats / count)), bits / max(letters, 1)
+    bits = (nats + unknown_count * np.log(UNICODE_CODE_POINTS)) / np.log(2)
+    return float(np.exp(nats / count)), bits / max(character_count, 1)
 
 
 def likelihoods(folder: Path, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
@@ -288,11 +297,10 @@ def likelihoods(folder: Path, pairs: Sequence[tuple[str, str]]) -> NDArray[np.fl
     return means
 
 
-Floats = NDArray[np.float64]
 __all__ = [
+    "DecodedText",
     "Decoding",
     "GeneratedText",
-    "Text",
     "likelihoods",
     "perplexity",
     "teach_writer",
