@@ -19,7 +19,7 @@ Parameter: TypeAlias = "str | int | float | Message | Sequence[str] | None"
 
 
 class Decision(StrEnum):
-    """What happens to one item."""
+    """The decision about one item: release, escalate or review."""
 
     RELEASE = "release"
     ESCALATE = "escalate"
@@ -81,7 +81,7 @@ def _sentence(value: object) -> str:
 
 
 class JsonRecord:
-    """To and from JSON, for the frozen dataclasses below; unknown fields are refused by name."""
+    """Base of the frozen dataclasses below: conversion to and from JSON; unknown fields are refused by name."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[object]]]
 
@@ -259,7 +259,7 @@ def _restored(texts: JsonValue, stored: JsonValue) -> list[str]:
 
 @dataclass(frozen=True)
 class Prices(JsonRecord):
-    """What work costs, in one unit (such as cents an item, or dollars for a million items)."""
+    """Prices of work, in one unit (such as cents an item, or dollars for a million items)."""
 
     compute: float  # of a second on one core
     review: float  # of a person's look at one item, putting it right included
@@ -281,7 +281,7 @@ class Prices(JsonRecord):
 
 @dataclass(frozen=True)
 class Job(JsonRecord):
-    """What to make, from what, how it is checked, how wrong it may be, and what work costs."""
+    """A job: what to make from what data, how it is checked, how wrong it may be, and what work costs."""
 
     name: str
     title: dict[str, str]  # by language

@@ -1,1 +1,1 @@
-"""What every package uses: arrays, look-up by name, run folders, worker processes."""
+"""Shared foundations: types of arrays and JSON, look-up by name, run folders, file locks, worker processes."""

@@ -37,12 +37,12 @@ class MovedModules(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self, is_package=True) if fullname in MODULES else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Let the module look its attributes up in the one that replaced it."""
+        """Give the module a `__getattr__` that looks names up in the module that replaced it."""
         module.__dict__["__getattr__"] = partial(_moved_attribute, module.__name__)
 
 
 def redirect_imports() -> None:
-    """Let imports of old module paths succeed; asked only where no module of that name exists."""
+    """Install the finder of moved modules, after the ordinary ones: it is used only where no module has that name."""
     if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
         sys.meta_path.append(MovedModules())
 

@@ -109,6 +109,6 @@ def _exit_with_parent() -> None:
 
 
 def send_progress(share: float, text: str) -> None:
-    """In a worker: send a progress message to the process that started it."""
+    """Send a progress message from a worker to the process that started it."""
     if _queue is not None:
         _queue.put((share, text))

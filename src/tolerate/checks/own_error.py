@@ -1,4 +1,4 @@
-"""How often a check itself is wrong, measured on items whose verdict is known."""
+"""The error of a check itself, measured on items whose verdict is known."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from tolerate.stats.bounds import binomial_interval
 
 @dataclass(frozen=True)
 class OwnError:
-    """What a check said of items whose verdict is known.
+    """Counts of a check's right and wrong verdicts on items whose verdict is known.
 
     faulty: items with a fault; missed: how many of those it let pass. right: items without a fault; refused: how many
     of those it called wrong; unrecognised: how many of the refused it could not read as anything.
@@ -21,17 +21,17 @@ class OwnError:
 
     @property
     def tested(self) -> int:
-        """Items of both kinds."""
+        """The number of items tested, of both kinds."""
         return self.faulty + self.right
 
     @property
     def wrong(self) -> int:
-        """Verdicts that were wrong."""
+        """The number of wrong verdicts."""
         return self.missed + self.refused
 
     @property
     def rate(self) -> float:
-        """Share of wrong verdicts."""
+        """The share of wrong verdicts."""
         return self.wrong / self.tested
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:

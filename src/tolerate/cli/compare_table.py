@@ -60,7 +60,7 @@ def plan_lines(
 
 
 def lines(rows: Sequence[ComparedStrategy], lang: str = "en") -> list[str]:
-    """One line a strategy: its name, its cost of an accepted item, and what it may release."""
+    """The table's lines, one a strategy: its name, its cost of an accepted item, and what it may release."""
     width = max(len(row.name) for row in rows)
     return [f"{row.name:{width}}  {row.cost:10.4g}  {answer_line(row.certificate, lang)}" for row in rows]
 

@@ -1,4 +1,4 @@
-"""What several commands ask for: how a share, a time, a language is written, and the options that recur."""
+"""Options that several commands share, and parsers of shares, times and languages."""
 
 import locale
 import os
@@ -33,7 +33,7 @@ def share(text: str | float) -> float:
 
 
 def share_or_all(text: str | float) -> float:
-    """A share above 0, 100% included.
+    """Parse a share above 0, 100% included.
 
     >>> share_or_all("10%"), share_or_all("100%")
     (0.1, 1.0)

@@ -38,7 +38,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one generator; the same command continues a training that was stopped."""
-    from tolerate.base.workers import leads
+    from tolerate.base.workers import is_first_process
     from tolerate.jobs import job as find
     from tolerate.messages.numbers import percent
     from tolerate.runs.options import RunOptions
@@ -46,9 +46,9 @@ def train(
 
     folder = out or Path(model.replace(":", "."))
     options = RunOptions(data=data, budget=budget, steps=steps, seed=seed, device=device, board=board)
-    with Console(1, quiet=as_json or not leads()) as console:
+    with Console(1, quiet=as_json or not is_first_process()) as console:
         trained = train_model(find(job), model, options, folder, console)
-    if not leads():
+    if not is_first_process():
         return
     if as_json:
         print(json.dumps(trained.to_json(), indent=1, ensure_ascii=False))
@@ -101,7 +101,7 @@ def generate(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Let a generator make items: pictures, or texts with the log-probabilities of their tokens."""
+    """Generate items with a model: pictures, or texts with the log-probabilities of their tokens."""
     from tolerate.jobs import generate as texts
     from tolerate.jobs.pictures.generate import generate_pictures
 

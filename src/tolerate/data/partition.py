@@ -33,7 +33,7 @@ TASK_ROWS = 4_000_000  # a longer Parquet file is split by its row groups
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns to count, and which slices to include or to exclude."""
+    """The columns to count, and the slices to include or to exclude."""
 
     losses: dict[str, str]  # loss -> column
     score: str | None

@@ -165,7 +165,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def folder(path: str | Path, size: int | None = None) -> LabelledPictures:
-    """One's own pictures: one subfolder a class, the subfolder's name is the class.
+    """Read a folder of pictures: one subfolder a class, whose name is the class.
 
     One channel if every picture is grey, else red, green, blue. Transparent parts become white, of
     moving pictures the first frame counts, and a picture that was turned by its camera is turned back.

@@ -129,7 +129,7 @@ def files_of(where: str | Path) -> list[Path]:
 
 
 def sha256_of_files(hashes: Sequence[str]) -> str:
-    """One SHA-256 for several files: of their hashes in the order of the file names; a single file keeps its own."""
+    """The SHA-256 of several files: of their hashes in the order of the file names; of a single file, its own."""
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
@@ -169,7 +169,7 @@ def read_strategies(
 
 
 def read_shown(path: str | Path, strategy: str, item: str) -> dict[str, NDArray[Any]]:
-    """For each strategy the item name of each of its rows."""
+    """The item names of each strategy's rows, by strategy."""
     columns = read_texts(path, [strategy, item])
     named, shown = np.array(columns[strategy]), np.array(columns[item])
     return {str(name): shown[named == name] for name in dict.fromkeys(named.tolist())}
@@ -243,7 +243,7 @@ def read_bytes(path: str | Path, name: str) -> Callable[[int], bytes]:
 
 
 def read_numbers(path: str | Path, name: str) -> Floats:
-    """One column as numbers, missing cells as NaN."""
+    """Read one column as numbers, missing cells as NaN."""
     path = Path(path)
     return _numbers(_columns(path, [name])[name], name, path)
 

@@ -36,7 +36,7 @@ DECODING_FIELDS: dict[str, Callable[[str], float]] = {
 
 @dataclass(frozen=True)
 class TextRow:
-    """One text and what its writer thinks of it: a row of the table that `tolerate generate` writes."""
+    """One generated text with its log-probabilities: a row of the table that `tolerate generate` writes."""
 
     prompt: str
     text: str
@@ -65,7 +65,7 @@ class PromptList:
 
 @dataclass(frozen=True)
 class WriterRequest:
-    """What a writer is asked for. prompts: each in turn; none for requests of the job it was trained for."""
+    """Options of `tolerate generate` for texts. prompts: used in turn; none for requests of the model's own job."""
 
     model: str  # a folder that `tolerate train` wrote, or hf:NAME_OR_FOLDER
     prompts: Sequence[str] = ()

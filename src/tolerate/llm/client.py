@@ -45,12 +45,12 @@ MAX_SEED = 2**31  # servers take seeds below this
 
 
 def no_progress(done: int, total: int) -> None:
-    """Report nothing."""
+    """A progress callback that does nothing."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What was requested and what it cost; `cached` requests were answered from the disk."""
+    """Counts of requests, tokens and dollars; `cached` requests were answered from the disk."""
 
     requests: int = 0
     cached: int = 0

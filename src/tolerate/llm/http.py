@@ -1,4 +1,4 @@
-"""One request over HTTP: JSON out, JSON back within a time limit, and every failure of one of two kinds.
+"""Requests over HTTP: JSON sent, JSON received within a time limit, and two kinds of errors for every failure.
 
 `TransientError` may go away: the network, a time-out, a busy or broken server, a reply that was cut or is no JSON.
 `PermanentError` will not: a wrong key, an unknown model, a request that the server does not understand.

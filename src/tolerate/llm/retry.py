@@ -1,4 +1,4 @@
-"""Which failed requests are tried again, and after how long; used by the clients here and by the gateway."""
+"""Rules for retries: which failed requests are sent again, and after how long. The gateway uses them as well."""
 
 import email.utils
 import random

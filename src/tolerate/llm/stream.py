@@ -16,7 +16,7 @@ HEAD_FIELDS = ("id", "created", "model", "system_fingerprint", "usage", "score")
 
 
 class MalformedEvent(MalformedAnswer):
-    """The data of an event is not JSON."""
+    """Raised when the data of an event is not JSON."""
 
 
 class StreamTooLong(MalformedAnswer):
@@ -223,7 +223,7 @@ class StreamedToolCall:
         self.id = self.name = self.arguments = ""
 
     def add(self, part: JsonObject) -> None:
-        """Take in a part of the call."""
+        """Add a part of the call."""
         function = part.get("function") or {}
         if not isinstance(function, dict):
             raise MalformedAnswer("a tool call whose function is not an object")

@@ -83,7 +83,7 @@ def certificate_text(certificate: "Certificate", lang: str = "en") -> str:
 
 
 def certificate_evidence(certificate: "Certificate", lang: str = "en") -> str:
-    """What a certificate rests on, and what would be needed: its text without the promise."""
+    """The text of a certificate without the promise: its evidence, assumptions and advice."""
     return "\n".join(filter(None, (_evidence(certificate, lang), _advice(certificate, lang))))
 
 

@@ -1,4 +1,4 @@
-"""What a comparison of strategies says beside their certificates: cascades and numbers of labels, in both languages."""
+"""Texts of a comparison of strategies beside their certificates, in both languages: cascades, numbers of labels."""
 
 from tolerate.messages.both import checked_lang
 from tolerate.messages.catalogue import fill

@@ -1,4 +1,4 @@
-"""How numbers are written for people: shares, thresholds, costs and times. No other module formats them.
+"""Formatting of numbers for people: shares, thresholds, costs and times. No other module formats them.
 
 A measured share is rounded to the nearest; a tolerance or an upper bound never reads smaller than it is, a confidence
 never larger, and a threshold is written with all its digits: read back, it is the same rule.
@@ -140,7 +140,7 @@ def score_from(value: object) -> str:
 
 
 def lowest_score(value: float, lang: str = "en", sign: bool = False) -> str:
-    """What a score must reach, in words or with a sign: at least x, more than x, or any value at all.
+    """The condition on a score in words or with a sign: at least x, more than x, or any value at all.
 
     >>> lowest_score(-1.7976931348623157e308), lowest_score(-1.7976931348623157e308, sign=True)
     ('any value', 'is given')
@@ -195,12 +195,12 @@ def money(value: object, unit: str = "", significant: int = 2) -> Both:
 
 
 def unit_name(unit: str) -> Both:
-    """What a unit of cost is called; an unknown one keeps its name."""
+    """The name of a unit of cost in both languages; an unknown one keeps its name."""
     return UNITS.get(unit) or both(unit)
 
 
 def dollars(value: float | None) -> str:
-    """Pay a year.
+    """Pay in dollars a year.
 
     >>> dollars(60170.0), dollars(None)
     ('$60,170', '–')

@@ -1,4 +1,4 @@
-"""What a run of a picture job tells of itself beside the figures, in English and Chinese."""
+"""Texts of a run of a picture job, in English and Chinese: assumptions, limits, uses of the data."""
 
 Text = dict[str, str]
 

@@ -1,4 +1,4 @@
-"""What a run with a model behind a server tells of itself beside the figures, in English and Chinese."""
+"""Texts of a run with a model behind a server, in English and Chinese."""
 
 Text = dict[str, str]
 

@@ -44,7 +44,7 @@ REFINES = {  # how a part of a refining's name reads, N standing for a number
 
 
 def refine_name(name: str) -> Both:
-    """What a way of refining is called; the parts of a name are joined with "+", and "plain" needs no words.
+    """The name of a refining in both languages; its parts are joined with "+", and "plain" needs no words.
 
     >>> refine_name("best-of-4+no-copies").en, refine_name("best-of-4").zh, refine_name("plain").en
     ('best of 4 + no near-copies', '4 选 1', '')
@@ -61,7 +61,7 @@ def _refine_part(part: str) -> Both:
 
 
 def family_name(name: str) -> Both:
-    """What a family of techniques is called; an unknown one keeps its name."""
+    """The name of a family of techniques in both languages; an unknown one keeps its name."""
     return say(f"family.{name}") if f"family.{name}" in WORDS else both(name)
 
 

@@ -48,7 +48,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Choice:
-    """What answers each request: arrays of [requests].
+    """The chosen candidate of each request: arrays of [requests].
 
     index: which candidate, -1 if none is left: the request is not answered and goes to a person.
     scores: the chosen one's, NaN without one.

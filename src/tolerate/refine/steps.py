@@ -11,12 +11,12 @@ from tolerate.refine.pool import Choice, Pool
 
 
 def plain(pool: Pool) -> Choice:
-    """The first candidate, as it comes."""
+    """Choose the first candidate."""
     return best_of(pool, 1)
 
 
 def best_of(pool: Pool, k: float) -> Choice:
-    """Of k candidates the one with the highest score; the earlier one of equals, a missing score last.
+    """Choose the candidate with the highest score of the first k; the earlier one of equals, a missing score last.
 
     >>> best_of(Pool.of(np.array([[0.2, 0.9, 0.9], [0.5, np.nan, 0.1]])), 3).index.tolist()
     [1, 0]

@@ -185,7 +185,7 @@ def _unbroken(points: Curve, x: Axis, y: Axis) -> list[list[Point]]:
 
 
 def thin(points: Curve, max_points: int = MAX_CURVE_POINTS) -> Curve:
-    """At most so many points of a curve, each the mean of its neighbours; None where there is no number.
+    """A curve thinned to at most so many points, each the mean of its neighbours; None where there is no number.
 
     >>> thin(((0, 1.0), (1, 3.0), (2, None), (3, None)), max_points=2)
     ((0.5, 2.0), (2.5, None))

@@ -31,7 +31,7 @@ def sheets_section(summary: RunSummary) -> Section | None:
 
 
 def nouns_of(kind: str) -> Both:
-    """What several items of a kind are called, as a title; "Items" if the modality is unknown here.
+    """The plural noun of a modality as a title; "Items" if the modality is unknown.
 
     >>> nouns_of("pictures").en
     'Pictures'
@@ -52,7 +52,7 @@ def cards_by_sheet(summary: RunSummary) -> dict[str, Sequence[Card]]:
 
 
 def fit_cards(cards: Mapping[str, Sequence[Card]], room: int) -> dict[str, list[Card]]:
-    """As many cards as fit into so many characters, one of each sheet in turn, so that every sheet has some."""
+    """Keep as many cards as fit into so many characters, one of each sheet in turn, so that every sheet has some."""
     shown: dict[str, list[Card]] = {name: [] for name in cards}
     for index in range(max(map(len, cards.values()), default=0)):
         for name, sheet in cards.items():

@@ -46,7 +46,7 @@ METRICS: dict[str, tuple[int, Callable[[object], str]]] = {
 
 
 def curves_section(summary: RunSummary) -> Section | None:
-    """One small picture of training a model."""
+    """The section of training curves, one small chart a model."""
     pictures = [(model, training_curve(model)) for model in summary.models]
     models = [
         {
@@ -113,7 +113,7 @@ def _is_best(key: str, row: Mapping[str, float | None], rows: Sequence[Mapping[s
 
 
 def findings_section(summary: RunSummary) -> Section | None:
-    """What training noticed, model by model, and what to try."""
+    """The section of failures that training diagnosed, model by model, with what to try."""
     rows = [
         {"model": both(model.shown_name), "what": both(finding.what), "hint": _hint(finding)}
         for model in summary.models

@@ -211,7 +211,7 @@ def certificate_sentences(record: JsonObject, field: str) -> list[Both]:
 
 
 def proof_section(summary: RunSummary) -> Section | None:
-    """What was promised next to what happened, for every tolerance."""
+    """The section that compares the promise with fresh items, for every tolerance."""
     points = proofs(summary)
     if not points:
         return None

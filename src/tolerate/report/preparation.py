@@ -105,7 +105,7 @@ class DataReport:
 
 @dataclass(frozen=True)
 class CheckErrorReport:
-    """How often the check itself was wrong on items whose verdict is known. low, high: a 95% interval of the rate."""
+    """The check's own error on items whose verdict is known. low, high: a 95% interval of the rate."""
 
     tested_on: float  # items
     wrong: float | None = None
@@ -116,7 +116,7 @@ class CheckErrorReport:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What gave the verdicts: a trained reader, a rule, published labels, people or a person (the field `by`)."""
+    """The source of the verdicts: a trained reader, a rule, published labels, people or a person (the field `by`)."""
 
     name: str = ""
     trained_on: float | None = 0  # items
@@ -176,7 +176,7 @@ class JudgeReport:
 
 @dataclass(frozen=True)
 class PreparationReport:
-    """What is known of a run before anything is trained: the file `prepared.json`."""
+    """The report of a run's data, check and judge before anything is trained: the file `prepared.json`."""
 
     data: DataReport | None = None
     check: CheckReport | None = None

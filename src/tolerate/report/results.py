@@ -71,7 +71,7 @@ class ModelMetrics:
 
 @dataclass(frozen=True)
 class TrainingFinding:
-    """What training noticed, and what to try."""
+    """A failure that training diagnosed, and what to try."""
 
     what: LocalizedText
     advice: LocalizedText = ""
@@ -152,7 +152,7 @@ def _curve(points: object) -> Curve:
 
 @dataclass(frozen=True)
 class StrategyPoint:
-    """What a strategy may release at one tolerance, and what an accepted item then costs."""
+    """A strategy at one tolerance: the share that it may release, and the cost of an accepted item."""
 
     tolerance: float
     scope: str = ""  # "all", "above" a threshold or "nothing"
@@ -269,7 +269,7 @@ class BestPoint(StrategyPoint):
 
 @dataclass(frozen=True)
 class ProofResult:
-    """What a promise came to on fresh requests. low, high: a 95% interval of the risk."""
+    """The risk of the certified strategy on fresh requests. low, high: a 95% interval of it."""
 
     requests: float | None = None
     released: float | None = None

@@ -29,6 +29,6 @@ SECTIONS: dict[str, Callable[[RunSummary], Section | None]] = {
 
 
 def sections_of(summary: RunSummary) -> dict[str, Section]:
-    """Every section that there is data for, in the page's order."""
+    """The sections for which there is data, in the page's order."""
     sections = {name: build(summary) for name, build in SECTIONS.items()}
     return {name: section for name, section in sections.items() if section}

@@ -35,7 +35,7 @@ def split_section(summary: RunSummary) -> Section | None:
 
 
 def check_section(summary: RunSummary) -> Section | None:
-    """Who gave the verdicts, how often that check is wrong, and what this means for the promise."""
+    """The section on the check: who gave the verdicts, its own error, and what this means for the promise."""
     check, kind = summary.preparation.check, summary.job.kind
     if check is None:
         return None
@@ -103,12 +103,12 @@ def _anomaly_lines(summary: RunSummary) -> list[Both]:
 
 
 def assumptions_section(summary: RunSummary) -> Section | None:
-    """What the promise rests on."""
+    """The section of assumptions that the promise rests on."""
     return _lines(summary.preparation.assumptions)
 
 
 def limits_section(summary: RunSummary) -> Section | None:
-    """What must not be concluded."""
+    """The section of limits: what must not be concluded."""
     return _lines(summary.preparation.limits)
 
 
@@ -117,7 +117,7 @@ def _lines(texts: Sequence[LocalizedText]) -> Section | None:
 
 
 def appendix_section(summary: RunSummary) -> Section | None:
-    """What is needed to repeat the run."""
+    """The appendix: what is needed to repeat the run."""
     data = summary.preparation.data
     facts = [
         ("command", summary.command),

@@ -93,7 +93,7 @@ def _within(values: Iterable[float], low: float, high: float) -> list[float]:
 
 
 def tag(name: str, *inner: Markup | str, **attributes: object) -> Markup:
-    """One element. In an attribute's name a trailing underscore is dropped and an inner one becomes a hyphen.
+    """An SVG element. In an attribute's name a trailing underscore is dropped and an inner one becomes a hyphen.
 
     >>> tag("path", d="M0 0", class_="line", stroke_width=2)
     Markup('<path d="M0 0" class="line" stroke-width="2"></path>')
@@ -137,7 +137,7 @@ def band(upper: Sequence[Point], lower: Sequence[Point], **attributes: object) -
 
 
 def line(x1: float, y1: float, x2: float, y2: float, **attributes: object) -> Markup:
-    """One straight line."""
+    """A straight line."""
     return tag("line", x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), **attributes)
 
 

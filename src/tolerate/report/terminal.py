@@ -37,7 +37,7 @@ def closing_line(summary: RunSummary | JsonObject, lang: str = "en", report: Pat
 
 
 def closing_sentence(summary: RunSummary) -> Both:
-    """What may be released at the job's tolerance, in both languages."""
+    """The sentence on what may be released at the job's tolerance, in both languages."""
     best = best_at_job_tolerance(summary)
     title, confidence = job_title(summary), at_least(summary.job.confidence)
     if best is None or zone_of(best) == "none":

@@ -41,7 +41,7 @@ class StrategyAnswers:
 def answer_requests(
     workshop: Workshop, model: str, folder: Path, requests: Ints, refines: Sequence[str], seed: int
 ) -> dict[str, StrategyAnswers]:
-    """One answer to each request by each refining; candidates are made and checked once for all of them."""
+    """Answer each request by each refining; candidates are made and checked once for all of them."""
     count = max(workshop.candidate_count(refine) for refine in refines)
     candidates = workshop.generate(model, folder, requests, count, seed)
     choices = {refine: workshop.choose(refine, candidates) for refine in refines}
@@ -147,12 +147,12 @@ class FreshAnswers:
         return cls(arrays["requests"], arrays["contents"], arrays["losses"], arrays["scores"], reads)
 
     def release_mask(self, scope: str, threshold: float | None) -> Bools:
-        """Which answers a rule releases."""
+        """Mask of the answers that a rule releases."""
         return release_mask(scope, threshold, self.scores)
 
 
 def release_mask(scope: str, threshold: float | None, scores: Floats) -> Bools:
-    """Which answers a rule releases, by their scores; a request without an answer (NaN) is never released."""
+    """Mask of the answers that a rule releases, by their scores; a request without an answer (NaN) is held."""
     if scope == "above" and threshold is not None:
         return np.asarray(scores >= threshold)
     return ~np.isnan(scores) if scope == "all" else np.zeros(len(scores), dtype=bool)

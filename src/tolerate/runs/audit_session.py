@@ -34,7 +34,7 @@ BYTES_NOTE = "(bytes; --page shows them)"
 
 @dataclass(frozen=True)
 class BatchAuditOptions:
-    """How a batch is audited; the fields are those of `tolerate.Audit`. None leaves an option out."""
+    """Options of an audit of a batch; the fields are those of `tolerate.Audit`. None leaves an option out."""
 
     tolerance: float
     confidence: float = 0.95
@@ -101,7 +101,7 @@ class AuditedBatch:
         write_whole(self.state, to_json(self.audit.to_json()))
 
     def text_of(self, item: int, names: Sequence[str]) -> str:
-        """One item's columns as a person reads them at a terminal."""
+        """The columns of one item as lines for a terminal."""
         return "\n".join(
             f"{name}: {_without_control_characters(self.texts[name][item])}"
             for name in self.shown_columns(names)
@@ -115,7 +115,7 @@ class AuditedBatch:
         return list(names or self.texts)
 
     def question(self, item: int, names: Sequence[str] = ()) -> Question:
-        """One item as it is shown at the desk: a picture, sound or film as such, the rest as text."""
+        """The question that shows an item at the desk: a picture, sound or film as such, other columns as text."""
         cells = {name: self.texts[name][item] for name in self.shown_columns(names)}
         request = next((cells.pop(name) for name in REQUEST_COLUMNS if name in cells and len(cells) > 1), "")
         media_column, body, file = next(
@@ -155,7 +155,7 @@ class ReviewerTurns:
 
     @property
     def turn(self) -> Turn:
-        """Who gives the next verdict; "swap" if the other person must take the seat first."""
+        """The reader who gives the next verdict; "swap" if the other person must sit down first."""
         audit = self.batch.audit
         if not audit.open and (audit.hopeless or not audit.waiting):
             return "done"
@@ -169,7 +169,7 @@ class ReviewerTurns:
         return self.batch.audit.waiting[0] if self.second else self.batch.audit.next()
 
     def swap(self) -> None:
-        """Let the other person take the seat."""
+        """Switch to the other person."""
         self.second, self.last = not self.second, None
 
     def record(self, loss: float) -> None:

@@ -1,4 +1,4 @@
-"""What a user may ask of a run: options that every job takes, and those of one modality."""
+"""Options of a run: those that every job takes, and those of one modality."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -39,7 +39,7 @@ Kind = TypeVar("Kind", bound=ModalityOptions)
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a user may ask of a run of any job; None or empty means the job's default."""
+    """Options of a run of any job; None or empty means the job's default."""
 
     data: Path | None = None
     models: tuple[str, ...] = ()

@@ -109,7 +109,7 @@ class _Run:
     people: People | None = None
 
     def finish(self) -> RunSummary:
-        """Do all stages in order; those that left their files are read."""
+        """Run all stages in order; a stage whose files exist is read from them."""
         start = time.monotonic()
         preparation = self._preparation()
         with WorkerPool(self.plan.options.workers) as pool:

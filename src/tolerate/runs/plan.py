@@ -31,7 +31,7 @@ class RunPlan:
 
     @property
     def data(self) -> Path:
-        """Where the user's data is."""
+        """The path of the user's data; raises OptionError if there is none."""
         if self.options.data is None:
             raise OptionError(f"the job {self.job.name} needs --data; try: {self.job.example}")
         return self.options.data
@@ -58,7 +58,7 @@ class RunPlan:
         return {**self.job.to_json(), **self.resolved_fields()}
 
     def result_keys(self) -> dict[str, JsonValue]:
-        """What the result depends on, as run.json keeps it: a folder with other values is refused."""
+        """The values that the result depends on, as run.json keeps them: a folder with other values is refused."""
         options = self.options
         return {
             "job": self.job.name,

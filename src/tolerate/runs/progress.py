@@ -1,4 +1,4 @@
-"""Where the progress of a run is reported."""
+"""The interface by which a run reports its progress."""
 
 from typing import Protocol
 
@@ -9,13 +9,13 @@ class ProgressReporter(Protocol):
     """Takes the progress of a run."""
 
     def stage(self, name: str) -> None:
-        """A new stage begins."""
+        """Report that a new stage begins."""
 
     def progress(self, share: float, text: str) -> None:
-        """This share of the stage is done, 0 to 1."""
+        """Report the share of the stage that is done, 0 to 1."""
 
     def note(self, text: str) -> None:
-        """Something worth reading later."""
+        """Report a note for the log."""
 
 
 class SilentReporter:

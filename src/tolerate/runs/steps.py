@@ -24,7 +24,7 @@ ABOUT = "about.json"  # beside a model: its job, its classes, how it was trained
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """One model that was trained on a job's data: what is known of it."""
+    """The report of one model that was trained on a job's data."""
 
     job: str  # name
     classes: tuple[str, ...]
@@ -38,7 +38,7 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class CheckedItems:
-    """What a check of items came to."""
+    """The result of checking items."""
 
     items: int
     wrong: int

@@ -30,7 +30,7 @@ class Strategy:
 
     @property
     def name(self) -> str:
-        """Its name in files and reports."""
+        """The strategy's name in files and reports."""
         return self.model if self.refine == "plain" else f"{self.model} {self.refine}"
 
 
@@ -42,7 +42,7 @@ def strategies_of(plan: RunPlan) -> list[Strategy]:
 def evaluate(
     strategy: Strategy, plan: RunPlan, workshop: Workshop, folder: Path, losses: Floats, scores: Floats
 ) -> StrategyResult:
-    """What a strategy's sample proves at each tolerance of the map, together with all other strategies."""
+    """Certify a strategy's sample at each tolerance of the map, together with all other strategies."""
     candidates = workshop.candidate_count(strategy.refine)
     seconds = workshop.compute_seconds(strategy.model, folder, candidates)
     seconds += workshop.scoring_seconds(strategy.refine)

@@ -27,7 +27,7 @@ PACKAGES = ("numpy", "scipy", "pyarrow", "torch", "scikit-learn", "transformers"
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run found out.
+    """The results of a run, from which its summary is made.
 
     models: each with its answers to the sample. fresh: the fresh answers of each strategy that releases, by its name.
     """

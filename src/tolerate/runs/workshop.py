@@ -1,4 +1,4 @@
-"""What a job brings to its run: data, models, judge and check, behind one interface.
+"""The interface between a job and its run: data, models, judge and check.
 
 A job names the function that opens its workshop; it is called as `open(plan, folder, reporter)`.
 """
@@ -23,7 +23,7 @@ from tolerate.runs.progress import ProgressReporter
 
 @dataclass(frozen=True)
 class Candidates:
-    """What a model made for each request, before anything is refined.
+    """The candidates that a model made for each request, before refining.
 
     contents: [requests, k, ...]; scores: [requests, k], the judge's; copies: [requests, k], how far each is beyond
     being a copy of an example that the model was trained on (0 and below: a copy).
@@ -84,11 +84,11 @@ class Workshop(ABC):
     # Refining and checking
 
     def candidate_count(self, refine: str) -> int:
-        """How many candidates a refining specification asks for."""
+        """The number of candidates that a refining needs."""
         return parse(refine).candidates
 
     def choose(self, refine: str, candidates: Candidates) -> tuple[Ints, Floats]:
-        """Which candidate answers each request (-1 for none) and its score (NaN for none)."""
+        """Choose a candidate for each request: its index (-1 for none) and its score (NaN for none)."""
         choice = parse(refine).choose(candidates.scores, candidates.copies)
         return choice.index, choice.scores
 
@@ -102,7 +102,7 @@ class Workshop(ABC):
 
     @abstractmethod
     def check(self, contents: Contents, requests: Ints) -> Verdicts:
-        """Whether each item is what was asked for: the losses that the certificate rests on."""
+        """Check whether each item is what was asked for: the losses that the certificate rests on."""
 
     def score(self, contents: Contents, requests: Ints) -> Floats:
         """The judge's opinion of items that came from elsewhere, higher is better; NaN where it has none."""
@@ -123,7 +123,7 @@ class Workshop(ABC):
         return ()
 
     def show(self, content: Content, request: int) -> Display:
-        """What a page shows of an item."""
+        """The display of an item on a page."""
         return self.modality.show(content, self.wrong_parts(content, request))
 
 

@@ -49,7 +49,7 @@ FINE_OR_WRONG = (Grade("f", "Fine", "合格", 0.0), Grade("w", "Wrong", "错误"
 
 @dataclass(frozen=True)
 class TierSettings:
-    """One way of answering: a model behind an address, and how its answers are scored.
+    """Settings of one tier: a model behind an address, and how its answers are scored.
 
     model: requested of the upstream; None passes on what the application names. prompt: text of the system prompt, if
     the gateway sets it. strategy: plain, best-of-N or agreement-N. prices: of a million tokens.
@@ -72,13 +72,13 @@ class TierSettings:
 
     @property
     def candidates(self) -> int:
-        """How many candidates are requested for one answer."""
+        """The number of candidates that are requested for one answer."""
         return 1 if self.strategy == "plain" else int(self.strategy.rpartition("-")[2])
 
 
 @dataclass(frozen=True)
 class JobSettings:
-    """A job as it is served.
+    """Settings of one job of the service.
 
     share: of what is released (and of what is held) that is drawn for the watch. wait: seconds that a held answer
     waits for a person before the ticket is given out. stream: "held" until the verdict, or "not certified": passed on

@@ -105,7 +105,7 @@ def _one_hot(digits: Ints) -> Floats:
 
 
 def certify_adder(model: Adder, seed: int) -> Certificate:
-    """What may be released of this model's sums, from fresh questions and the true answers."""
+    """Certify a model's sums on fresh questions with the true answers."""
     from tolerate.stats.certify.threshold import certify
     from tolerate.stats.monitor.drift import with_scores
 
@@ -172,7 +172,7 @@ class Demonstration:
         self.other_questions = other
 
     async def send_traffic(self) -> None:
-        """Ask random questions, for ever."""
+        """Ask random questions until cancelled."""
         rng = np.random.default_rng()
         headers = {"authorization": f"Bearer {self.running.initial_secrets.key}"}
         url = f"{self.running.engine.base_url}/v1/chat/completions"

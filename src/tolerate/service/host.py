@@ -1,4 +1,4 @@
-"""What the pages of a desk need from the program that serves them, as protocols.
+"""Protocols of what the pages of a desk need from the program that serves them.
 
 `ReviewHost` suffices for reviewing: the running service is one, and so is a desk on one machine. `ServiceHost` adds
 what the pages of the watch, of people and of the demonstration do with the running service.

@@ -184,7 +184,7 @@ class RunningService:
                 self.after_settlement([], alarms)
 
     def readiness(self) -> JsonObject:
-        """Whether requests may come, and for which tiers everything is held."""
+        """Readiness of the service: whether it takes requests, and for which tiers everything is held."""
         missing = [
             f"{job.name}/{tier.name}"
             for job, tier in self._tiers()

@@ -27,7 +27,7 @@ from tolerate.errors import OptionError
 
 @dataclass(frozen=True)
 class ErrorBudget:
-    """What is left of the chance of error: `spend`, then `recover` or `forfeit`; every step gives a new budget.
+    """The chance of error that may still be spent: `spend`, then `recover` or `forfeit`; each returns a new budget.
 
     >>> budget = ErrorBudget(0.05).spend(0.025)
     >>> budget.recover().available, budget.forfeit().available

@@ -35,7 +35,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a score claims beside what is right.
+    """The calibration of a score: what it claims beside what is right.
 
     error: debiased, root of the mean squared gap. plain: the mean absolute gap, which chance makes too large.
     """
@@ -48,7 +48,7 @@ class Calibration:
     bins: tuple[Bin, ...]
 
     def to_json(self) -> dict[str, JsonValue]:
-        """As plain JSON values."""
+        """The calibration as plain JSON values."""
         return {**asdict(self), "bins": [asdict(part) for part in self.bins]}
 
 

@@ -64,7 +64,7 @@ class EProcess(Generic[State]):
     items: int | None
 
     def run(self, losses: Floats | list[float]) -> list[float]:
-        """Ln wealth after each loss.
+        """The natural logarithm of the wealth after each loss.
 
         >>> [round(w, 3) for w in betting(0.5, bets=np.ones(1)).run([0.0] * 3)]
         [0.693, 1.386, 2.079]

@@ -43,7 +43,7 @@ class Figure:
         return cls(value, value, value)
 
     def dumps(self) -> str:
-        """As one cell of a table: "3.56", or "3.1 (2.4 to 3.8)" for an estimate.
+        """The figure as one cell of a table: "3.56", or "3.1 (2.4 to 3.8)" for an estimate.
 
         >>> Figure(3.1, 2.4, 3.8, True).dumps(), Figure.loads("3.1 (2.4 to 3.8)").high
         ('3.1 (2.4 to 3.8)', 3.8)
@@ -88,7 +88,7 @@ class Occupation:
 
     @property
     def name(self) -> Both:
-        """Its title in both languages; without a Chinese title, the English one."""
+        """The title in both languages; without a Chinese title, the English one twice."""
         return Both(self.title, self.title_zh or self.title)
 
     @property
@@ -98,7 +98,7 @@ class Occupation:
 
     @property
     def strictness(self) -> float | None:
-        """How strict the work is, 0 tolerant to 1 strict: (CoE - 1)/4 * (exactness - 1)/4."""
+        """Strictness of the work, from 0 (tolerant) to 1 (strict): (CoE - 1)/4 * (exactness - 1)/4."""
         if self.severity is None or self.exactness is None:
             return None
         return (self.severity.value - 1) / 4 * (self.exactness.value - 1) / 4
@@ -120,7 +120,7 @@ class OnetTask:
 
     @property
     def name(self) -> Both:
-        """Its text in both languages; without a Chinese text, the English one."""
+        """The task's text in both languages; without a Chinese text, the English one twice."""
         return Both(self.text, self.text_zh or self.text)
 
 

@@ -100,7 +100,7 @@ class Release:
         return name.lower() in self._members
 
     def rows(self, name: str, *columns: str) -> Iterator[tuple[str, ...]]:
-        """These columns of the rows of a table; no rows if the release has no such table."""
+        """The rows of a table as tuples of the named columns; no rows if the release has no such table."""
         if not self.has(name):
             return
         with self._open(self._members[name.lower()]) as file:
@@ -175,7 +175,7 @@ class OnetData:
 
     @cached_property
     def index_of(self) -> dict[str, int]:
-        """Index of each code."""
+        """The index of each occupation's code."""
         return {code: index for index, code in enumerate(self.codes)}
 
 

@@ -118,7 +118,7 @@ def _suggestion(name: str, names: Iterable[str], skills: SkillGraph) -> str:
 
 
 def with_prerequisites(skills: SkillGraph, skill_ids: Iterable[str]) -> frozenset[str]:
-    """These skills, and all that they need without an alternative: whoever trains a VAE knows PyTorch."""
+    """The skills, and all prerequisites that have no alternative: whoever trains a VAE knows PyTorch."""
     closure: set[str] = set()
     queue = list(skill_ids)
     while queue:
@@ -130,7 +130,7 @@ def with_prerequisites(skills: SkillGraph, skill_ids: Iterable[str]) -> frozense
 
 
 def is_learnable(skills: SkillGraph, order: Iterable[str], acquired: Iterable[str] = ()) -> bool:
-    """Whether each skill of an order comes after one member of each clause that it needs. acquired: known before."""
+    """Whether each skill of an order comes after one member of each clause that it needs, or has one in `acquired`."""
     learned = set(acquired)
     for name in order:
         if not all(learned & set(clause) for clause in skills[name].needs):

@@ -109,7 +109,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class TaskChoice:
-    """What to do with a task today, the numbers behind it, and what would change it. Fields are keys of --json."""
+    """The recommended way to do a task, the numbers behind it, and what would change it. Fields are keys of --json."""
 
     choice: str
     release: Figure  # required ETR for release: at the estimated severity, and at the ends of its interval
@@ -178,7 +178,7 @@ def choose(
     gates: Sequence[str] = (),
     confidence: float = 0.95,
 ) -> TaskChoice:
-    """What to do with a task today.
+    """Choose the cheapest way to do a task that stays within its required tolerance: release, review or by hand.
 
     Promise: a task is called released though its true error is above its true tolerance with probability at most
     1 - confidence, if the posterior of severity and the bound of the evidence hold; each gets half of the error

@@ -121,7 +121,7 @@ def _reachable_skills(skills: SkillGraph, targets: Iterable[str], learned: froze
 def order_skills(
     skills: SkillGraph, chosen: Sequence[str], acquired: Iterable[str], value: Mapping[str, float]
 ) -> list[str]:
-    """These skills in an order that brings value early and respects what each needs."""
+    """The skills in an order that brings value early and respects the prerequisites of each."""
     learned, remaining, order = set(acquired), list(chosen), []
     while remaining:
         chunk = _best_chunk(skills, remaining, learned, value)

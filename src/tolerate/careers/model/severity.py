@@ -82,7 +82,7 @@ def share_that_matters(exactness: float | None) -> float:
 
 @dataclass(frozen=True)
 class Harm:
-    """What an uncaught error costs, in hours of work: H = h0 * b**(severity - 1), fixed by two answers.
+    """The cost of an uncaught error in hours of work: H = h0 * b**(severity - 1), fixed by two answers.
 
     slip: hours that a typical slip costs (severity 2); worst: hours that the worst one costs (severity 5).
     """

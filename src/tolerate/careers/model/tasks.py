@@ -78,7 +78,7 @@ class PublishedTables:
 
 @dataclass(frozen=True)
 class MeanRatings:
-    """What experts rated of one task: the mean of each rating and answer by name, and the task itself."""
+    """Experts' ratings of one task: the mean of each rating and answer by name, and the task itself."""
 
     scores: Mapping[str, float]
     occupation: str  # title

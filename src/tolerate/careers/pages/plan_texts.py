@@ -33,7 +33,7 @@ def stricter_than(atlas: Atlas, occupation: Occupation) -> float:
 
 
 def strictness_note(atlas: Atlas, occupation: Occupation, estimated: bool) -> Both:
-    """How an occupation's strictness compares, and whether it rests on an estimate."""
+    """A sentence that compares an occupation's strictness with the others', and says whether it is an estimate."""
     return say(
         "glance.strict.note",
         share=rough_percent(stricter_than(atlas, occupation)),
@@ -89,7 +89,7 @@ def gates_text(task: PlannedTask) -> Both | None:
 
 
 def changes(task: PlannedTask, confidence: float) -> list[Both]:
-    """What would change the choice, the cheapest way first."""
+    """Sentences on what would change the choice, the cheapest way first."""
     if task.choice.choice == RELEASED:
         return [say("change.kept")]
     texts = [gates_text(task) or _labels_text(task, confidence)]
@@ -134,7 +134,7 @@ def _reviewer_text(task: PlannedTask, confidence: float) -> Both:
 
 
 def measured_technique(technique: MeasuredTechnique) -> Both:
-    """What a run on this machine proved of a technique."""
+    """A sentence on what a run on this machine proved of a technique."""
     return say(
         "technique.measured",
         job=technique.job,
@@ -172,7 +172,7 @@ def chances_text(task: PlannedTask) -> Both | None:
 
 
 def closing(plan: CareerPlan) -> Both:
-    """The plan in one sentence."""
+    """One sentence that sums up the plan."""
     counts = {choice: sum(task.choice.choice == choice for task in plan.tasks) for choice in CHOICES}
     return say("closing", tasks=len(plan.tasks), **counts)
 
@@ -192,7 +192,7 @@ def _element_translations() -> dict[str, str]:
 
 
 def reasons(plan: CareerPlan, move: CareerMove) -> list[Both]:
-    """What speaks for and against a move, with numbers that can be checked."""
+    """Sentences for and against a move, with numbers that can be checked."""
     gaps = [
         say("gap", name=element_name(gap.name), have=digits(gap.have), need=digits(gap.need))
         for gap in move.gaps[:MAX_LISTED_GAPS]
@@ -219,7 +219,7 @@ def _strictness_reason(today: float | None, target: float | None) -> list[Both]:
 
 
 def preparation(move: CareerMove) -> Both:
-    """Steps of preparation up or down."""
+    """A sentence on how many steps of preparation a move goes up or down."""
     if move.steps is None:
         return both("–")
     if not move.steps:
@@ -228,7 +228,7 @@ def preparation(move: CareerMove) -> Both:
 
 
 def moves_lead(plan: CareerPlan, moves: MoveSet) -> Both:
-    """How many moves pass the filters and are shown; if none does, the nearest ones."""
+    """A sentence on how many moves pass the filters and are shown; if none does, that the nearest ones are."""
     if not moves.moves:
         return _nearest_moves(plan, moves)
     return say("moves.lead", n=moves.passed, looked=moves.considered, shown=len(moves.moves))
@@ -249,7 +249,7 @@ def _nearest_moves(plan: CareerPlan, moves: MoveSet) -> Both:
 
 
 def excluded_moves(plan: CareerPlan, moves: MoveSet) -> Both:
-    """How many moves each wish alone excludes."""
+    """Sentences on how many moves each wish alone excludes."""
     names = _filter_texts(plan)
     counts = [
         say("moves.excluded", wish=names[name], n=count)
@@ -274,7 +274,7 @@ def durability_text(shares: Iterable[float]) -> str:
 
 
 def path_lead(plan: CareerPlan, path: LearningPath) -> Both:
-    """How many hours and weeks the learning path takes."""
+    """A sentence on how many hours and weeks the learning path takes."""
     if not path.steps:
         return say("path.done")
     week = plan.person.learning.hours_a_week

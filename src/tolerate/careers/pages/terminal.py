@@ -159,7 +159,7 @@ def compare_lines(plans: Sequence[CareerPlan], lang: str) -> list[str]:
 
 
 def atlas_lines(atlas: Atlas, lang: str) -> list[str]:
-    """What an atlas holds, from which sources and under which licences."""
+    """Lines on the content of an atlas, its sources and their licences."""
     severities = [occupation.severity for occupation in atlas.occupations.values()]
     estimated = sum(severity is not None and severity.estimated for severity in severities)
     lines = [

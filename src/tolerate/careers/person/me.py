@@ -1,4 +1,4 @@
-"""What a person says of themselves, in a file they can write by hand: `me.toml`. It stays on this machine.
+"""A person's profile in a file that can be written by hand: `me.toml`. It stays on this machine.
 
 Nothing is asked about age, sex, origin, health or any other protected trait, and no key for one is accepted.
 """
@@ -57,7 +57,7 @@ class PersonTask:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a next occupation should be like; each wish that is set is a filter of moves."""
+    """Wishes for a next occupation; each one that is set is a filter of moves."""
 
     pay: float | None = 0.75  # at least this share of today's
     preparation: float | None = 1.0  # steps of job zone up, at most

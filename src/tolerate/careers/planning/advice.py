@@ -1,4 +1,4 @@
-"""Which technique fits a task: first what runs on this machine proved, otherwise a rule of thumb.
+"""Choice of a technique for a task: by what runs on this machine proved, otherwise by a rule of thumb.
 
 The tolerance map of a run says for its job and each tolerance which strategy was proven the cheapest; it holds for
 that job alone. The rule of thumb orders families of content by how well their errors can be checked.
@@ -46,7 +46,7 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class MeasuredTechnique:
-    """What a run on this machine proved: the cheapest strategy at a tolerance at least as strict."""
+    """The result of a run on this machine: its cheapest strategy at a tolerance at least as strict."""
 
     run: str
     job: str

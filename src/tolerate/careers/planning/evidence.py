@@ -23,7 +23,7 @@ from tolerate.report.summary import RunSummary, as_summary
 def task_evidence(
     task: PersonTask, person: Person, tolerance: float, exactness: float | None
 ) -> TaskEvidence | None:
-    """What was measured of a task's error, or None. tolerance: the one that a table is certified for."""
+    """The measured error of a task, or None. tolerance: the one that a table is certified for."""
     if task.errors is not None and task.checked is not None:
         matter = share_that_matters(task.exactness or exactness) if task.raw else 1.0
         return TaskEvidence(
@@ -37,7 +37,7 @@ def task_evidence(
 
 
 def read_certificate_evidence(path: Path) -> TaskEvidence:
-    """What a certificate of `tolerate certify` or `audit` proves of the part it releases."""
+    """The evidence in a certificate of `tolerate certify` or `audit` on the part that it releases."""
     if not path.is_file():
         raise DataError(
             f"{path} does not exist; expected a certificate: tolerate certify ... --out {path.name}"
@@ -71,7 +71,7 @@ def certificate_evidence(certificate: Certificate, name: str) -> TaskEvidence:
 
 
 def table_evidence(person: Person, task: PersonTask, tolerance: float) -> TaskEvidence:
-    """What a labelled table proves at the task's own tolerance; if nothing, its plain counts."""
+    """The evidence in a labelled table at the task's own tolerance; if nothing is proven, its plain counts."""
     from tolerate.data import tables
     from tolerate.stats.certify.threshold import certify
 
@@ -99,7 +99,7 @@ def _cluster_means(losses: Floats, clusters: NDArray[np.int64] | None) -> Floats
 
 
 def run_evidence(folder: Path, tolerance: float) -> TaskEvidence:
-    """What a run of a job proves: its own certificate, if that is strict enough; else its tolerance map."""
+    """The evidence in a run of a job: its certificate, if that is strict enough; else its tolerance map."""
     path = folder / "certificate.json"
     if not path.is_file():
         raise DataError(
@@ -139,7 +139,7 @@ def task_detection(task: PersonTask) -> Detection:
 
 
 def manual_work(task: PersonTask, person: Person) -> ManualWork:
-    """How the task is done by hand, with the person's own shares where they are known."""
+    """Hours and errors of the task done by hand, with the person's own shares where they are known."""
     shares = {"review": task.review, "rework": task.rework, "human_error": task.human_error}
     answered = dict(person.work) | {name: share for name, share in shares.items() if share is not None}
     assumed = tuple(name for name in shares if name not in answered)

@@ -85,7 +85,7 @@ class CareerMove:
 
     @property
     def feasibility(self) -> float:
-        """How near the work is: relatedness times the share of required levels that is met."""
+        """Feasibility of a move, 0 to 1: relatedness times the share of required levels that is met."""
         return self.related * self.levels_met
 
 
@@ -149,7 +149,7 @@ def build_move(
     harm: Harm,
     work: ManualWork,
 ) -> CareerMove:
-    """All numbers of one move."""
+    """Compute all numbers of one move."""
     gaps, levels_met = skill_gaps(atlas, origin.code, other.code)
     return CareerMove(
         occupation=other,
@@ -212,7 +212,7 @@ def _gated_share(atlas: Atlas, occupation: Occupation) -> float:
 
 
 def strictness_fit(origin: Occupation, other: Occupation, wish: str) -> float | None:
-    """How well the strictness of the work fits the wish, 0 to 1; None without a wish."""
+    """Fit of the work's strictness to the wish, 0 to 1; None without a wish."""
     if wish == "any" or origin.strictness is None or other.strictness is None:
         return None
     if wish == "similar":
@@ -327,7 +327,7 @@ def criteria(moves: Sequence[CareerMove], wishes: Wishes) -> Floats:
 
 
 def pareto_mask(table: Floats) -> NDArray[np.bool_]:
-    """Which rows no other row dominates: at least as good in all, and more than a step better in one."""
+    """Mask of the rows that no other row dominates: at least as good in all, and more than a step better in one."""
     as_good = (table[None, :, :] >= table[:, None, :]).all(axis=2)
     better = (table[None, :, :] > table[:, None, :] + 1).any(axis=2)
     dominated: NDArray[np.bool_] = np.asarray(as_good & better)

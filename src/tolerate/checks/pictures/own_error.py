@@ -12,7 +12,7 @@ from tolerate.messages.catalogue import message
 
 
 def own_error_sentence(error: OwnError) -> str:
-    """One sentence for a certificate.
+    """The check's own error as a sentence of a certificate.
 
     >>> print(own_error_sentence(OwnError(right=200, refused=2, unrecognised=1)))
     Of 200 further real pictures it misread 1 and could not read 1: 1% wrong (95% interval 0.12% to 3.6%).

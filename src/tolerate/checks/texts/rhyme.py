@@ -40,7 +40,7 @@ def groups_of(sign: str) -> frozenset[int]:
 
 
 def rhymes(first: str, second: str) -> bool:
-    """Whether some readings of two different characters rhyme.
+    """Whether two different characters rhyme in at least one of their readings.
 
     >>> rhymes("光", "霜"), rhymes("光", "月"), rhymes("光", "光")
     (True, False, False)

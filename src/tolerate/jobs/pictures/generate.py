@@ -16,7 +16,7 @@ from tolerate.runs.steps import ABOUT
 def generate_pictures(
     folder: Path, class_name: str | None, count: int, out: Path, seed: int, reporter: ProgressReporter
 ) -> int:
-    """Let the model in a folder draw: PNG files and items.csv in `out`; return how many were drawn.
+    """Draw pictures with the model in a folder: PNG files and items.csv in `out`. Returns how many were drawn.
 
     class_name: what each item is asked to be; None for every class in turn.
     """

@@ -269,7 +269,7 @@ class PictureWorkshop(Workshop):
     # Refining and checking
 
     def check(self, contents: Contents, requests: Ints) -> Verdicts:
-        """What the reader sees in each drawing, and whether it is what was asked for."""
+        """Losses and readings of the drawings: whether each is what was asked for, and what the check read."""
         return self.reader(contents, requests)
 
     def choose(self, refine: str, candidates: Candidates) -> tuple[Ints, Floats]:
@@ -278,7 +278,7 @@ class PictureWorkshop(Workshop):
         return choice.index, choice.scores
 
     def candidate_count(self, refine: str) -> int:
-        """How many candidates a refining makes for a request."""
+        """The number of candidates that a refining makes for a request."""
         return self._refine[refine].candidates
 
     def score(self, contents: Contents, requests: Ints) -> Floats:

@@ -77,7 +77,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class PatientRecord:
-    """What a note is asked to state."""
+    """A patient's record: the measurements and the impression that a note must state."""
 
     measurements: tuple[Measurement, ...]
     impression: str
@@ -173,7 +173,7 @@ class CaseNotes(DividedTask):
 
     @property
     def sha256(self) -> str:
-        """Of all records."""
+        """The SHA-256 of all records."""
         return self.data.sha256
 
     def requests(self, n: int, seed: int, part: str = "asked") -> Ints:
@@ -384,7 +384,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def read_note(text: str) -> tuple[list[Measurement], list[str], list[str]]:
-    """What a note states: measurements, impressions, and sentences that say something else.
+    """Read a note: its measurements, its impressions, and the sentences that say something else.
 
     >>> read_note("Texture is normal at 17.1. The lesion is benign. All is well.")
     ([Measurement(name='texture', value='17.1', level='normal')], ['benign'], ['All is well.'])

@@ -12,7 +12,7 @@ MAX_TEXTS = 300  # of which the expensive figures are taken
 
 
 def repetition(texts: Sequence[str]) -> dict[str, float]:
-    """How varied texts are: different pairs of words, texts that nearly repeat another, texts with personal data.
+    """Shares of different word pairs, of texts that nearly repeat another, and of texts with personal data.
 
     >>> repetition(["the cat sat on the mat", "the cat sat on the mat"])["repeated"]
     0.5

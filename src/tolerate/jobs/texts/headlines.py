@@ -108,7 +108,7 @@ class LabelTask(TableTask):
         return label_in(text, self.labels) or ""
 
     def passes_rule(self, text: str, request: int) -> bool:
-        """Whether it names one label."""
+        """Whether the answer names exactly one label."""
         return label_in(text, self.labels) is not None
 
     def seeded_texts(self, n: int, seed: int) -> Iterator[SeededText]:
@@ -151,7 +151,7 @@ class SummaryTask(TableTask):
         return TextVerdict(False, message("read.nothing_strange"))
 
     def meaning(self, text: str) -> str:
-        """Its words, without marks."""
+        """The words of a headline, without punctuation."""
         return re.sub(r"\W+", " ", normalize(text)).strip()
 
     def passes_rule(self, text: str, request: int) -> bool:

@@ -128,7 +128,7 @@ class Plays(DividedTask):
 
     @property
     def sha256(self) -> str:
-        """Of the file."""
+        """The SHA-256 of the file."""
         return self._read[1]
 
     @cached_property
@@ -164,7 +164,7 @@ class Plays(DividedTask):
         return "\n".join(context)
 
     def pairs(self, n: int, seed: int) -> list[Pair]:
-        """Every spoken line of the writers' part, after those before it."""
+        """The spoken lines of the generator's part, each with the lines before it as prompt."""
         return [Pair(self.prompt(index), self.lines[index]) for index in self.parts["generator"].tolist()]
 
     def held_out_pairs(self, n: int, seed: int) -> list[Pair]:
@@ -255,7 +255,7 @@ def flatten(text: str) -> str:
 
 
 def find_form_fault(text: str, speakers: frozenset[str]) -> str:
-    """Why a text is no line; empty where it is one.
+    """The reason why a text is not a line of a play; empty where it is one.
 
     >>> [find_form_fault(text, frozenset({"ROMEO:"})) for text in ("ROMEO:", "?", "Now is the winter")]
     ["a speaker's name, no line", 'says nothing', '']

@@ -171,7 +171,7 @@ class Poems(DividedTask):
 
     @property
     def sha256(self) -> str:
-        """Of the file."""
+        """The SHA-256 of the file."""
         return self.anthology.sha256
 
     @cached_property
@@ -241,7 +241,7 @@ class Poems(DividedTask):
         return check_form(text, self.poems[int(request)].length, self.copy_search)
 
     def passes_rule(self, text: str, request: int) -> bool:
-        """Whether form and rhyme are right; copying is a matter of `no-copies`."""
+        """Whether form and rhyme are right; copies are left to the filter `no-copies`."""
         return not check_form(text, self.poems[int(request)].length, None).wrong
 
     def beyond_copies(self, text: str) -> float:

@@ -60,12 +60,12 @@ class TableTask(TextTask):
 
     @cached_property
     def sha256(self) -> str:
-        """Of the table's bytes."""
+        """The SHA-256 of the table's bytes."""
         return tables.sha256(self.table)
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Rows by purpose."""
+        """The number of rows by purpose."""
         return {name: len(part) for name, part in self.parts.items() if len(part)}
 
     def requests(self, n: int, seed: int, part: str = "sample") -> Ints:
@@ -91,7 +91,7 @@ def split_rows(rows: Ints, sizes: Mapping[str, int], seed: int) -> dict[str, Int
 
 
 def rows_by_purpose(plan: RunPlan) -> dict[str, int]:
-    """How many rows each purpose of a run asks for."""
+    """The number of rows for each purpose of a run."""
     reviews = plan.options.reviews if plan.options.review else 0
     return dict(zip(PURPOSES, (plan.labels, plan.proof, reviews), strict=True))
 

@@ -1,4 +1,4 @@
-"""What a text says of a restaurant: the values of every slot, found by patterns, and by a few telltale words.
+"""Reading of restaurant texts: the values of every slot by patterns, and by a few telltale words.
 
 The patterns are the check's. Filter and repair know the telltale words alone, far less than the check knows.
 """

@@ -164,7 +164,7 @@ class Restaurants(DividedTask):
 
     @property
     def sha256(self) -> str:
-        """Of the files."""
+        """The SHA-256 of the files."""
         return self.records.sha256
 
     @cached_property
@@ -187,7 +187,7 @@ class Restaurants(DividedTask):
         return "; ".join([*parts, "near"] if "near" in slots else parts)
 
     def shown_text(self, text: str, request: int) -> str:
-        """What a writer wrote, with the names inserted."""
+        """A writer's text with the names inserted."""
         return restore_names(text, self.slots(request))
 
     def model_text(self, text: str, request: int) -> str:

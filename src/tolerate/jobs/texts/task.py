@@ -1,4 +1,4 @@
-"""What a text job brings to its workshop: requests, texts to learn from, and a check of its own."""
+"""The interface of a text job's data and check: requests, texts to learn from, verdicts."""
 
 import re
 from abc import ABC, abstractmethod
@@ -23,7 +23,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class TextVerdict:
-    """What a check says of one text."""
+    """The verdict of a check on one text."""
 
     wrong: bool
     read: str  # what it saw, in words
@@ -42,7 +42,7 @@ class SeededText:
 
 
 class TextTask(ABC):
-    """One job's data and check. A request is a whole number that this task understands."""
+    """The data and the check of one text job. A request is a whole number that the task maps to a record."""
 
     name: str  # of the data
     limit: int  # tokens of an answer, at most
@@ -62,12 +62,12 @@ class TextTask(ABC):
     @property
     @abstractmethod
     def sha256(self) -> str:
-        """Of the data."""
+        """The SHA-256 of the data."""
 
     @property
     @abstractmethod
     def sizes(self) -> Mapping[str, int]:
-        """How many records serve which purpose: generator, judge, asked."""
+        """The number of records by purpose: generator, judge, asked."""
 
     @abstractmethod
     def requests(self, n: int, seed: int, part: str = "asked") -> Ints:
@@ -82,7 +82,7 @@ class TextTask(ABC):
         return self.prompt(request)
 
     def shown_text(self, text: str, request: int) -> str:
-        """What a writer wrote, as people see it."""
+        """A writer's text as people see it."""
         return text
 
     def model_text(self, text: str, request: int) -> str:
@@ -94,7 +94,7 @@ class TextTask(ABC):
         return ""
 
     def record_overlap(self, record: str, request: int) -> float:
-        """How much of a request's record another record has: parts of both over parts of either."""
+        """The overlap of a record with the request's own: parts in both over parts in either, 0 to 1."""
         expected, actual = set(self.model_input(request).split("; ")), set(record.strip().split("; "))
         return len(expected & actual) / len(expected | actual)
 
@@ -107,7 +107,7 @@ class TextTask(ABC):
         """Whether the text is what was asked for."""
 
     def meaning(self, text: str) -> str:
-        """What two texts must share to agree: by default the words, in any case and spacing."""
+        """The meaning of a text; two texts with the same one agree. By default the words, in any case and spacing."""
         return normalize(text)
 
     def passes_rule(self, text: str, request: int) -> bool:
@@ -132,7 +132,7 @@ class TextTask(ABC):
         ]
 
     def beyond_copies(self, text: str) -> float | None:
-        """How far a text is from repeating a training text: 0 and below is a copy.
+        """The distance of a text from being a copy of a training text: 0 and below is a copy.
 
         None for the usual measure: the share of the text beyond its longest stretch that a training text has too.
         """
@@ -174,7 +174,7 @@ class DividedTask(TextTask):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many records serve which purpose."""
+        """The number of records by purpose."""
         return {name: len(part) for name, part in self.parts.items()}
 
     def requests(self, n: int, seed: int, part: str = "asked") -> Ints:

@@ -219,7 +219,7 @@ class TextWorkshop(Workshop):
     # Candidates and refining
 
     def draft(self, model: str, folder: Path, requests: Ints, k: int, seed: int) -> Drafts:
-        """k drafts for each request."""
+        """Write k drafts for each request."""
         return self.drafter.write(model, folder, requests, k, seed)
 
     def generate(
@@ -236,7 +236,7 @@ class TextWorkshop(Workshop):
         return self.refinings[refine].choose(candidates.pool)
 
     def candidate_count(self, refine: str) -> int:
-        """How many candidates a refining makes for a request."""
+        """The number of candidates that a refining makes for a request."""
         return self.refinings[refine].candidates
 
     def compute_seconds(self, model: str, folder: Path, candidates: int) -> float:

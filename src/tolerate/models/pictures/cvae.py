@@ -51,7 +51,7 @@ class CVAE(PictureModel):
     def step(
         self, images: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
-        """One step up the bound."""
+        """Take one step up the bound."""
         set_rate(optimizers["adam"], self.rate * cosine(progress))
         reconstruction, kl = (part.mean() for part in self.bound(images, labels, rng))
         descend(reconstruction + self.beta * kl, optimizers["adam"])

@@ -59,7 +59,7 @@ class Flow(PictureModel):
     def step(
         self, images: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
-        """One step of conditional flow matching."""
+        """Take one step of conditional flow matching."""
         set_rate(optimizers["adam"], self.rate * cosine(progress))
         x, y = 2 * images.flatten(1) - 1, one_hot(labels, self.classes)
         t, noise = _times(len(x), rng, x.device), torch.randn(x.shape, generator=rng, device=x.device)

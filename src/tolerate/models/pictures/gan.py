@@ -183,7 +183,7 @@ def play_step(
     shown: Tensor,
     drawn: Tensor,
 ) -> None:
-    """One step of both players, from one pass forth and back through the discriminator.
+    """Update generator and discriminator in one forward and backward pass through the discriminator.
 
     Each loss sees a drawn picture x through its own logit f alone, so by the chain rule
 

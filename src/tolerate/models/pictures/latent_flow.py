@@ -69,14 +69,14 @@ class LatentFlow(PictureModel):
         self.autoencoder.start(images, labels)
 
     def optimizers(self) -> Optimizers:
-        """One for each stage."""
+        """The optimisers, one for each stage."""
         flow = torch.optim.Adam(self.denoiser.parameters(), self.rate, betas=(0.9, 0.99), fused=True)
         return {**self.autoencoder.optimizers(), "flow": flow}
 
     def step(
         self, images: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
-        """One step of the stage that the training is in."""
+        """Take one step of the stage that the training is in."""
         if progress < AUTOENCODER_SHARE:
             losses = self.autoencoder.step(images, labels, optimizers, rng, progress / AUTOENCODER_SHARE)
             return {"autoencoder_loss": losses["loss"]}

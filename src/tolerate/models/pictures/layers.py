@@ -27,7 +27,7 @@ def mlp(widths: Sequence[int], activation: type[nn.Module] = nn.SiLU) -> nn.Sequ
 
 
 def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """One step of an optimiser down a loss."""
+    """Take one step of an optimiser down a loss."""
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()

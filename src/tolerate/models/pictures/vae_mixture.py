@@ -78,7 +78,7 @@ class MixtureVAE(PictureModel):
     def step(
         self, images: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
-        """One step of the autoencoder."""
+        """Take one step of the autoencoder."""
         return self.autoencoder.step(images, labels, optimizers, rng, progress)
 
     def finish(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> None:

@@ -1,4 +1,4 @@
-"""What an interrupted training continues from: one safetensors file and the lines of its log."""
+"""Checkpoints, from which an interrupted training continues: one safetensors file and the lines of its log."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ LAYOUT = "1"
 
 @dataclass(frozen=True)
 class TrainingState:
-    """How far a training has come."""
+    """The progress of a training as a checkpoint stores it."""
 
     step: int
     elapsed: float  # seconds
@@ -29,7 +29,7 @@ class TrainingState:
 
 
 class OptimizerNumbers(TypedDict):
-    """What an optimiser's state holds beside tensors, by number of the weight, and its groups."""
+    """The state of an optimiser beside its tensors, by number of the weight, and its groups."""
 
     state: dict[str, dict[str, object]]
     param_groups: list[dict[str, object]]

@@ -1,4 +1,4 @@
-"""What a computation costs, counted in operations: the same number on every machine."""
+"""The cost of a computation, counted in operations: the same number on every machine."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What the training loop knows of data: rows of inputs with a target each, of any modality."""
+"""Training examples as the loop sees them: rows of inputs with a target each, of any modality."""
 
 import copy
 import zlib

@@ -39,7 +39,7 @@ TrainedType = TypeVar("TrainedType", bound=Trainable, covariant=True)
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """Where a training stands."""
+    """The progress of a training, as callbacks receive it."""
 
     share: float  # done, 0 to 1
     step: int
@@ -131,7 +131,7 @@ class _Training(Generic[ModelType]):
         self.first_step = 0
 
     def run(self) -> Trained[ModelType]:
-        """From the beginning, or from the checkpoint, to the end."""
+        """Train from the beginning, or from the checkpoint, to the end."""
         checkpoint = self._checkpoint()
         if checkpoint is not None:
             self._resume(checkpoint)

@@ -53,7 +53,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One step on all weights that have a gradient."""
+        """Take one step on all weights that have a gradient."""
         for group in self.param_groups:
             ready = sorted((w for w in group["params"] if w.grad is not None), key=lambda w: tuple(w.shape))
             for _, weights in groupby(ready, key=lambda w: tuple(w.shape)):

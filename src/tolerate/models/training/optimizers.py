@@ -1,4 +1,4 @@
-"""Which optimiser trains which weights, and one step of several optimisers."""
+"""Assignment of weights to optimisers, and a step of several optimisers."""
 
 from collections.abc import Iterable, Mapping
 
@@ -35,7 +35,7 @@ def matrix_optimizers(module: nn.Module, rates: Mapping[str, float]) -> Optimize
 
 
 def optimizer_step(optimizers: Optimizers, rates: Mapping[str, float], loss: Tensor, share: float) -> None:
-    """One step of all optimisers down a loss, each at this share of its rate."""
+    """Take one step of all optimisers down a loss, each at this share of its rate."""
     for name, optimizer in optimizers.items():
         for group in optimizer.param_groups:
             group["lr"] = share * rates[name]

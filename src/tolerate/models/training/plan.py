@@ -1,4 +1,4 @@
-"""What may be chosen about a training, and the plan that follows: when it ends, and which examples each step sees."""
+"""Options of a training, and the plan that follows from them: when it ends, and which examples each step uses."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +16,7 @@ LOG_STEPS = 50  # between log lines where it is not
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What a user may choose about a training; None leaves the choice to the model's recipe or the machine.
+    """Options of a training; None leaves the choice to the model's recipe or the machine.
 
     With a `budget` alone the number of steps is open. Time spent before an interruption counts. `threads`: these models
     are small, and on a busy machine two CPU threads ran ten times slower than one.
@@ -38,7 +38,7 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """When a training ends, and what each of its steps sees. The fields are keys in checkpoints."""
+    """The resolved options of a training: its end and the batches of its steps. The fields are keys in checkpoints."""
 
     steps: int | None
     budget: float | None  # seconds, by `clock`
@@ -79,7 +79,7 @@ def _check_positive(**options: float | None) -> None:
 
 
 class BatchSampler:
-    """Which examples each step sees: every example once a pass, in an order set by seed and pass.
+    """Samples the batch of each step: every example once a pass, in an order set by seed and pass.
 
     >>> sampler = BatchSampler(examples=5, batch=4, seed=0)
     >>> sorted(torch.cat([sampler.indices(step) for step in range(5)]).tolist()) == sorted([*range(5)] * 4)

@@ -1,4 +1,4 @@
-"""How much of a text is copied: the longest substring that it shares with the training texts of a model.
+"""Detection of copied text: the longest substring that a text shares with the training texts of a model.
 
 If a substring of some length is shared, so is one of every shorter length; so the length is found bit by bit, each
 time by looking up the text's substrings of that length among those of the training texts, stored as sorted 64-bit

@@ -68,7 +68,7 @@ class TextRefining:
     parts: tuple[str, ...]
 
     def choose(self, pool: TextPool) -> tuple[Ints, Floats]:
-        """Which candidate answers each request, -1 for none, and its score, NaN for none."""
+        """Choose a candidate for each request: its index, -1 for none, and its score, NaN for none."""
         if pool.count < self.candidates:
             raise OptionError(f"{self.name} chooses among {self.candidates} candidates, got {pool.count}")
         first = pool.count * self.block
@@ -89,7 +89,7 @@ class TextRefining:
 
     @property
     def block(self) -> int:
-        """Which form of the candidates it uses: as written, repaired, masked, both."""
+        """The form of the candidates that this refining uses: as written, repaired, masked, or both."""
         return ("repair" in self.parts) + 2 * ("masked" in self.parts)
 
     @property
@@ -148,7 +148,7 @@ def scored_by(name: str, score: str) -> str | None:
 
 
 def votes_for(meanings: Ints, available: Bools) -> Floats:
-    """For each candidate the number of available candidates with the same meaning: [requests, k].
+    """Votes: the number of available candidates with the same meaning as each candidate, [requests, k].
 
     >>> votes_for(np.array([[5, 7, 5]]), np.array([[True, True, True]])).tolist()
     [[2.0, 1.0, 2.0]]

@@ -31,7 +31,7 @@ class ScoredAnswer:
 
 
 def upstream_body(tier: TierSettings, request: CompletionRequest) -> tuple[Body, str]:
-    """What the upstream is asked, and why its answer must be held if the prompt is not the certified one."""
+    """The body sent upstream, and the reason to hold its answer if the prompt is not the certified one."""
     body, hold_reason = dict(request.body), ""
     if tier.model is not None:
         body["model"] = tier.model

@@ -1,4 +1,4 @@
-"""What a certificate is bound to, by hash: model, prompt, judge, label guide, data. A mismatch makes it VOID."""
+"""Binding of a certificate by hashes of model, prompt, judge, label guide and data. A mismatch makes it VOID."""
 
 import hashlib
 import inspect

@@ -53,7 +53,7 @@ NOT_CERTIFIED = "not certified"  # the mark, and the decision, of streams of job
 
 
 class Ruling(NamedTuple):
-    """What the certified rule says of an answer. certificate: the id of the one in force, if there is one."""
+    """The decision of the certified rule on an answer. certificate: the id of the one in force, if there is one."""
 
     decision: Decision
     reason: str
@@ -62,7 +62,7 @@ class Ruling(NamedTuple):
 
 @dataclass(slots=True)
 class Case:
-    """One request on its way to a decision. trail: what each tier did, for the ledger."""
+    """One request until its decision. trail: the steps of each tier, for the ledger."""
 
     job: JobSettings
     request: CompletionRequest
@@ -83,7 +83,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class GatewayReply:
-    """What goes back to the client: released or held, with the row that says so."""
+    """The reply to the client: released or held, with the ledger row that records it."""
 
     entry: Entry
     body: JsonObject
@@ -153,7 +153,7 @@ class DecisionEngine:
             self._promises[promise.id + promise.tier] = promise
 
     def restrictions_on(self, job: JobSettings, tier: TierSettings) -> tuple[restrictions.Restriction, ...]:
-        """What restricts the certificate of a tier."""
+        """The restrictions on the certificate of a tier."""
         return self.writer.restrictions.get((job.name, tier.name), ())
 
     def apply_rule(self, job: JobSettings, answer: ScoredAnswer, slice: str = "") -> Ruling:

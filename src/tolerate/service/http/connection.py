@@ -1,4 +1,4 @@
-"""One connection of a client: uvicorn's protocol, with a limit on the size and the time of a request's head.
+"""Connections of clients: uvicorn's protocol, with limits on the size and the time of a request's head.
 
 uvicorn bounds neither, so that somebody who sends a byte a minute, or headers without end, would hold a connection
 and its memory for ever. Bodies have limits of their own (`requests.Request.body`).

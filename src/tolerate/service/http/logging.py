@@ -1,4 +1,4 @@
-"""What a process reports of itself: its memory, and lines of JSON for the log."""
+"""Memory of the process, and lines of JSON for the log."""
 
 import resource
 import sys

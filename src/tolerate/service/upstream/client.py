@@ -51,7 +51,7 @@ class HttpResponse(Protocol):
 
 
 class Transport(Protocol):
-    """What sends requests to servers (`transport.UpstreamPool`, or a fake in tests)."""
+    """Protocol of what sends requests to servers (`transport.UpstreamPool`, or a fake in tests)."""
 
     def post(
         self, url: str, data: bytes, headers: Mapping[str, str], timeout: float

@@ -1,4 +1,4 @@
-"""Which addresses the service may call: no metadata services, no link-local ones, private ones only on request."""
+"""Rules for upstream addresses: no metadata services, no link-local ones, private ones only on request."""
 
 import ipaddress
 import socket
@@ -10,7 +10,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def forbidden_reason(address: str, *, private: bool) -> str | None:
-    """Why an IP address must not be called; None if it may be.
+    """The reason why an IP address must not be called; None if it may be.
 
     >>> forbidden_reason("169.254.169.254", private=True)
     'link-local'

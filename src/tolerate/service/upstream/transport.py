@@ -135,7 +135,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
-        """All response headers have been read."""
+        """Deliver the response's start: all headers have been read."""
         if self.complete:
             return
         self.status = self._parser.get_status_code()
@@ -164,7 +164,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether another exchange may follow."""
+        """Whether the connection can carry another exchange."""
         is_open = self.transport is not None and not self.transport.is_closing()
         return is_open and self.complete and self._keep_alive and not self._ends_with_connection
 

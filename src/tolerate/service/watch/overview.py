@@ -307,7 +307,7 @@ def totals(counts: Sequence[MinuteCounts]) -> CountTotals:
 
 
 def score_shift(counts: Sequence[MinuteCounts]) -> float | None:
-    """How far the last hour's scores stand from those before: the largest gap of the two distributions, 0 to 1.
+    """The largest difference between the distribution functions of the last hour's scores and those before, 0 to 1.
 
     The Kolmogorov-Smirnov distance on ten bins; it shows a change, and proves nothing about risk.
     """

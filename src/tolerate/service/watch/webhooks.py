@@ -40,11 +40,11 @@ class WebhookSender:
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Look soon: something may be due."""
+        """Wake the sender: a notice may be due."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Send what is due, for ever."""
+        """Send due notices until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)

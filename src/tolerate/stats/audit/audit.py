@@ -1,4 +1,4 @@
-"""May this batch go out? Label items in an order the library draws until it is proven, or cannot be.
+"""Sequential audits of a finished batch: label items in an order the library draws until it is proven, or cannot be.
 
 For 0/1 losses the stopping rule is the exact optimum of `optimal_plan`; for graded losses it is a betting
 e-process without replacement. Either is fixed before the first label, so one may look after every
@@ -228,7 +228,7 @@ class Audit:
 
     @property
     def hopeless(self) -> str | None:
-        """Why nothing can be proven any more; None while it still can, or once it is."""
+        """The reason why nothing can be proven any more; None while it still can, or once it is."""
         if self.open or self._trials.proven is not None:
             return None
         return self._trials.current.reason(self._options)
@@ -246,7 +246,7 @@ class Audit:
         return self.hopeless or message("audit.proven")
 
     def plan(self, rates: Sequence[float] | None = None) -> tuple[Forecast, ...]:
-        """What the audit costs at several true rates, known before the first label.
+        """The expected number of labels and the chance of a proof at several true rates, before the first label.
 
         rates: shares of wrong items; default from none to three quarters of the tolerance. Exact for 0/1
         losses. For graded losses: 100 simulated batches (fixed seed) whose losses are 0 or 1, the hardest kind.

@@ -62,7 +62,7 @@ class CountingTest:
             self.verdict = "hopeless"
 
     def forecast(self, wrong: int) -> Forecast:
-        """What the plan costs on a part with so many wrong items, exactly."""
+        """The exact forecast of labels and proof on a part with so many wrong items."""
         return forecast(self.plan, wrong)
 
     def bound(self, tolerance: float) -> float:
@@ -74,7 +74,7 @@ class CountingTest:
         return self.wrong / size if self.used == size else min(self.plan.allowed / size, tolerance)
 
     def reason(self, options: AuditOptions) -> str:
-        """Why the part is not proven: the budget, too many wrong items, or the plan that gave up."""
+        """The reason why the part is not proven: the budget, too many wrong items, or the plan that gave up."""
         plan = self.plan
         if options.budget is not None:
             return message(

@@ -32,7 +32,7 @@ def draw_second_items(items: int, share: float, seed: int) -> Ints:
 
 
 def draw_pilot(flagged: NDArray[np.bool_], size: int, seed: int) -> Ints:
-    """At most `size` of the flagged items, in an order independent of the order of labelling."""
+    """Draw at most `size` of the flagged items, in an order independent of the order of labelling."""
     keys = np.atleast_1d(_raw_keys(len(flagged), seed, PILOT_STREAM))
     items = np.flatnonzero(flagged)
     return items[np.argsort(keys[items], kind="stable")][:size]

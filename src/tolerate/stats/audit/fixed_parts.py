@@ -28,12 +28,12 @@ class FixedParts:
 
     @property
     def chains(self) -> Sequence[Chain]:
-        """One chain of all parts."""
+        """The chains of parts: one, of all parts."""
         return [Chain(self.parts, self.options.confidence)]
 
     @property
     def max_labels(self) -> int:
-        """Every item may be labelled."""
+        """The most labels: every item may be labelled."""
         return self.options.items
 
     @property
@@ -45,7 +45,7 @@ class FixedParts:
 
     @property
     def forecast_rates(self) -> tuple[float, ...]:
-        """From none to three quarters of the tolerance."""
+        """The true rates of forecasts: from none to three quarters of the tolerance."""
         return (0, 0.125, 0.25, 0.5, 0.75)
 
     def test(self, order: Ints, confidence: float) -> PartTest:
@@ -58,7 +58,7 @@ class FixedParts:
             trials[-1].test.stop_if_longer_than(EXTRA_SHARE * trials[-2].test.used, losses)
 
     def assumptions(self, losses: Mapping[int, float]) -> tuple[str, ...]:
-        """None beside those of every audit."""
+        """The assumptions beside those of every audit: none."""
         return ()
 
     def _plan(self, size: int, confidence: float) -> StoppingPlan:

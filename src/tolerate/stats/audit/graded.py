@@ -34,7 +34,7 @@ class GradedLosses:
 
     @property
     def max_labels(self) -> int:
-        """That of the wrapped mode."""
+        """The most labels, as of the wrapped mode."""
         return self.mode.max_labels
 
     @property
@@ -116,7 +116,7 @@ class BettingTest:
             self.verdict = "hopeless"
 
     def forecast(self, wrong: int) -> Forecast:
-        """What the test costs on a part with so many losses of 1 and the rest 0, by simulation (fixed seed)."""
+        """The forecast for a part with so many losses of 1 and the rest 0, by simulation with a fixed seed."""
         used, proven = _simulate(len(self.order), self.tolerance, self.confidence, wrong, FORECAST_BATCHES)
         p90 = int(np.quantile(used, 0.9, method="higher"))
         return Forecast(wrong, float(used.mean()), p90, float(proven.mean()))
@@ -127,7 +127,7 @@ class BettingTest:
         return min(self.state.total / size, tolerance) if self.used == size else tolerance
 
     def reason(self, options: AuditOptions) -> str:
-        """Why the part is not proven: its losses beside what is allowed."""
+        """The reason why the part is not proven: its losses beside what is allowed."""
         allowed = options.tolerance * len(self.order)
         return message("audit.lost", total=float(self.state.total), allowed=allowed)
 

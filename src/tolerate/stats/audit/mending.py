@@ -48,12 +48,12 @@ class MendedBatch:
 
     @cached_property
     def chains(self) -> Sequence[Chain]:
-        """One chain of one part: all items."""
+        """The chains of parts: one, of all items."""
         return [Chain((whole_batch(self.options.items),), self.options.confidence)]
 
     @property
     def max_labels(self) -> int:
-        """Every item may be labelled."""
+        """The most labels: every item may be labelled."""
         return self.options.items
 
     @property
@@ -74,7 +74,7 @@ class MendedBatch:
         """Never: there is one part, and its plan does not give up."""
 
     def assumptions(self, losses: Mapping[int, float]) -> tuple[str, ...]:
-        """That the wrong items found are mended or taken out."""
+        """The assumption that the wrong items found are mended or taken out."""
         return (message("audit.mended", errors=round(sum(losses.values()))),)
 
 

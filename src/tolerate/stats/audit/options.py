@@ -13,7 +13,7 @@ START_SHARE = (
 
 @dataclass(frozen=True)
 class AuditOptions:
-    """What an audit was opened with; the fields are those of `Audit`, which says what they mean.
+    """Options of an audit; the fields are the parameters of `Audit`, where they are described.
 
     scores_sha256: of the scores as doubles; None if there are none.
     """

@@ -50,7 +50,7 @@ class BudgetSearch:
 
     @property
     def max_labels(self) -> int:
-        """The budget."""
+        """The most labels: the budget."""
         return self.budget
 
     @property
@@ -60,7 +60,7 @@ class BudgetSearch:
 
     @property
     def forecast_rates(self) -> tuple[float, ...]:
-        """From none to three quarters of the tolerance."""
+        """The true rates of forecasts: from none to three quarters of the tolerance."""
         return (0, 0.125, 0.25, 0.5, 0.75)
 
     def test(self, order: Ints, confidence: float) -> PartTest:
@@ -74,7 +74,7 @@ class BudgetSearch:
             trials[-1].test.stop_if_unlikely(self.budget - len(losses), self.budget)
 
     def assumptions(self, losses: Mapping[int, float]) -> tuple[str, ...]:
-        """None beside those of every audit."""
+        """The assumptions beside those of every audit: none."""
         return ()
 
 

@@ -1,4 +1,4 @@
-"""How far two people agree who read the same items of an audit.
+"""Agreement of two people who read the same items of an audit.
 
 Which items are read twice is drawn beside the order of labelling, before any verdict (`draws.draw_second_items`). Of
 two verdicts the worse counts, so a second reading can only make a certificate harder to get: what is certified with
@@ -23,12 +23,12 @@ class Agreement:
 
     @property
     def items(self) -> int:
-        """Items read twice."""
+        """The number of items read twice."""
         return self.fine + self.missed + self.raised + self.wrong
 
     @property
     def same(self) -> int:
-        """Items with one verdict."""
+        """The number of items on which both verdicts are the same."""
         return self.fine + self.wrong
 
     @property

@@ -46,14 +46,14 @@ class StoppingPlan:
 
     @cached_property
     def exits(self) -> "Exits":
-        """How many label sequences leave at each state, up to the last level: a forward pass, exact."""
+        """The number of label sequences that end at each state, up to the last level: an exact forward pass."""
         rows = list(_exits_by_level(self))
         t, k, log_count, proven = (np.concatenate(column) for column in zip(*rows, strict=True))
         keep = log_count > -np.inf
         return Exits(t[keep], k[keep], log_count[keep], proven[keep])
 
     def verdict(self, labels: int, wrong: int) -> Verdict:
-        """What the plan says after `labels` labels of which `wrong` are wrong.
+        """The plan's verdict after `labels` labels of which `wrong` are wrong.
 
         >>> from tolerate.stats.audit.optimal_plan import robust_plan
         >>> robust_plan(10, 1, 0.95).verdict(10, 1)
@@ -69,7 +69,7 @@ class StoppingPlan:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a plan costs on a batch with a given number of wrong items.
+    """The cost of a plan on a batch with a given number of wrong items.
 
     mean: expected labels; p90: labels that suffice in nine cases of ten; proven: chance of a certificate.
     """

@@ -28,7 +28,7 @@ class PartTest(Protocol):
 
     @property
     def used(self) -> int:
-        """Labels read so far."""
+        """The number of labels read so far."""
         ...
 
     @property
@@ -57,7 +57,7 @@ class PartTest(Protocol):
         ...
 
     def forecast(self, wrong: int) -> Forecast:
-        """What the test costs on a part with so many wrong items."""
+        """The forecast of the test on a part with so many wrong items."""
         ...
 
     def bound(self, tolerance: float) -> float:
@@ -65,7 +65,7 @@ class PartTest(Protocol):
         ...
 
     def reason(self, options: AuditOptions) -> str:
-        """Why the part is not proven, once it can no longer be."""
+        """The reason why the part is not proven, once it can no longer be."""
         ...
 
 
@@ -80,7 +80,7 @@ class Trial:
 
 
 class AuditMode(Protocol):
-    """What differs from one kind of audit to another: the parts, the test of each, and when one is given up."""
+    """A kind of audit: its parts, the test of each, and the rule for giving one up."""
 
     @property
     def chains(self) -> Sequence[Chain]:
@@ -89,7 +89,7 @@ class AuditMode(Protocol):
 
     @property
     def max_labels(self) -> int:
-        """Labels that may be asked for."""
+        """The most labels that may be asked for."""
         ...
 
     @property
@@ -111,7 +111,7 @@ class AuditMode(Protocol):
         ...
 
     def assumptions(self, losses: Mapping[int, float]) -> tuple[str, ...]:
-        """What the promise rests on, beside the order of labelling and the losses."""
+        """The assumptions beside the order of labelling and the losses."""
         ...
 
 

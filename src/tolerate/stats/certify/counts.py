@@ -70,7 +70,7 @@ class CellCounts:
 
     @property
     def exact(self) -> NDArray[np.bool_]:
-        """Which cells hold one score alone."""
+        """Mask of the cells that hold one score alone."""
         return np.asarray(self.lows == self.tops)
 
     def __eq__(self, other: object) -> bool:

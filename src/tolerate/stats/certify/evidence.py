@@ -39,11 +39,11 @@ class LossLine(TypedDict):
 
 
 class SampleEvidence(Protocol):
-    """What a certificate needs to know of the labelled sample."""
+    """Protocol of the evidence that a certificate needs from the labelled sample."""
 
     @property
     def labels(self) -> int:
-        """Labelled items."""
+        """The number of labelled items."""
         ...
 
     @property
@@ -60,7 +60,7 @@ class SampleEvidence(Protocol):
         ...
 
     def released(self, rule: ReleaseRule) -> int:
-        """How many rows the rule releases."""
+        """The number of rows that the rule releases."""
         ...
 
     def coverage(self, rule: ReleaseRule) -> float:
@@ -72,7 +72,7 @@ class SampleEvidence(Protocol):
         ...
 
     def slice_lines(self, rule: ReleaseRule, name: str, delta: float) -> list[SliceLine]:
-        """One line a slice: its labels, how many of them are released, the risk seen, and a bound on it.
+        """The certificate's lines, one a slice: its labels, how many are released, the risk seen, and a bound on it.
 
         Each bound holds by itself with the certificate's confidence; together they are not promised.
         """
@@ -217,7 +217,7 @@ class RowEvidence:
 def loss_lines(
     evidence: SampleEvidence, rule: ReleaseRule, tolerances: Mapping[str, float], sharper: float | None
 ) -> list[LossLine]:
-    """One line a loss: its mean among the released, and what is proven of it."""
+    """The certificate's lines, one a loss: its mean among the released, and what is proven of it."""
     anything = evidence.released(rule) > 0
     single = len(tolerances) == 1
     return [

@@ -34,11 +34,11 @@ class Ranked:
         return np.where(sizes < n, self.scores[cell], LOWEST_EDGE)
 
     def above(self, edges: ArrayLike) -> Ints:
-        """How many rows are scored above each edge."""
+        """The number of rows scored above each edge."""
         return self._above(self.rows, edges)
 
     def errors(self, name: str, edges: ArrayLike) -> Ints:
-        """How many rows scored above each edge are wrong by this loss."""
+        """The number of wrong rows above each edge, by this loss."""
         return self._above(self.wrong[name], edges)
 
     def expected_errors(self, name: str, sizes: Ints) -> Floats:

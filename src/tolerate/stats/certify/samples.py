@@ -48,7 +48,7 @@ class Sample:
 
     @property
     def units(self) -> int:
-        """How many independent sampling units there are."""
+        """The number of independent sampling units."""
         return len(self) if self.clusters is None else int(self.clusters.max()) + 1
 
     @classmethod
@@ -78,7 +78,7 @@ def sample(
     weights: ArrayLike | None,
     lean: bool = False,
 ) -> Sample:
-    """One checked sample from a table or from arrays; raises DataError if they cannot be used.
+    """A checked sample from a table or from arrays; raises DataError if they cannot be used.
 
     lean: where counts suffice, losses given as booleans stay booleans.
     """

@@ -97,7 +97,7 @@ class CountSource(Protocol):
 
     @property
     def sha256(self) -> str | None:
-        """Of the data."""
+        """The SHA-256 of the data."""
         ...
 
     def count_cells(self, zoom: Zoom | None) -> CellCounts:
@@ -241,7 +241,7 @@ class CountEvidence:
         return None if rule.edge is None else threshold_above(rule.edge, np.dtype(self.counts.kind))
 
     def released(self, rule: ReleaseRule) -> int:
-        """How many rows the rule releases."""
+        """The number of rows that the rule releases."""
         if rule.edge is not None:
             return int(self.ranked().above(rule.edge))
         return self.labels if rule.scope == "all" else 0
@@ -260,7 +260,7 @@ class CountEvidence:
         return int(self.ranked().wrong[name][-1]) / released
 
     def slice_lines(self, rule: ReleaseRule, name: str, delta: float) -> list[SliceLine]:
-        """One line a slice: its labels, how many of them are released, the risk seen, and a bound on it."""
+        """The certificate's lines, one a slice: its labels, how many are released, the risk seen, and a bound on it."""
         if not self.source.sliced:
             return []
         return [

@@ -56,7 +56,7 @@ MAX_HASHED_ROWS = 1_000_000  # columns given as arrays are hashed up to this len
 
 @dataclass(frozen=True)
 class CertifyOptions:
-    """How a sample is certified, beside tolerance and confidence; the fields are the arguments of `certify`."""
+    """Options of `certify` beside tolerance and confidence; the fields are its arguments."""
 
     comparisons: int = 1
     each_slice: bool = False

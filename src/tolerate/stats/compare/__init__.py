@@ -1,1 +1,1 @@
-"""Which of several strategies is the cheapest at a tolerance."""
+"""Comparison of strategies: the cheapest at a tolerance, with promises that hold together."""

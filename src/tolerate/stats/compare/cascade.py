@@ -24,7 +24,7 @@ from tolerate.version import __version__
 
 @dataclass(frozen=True)
 class Tier(JsonRecord):
-    """One tier of a cascade: what it releases."""
+    """One tier of a cascade and the rule by which it releases."""
 
     name: str
     rule: str  # "all": everything that reaches it; "above": what scores at least the threshold; "skipped": never asked
@@ -46,7 +46,7 @@ class Cascade(JsonRecord):
     tiers: tuple[Tier, ...]
 
     def decide(self, *scores: float | None) -> Decision:
-        """What happens to an item, given the scores of the tiers asked so far, the first tier's first.
+        """The decision about an item from the scores of the tiers asked so far, the first tier's first.
 
         RELEASE what the last tier asked has made, ESCALATE to the next tier, or REVIEW by a person. A tier
         that is skipped needs no score: give None. Without scores: whether the first tier is asked at all.
@@ -153,7 +153,7 @@ def _releases(tier: Tier, score: float | None) -> bool:
 
 @dataclass(frozen=True)
 class SharedPromise:
-    """What the certificates of one comparison have in common: the promise, and how it was proven."""
+    """The common part of the certificates of one comparison: the promise, and how it was proven."""
 
     tolerance: float
     confidence: float

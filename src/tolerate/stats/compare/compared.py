@@ -1,4 +1,4 @@
-"""One strategy among those compared: what it may release, and what an accepted item then costs."""
+"""A strategy among those compared, with its certificate and the cost of an accepted item."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

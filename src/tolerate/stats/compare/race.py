@@ -93,7 +93,7 @@ class RunningTest:
 
     @property
     def labels_to_look(self) -> int:
-        """Labels until the next look."""
+        """The number of labels until the next look."""
         return int(self.plan.sizes[np.searchsorted(self.plan.sizes, len(self.losses), "right")]) - len(
             self.losses
         )
@@ -105,7 +105,7 @@ class RunningTest:
 
     @property
     def labels_to_end(self) -> int:
-        """Labels until the last look."""
+        """The number of labels until the last look."""
         return int(self.plan.sizes[-1]) - len(self.losses)
 
 
@@ -206,7 +206,7 @@ class Race:
 
     @property
     def rows(self) -> list[ComparedStrategy]:
-        """All strategies with their certificates, the cheapest first; all the promises hold together."""
+        """The strategies with their certificates, the cheapest first; all the promises hold together."""
         rows = [self._row(arm) for arm in range(len(self.names))]
         return cheapest_first(rows)
 

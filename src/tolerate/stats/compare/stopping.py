@@ -22,7 +22,7 @@ SPENDING_EXPONENT = 1.5  # the level is spent as (labels / all labels)^1.5: most
 
 @dataclass(frozen=True)
 class GroupSequentialTest:
-    """When to look, how many wrong labels still pass, and the exact chance that a false claim passes."""
+    """A group sequential test: its looks, the most wrong labels that pass at each, and its exact level."""
 
     sizes: NDArray[np.int64]
     max_wrong: NDArray[np.int64]  # -1: this look cannot pass

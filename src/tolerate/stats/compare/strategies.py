@@ -63,7 +63,7 @@ def compare(
     seed: int = 0,
     largest_cluster: float | None = None,
 ) -> list[ComparedStrategy]:
-    """All strategies with their certificates, the cheapest first; all the promises hold together.
+    """Certify all strategies so that their promises hold together; returns them the cheapest first.
 
     strategies: labelled items of each, by name. Or losses=, scores=: [n] of each strategy by name, or [n, k], all on
         the same n items; clusters: [n].

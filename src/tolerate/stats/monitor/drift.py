@@ -275,7 +275,7 @@ class Drift:
         return ([], False) if self.reference is None else excess_bands(self.reference, self.recent)
 
     def next_bands(self) -> tuple[list[Band], bool] | None:
-        """Every few hundred scores after a detection, the bands that are much too frequent since; else None."""
+        """The bands that have been much too frequent since a detection, every few hundred scores; else None."""
         if self.reference is None or sum(self.later) < RECHECK_SCORES:
             return None
         bands = excess_bands(self.reference, self.later, RECHECK_ERRORS)

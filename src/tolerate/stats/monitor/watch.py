@@ -36,7 +36,7 @@ _MAX_POINTS = 256  # of the history kept for a picture
 
 @dataclass(frozen=True)
 class Alarm:
-    """When a promise was withdrawn, and on what evidence.
+    """An alarm: when a promise was withdrawn, and on what evidence.
 
     labels: reviewed until then. evidence: the e-value; 20 means odds of 20 to 1 against the promise.
     since: label with which the change most likely began; seen: mean loss from there on. slice: its name; "" is all.
@@ -269,7 +269,7 @@ class Watch:
         return EvidenceLine(name, self.tolerance, limit, self.run_length is None, self.max_weight)
 
     def update(self, loss: float, weight: float = 1.0, slice: str | None = None) -> None:
-        """Take in one reviewed loss."""
+        """Record one reviewed loss."""
         if not 0 <= loss <= 1:
             raise DataError(f"loss {loss} is outside [0, 1]; divide by the largest possible loss first")
         if not 0 < weight <= self.max_weight:
@@ -336,7 +336,7 @@ class Watch:
 
     @property
     def labels(self) -> int:
-        """Losses taken in so far."""
+        """The number of losses recorded so far."""
         return self._whole.labels
 
     @property
@@ -346,7 +346,7 @@ class Watch:
 
     @property
     def alarms(self) -> tuple[Alarm, ...]:
-        """Every alarm so far, that of all losses first."""
+        """The alarms so far, that of all losses first."""
         return tuple(line.alarm for line in self.all_lines if line.alarm)
 
     @property

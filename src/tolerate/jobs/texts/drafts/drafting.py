@@ -28,7 +28,7 @@ MISSING_LOGPROB = -30.0  # in place of a log-probability that a server did not g
 
 @dataclass(frozen=True)
 class Drafts:
-    """What a writer made: texts, mean and least log-probability of a token, each [requests, k]."""
+    """Drafts of a writer: texts, mean and least log-probability of a token, each [requests, k]."""
 
     texts: Strings
     means: Floats
@@ -36,7 +36,7 @@ class Drafts:
 
 
 class TextWithLogprobs(Protocol):
-    """What writers and servers return for a prompt."""
+    """A text with its log-probabilities, as writers and servers return it."""
 
     @property
     def text(self) -> str:
@@ -77,7 +77,7 @@ class Drafter:
         return replace(self.decoding, limit=finer * self._task().limit)
 
     def write(self, model: str, folder: Path, requests: Ints, k: int, seed: int) -> Drafts:
-        """k drafts for each request."""
+        """Write k drafts for each request."""
         task = self._task()
         rows = self._rows(model, folder, requests, k, seed)
         texts = [

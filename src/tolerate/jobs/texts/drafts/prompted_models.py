@@ -113,7 +113,7 @@ class PromptedModels:
     def seconds(
         self, model: str, folder: Path, candidates: int, prompts: Sequence[str], system: str
     ) -> float:
-        """What the candidates of one request cost, as the seconds of a core that cost as much; 0 without prices.
+        """The cost of the candidates of one request, as core-seconds of the same price; 0 without prices.
 
         Of a model on this machine: the operations for these prompts, on average.
         """

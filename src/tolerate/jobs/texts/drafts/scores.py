@@ -69,7 +69,7 @@ class TextScores:
         }
 
     def agreement_scorers(self, texts: Strings) -> dict[str, Alike]:
-        """How alike two candidates of a request are."""
+        """Functions that measure the similarity of two candidates of a request, by name of the score."""
         return {
             "exact": lambda columns: (texts[:, columns, None] == texts[:, None, columns]).astype(np.float64),
             "alike": lambda columns: self.similarity(texts[:, columns]),
@@ -144,7 +144,7 @@ class TextScores:
     # A judge
 
     def judge_scores(self, texts: Strings, requests: Ints) -> Floats:
-        """How sure the judge is of each text, NaN where it gave no number."""
+        """The judge's score of each text, NaN where it gave no number."""
         task = self._task()
         model = self.drafter.prompted.served_model(at_temperature_zero(self.options.judge))
         judge = RubricJudge(model, self.rubric or task.rubric)

@@ -39,7 +39,7 @@ class TrainingTexts:
         return Copied(dict.fromkeys(answer for _, answer in self.pairs))
 
     def beyond_copies(self, text: str) -> float:
-        """How far a text is from repeating a training text; 0 and below is a copy."""
+        """The distance of a text from being a copy of a training text; 0 and below is a copy."""
         distance = self._task().beyond_copies(text)
         return 1 - self.copy_search.length(text) / max(len(text), 1) if distance is None else distance
 

@@ -113,7 +113,7 @@ def squared_distances(points: Floats, others: Floats) -> Floats:
 
 
 def nearest(points: Floats, others: Floats) -> tuple[Ints, Floats]:
-    """For each point the index of the nearest among others, and the distance."""
+    """The index of the nearest other point to each point, and the distance: [n] each."""
     indices, distances = [], []
     for part in _blocks(points, len(others)):
         squares = squared_distances(part, others)

@@ -1,4 +1,4 @@
-"""What reader, judge and features have in common: classifiers of pictures of one shape, and their file."""
+"""Base of reader, judge and features: classifiers of pictures of one shape, and their file."""
 
 import json
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class PictureNetworks:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """What `save` wrote."""
+        """Load the networks that `save` wrote."""
         tensors, notes = read_tensors(path)
         try:
             stored = json.loads(notes["about"])

@@ -57,7 +57,7 @@ class PictureReader(PictureNetworks):
     pictures: int  # real ones it learned from
 
     def read(self, images: Contents) -> PicturesRead:
-        """Which class each picture shows, or none."""
+        """Read the class that each picture shows, or none."""
         self.check_shape(images)
         votes = [class_probabilities(network, images) for network in self.networks]
         probabilities: Floats = np.mean(votes, axis=0)[:, : len(self.classes)]
