@@ -9,7 +9,7 @@ import os
 import torch
 from torch import Tensor, nn
 
-from tolerate.base.workers import leads
+from tolerate.base.workers import is_first_process
 from tolerate.errors import OptionError
 
 
@@ -94,7 +94,7 @@ class Processes:
 def is_main_process() -> bool:
     """Whether this process writes the files: by its rank in the process group, else by torchrun's environment."""
     grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_rank() == 0 if grouped else leads()
+    return torch.distributed.get_rank() == 0 if grouped else is_first_process()
 
 
 def _device(name: str) -> torch.device:
