@@ -13,7 +13,7 @@ from difflib import get_close_matches
 
 
 class TolerateError(ValueError):
-    """Something the user can mend; the message says how."""
+    """Base of the errors that a user can fix; the message says how."""
 
 
 class DataError(TolerateError):

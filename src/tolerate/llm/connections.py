@@ -17,7 +17,7 @@ END_SECONDS = 0.2  # for the end of a response whose last event was read
 
 
 class ConnectionFailed(OSError):
-    """No connection to the server could be made."""
+    """Raised when no connection to the server can be made."""
 
 
 def host_of(url: str) -> str:

@@ -104,7 +104,7 @@ class Reply:
         return data
 
     def parts(self) -> Iterator[bytes]:
-        """The body as it comes; a server that sends it ever so slowly does not get more time for it."""
+        """Yield the body in parts as it arrives; the time limit is that of the whole body."""
         size = 0
         while chunk := self.response.read1(1 << 16):
             size += len(chunk)

@@ -94,5 +94,5 @@ def read_rubric(path: Path) -> str:
 
 
 def rubric_hash(path: Path | None) -> str:
-    """A hash that tells one rubric from another; empty for none."""
+    """The hash of a rubric file; empty for none."""
     return hashlib.sha256(read_rubric(path).encode()).hexdigest()[:16] if path else ""

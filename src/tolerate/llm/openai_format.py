@@ -19,7 +19,7 @@ MAX_TOKEN_COUNT = 2**31
 
 
 class MalformedAnswer(ValueError):
-    """An answer is not in OpenAI's format. The message goes on from "the answer has ..."."""
+    """Raised when an answer is not in OpenAI's format. The message continues "the answer has ..."."""
 
 
 class ReportedError(ValueError):

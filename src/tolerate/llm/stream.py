@@ -108,7 +108,7 @@ class StreamAssembler:
         self._choices: dict[int, StreamedChoice] = {}
 
     def add(self, chunk: JsonObject) -> None:
-        """Take in one chunk; raises MalformedAnswer."""
+        """Add one chunk; raises MalformedAnswer."""
         for name in HEAD_FIELDS:
             if chunk.get(name) is not None:
                 self._head[name] = chunk[name]
@@ -155,7 +155,7 @@ class StreamedChoice:
         self._logprobs: dict[str, list[JsonValue]] | None = None
 
     def add(self, part: JsonObject) -> None:
-        """Take in a part: text, tool calls, log-probabilities, how it ended."""
+        """Add a part: text, tool calls, log-probabilities, finish reason."""
         if part.get("finish_reason") is not None:
             self.finish_reason = part["finish_reason"]
         if part.get("score") is not None:

@@ -1,4 +1,4 @@
-"""Scores that claim to be probabilities: how well they keep that claim; and which score releases the largest share."""
+"""Sections on calibration: reliability of scores that claim to be probabilities, and the share that each score releases."""
 
 from collections.abc import Sequence
 from math import isfinite

@@ -63,7 +63,7 @@ class Workshop(ABC):
 
     @abstractmethod
     def requests(self, n: int, seed: int) -> Ints:
-        """n requests, drawn independently."""
+        """Draw n requests independently."""
 
     @abstractmethod
     def request_text(self, request: int) -> str:

@@ -241,7 +241,7 @@ class CaseNotes(DividedTask):
         )
 
     def repair(self, text: str, request: int) -> str:
-        """Drop a sentence that names what the record lacks or a number it does not have; add a fact that is missing.
+        """Repair one fault: drop a sentence whose measurement or number is not in the record, or add a missing fact.
 
         One of each at most: a note with more faults is left as it is, since what a writer got mostly wrong is
         better held than written anew by rule.

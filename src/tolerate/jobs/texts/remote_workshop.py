@@ -172,7 +172,7 @@ class PromptedWorkshop(TextWorkshop):
     # The model
 
     def train(self, model: str, folder: Path, reporter: ProgressReporter) -> ModelReport:
-        """Prompt the model once, to see that it is there; nothing is trained."""
+        """Prompt the model once to check that it can be reached; nothing is trained."""
         prompt = self.task.prompt(int(self.task.requests(1, 0, "sample")[0]))
         return self.prompted.introduce(
             model, prompt, self.max_candidates, self._candidate_seed, self.task.system

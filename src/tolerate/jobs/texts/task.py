@@ -71,7 +71,7 @@ class TextTask(ABC):
 
     @abstractmethod
     def requests(self, n: int, seed: int, part: str = "asked") -> Ints:
-        """n requests of a part, drawn independently."""
+        """Draw n requests of a part independently."""
 
     @abstractmethod
     def prompt(self, request: int) -> str:

@@ -127,7 +127,7 @@ class TextWorkshop(Workshop):
     # Requests
 
     def requests(self, n: int, seed: int) -> Ints:
-        """n requests, drawn independently."""
+        """Draw n requests independently."""
         return self.task.requests(n, seed)
 
     def request_text(self, request: int) -> str:

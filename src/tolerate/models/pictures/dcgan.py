@@ -81,7 +81,7 @@ class ConvGenerator(nn.Module):
 
 
 class ConvDiscriminator(nn.Module):
-    """A picture in [-1, 1] and its class to the logit of its being real, [n]; the generator mirrored."""
+    """Maps a picture in [-1, 1] and its class to the logit of its being real, [n]; mirrors the generator."""
 
     def __init__(self, shape: Shape, classes: int, width: int, hidden: int = 128) -> None:
         super().__init__()

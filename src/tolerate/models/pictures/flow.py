@@ -49,7 +49,7 @@ class Flow(PictureModel):
         self.denoiser = Denoiser(pixels(shape), classes, hidden or (256 if is_small(shape) else 512), blocks)
 
     def recipe(self, pictures: int) -> Recipe:
-        """Three passes, a minute on MNIST; averaged weights, since each step sees other times and noise."""
+        """The recipe: three passes, a minute on MNIST; averaged weights, since each step sees other times and noise."""
         return Recipe(steps=max(1000, 3 * pictures // 64), batch=64, ema=0.99)
 
     def optimizers(self) -> Optimizers:

@@ -61,7 +61,7 @@ class LatentFlow(PictureModel):
         self.register_buffer("known", torch.zeros(()))  # 1 once the two above are set
 
     def recipe(self, pictures: int) -> Recipe:
-        """Two stages; a step of the second costs about half of one of the first."""
+        """The recipe of two stages; a step of the second costs about half of one of the first."""
         steps = self.autoencoder.recipe(pictures).steps
         return Recipe(steps=int(1.5 * steps), batch=64, ema=0.99)
 

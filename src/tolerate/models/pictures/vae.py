@@ -52,7 +52,7 @@ class VAE(PictureModel):
         self.register_buffer("factors", torch.eye(latent).repeat(classes, 1, 1))
 
     def recipe(self, pictures: int) -> Recipe:
-        """Six passes, a minute on MNIST; a few seconds on a set of small pictures.
+        """The recipe: six passes, a minute on MNIST; a few seconds on a set of small pictures.
 
         Small batches: more steps are worth more than the fuller use of the machine that large ones
         make. No average: the rate ends at 0, and averaging never helped.

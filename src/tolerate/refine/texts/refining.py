@@ -136,7 +136,7 @@ class TextRefining:
 
 
 def scored_by(name: str, score: str) -> str | None:
-    """A refining that ranks by another score; None where that means nothing.
+    """The name of a refining that ranks by another score; None where it cannot rank.
 
     >>> scored_by("vote-of-4+rules", "judge"), scored_by("plain", "votes")
     ('vote-of-4+rules+by-judge', None)

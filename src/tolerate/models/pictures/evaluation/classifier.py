@@ -1,4 +1,4 @@
-"""A small convolutional network that tells classes of pictures apart: reader, judge and features are such.
+"""A small convolutional classifier of pictures, used by reader, judge and features.
 
 Three convolutions after LeCun et al. (1998), Gradient-Based Learning Applied to Document Recognition, with batch
 normalisation (Ioffe and Szegedy 2015) and one cycle of the learning rate (Smith and Topin 2018). Batches are shifted,
