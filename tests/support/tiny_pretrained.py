@@ -24,30 +24,30 @@ CHAT = (
 @cache
 def tokenizer(size: int = 300, end: str | None = "</s>", texts: tuple[str, ...] = WORDS) -> Any:
     """Bytes and their commonest pairs; 0 fills up, 1 ends, 2 begins."""
-    made = tokenizers.Tokenizer(tokenizers.models.BPE())
-    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = tokenizers.decoders.ByteLevel()
+    learned = tokenizers.Tokenizer(tokenizers.models.BPE())
+    learned.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    learned.decoder = tokenizers.decoders.ByteLevel()
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=size,
         special_tokens=["<pad>", "</s>", "<s>"],
         initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    made.train_from_iterator(texts, trainer)
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=made, eos_token=end, pad_token="<pad>")
+    learned.train_from_iterator(texts, trainer)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=learned, eos_token=end, pad_token="<pad>")
 
 
-def config(kind: str, known: int, **more: Any) -> Any:
+def config(kind: str, vocabulary: int, **options: Any) -> Any:
     """A small configuration of a kind of model."""
-    base = {"vocab_size": known, "eos_token_id": 1, "pad_token_id": 0, "bos_token_id": 2}
-    wide = {
+    base = {"vocab_size": vocabulary, "eos_token_id": 1, "pad_token_id": 0, "bos_token_id": 2}
+    sizes = {
         "hidden_size": 32,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
         "intermediate_size": 64,
         "max_position_embeddings": 128,
     }
-    pair = {
+    bart = {
         "d_model": 32,
         "encoder_layers": 2,
         "decoder_layers": 2,
@@ -60,23 +60,23 @@ def config(kind: str, known: int, **more: Any) -> Any:
         "forced_eos_token_id": None,
         "init_std": 0.4,
     }
-    few = {"num_key_value_heads": 1}
+    grouped = {"num_key_value_heads": 1}
     t5 = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "decoder_start_token_id": 0}
     gpt2 = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128}
     kinds: dict[str, tuple[str, dict[str, Any]]] = {
         "gpt2": ("GPT2Config", gpt2),
-        "llama": ("LlamaConfig", {**wide, **few}),
-        "mistral": ("MistralConfig", {**wide, **few, "sliding_window": 8}),
-        "gemma": ("Gemma3TextConfig", {**wide, **few, "head_dim": 16, "sliding_window": 8}),
+        "llama": ("LlamaConfig", {**sizes, **grouped}),
+        "mistral": ("MistralConfig", {**sizes, **grouped, "sliding_window": 8}),
+        "gemma": ("Gemma3TextConfig", {**sizes, **grouped, "head_dim": 16, "sliding_window": 8}),
         "bloom": ("BloomConfig", {"hidden_size": 32, "n_layer": 2, "n_head": 2}),
-        "opt": ("OPTConfig", {**wide, "ffn_dim": 64, "word_embed_proj_dim": 32}),
+        "opt": ("OPTConfig", {**sizes, "ffn_dim": 64, "word_embed_proj_dim": 32}),
         "mamba": ("MambaConfig", {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4}),
         "t5": ("T5Config", t5),
-        "bart": ("BartConfig", pair),
-        "bert": ("BertConfig", wide),
+        "bart": ("BartConfig", bart),
+        "bert": ("BertConfig", sizes),
     }
-    name, own = kinds[kind]
-    return getattr(transformers, name)(**{**base, **own, **more})
+    name, kind_options = kinds[kind]
+    return getattr(transformers, name)(**{**base, **kind_options, **options})
 
 
 CLASSES = {
@@ -93,34 +93,38 @@ CLASSES = {
 }
 
 
-def network(kind: str, known: int, *, loud: float = 1.0, **more: Any) -> Any:
+def network(kind: str, vocabulary: int, *, scale: float = 1.0, **options: Any) -> Any:
     """A model of a kind; loud: weights are so many times as large, so that it has opinions."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = getattr(transformers, CLASSES[kind])(config(kind, known, **more)).eval()
+        net = getattr(transformers, CLASSES[kind])(config(kind, vocabulary, **options)).eval()
     with torch.no_grad():
         for weight in net.parameters():
-            weight.mul_(loud)
+            weight.mul_(scale)
     return net
 
 
-def kept(folder: Path, kind: str = "llama", *, loud: float = 1.0, chat: bool = False, **more: Any) -> Path:
+def save_model(
+    folder: Path, kind: str = "llama", *, scale: float = 1.0, chat: bool = False, **options: Any
+) -> Path:
     """A model with its tokenizer in a folder, as save_pretrained writes it."""
-    words = tokenizer()
-    network(kind, len(words), loud=loud, **more).save_pretrained(folder)
-    words.save_pretrained(folder)
+    tokens = tokenizer()
+    network(kind, len(tokens), scale=scale, **options).save_pretrained(folder)
+    tokens.save_pretrained(folder)
     if chat:
         (folder / "chat_template.jinja").write_text(CHAT)
     return folder
 
 
-def taught(folder: Path, pairs: Sequence[tuple[str, str]], steps: int = 300, **more: Any) -> Path:
+def save_tuned_model(
+    folder: Path, pairs: Sequence[tuple[str, str]], steps: int = 300, **options: Any
+) -> Path:
     """A tiny Llama that learned some answers, as a folder of transformers."""
     from tolerate.llm.model_names import parse_pretrained
     from tolerate.models.training.plan import TrainingOptions
     from tolerate.models.writers.pretrained import tune
 
-    base = kept(folder / "base", **more)
+    base = save_model(folder / "base", **options)
     trained = tune(
         parse_pretrained(f"hf:{base}#full+rate=0.003"),
         pairs,

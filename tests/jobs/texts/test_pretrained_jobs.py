@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tiny_pretrained import kept
+from tests.support.tiny_pretrained import save_model
 from tolerate.base.files import slug
 from tolerate.errors import OptionError
 from tolerate.jobs import job
@@ -35,7 +35,7 @@ def reviews(n: int, seed: int) -> list[tuple[str, str]]:
 
 
 def test_a_tuned_model_sorts_a_users_texts(tmp_path: Path) -> None:
-    base = kept(tmp_path / "base", loud=3.0)
+    base = save_model(tmp_path / "base", scale=3.0)
     tune(
         parse_pretrained(f"hf:{base}#full+rate=0.01"),
         reviews(60, 1),
@@ -69,7 +69,7 @@ def test_maths_asks_a_local_model(tmp_path: Path) -> None:
     (tmp_path / "problems.jsonl").write_text("\n".join(map(json.dumps, rows)))
     options = RunOptions(
         data=tmp_path / "problems.jsonl",
-        models=(f"hf:{kept(tmp_path / 'm', loud=3.0, chat=True)}#tokens=6",),
+        models=(f"hf:{save_model(tmp_path / 'm', scale=3.0, chat=True)}#tokens=6",),
         refine=("plain",),
         labels=20,
         proof=10,
@@ -86,7 +86,7 @@ def test_case_notes_tune_and_ask_side_by_side(tmp_path: Path, monkeypatch: pytes
         ("workshop.EXPENSIVE_VERIFIER_REQUESTS", 10),
     ):
         monkeypatch.setattr(f"tolerate.jobs.texts.{name}", fewer)
-    base = kept(tmp_path / "base", max_position_embeddings=2000)
+    base = save_model(tmp_path / "base", max_position_embeddings=2000)
     options = RunOptions(
         models=(f"hf:{base}#lora+steps=4+batch=2+tokens=8", f"hf:{base}#tokens=2"),
         refine=("plain",),
@@ -114,7 +114,7 @@ def _command(*words: str) -> str:
 
 
 def test_jobs_that_train_nothing_tune_nothing(tmp_path: Path) -> None:
-    base = kept(tmp_path / "base")
+    base = save_model(tmp_path / "base")
     (tmp_path / "problems.jsonl").write_text('{"question": "a", "answer": "1"}\n' * 9)
     options = RunOptions(data=tmp_path / "problems.jsonl", models=(f"hf:{base}#lora",))
     with pytest.raises(OptionError, match="trains none"):

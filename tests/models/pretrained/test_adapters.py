@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.tiny_pretrained import kept
+from tests.support.tiny_pretrained import save_model
 from tolerate.errors import DataError, OptionError, RunError
 from tolerate.llm.model_names import parse_pretrained
 from tolerate.models.base import torch_seed
@@ -21,13 +21,13 @@ from tolerate.models.texts.decoding import Decoding
 from tolerate.models.training.plan import TrainingOptions
 from tolerate.models.writers.pretrained import (
     export_merged,
-    model_in,
+    load_model,
     perplexity_of,
     rows_of,
     tune,
     write_with,
 )
-from tolerate.models.writers.writing import perplexity, teach_writer, write, writer_in
+from tolerate.models.writers.writing import load_writer, perplexity, teach_writer, write
 
 pytest.importorskip("peft")
 ROOT = Path(__file__).resolve().parents[3]
@@ -39,7 +39,7 @@ PAIRS = [
 ]
 
 
-def of(folder: Path, how: str, seed: int = 0) -> Pretrained:
+def load_pretrained(folder: Path, how: str, seed: int = 0) -> Pretrained:
     with torch_seed(seed):
         return Pretrained.of(parse_pretrained(f"hf:{folder}{how}"))
 
@@ -50,8 +50,8 @@ def losses(trained: Any) -> list[float]:
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "t5"])
 def test_few_weights_learn_and_the_rest_stays(kind: str, tmp_path: Path) -> None:
-    base = kept(tmp_path / "base", kind, loud=4.0)
-    before = of(base, "").net.state_dict()
+    base = save_model(tmp_path / "base", kind, scale=4.0)
+    before = load_pretrained(base, "").net.state_dict()
     trained = tune(
         parse_pretrained(f"hf:{base}#lora+rank=4+rate=0.02"),
         PAIRS,
@@ -62,33 +62,33 @@ def test_few_weights_learn_and_the_rest_stays(kind: str, tmp_path: Path) -> None
     assert (
         0.02 < trained.model.trainable_share < 0.3
     )  # tiny layers; of a large model it is a hundredth or less
-    after = {name: one for name, one in trained.model.net.state_dict().items() if "lora" not in name}
-    assert all(torch.equal(one, before[name.replace(".base_layer", "")]) for name, one in after.items())
-    whole = (base / "model.safetensors").stat().st_size
-    assert (tmp_path / "run" / "model.safetensors").stat().st_size < 0.4 * whole
+    after = {name: weight for name, weight in trained.model.net.state_dict().items() if "lora" not in name}
+    assert all(torch.equal(weight, before[name.replace(".base_layer", "")]) for name, weight in after.items())
+    base_size = (base / "model.safetensors").stat().st_size
+    assert (tmp_path / "run" / "model.safetensors").stat().st_size < 0.4 * base_size
     rows, starts, _ = rows_of(trained.model, PAIRS)
-    apart = trained.model.answer_logits(rows.long(), starts)[0]
-    merged = model_in(tmp_path / "run")
+    unmerged = trained.model.answer_logits(rows.long(), starts)[0]
+    merged = load_model(tmp_path / "run")
     export_merged(tmp_path / "run", tmp_path / "whole")  # a model of transformers like any other
-    again = of(tmp_path / "whole", "")
+    exported = load_pretrained(tmp_path / "whole", "")
     torch.testing.assert_close(
-        again.net(**_asked(again)).logits, merged.net(**_asked(again)).logits, rtol=1e-4, atol=1e-5
+        exported.net(**_inputs(exported)).logits, merged.net(**_inputs(exported)).logits, rtol=1e-4, atol=1e-5
     )
     assert not any("lora" in name for name, _ in merged.named_parameters())
-    torch.testing.assert_close(merged.answer_logits(rows.long(), starts)[0], apart, rtol=1e-3, atol=1e-4)
-    assert perplexity(tmp_path / "run", PAIRS)[0] < 0.5 * perplexity_of(of(base, ""), PAIRS)[0]
+    torch.testing.assert_close(merged.answer_logits(rows.long(), starts)[0], unmerged, rtol=1e-3, atol=1e-4)
+    assert perplexity(tmp_path / "run", PAIRS)[0] < 0.5 * perplexity_of(load_pretrained(base, ""), PAIRS)[0]
     assert write(tmp_path / "run", ["a red cat"], 2, 0, Decoding(limit=8)) == write_with(
         merged, ["a red cat"], 2, 0, Decoding(limit=8)
     )
 
 
-def _asked(model: Pretrained) -> dict[str, torch.Tensor]:
+def _inputs(model: Pretrained) -> dict[str, torch.Tensor]:
     ids = torch.tensor([model.prompt_format.encode_prompt("Input: a red cat")])
     return {"input_ids": ids, **({"decoder_input_ids": ids} if model.is_seq2seq else {})}
 
 
 def test_all_of_it_learns_on_request(tmp_path: Path) -> None:
-    base = kept(tmp_path / "base")
+    base = save_model(tmp_path / "base")
     trained = tune(
         parse_pretrained(f"hf:{base}#full+rate=0.01"),
         PAIRS,
@@ -96,27 +96,27 @@ def test_all_of_it_learns_on_request(tmp_path: Path) -> None:
         TrainingOptions(steps=150, batch=12),
     )
     assert trained.model.trainable_share == 1 and losses(trained)[-1] < 0.1
-    found = write(tmp_path / "run", ["a blue dog", "a red house"], 1, 0, Decoding(temperature=0))
-    assert [row[0].text for row in found] == ["the dog is blue", "the house is red"]
-    assert found[0][0].ended and found[0][0].mean_logprob > -0.2
+    texts = write(tmp_path / "run", ["a blue dog", "a red house"], 1, 0, Decoding(temperature=0))
+    assert [row[0].text for row in texts] == ["the dog is blue", "the house is red"]
+    assert texts[0][0].ended and texts[0][0].mean_logprob > -0.2
 
 
 def test_ranks_are_dealt_out_anew(tmp_path: Path) -> None:
-    base = kept(tmp_path / "base", loud=4.0)
-    given = parse_pretrained(f"hf:{base}#adalora+rank=4+rate=0.03")
-    trained = tune(given, PAIRS, tmp_path / "run", TrainingOptions(steps=80, batch=12))
+    base = save_model(tmp_path / "base", scale=4.0)
+    spec = parse_pretrained(f"hf:{base}#adalora+rank=4+rate=0.03")
+    trained = tune(spec, PAIRS, tmp_path / "run", TrainingOptions(steps=80, batch=12))
     assert isinstance(trained.model, TunedModel)
     ranks = trained.model.ranks
-    assert set(of(base, "#adalora+rank=4").ranks.values()) == {0}  # the diagonals begin at 0
+    assert set(load_pretrained(base, "#adalora+rank=4").ranks.values()) == {0}  # the diagonals begin at 0
     assert (
         sum(ranks.values()) == 4 * len(ranks) and len(set(ranks.values())) > 1
     )  # 6 each at first, 4 on average
     assert max(ranks.values()) <= 6
     early, late = trained.history[0]["loss"], trained.history[-1]["loss"]
     assert late < 0.7 * early
-    apart = trained.model.answer_logits(*_rows(trained.model))[0]
+    unmerged = trained.model.answer_logits(*_rows(trained.model))[0]
     torch.testing.assert_close(
-        model_in(tmp_path / "run").answer_logits(*_rows(trained.model))[0], apart, rtol=1e-3, atol=1e-4
+        load_model(tmp_path / "run").answer_logits(*_rows(trained.model))[0], unmerged, rtol=1e-3, atol=1e-4
     )
 
 
@@ -125,7 +125,7 @@ def test_ranks_that_nobody_deals_out_stay(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         "tolerate.models.pretrained.adapters.RankAllocation.update", lambda self, progress: None
     )
-    base = kept(tmp_path / "base")
+    base = save_model(tmp_path / "base")
     trained = tune(
         parse_pretrained(f"hf:{base}#adalora+rank=4+rate=0.03"),
         PAIRS,
@@ -145,40 +145,40 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(
-    ("how", "at"),
+    ("how", "last_step"),
     [("#lora+dropout=0.1", 3), ("#adalora+rank=3", 3), ("#adalora+rank=3", 26), ("#full", 3)],
     ids=["lora", "adalora", "adalora after ranks are fixed", "full"],
 )
 def test_a_killed_tuning_ends_as_an_unbroken_one_bit_for_bit(
-    how: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: str, last_step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = kept(tmp_path / "base")
+    base = save_model(tmp_path / "base")
     options = TrainingOptions(steps=30, batch=4, every=1, checkpoint_seconds=0.0)
     unbroken = tune(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "a", options)
-    real = TunedModel.step
+    original_step = TunedModel.step
     calls = {"n": 0}
 
     def dies(self: TunedModel, *args: Any) -> Any:
         calls["n"] += 1
-        if calls["n"] > at:
+        if calls["n"] > last_step:
             raise Killed
-        return real(self, *args)
+        return original_step(self, *args)
 
     monkeypatch.setattr(TunedModel, "step", dies)
     with pytest.raises(Killed):
         tune(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "b", options)
-    monkeypatch.setattr(TunedModel, "step", real)
-    again = tune(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "b", options)
+    monkeypatch.setattr(TunedModel, "step", original_step)
+    continued = tune(parse_pretrained(f"hf:{base}{how}"), PAIRS, tmp_path / "b", options)
     first, second = (read_tensors(tmp_path / name / "model.safetensors")[0] for name in "ab")
     assert first.keys() == second.keys() and all(first[key].equal(second[key]) for key in first)
-    assert losses(unbroken) == losses(again)
-    whole = (base / "model.safetensors").stat().st_size
+    assert losses(unbroken) == losses(continued)
+    base_size = (base / "model.safetensors").stat().st_size
     if how != "#full":
-        assert (tmp_path / "b/checkpoints/last.safetensors").stat().st_size < whole
+        assert (tmp_path / "b/checkpoints/last.safetensors").stat().st_size < base_size
 
 
 def test_a_tuning_has_a_budget_in_cpu_seconds(tmp_path: Path) -> None:
-    base = kept(tmp_path / "base")
+    base = save_model(tmp_path / "base")
     trained = tune(
         parse_pretrained(f"hf:{base}#adalora"),
         PAIRS,
@@ -189,9 +189,9 @@ def test_a_tuning_has_a_budget_in_cpu_seconds(tmp_path: Path) -> None:
 
 
 def test_adapters_of_another_base_are_refused(tmp_path: Path) -> None:
-    base = kept(tmp_path / "base")
+    base = save_model(tmp_path / "base")
     tune(parse_pretrained(f"hf:{base}#lora"), PAIRS, tmp_path / "run", TrainingOptions(steps=2, batch=4))
-    kept(base, loud=1.5)
+    save_model(base, scale=1.5)
     with pytest.raises(DataError, match="other weights"):
         load(tmp_path / "run", Pretrained)
     with pytest.raises(RunError, match="options"):  # a continued training would be of another model
@@ -201,7 +201,7 @@ def test_adapters_of_another_base_are_refused(tmp_path: Path) -> None:
 def test_what_learns_nothing_is_not_trained(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="add #lora"):
         tune(
-            parse_pretrained(f"hf:{kept(tmp_path / 'base')}"),
+            parse_pretrained(f"hf:{save_model(tmp_path / 'base')}"),
             PAIRS,
             tmp_path / "run",
             TrainingOptions(steps=2),
@@ -212,7 +212,7 @@ def test_what_learns_nothing_is_not_trained(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module", params=["transformer", "lstm", "t5"])
-def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_writer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
     path = {
         "transformer": "tolerate.models.texts.transformer:Transformer",
@@ -225,13 +225,13 @@ def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.parametrize("how", ["#lora+rate=0.02", "#adalora+rank=2+rate=0.02", "#full+rate=0.005"])
-def test_a_writer_of_our_own_learns_on(own: Path, how: str, tmp_path: Path) -> None:
+def test_a_writer_of_our_own_learns_on(trained_writer: Path, how: str, tmp_path: Path) -> None:
     """To say it the other way round; its tokens stay."""
     new = [(prompt, answer.replace("the ", "").replace(" is ", " the ")) for prompt, answer in PAIRS]
-    trained = teach_writer(f"own:{own}{how}", new, tmp_path, TrainingOptions(steps=80, batch=12))
+    trained = teach_writer(f"own:{trained_writer}{how}", new, tmp_path, TrainingOptions(steps=80, batch=12))
     assert isinstance(trained.model, Adapted) and losses(trained)[-1] < losses(trained)[0] - 0.2
-    assert perplexity(tmp_path, new)[0] < perplexity(own, new)[0]
-    assert writer_in(tmp_path)[1] == writer_in(own)[1]
+    assert perplexity(tmp_path, new)[0] < perplexity(trained_writer, new)[0]
+    assert load_writer(tmp_path)[1] == load_writer(trained_writer)[1]
     share = trained.model.trainable_share
     assert share == 1 if how.startswith("#full") else share < 0.5
     assert len(write(tmp_path, ["a red cat"], 3, 0, Decoding(limit=5))[0]) == 3
@@ -239,7 +239,7 @@ def test_a_writer_of_our_own_learns_on(own: Path, how: str, tmp_path: Path) -> N
 
 def test_two_processes_tune_as_one(tmp_path: Path) -> None:
     """Answers differ in length, so a plain average of the halves' losses would weigh their tokens differently."""
-    base = kept(tmp_path / "base")
+    base = save_model(tmp_path / "base")
     pairs = [*PAIRS[:4], ("a", "the red cat sat on the mat the dog ran to the house " * 2)] * 3
     (tmp_path / "pairs.json").write_text(json.dumps(pairs))
     script = tmp_path / "two.py"
@@ -263,7 +263,7 @@ def test_two_processes_tune_as_one(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    alone = {
+    single = {
         how: tune(
             parse_pretrained(f"hf:{base}#{how}+rank=3+rate=0.01"),
             pairs,
@@ -273,13 +273,13 @@ def test_two_processes_tune_as_one(tmp_path: Path) -> None:
         for how in ("lora", "adalora")
     }
     path = "tolerate.models.texts.lstm:LSTM"
-    alone["lstm"] = teach_writer(
+    single["lstm"] = teach_writer(
         path, pairs, tmp_path / "lstm-1", TrainingOptions(steps=10, batch=5), model={"width": 16}
     )
-    for how, trained in alone.items():
+    for how, trained in single.items():
         together = read_tensors(tmp_path / how / "model.safetensors")[0]
-        for name, one in trained.model.state_dict().items():
-            torch.testing.assert_close(together[name], one.cpu(), rtol=2e-3, atol=2e-4)
+        for name, weight in trained.model.state_dict().items():
+            torch.testing.assert_close(together[name], weight.cpu(), rtol=2e-3, atol=2e-4)
 
 
 def test_other_processes_than_the_first_write_no_files_beside(
@@ -295,13 +295,13 @@ def test_other_processes_than_the_first_write_no_files_beside(
 
 def test_halves_that_are_averaged_plainly_would_be_seen(tmp_path: Path) -> None:
     """The twin: the mean of two halves' mean losses is another number than the mean over all their tokens."""
-    model = of(kept(tmp_path), "")
+    model = load_pretrained(save_model(tmp_path), "")
     pairs = [("a", "cat"), ("a", "the red cat sat on the mat the dog ran to the house " * 2)]
     rows, starts, _ = rows_of(model, pairs)
-    whole = float(model.loss(rows.long(), starts))
-    halves = [(rows[at : at + 1].long(), starts[at : at + 1]) for at in (0, 1)]
+    loss = float(model.loss(rows.long(), starts))
+    halves = [(rows[row : row + 1].long(), starts[row : row + 1]) for row in (0, 1)]
     plain = sum(float(model.loss(*half)) for half in halves) / 2
     counts = [len(model.answer_logits(*half)[1]) for half in halves]
     model.mean_over_processes = lambda count: sum(counts) / 2
-    assert sum(float(model.loss(*half)) for half in halves) / 2 == pytest.approx(whole, rel=1e-5)
-    assert abs(plain - whole) > 0.01
+    assert sum(float(model.loss(*half)) for half in halves) / 2 == pytest.approx(loss, rel=1e-5)
+    assert abs(plain - loss) > 0.01

@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.support.tiny_pretrained import config, kept, network, tokenizer, transformers
+from tests.support.tiny_pretrained import config, network, save_model, tokenizer, transformers
 from tolerate.errors import DataError, OptionError, RunError
 from tolerate.jobs.generate import WriterRequest, generate_texts, is_writer, read_prompts, write_texts
 from tolerate.llm.model_names import is_pretrained_name, parse_pretrained
@@ -35,31 +35,31 @@ PROMPTS = ["the cat", "on the mat sat the red cat.", "a"]
 QUICK = ("gpt2", "llama", "mistral", "bloom", "mamba", "t5", "bart")
 
 
-def opened(folder: Path, settings: str = "") -> Pretrained:
+def load_pretrained(folder: Path, settings: str = "") -> Pretrained:
     return Pretrained.of(parse_pretrained(f"hf:{folder}{settings}"))
 
 
-def by_generate(net: Any, head: list[int], limit: int, pairs: bool) -> list[int]:
+def generate_tokens(net: Any, head: list[int], limit: int, pairs: bool) -> list[int]:
     """transformers' own greedy search, one prompt at a time."""
     ids = torch.tensor([head])
-    found = net.generate(
+    generated = net.generate(
         input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, num_beams=1, max_new_tokens=limit
     )[0].tolist()
-    said = found[1:] if pairs else found[len(head) :]
-    return said[: said.index(1)] if 1 in said else said
+    answer = generated[1:] if pairs else generated[len(head) :]
+    return answer[: answer.index(1)] if 1 in answer else answer
 
 
 @pytest.mark.parametrize("kind", QUICK)
 def test_a_batch_of_prompts_reads_as_generate_does_one_by_one(kind: str, tmp_path: Path) -> None:
-    model = opened(kept(tmp_path, kind, loud=1.0 if kind in ("mamba", "bart") else 3.0))
+    model = load_pretrained(save_model(tmp_path, kind, scale=1.0 if kind in ("mamba", "bart") else 3.0))
     heads = [model.prompt_format.encode_prompt(prompt) for prompt in PROMPTS]
-    found = decode(
+    texts = decode(
         model, list(map(torch.tensor, heads)), Decoding(limit=20, temperature=0, end=1), generator(0)
     )
-    wanted = [by_generate(model.net, head, 20, model.is_seq2seq) for head in heads]
-    assert [list(one.tokens) for one in found] == wanted
+    expected = [generate_tokens(model.net, head, 20, model.is_seq2seq) for head in heads]
+    assert [list(text.tokens) for text in texts] == expected
     assert (
-        len({tuple(one) for one in wanted}) == 3
+        len({tuple(text) for text in expected}) == 3
     )  # prompts matter: a model that ignored them would not show
 
 
@@ -67,67 +67,71 @@ def test_prompts_that_are_not_filled_up_rightly_would_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The twin: filled up on the left without saying so, the same comparison fails."""
-    model = opened(kept(tmp_path, "gpt2", loud=3.0))
-    real = Pretrained._read
-    monkeypatch.setattr(Pretrained, "_read", lambda self, s, t, r: real(self, s, t, torch.ones_like(r)))
+    model = load_pretrained(save_model(tmp_path, "gpt2", scale=3.0))
+    original_read = Pretrained._read
+    monkeypatch.setattr(
+        Pretrained, "_read", lambda self, s, t, r: original_read(self, s, t, torch.ones_like(r))
+    )
     heads = [model.prompt_format.encode_prompt(prompt) for prompt in PROMPTS]
-    found = decode(
+    texts = decode(
         model, list(map(torch.tensor, heads)), Decoding(limit=20, temperature=0, end=1), generator(0)
     )
-    assert [list(one.tokens) for one in found] != [by_generate(model.net, head, 20, False) for head in heads]
+    assert [list(text.tokens) for text in texts] != [
+        generate_tokens(model.net, head, 20, False) for head in heads
+    ]
 
 
 @pytest.mark.parametrize("kind", ["llama", "t5"])
 def test_log_probabilities_are_those_of_the_whole_text(kind: str, tmp_path: Path) -> None:
-    model = opened(kept(tmp_path, kind, loud=3.0))
+    model = load_pretrained(save_model(tmp_path, kind, scale=3.0))
     head = model.prompt_format.encode_prompt("the cat")
-    (one,) = decode(model, [torch.tensor(head)], Decoding(limit=12, end=1), generator(3))
-    said = [*one.tokens, *([1] if one.ended else [])]
+    (text,) = decode(model, [torch.tensor(head)], Decoding(limit=12, end=1), generator(3))
+    answer = [*text.tokens, *([1] if text.ended else [])]
     if model.is_seq2seq:
         logits = model.net(
-            input_ids=torch.tensor([head]), decoder_input_ids=torch.tensor([[0, *said[:-1]]])
+            input_ids=torch.tensor([head]), decoder_input_ids=torch.tensor([[0, *answer[:-1]]])
         ).logits[0]
     else:
-        logits = model.net(input_ids=torch.tensor([[*head, *said[:-1]]])).logits[0, len(head) - 1 :]
-    wanted = logits[:, : len(tokenizer())].log_softmax(-1)[range(len(said)), said]
-    assert list(one.logprobs) == pytest.approx(wanted.tolist(), abs=1e-4)
+        logits = model.net(input_ids=torch.tensor([[*head, *answer[:-1]]])).logits[0, len(head) - 1 :]
+    expected = logits[:, : len(tokenizer())].log_softmax(-1)[range(len(answer)), answer]
+    assert list(text.logprobs) == pytest.approx(expected.tolist(), abs=1e-4)
     (row,) = write_with(model, ["the cat"], 1, 3, Decoding(limit=12))
-    assert (row[0].mean_logprob, row[0].min_logprob) == pytest.approx((one.mean, one.least))
-    assert row[0].total_logprob == pytest.approx(sum(one.logprobs)) and row[0].token_count == len(said)
+    assert (row[0].mean_logprob, row[0].min_logprob) == pytest.approx((text.mean, text.least))
+    assert row[0].total_logprob == pytest.approx(sum(text.logprobs)) and row[0].token_count == len(answer)
 
 
 @pytest.mark.parametrize(
     "how", ["beams=3", "contrast=0.6+top_k=4", "top_k=5", "top_p=0.8", "min_p=0.2", "temperature=0.5"]
 )
 def test_decoding_is_seeded_and_as_the_name_says(how: str, tmp_path: Path) -> None:
-    model = opened(kept(tmp_path, loud=3.0), f"#{how}+tokens=8")
-    first, again = (write_with(model, PROMPTS, 2, 5) for _ in range(2))
-    assert first == again and max(text.token_count for row in first for text in row) <= 8
+    model = load_pretrained(save_model(tmp_path, scale=3.0), f"#{how}+tokens=8")
+    first, repeated = (write_with(model, PROMPTS, 2, 5) for _ in range(2))
+    assert first == repeated and max(text.token_count for row in first for text in row) <= 8
     other = write_with(model, PROMPTS, 2, 6)
     assert (first == other) == how.startswith(("beams", "contrast"))
 
 
 def test_beams_find_what_exhaustive_search_finds(tmp_path: Path) -> None:
     """With as many beams as tokens a text of two tokens is searched whole."""
-    model = opened(kept(tmp_path, loud=3.0))
+    model = load_pretrained(save_model(tmp_path, scale=3.0))
     head = torch.tensor(model.prompt_format.encode_prompt("a"))
-    known = len(tokenizer())
-    (one,) = decode(model, [head], Decoding(limit=2, beams=known, end=1), generator(0))
+    vocabulary = len(tokenizer())
+    (text,) = decode(model, [head], Decoding(limit=2, beams=vocabulary, end=1), generator(0))
     first = model.net(head[None]).logits[0, -1].log_softmax(-1)
-    rows = torch.cat([head.expand(known, -1), torch.arange(known)[:, None]], 1)
+    rows = torch.cat([head.expand(vocabulary, -1), torch.arange(vocabulary)[:, None]], 1)
     second = model.net(rows).logits[:, -1].log_softmax(-1)
     totals = (first[:, None] + second) / 2
     totals[1] = -torch.inf
     best = max(float(totals.max()), float(first[1]))
-    assert one.mean == pytest.approx(best, abs=1e-4)
+    assert text.mean == pytest.approx(best, abs=1e-4)
 
 
 def test_several_ends_are_one(tmp_path: Path) -> None:
     """Chat models end with more than one token: the chance that a text ends is their sum, none is ever shown."""
-    folder = kept(tmp_path, loud=2.0)
+    folder = save_model(tmp_path, scale=2.0)
     settings = json.loads((folder / "generation_config.json").read_text())
     (folder / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": [1, 40, 41]}))
-    model = opened(folder)
+    model = load_pretrained(folder)
     assert set(model.ends) == {1, 40, 41}
     head = torch.tensor(model.prompt_format.encode_prompt("the cat"))
     _, logits = model.begin([head])
@@ -138,36 +142,36 @@ def test_several_ends_are_one(tmp_path: Path) -> None:
 
 def test_prompts_take_the_form_that_the_model_knows(tmp_path: Path) -> None:
     words = tokenizer()
-    plain = opened(kept(tmp_path / "plain"))
+    plain = load_pretrained(save_model(tmp_path / "plain"))
     assert words.decode(plain.prompt_format.encode_prompt("the cat")) == "the cat"
     assert (
         words.decode(plain.prompt_format.encode_prompt("a dog", "Be short."))
         == "Be short.\n\nInput: a dog\nOutput:"
     )
-    chat = opened(kept(tmp_path / "chat", chat=True))
+    chat = load_pretrained(save_model(tmp_path / "chat", chat=True))
     assert (
         words.decode(chat.prompt_format.encode_prompt("a dog", "Be short."))
         == "<system>Be short.\n<user>a dog\n<assistant>"
     )
-    assert opened(tmp_path / "chat", "#chat=no").prompt_format.uses_chat_template is False
-    pairs = opened(kept(tmp_path / "pairs", "t5"))
+    assert load_pretrained(tmp_path / "chat", "#chat=no").prompt_format.uses_chat_template is False
+    pairs = load_pretrained(save_model(tmp_path / "pairs", "t5"))
     assert words.decode(pairs.prompt_format.encode_prompt("a dog", "Be short.")) == "Be short.\n\na dog"
     assert plain.prompt_format.encode_prompt("") != []  # something is always read
 
 
 def test_what_goes_on_with_examples_of_its_own_is_cut(tmp_path: Path) -> None:
-    model = opened(kept(tmp_path))
-    said = tokenizer()(" the cat\nInput: a dog")["input_ids"]
-    kept_tokens = model.prompt_format.answer_length(said, "Be short.")
-    assert model.prompt_format.decode(said[:kept_tokens]).startswith("the cat")
-    assert "Input" not in model.prompt_format.decode(said[:kept_tokens])
+    model = load_pretrained(save_model(tmp_path))
+    numbers = tokenizer()(" the cat\nInput: a dog")["input_ids"]
+    kept_tokens = model.prompt_format.answer_length(numbers, "Be short.")
+    assert model.prompt_format.decode(numbers[:kept_tokens]).startswith("the cat")
+    assert "Input" not in model.prompt_format.decode(numbers[:kept_tokens])
     assert model.prompt_format.begins_new_example(
-        said[: kept_tokens + 4]
-    ) and model.prompt_format.answer_length(said, "") == len(said)
+        numbers[: kept_tokens + 4]
+    ) and model.prompt_format.answer_length(numbers, "") == len(numbers)
 
 
 def test_perplexity_is_by_hand(tmp_path: Path) -> None:
-    model = opened(kept(tmp_path))
+    model = load_pretrained(save_model(tmp_path))
     head, row = model.prompt_format.encode_prompt("a"), model.prompt_format.encode_pairs([("a", "cat")])[0][0]
     logits = model.net(torch.tensor([row])).logits[0, len(head) - 1 : -1]
     nats = F.cross_entropy(logits, torch.tensor(row[len(head) :]))
@@ -178,21 +182,21 @@ def test_perplexity_is_by_hand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["llama", "t5"])
 def test_how_likely_each_answer_is(kind: str, tmp_path: Path) -> None:
-    model = opened(kept(tmp_path, kind, loud=3.0))
+    model = load_pretrained(save_model(tmp_path, kind, scale=3.0))
     pairs = [("a", "cat"), ("the mat", "a red dog ran"), ("a", "cat " * 1200), ("a", "house")]
-    found = likelihoods_of(model, pairs)
-    assert found[2] == -30  # it does not fit
-    for at in (0, 1, 3):
-        assert math.exp(-found[at]) == pytest.approx(perplexity_of(model, [pairs[at]])[0], rel=1e-4)
+    logprobs = likelihoods_of(model, pairs)
+    assert logprobs[2] == -30  # it does not fit
+    for index in (0, 1, 3):
+        assert math.exp(-logprobs[index]) == pytest.approx(perplexity_of(model, [pairs[index]])[0], rel=1e-4)
 
 
 def test_a_folder_keeps_the_name_and_writes(tmp_path: Path) -> None:
-    base = kept(tmp_path / "base", loud=3.0)
+    base = save_model(tmp_path / "base", scale=3.0)
     model = save_source(parse_pretrained(f"hf:{base}#temperature=0+tokens=6"), tmp_path / "kept", 0)
     assert write(tmp_path / "kept", ["a"], 1, 0)[0][0] == write_with(model, ["a"], 1, 0)[0][0]
     assert (tmp_path / "kept" / "model.safetensors").stat().st_size < 100
     assert writing_cost(tmp_path / "kept", ["a"], Decoding()) > 0
-    network("llama", len(tokenizer()), loud=1.1).save_pretrained(base)
+    network("llama", len(tokenizer()), scale=1.1).save_pretrained(base)
     with pytest.raises(DataError, match="other weights"):
         write(tmp_path / "kept" / ".." / "kept", ["a"], 1, 0)
 
@@ -201,7 +205,7 @@ def test_a_folder_keeps_the_name_and_writes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("hf:", "expected hf:NAME"),
         ("hf:a b", "expected hf:NAME"),
@@ -219,106 +223,106 @@ def test_a_folder_keeps_the_name_and_writes(tmp_path: Path) -> None:
         ("hf:gpt2#end=", "empty"),
     ],
 )
-def test_names_that_mean_nothing(name: str, said: str) -> None:
+def test_names_that_mean_nothing(name: str, message: str) -> None:
     assert is_pretrained_name(name)
-    with pytest.raises(OptionError, match=said):
+    with pytest.raises(OptionError, match=message):
         parse_pretrained(name)
 
 
 def test_folders_that_are_no_models(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no folder"):
-        opened(tmp_path / "nowhere")
+        load_pretrained(tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(DataError, match=r"no config\.json.*notes\.txt"):
-        opened(tmp_path)
+        load_pretrained(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(DataError, match="no weights"):
-        opened(tmp_path)
+        load_pretrained(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(DataError, match=r"config\.json"):
-        opened(tmp_path)
+        load_pretrained(tmp_path)
     shutil.rmtree(tmp_path)
-    kept(tmp_path)
+    save_model(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(DataError, match="weights of .* cannot be used"):
-        opened(tmp_path)
+        load_pretrained(tmp_path)
 
 
 def test_pickles_are_never_read(tmp_path: Path) -> None:
-    folder = kept(tmp_path)
+    folder = save_model(tmp_path)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(DataError, match="safetensors"):
-        opened(folder)
+        load_pretrained(folder)
 
 
 def test_encoders_write_no_texts(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="BertForMaskedLM, which writes no texts"):
-        opened(kept(tmp_path / "masked", "bert"))
+        load_pretrained(save_model(tmp_path / "masked", "bert"))
     net = transformers.BertLMHeadModel(config("bert", len(tokenizer())))
     net.save_pretrained(tmp_path / "head")
     tokenizer().save_pretrained(tmp_path / "head")
     with pytest.raises(DataError, match="is_decoder false"):
-        opened(tmp_path / "head")
+        load_pretrained(tmp_path / "head")
 
 
 def test_a_body_without_its_last_layer_is_refused(tmp_path: Path) -> None:
-    folder = kept(tmp_path)
+    folder = save_model(tmp_path)
     network("llama", len(tokenizer())).model.save_pretrained(folder)
     settings = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**settings, "architectures": ["LlamaForCausalLM"]}))
     with pytest.raises(DataError, match="lacks .*would be random"):
-        opened(folder)
+        load_pretrained(folder)
 
 
 def test_tokenizers_that_do_not_fit(tmp_path: Path) -> None:
     network("llama", 270).save_pretrained(tmp_path / "small")
     tokenizer().save_pretrained(tmp_path / "small")
     with pytest.raises(DataError, match="do not fit"):
-        opened(tmp_path / "small")
+        load_pretrained(tmp_path / "small")
     (tmp_path / "small" / "tokenizer.json").unlink()
     with pytest.raises(DataError, match="tokenizer"):
-        opened(tmp_path / "small")
+        load_pretrained(tmp_path / "small")
 
 
 def test_a_model_that_knows_more_tokens_never_says_them(tmp_path: Path) -> None:
     """Embeddings are often rounded up; the rest was never trained."""
-    known = len(tokenizer())
-    network("llama", known + 60, loud=3.0).save_pretrained(tmp_path)
+    vocabulary = len(tokenizer())
+    network("llama", vocabulary + 60, scale=3.0).save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
-    model = opened(tmp_path)
-    found = decode(model, [torch.tensor([5])] * 8, Decoding(limit=40, end=1), generator(0))
-    assert max(max(one.tokens) for one in found) < known
+    model = load_pretrained(tmp_path)
+    texts = decode(model, [torch.tensor([5])] * 8, Decoding(limit=40, end=1), generator(0))
+    assert max(max(text.tokens) for text in texts) < vocabulary
 
 
 def test_a_text_must_be_able_to_end(tmp_path: Path) -> None:
-    folder = kept(tmp_path, eos_token_id=None)
+    folder = save_model(tmp_path, eos_token_id=None)
     tokenizer(end=None).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     with pytest.raises(DataError, match="would never stop"):
-        opened(folder)
-    assert opened(folder, "#end=</s>").ends == (1,)
+        load_pretrained(folder)
+    assert load_pretrained(folder, "#end=</s>").ends == (1,)
     with pytest.raises(OptionError, match="knows no token"):
-        opened(folder, "#end=<stop>")
+        load_pretrained(folder, "#end=<stop>")
 
 
 def test_a_tokenizer_without_a_filler_does(tmp_path: Path) -> None:
     words = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer()._tokenizer, eos_token="</s>")
-    network("gpt2", len(tokenizer()), loud=3.0, pad_token_id=None).save_pretrained(tmp_path)
+    network("gpt2", len(tokenizer()), scale=3.0, pad_token_id=None).save_pretrained(tmp_path)
     words.save_pretrained(tmp_path)
-    assert len(write_with(opened(tmp_path), PROMPTS, 1, 0, Decoding(limit=5))) == 3
+    assert len(write_with(load_pretrained(tmp_path), PROMPTS, 1, 0, Decoding(limit=5))) == 3
 
 
 def test_prompts_that_are_too_long_are_named(tmp_path: Path) -> None:
-    model = opened(kept(tmp_path))
+    model = load_pretrained(save_model(tmp_path))
     with pytest.raises(DataError, match=r"tokens; .* reads 128 at once"):
         write_with(model, ["a cat " * 200], 1, 0)
     with pytest.raises(OptionError, match="more than the 128"):
-        opened(tmp_path, "#context=500")
-    assert opened(tmp_path, "#context=64").context == 64
+        load_pretrained(tmp_path, "#context=500")
+    assert load_pretrained(tmp_path, "#context=64").context == 64
 
 
 def test_code_of_a_model_runs_only_if_its_user_says_so(tmp_path: Path) -> None:
-    folder = kept(tmp_path)
+    folder = save_model(tmp_path)
     settings = json.loads((folder / "config.json").read_text())
     settings |= {
         "model_type": "mine",
@@ -328,7 +332,7 @@ def test_code_of_a_model_runs_only_if_its_user_says_so(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(settings))
     (folder / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     with pytest.raises(DataError, match=r"#code=yes"):
-        opened(folder)
+        load_pretrained(folder)
     assert not (tmp_path / "ran").exists()
 
 
@@ -338,33 +342,33 @@ def test_code_of_a_model_runs_only_if_its_user_says_so(tmp_path: Path) -> None:
 @contextmanager
 def hub_of(folder: Path, name: str, broken: bool = False) -> Iterator[tuple[str, list[str]]]:
     """A hub with one model on this machine: its address, and what it was asked."""
-    asked: list[str] = []
+    requests: list[str] = []
     commit = "0" * 39 + "1"
-    files = sorted(one.name for one in folder.iterdir())
+    files = sorted(file.name for file in folder.iterdir())
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             self.do_GET()
 
         def do_GET(self) -> None:
-            asked.append(f"{self.command} {self.path}")
+            requests.append(f"{self.command} {self.path}")
             path = self.path.split("?")[0]
             if broken:
                 return self.send(503, b"busy", {})
             if path.startswith(f"/api/models/{name}/tree/") or path == f"/api/models/{name}/tree/{commit}":
                 listed = [
-                    {"type": "file", "oid": "1" * 40, "size": (folder / one).stat().st_size, "path": one}
-                    for one in files
+                    {"type": "file", "oid": "1" * 40, "size": (folder / file).stat().st_size, "path": file}
+                    for file in files
                 ]
                 return self.send(200, json.dumps(listed).encode(), {"Content-Type": "application/json"})
             if path.startswith(f"/api/models/{name}"):
-                told = {
+                description = {
                     "id": name,
                     "sha": commit,
-                    "siblings": [{"rfilename": one} for one in files],
+                    "siblings": [{"rfilename": file} for file in files],
                     "private": False,
                 }
-                return self.send(200, json.dumps(told).encode(), {"Content-Type": "application/json"})
+                return self.send(200, json.dumps(description).encode(), {"Content-Type": "application/json"})
             match = path.removeprefix(f"/{name}/resolve/").split("/")
             if path.startswith(f"/{name}/resolve/") and match[-1] in files:
                 data = (folder / match[-1]).read_bytes()
@@ -389,7 +393,7 @@ def hub_of(folder: Path, name: str, broken: bool = False) -> Iterator[tuple[str,
     server.daemon_threads = True
     threading.Thread(target=lambda: server.serve_forever(poll_interval=0.02), daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        yield f"http://127.0.0.1:{server.server_address[1]}", requests
     finally:
         server.shutdown()
         server.server_close()
@@ -399,16 +403,18 @@ def in_a_new_process(code: str, home: Path, **environment: str) -> subprocess.Co
     """Run Python with a hub of its own; the hub's library reads its settings once, when it is imported."""
     import os
 
-    clean = {key: one for key, one in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
-    whole = {
-        **clean,
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))
+    }
+    variables = {
+        **inherited,
         "HF_HOME": str(home),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_XET": "1",
         **environment,
     }
     return subprocess.run(
-        [sys.executable, "-c", code], env=whole, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=120
     )
 
 
@@ -441,36 +447,38 @@ for name in {names!r}:
 
 
 def test_the_hub_is_asked_once_and_then_the_disk(tmp_path: Path) -> None:
-    folder = kept(tmp_path / "model", loud=3.0)
+    folder = save_model(tmp_path / "model", scale=3.0)
     (folder / "pytorch_model.bin").write_bytes(b"never fetched")
-    wanted = write_with(opened(folder), ["the cat"], 1, 0, Decoding(limit=6, temperature=0))[0][0].text
-    with hub_of(folder, "owner/tiny") as (address, asked):
+    expected = write_with(load_pretrained(folder), ["the cat"], 1, 0, Decoding(limit=6, temperature=0))[0][
+        0
+    ].text
+    with hub_of(folder, "owner/tiny") as (address, requests):
         names = ["hf:owner/tiny", "hf:owner/none"]
         done = in_a_new_process(CODE.format(names=names), tmp_path / "home", HF_ENDPOINT=address)
         lines = done.stdout.splitlines()
-        assert lines[0] == wanted, done.stderr
+        assert lines[0] == expected, done.stderr
         assert lines[1].startswith('OptionError the hub knows no model "owner/none"')
-        assert any("model.safetensors" in one for one in asked)
-        assert not any("pytorch_model.bin" in one for one in asked)
+        assert any("model.safetensors" in request for request in requests)
+        assert not any("pytorch_model.bin" in request for request in requests)
     # The hub is gone now: what was fetched stays usable, anything else is explained.
     code = WHERE.format(names=["hf:owner/tiny", "hf:owner/other"])
-    for more in ({}, {"HF_HUB_OFFLINE": "1"}):
-        done = in_a_new_process(code, tmp_path / "home", HF_ENDPOINT=address, **more)
+    for environment in ({}, {"HF_HUB_OFFLINE": "1"}):
+        done = in_a_new_process(code, tmp_path / "home", HF_ENDPOINT=address, **environment)
         lines = done.stdout.splitlines()
         assert lines[0].endswith("1 True"), done.stderr
         assert (
             lines[1].startswith("RunError") and "hf:./FOLDER" in lines[1] and "HF_HUB_OFFLINE=1" in lines[1]
         )
-        assert ("HF_HUB_OFFLINE is set" in lines[1]) is bool(more)
+        assert ("HF_HUB_OFFLINE is set" in lines[1]) is bool(environment)
 
 
 def test_a_hub_model_with_pickles_alone_is_refused_before_it_is_fetched(tmp_path: Path) -> None:
-    folder = kept(tmp_path / "model")
+    folder = save_model(tmp_path / "model")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with hub_of(folder, "owner/tiny") as (address, asked):
+    with hub_of(folder, "owner/tiny") as (address, requests):
         done = in_a_new_process(WHERE.format(names=["hf:owner/tiny"]), tmp_path / "home", HF_ENDPOINT=address)
     assert "safetensors" in done.stdout and done.stdout.startswith("DataError"), done.stdout + done.stderr
-    assert not any("resolve" in one for one in asked)
+    assert not any("resolve" in request for request in requests)
 
 
 def test_without_a_network_a_hub_name_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -487,7 +495,7 @@ def test_without_a_network_a_hub_name_is_explained(monkeypatch: pytest.MonkeyPat
 
 
 def test_generate_writes_a_table_of_texts(tmp_path: Path) -> None:
-    folder = kept(tmp_path / "m", loud=3.0)
+    folder = save_model(tmp_path / "m", scale=3.0)
     assert is_writer(str(folder)) and is_writer(f"hf:{folder}")
     request = WriterRequest(str(folder), ["a", "the cat"], 5, 1, decoding={"limit": 4})
     rows = generate_texts(request, SilentReporter())
@@ -504,11 +512,11 @@ def test_generate_writes_a_table_of_texts(tmp_path: Path) -> None:
 
 
 def test_a_local_model_is_asked_as_a_served_one_is(tmp_path: Path) -> None:
-    local = LocalWriter(f"hf:{kept(tmp_path, loud=3.0)}#tokens=5")
-    found = local.write(["a", "the cat", "a"], 2, seed=4, system="Be short.")
-    assert found[0] == found[2] and len(found[0]) == 2 and found[0][0].mean_logprob < 0
+    local = LocalWriter(f"hf:{save_model(tmp_path, scale=3.0)}#tokens=5")
+    texts = local.write(["a", "the cat", "a"], 2, seed=4, system="Be short.")
+    assert texts[0] == texts[2] and len(texts[0]) == 2 and texts[0][0].mean_logprob < 0
     assert local.usage.requests == 2 and local.usage.completion_tokens == sum(
-        text.completion_tokens for row in found[:2] for text in row
+        text.completion_tokens for row in texts[:2] for text in row
     )
     assert local.seconds(["a"], 2, "Be short.") > 0
     with pytest.raises(OptionError, match="is to be tuned before"):

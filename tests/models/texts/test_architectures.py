@@ -24,11 +24,11 @@ from tolerate.models.storage import load
 from tolerate.models.texts.bert import (
     Bert,
     exchange_second_parts,
-    halves,
     learn_pieces,
     mask_pieces,
     pretrain,
     rows_of,
+    split_in_two,
 )
 from tolerate.models.texts.bpe import BPE, learn_bpe
 from tolerate.models.texts.corpus import read_lines
@@ -42,7 +42,7 @@ from tolerate.models.texts.transformer import Transformer
 from tolerate.models.training.plan import TrainingOptions
 from tolerate.models.writers.registry import parse_settings, writer
 from tolerate.models.writers.text_classifier import ClassifierNetwork, load_text_reader, teach_encoder
-from tolerate.models.writers.writing import perplexity, teach_writer, write, writer_in
+from tolerate.models.writers.writing import load_writer, perplexity, teach_writer, write
 from tolerate.runs.options import RunOptions
 from tolerate.runs.pipeline import run
 
@@ -76,9 +76,9 @@ def test_bpe_loses_nothing_and_specials_in_a_text_are_text(pieces: BPE, tmp_path
         assert all(number > UNKNOWN for number in numbers)
     assert len(pieces.encode("the the the")) <= 6 < len("the the the")
     pieces.save(tmp_path / "tokens.json")
-    again = load_vocabulary(tmp_path / "tokens.json")
-    assert again == pieces and len(again) == len(pieces) == 290
-    assert [again.encode(text) for text in NASTY] == [pieces.encode(text) for text in NASTY]
+    loaded = load_vocabulary(tmp_path / "tokens.json")
+    assert loaded == pieces and len(loaded) == len(pieces) == 290
+    assert [loaded.encode(text) for text in NASTY] == [pieces.encode(text) for text in NASTY]
     assert pieces.decode([START, *pieces.encode("hat"), END, PAD]) == "hat"
 
 
@@ -88,9 +88,9 @@ def test_bpe_is_the_same_for_the_same_texts_and_bounded() -> None:
     assert len(learn_bpe(["a"], size=1000)) == 260  # no pair to join
     assert learn_vocabulary("bpe:270", texts) == learn_bpe(texts, size=270)
     assert learn_vocabulary("bpe", texts).encode("abc")
-    for wrong in (lambda: learn_bpe(texts, size=100), lambda: learn_vocabulary("bpe:12", texts)):
+    for invalid in (lambda: learn_bpe(texts, size=100), lambda: learn_vocabulary("bpe:12", texts)):
         with pytest.raises(OptionError, match="too small"):
-            wrong()
+            invalid()
     with pytest.raises(OptionError, match="no tokens are called"):
         learn_vocabulary("wordpiece", texts)
 
@@ -137,9 +137,9 @@ def test_a_writer_with_bpe_and_a_tokenizer_that_does_not_fit(tmp_path: Path) -> 
     texts = write(tmp_path, ["cab", "猫 never seen"], 1, 0, Decoding(limit=8))
     assert [len(row) for row in texts] == [1, 1]
     learn_bpe(["other words"] * 9, size=262).save(tmp_path / "tokens.json")
-    writer_in.cache_clear()
+    load_writer.cache_clear()
     with pytest.raises(DataError, match="do not fit"):
-        writer_in(tmp_path)
+        load_writer(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["transformer", "t5", "lstm"])
@@ -168,8 +168,8 @@ def test_bits_count_what_a_vocabulary_lacks(tmp_path: Path) -> None:
         model={"width": 8},
         options=TrainingOptions(steps=5),
     )
-    known, strange = (perplexity(tmp_path, [("cab", answer)])[1] for answer in ("bac", "床床床"))
-    assert strange > known + 15
+    known_bits, unknown_bits = (perplexity(tmp_path, [("cab", answer)])[1] for answer in ("bac", "床床床"))
+    assert unknown_bits > known_bits + 15
 
 
 # Names with settings
@@ -182,9 +182,9 @@ def test_a_writers_name_holds_its_settings() -> None:
     assert plan.options["table_rate"] == 0.01 and "tokens" not in plan.options
     assert "tokens bpe:500" in plan.entry.title
     assert writer("transformer").tokens == "words" and writer("t5").entry.family == "encoder-decoder"
-    for wrong in ("a", "a=", "=3", "a=1+", "1=2"):
+    for invalid in ("a", "a=", "=3", "a=1+", "1=2"):
         with pytest.raises(OptionError, match="no setting"):
-            parse_settings(wrong)
+            parse_settings(invalid)
     with pytest.raises(OptionError, match="no writer is called"):
         writer("t6#width=3")
 
@@ -202,7 +202,7 @@ def t5(pointer: bool = True) -> T5:
     return model.eval()
 
 
-def asked(lengths: tuple[int, ...], answer: int, seed: int = 3) -> list[torch.Tensor]:
+def prompts_with_answers(lengths: tuple[int, ...], answer: int, seed: int = 3) -> list[torch.Tensor]:
     """Prompts of these lengths, a start, and some of an answer."""
     rng = torch.Generator().manual_seed(seed)
     start = torch.tensor([START])
@@ -221,31 +221,37 @@ def asked(lengths: tuple[int, ...], answer: int, seed: int = 3) -> list[torch.Te
 @pytest.mark.parametrize("pointer", [False, True])
 def test_token_by_token_is_as_the_whole(pointer: bool) -> None:
     model = t5(pointer)
-    texts = asked((9, 0, 5), 5)
-    cut = [0, 2, 1]  # how much of the answer each prompt holds already
+    texts = prompts_with_answers((9, 0, 5), 5)
+    answer_lengths = [0, 2, 1]  # how much of the answer each prompt holds already
     with torch.no_grad():
         state, logits = model.begin(
-            [text[: len(text) - 5 + given] for text, given in zip(texts, cut, strict=True)]
+            [
+                text[: len(text) - 5 + answer_length]
+                for text, answer_length in zip(texts, answer_lengths, strict=True)
+            ]
         )
         for step in range(3):
-            for row, (text, given) in enumerate(zip(texts, cut, strict=True)):
-                alone = model(text[None, : len(text) - 5 + given + step])[0, -1]
-                assert torch.allclose(logits[row].log_softmax(-1), alone.log_softmax(-1), atol=1e-4)
-            following = [text[len(text) - 5 + given + step] for text, given in zip(texts, cut, strict=True)]
+            for row, (text, answer_length) in enumerate(zip(texts, answer_lengths, strict=True)):
+                expected = model(text[None, : len(text) - 5 + answer_length + step])[0, -1]
+                assert torch.allclose(logits[row].log_softmax(-1), expected.log_softmax(-1), atol=1e-4)
+            following = [
+                text[len(text) - 5 + answer_length + step]
+                for text, answer_length in zip(texts, answer_lengths, strict=True)
+            ]
             before = state
             state, logits = model.advance(before, torch.stack(following))
-        again, _ = model.advance(before, torch.stack(following))  # a state may be read on from twice
-        assert torch.equal(again.last, state.last)
-        kept, said = model.advance(model.keep(state, torch.tensor([2, 0])), torch.tensor([4, 4]))
-        whole, all_said = model.advance(state, torch.tensor([4, 4, 4]))
-        assert torch.allclose(said, all_said[[2, 0]], atol=1e-5)
-        assert kept.answer_tokens.shape[0] == 2 and whole.answer_tokens.shape[0] == 3
+        repeated, _ = model.advance(before, torch.stack(following))  # a state may be read on from twice
+        assert torch.equal(repeated.last, state.last)
+        two_rows, two_logits = model.advance(model.keep(state, torch.tensor([2, 0])), torch.tensor([4, 4]))
+        all_rows, all_logits = model.advance(state, torch.tensor([4, 4, 4]))
+        assert torch.allclose(two_logits, all_logits[[2, 0]], atol=1e-5)
+        assert two_rows.answer_tokens.shape[0] == 2 and all_rows.answer_tokens.shape[0] == 3
 
 
 def test_it_is_the_librarys_t5() -> None:
     """Encoder, decoder and last layer give what T5Model does when it is called as a whole."""
     model = t5(pointer=False)
-    (text,) = asked((7,), 6)
+    (text,) = prompts_with_answers((7,), 6)
     prompt, answer = text[:7], text[7:]
     with torch.no_grad():
         theirs = model.core(
@@ -256,43 +262,46 @@ def test_it_is_the_librarys_t5() -> None:
 
 def test_the_answer_sees_all_of_the_prompt_and_nothing_that_comes_later() -> None:
     model = t5()
-    (text,) = asked((8,), 8)
+    (text,) = prompts_with_answers((8,), 8)
     later, other = text.clone(), text.clone()
     later[13:] = 5
     other[7] = 3 if text[7] != 3 else 4
     with torch.no_grad():
-        said, of_later, of_other = (model(one[None])[0] for one in (text, later, other))
-    assert torch.allclose(said[:13], of_later[:13], atol=1e-5)
-    assert float((said[9] - of_other[9]).abs().max()) > 1e-3
-    assert torch.equal(said[:8], torch.zeros(8, 12))  # of the prompt's tokens nothing is said
+        logits, of_later, of_other = (model(tokens[None])[0] for tokens in (text, later, other))
+    assert torch.allclose(logits[:13], of_later[:13], atol=1e-5)
+    assert float((logits[9] - of_other[9]).abs().max()) > 1e-3
+    assert torch.equal(logits[:8], torch.zeros(8, 12))  # of the prompt's tokens nothing is said
 
 
 def test_rows_of_different_lengths_learn_as_each_alone() -> None:
     model = t5()
-    texts = [torch.cat([text, torch.tensor([END])]) for text in (*asked((9,), 3), *asked((2,), 6, 4))]
+    texts = [
+        torch.cat([text, torch.tensor([END])])
+        for text in (*prompts_with_answers((9,), 3), *prompts_with_answers((2,), 6, 4))
+    ]
     rows = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=PAD)
     starts = torch.tensor([10, 3])
     with torch.no_grad():
         together = float(model.loss(rows, starts))
-        alone = [
+        single = [
             log_likelihoods(model, text[None])[0, start - 1 :]
             for text, start in zip(texts, starts.tolist(), strict=True)
         ]
-    assert together == pytest.approx(-float(torch.cat(alone).mean()), abs=1e-5)
+    assert together == pytest.approx(-float(torch.cat(single).mean()), abs=1e-5)
 
 
 def test_decoding_as_every_other_writer() -> None:
     model = t5()
-    prompts = [text[:-2] for text in asked((6, 3), 2)]
+    prompts = [text[:-2] for text in prompts_with_answers((6, 3), 2)]
     greedy = decode(model, prompts, Decoding(limit=9, temperature=0), generator(0))
     beams = decode(model, prompts, Decoding(limit=9, beams=5), generator(0))
     assert all(beam.mean >= plain.mean - 1e-6 for beam, plain in zip(beams, greedy, strict=True))
     assert decode(model, prompts, Decoding(limit=9, contrast=0.5), generator(0))
     text = torch.cat([prompts[0], torch.tensor(greedy[0].tokens)])
     with torch.no_grad():
-        said = log_likelihoods(model, text[None])[0, len(prompts[0]) - 1 :]
+        logprobs = log_likelihoods(model, text[None])[0, len(prompts[0]) - 1 :]
     count = len(greedy[0].tokens)
-    assert np.allclose(said[:count], greedy[0].logprobs[:count], atol=1e-4)
+    assert np.allclose(logprobs[:count], greedy[0].logprobs[:count], atol=1e-4)
     assert decode(model, prompts, Decoding(limit=9), generator(2)) == decode(
         model, prompts, Decoding(limit=9), generator(2)
     )
@@ -311,8 +320,8 @@ def test_it_learns_to_answer(tmp_path: Path) -> None:
     pairs = [(word, word) for word in words]
     options = {"width": 16, "layers": 1, "heads": 1, "pointer": True, "table_rate": 0.03}
     teach_writer(SPAN, pairs, tmp_path, model=options, options=TrainingOptions(steps=200, batch=32))
-    found = write(tmp_path, words[:20], 2, 0, Decoding(temperature=0.3, limit=20))
-    assert np.mean([one.text == word for row, word in zip(found, words, strict=False) for one in row]) > 0.7
+    texts = write(tmp_path, words[:20], 2, 0, Decoding(temperature=0.3, limit=20))
+    assert np.mean([text.text == word for row, word in zip(texts, words, strict=False) for text in row]) > 0.7
     assert perplexity(tmp_path, pairs[:20])[0] < 2
 
 
@@ -323,9 +332,9 @@ TEXTS = ["my card is lost. what now?", "the transfer is pending", "where is my c
 
 
 def test_texts_are_cut_in_two() -> None:
-    assert halves("One. Two! Three?") == ("One. Two!", "Three?")
-    assert halves("hello") == ("hello", "") and halves("") == ("", "")
-    assert halves("价格 3.5 元") == ("价格 3.5", "元")
+    assert split_in_two("One. Two! Three?") == ("One. Two!", "Three?")
+    assert split_in_two("hello") == ("hello", "") and split_in_two("") == ("", "")
+    assert split_in_two("价格 3.5 元") == ("价格 3.5", "元")
 
 
 def test_pieces_are_hidden_as_published() -> None:
@@ -335,9 +344,9 @@ def test_pieces_are_hidden_as_published() -> None:
     assert not bool(guessed[:, 0].any()) and not bool(guessed[:, 40:].any())
     assert float(guessed[:, 1:40].float().mean()) == pytest.approx(0.15, abs=0.012)  # 4 standard errors
     assert torch.equal(hidden[~guessed], rows[~guessed])
-    said = hidden[guessed]
-    assert float((said == UNKNOWN).float().mean()) == pytest.approx(0.8, abs=0.03)
-    assert float((said == rows[guessed]).float().mean()) == pytest.approx(0.1 + 0.1 / 46, abs=0.03)
+    masked = hidden[guessed]
+    assert float((masked == UNKNOWN).float().mean()) == pytest.approx(0.8, abs=0.03)
+    assert float((masked == rows[guessed]).float().mean()) == pytest.approx(0.1 + 0.1 / 46, abs=0.03)
     only = torch.tensor([[START, 9, END]])
     assert mask_pieces(only, 1e-9, 50, generator(0))[1].tolist() == [[False, True, False]]  # one at least
 
@@ -345,16 +354,16 @@ def test_pieces_are_hidden_as_published() -> None:
 def test_second_parts_are_exchanged_whole() -> None:
     tokens = learn_pieces(TEXTS, 280)
     rows, starts = rows_of(tokens, TEXTS[:3], 64)
-    found, begins, belongs = exchange_second_parts(rows, starts, generator(4))
+    mixed, begins, belongs = exchange_second_parts(rows, starts, generator(4))
     assert torch.equal(begins, starts) and 0 < int(belongs.sum()) < 3
     for row in range(3):
         giver = row if belongs[row] else (row + 1) % 3
         first = rows[row, : starts[row]]
         second = rows[giver, starts[giver] :]
-        wanted = torch.cat([first, second[second != PAD]])
-        shown = found[row, : len(wanted)]
-        assert torch.equal(shown, wanted[: found.shape[1]])
-        assert bool((found[row, len(wanted) :] == PAD).all())
+        expected = torch.cat([first, second[second != PAD]])
+        shown = mixed[row, : len(expected)]
+        assert torch.equal(shown, expected[: mixed.shape[1]])
+        assert bool((mixed[row, len(expected) :] == PAD).all())
 
 
 def test_pretraining_is_the_librarys_and_learns(tmp_path: Path) -> None:
@@ -403,11 +412,11 @@ def test_an_encoder_learns_classes_and_is_kept(tmp_path: Path) -> None:
     assert np.allclose(np.exp(logs).sum(1), 1, atol=1e-4)
     assert (np.array(reader.classes)[logs.argmax(1)] == truth).mean() > 0.85
     assert shares == sorted(shares) and 0.6 < shares[-1] <= 1
-    again = load_text_reader(tmp_path)
-    assert np.allclose(again(unseen), logs, atol=1e-5)
-    assert np.allclose(again(unseen[:7]), logs[:7], atol=1e-4)  # whatever they are read with
-    assert again(["", "猫", "x " * 5000, "[SEP] <end>"]).shape == (4, 3) and again([]).shape == (0, 3)
-    assert again.size > 1000 and again.cost(unseen[:9]) > 0
+    loaded = load_text_reader(tmp_path)
+    assert np.allclose(loaded(unseen), logs, atol=1e-5)
+    assert np.allclose(loaded(unseen[:7]), logs[:7], atol=1e-4)  # whatever they are read with
+    assert loaded(["", "猫", "x " * 5000, "[SEP] <end>"]).shape == (4, 3) and loaded([]).shape == (0, 3)
+    assert loaded.size > 1000 and loaded.cost(unseen[:9]) > 0
     learn_pieces(["another language entirely"] * 3, 4000).save(tmp_path / "tokenizer.json")
     assert load(tmp_path, ClassifierNetwork).vocabulary == reader.model.vocabulary
 
@@ -458,34 +467,34 @@ def test_an_encoder_whose_tokenizer_knows_more_is_refused(tmp_path: Path) -> Non
 def test_a_transformer_is_a_llama_of_the_library(kind: str, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    own, out = tmp_path / "own", tmp_path / "llama"
+    folder, out = tmp_path / "own", tmp_path / "llama"
     teach_writer(
         "tolerate.models.texts.transformer:Transformer",
         PAIRS,
-        own,
+        folder,
         tokens=kind,
         model={"width": 16, "layers": 2, "heads": 2, "base": 5000.0},
         options=TrainingOptions(steps=40, batch=16),
     )
-    to_llama(own, out)
+    to_llama(folder, out)
     theirs, tokenizer = AutoModelForCausalLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
-    ours, tokens = writer_in(own)
+    ours, tokens = load_writer(folder)
     rows = torch.randint(1, ours.vocabulary, (3, 20), generator=generator(0))
     with torch.no_grad():
         assert torch.allclose(theirs(rows).logits, ours(rows), atol=1e-5)
     assert tokenizer("cab")["input_ids"] == [*tokens.encode("cab"), START]
-    asked = tokenizer(["cab", "bead"], return_tensors="pt", padding=True)
-    said = theirs.generate(
-        asked["input_ids"], attention_mask=asked["attention_mask"], max_new_tokens=8, do_sample=False
+    encoded = tokenizer(["cab", "bead"], return_tensors="pt", padding=True)
+    generated = theirs.generate(
+        encoded["input_ids"], attention_mask=encoded["attention_mask"], max_new_tokens=8, do_sample=False
     )
-    answers = tokenizer.batch_decode(said[:, asked["input_ids"].shape[1] :], skip_special_tokens=True)
-    mine = write(own, ["cab", "bead"], 1, 0, Decoding(temperature=0, limit=8))
-    assert answers == [row[0].text for row in mine]
-    back = from_llama(out, tmp_path / "back").eval()
+    answers = tokenizer.batch_decode(generated[:, encoded["input_ids"].shape[1] :], skip_special_tokens=True)
+    texts = write(folder, ["cab", "bead"], 1, 0, Decoding(temperature=0, limit=8))
+    assert answers == [row[0].text for row in texts]
+    converted = from_llama(out, tmp_path / "back").eval()
     with torch.no_grad():
-        assert torch.equal(back(rows), ours(rows))
-    again = write(tmp_path / "back", ["cab", "bead"], 1, 0, Decoding(temperature=0, limit=8))
-    assert again == mine
+        assert torch.equal(converted(rows), ours(rows))
+    rewritten = write(tmp_path / "back", ["cab", "bead"], 1, 0, Decoding(temperature=0, limit=8))
+    assert rewritten == texts
 
 
 def test_what_a_llama_has_no_place_for_is_named(tmp_path: Path) -> None:
@@ -521,8 +530,8 @@ def test_the_command_exports_what_was_trained(tmp_path: Path) -> None:
     teach_writer(
         path, PAIRS, tmp_path / "own", tokens="bpe:265", model=SMALL, options=TrainingOptions(steps=2)
     )
-    found = CliRunner().invoke(app, ["export", str(tmp_path / "own"), "--out", str(tmp_path / "llama")])
-    assert found.exit_code == 0 and "tolerate generate hf:" in found.output
+    result = CliRunner().invoke(app, ["export", str(tmp_path / "own"), "--out", str(tmp_path / "llama")])
+    assert result.exit_code == 0 and "tolerate generate hf:" in result.output
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
         file.name for file in (tmp_path / "llama").iterdir()
     }
@@ -565,7 +574,7 @@ def test_support_by_an_encoder_pretrained_here(tmp_path: Path) -> None:
         workers=0,
     )
     summary = run(job("support"), tmp_path / "run", options).to_json()
-    bert = next(one for one in summary["models"] if one["name"].startswith("bert"))
+    bert = next(model for model in summary["models"] if model["name"].startswith("bert"))
     assert bert["metrics"]["accuracy"] > 0.5 and bert["parameters"] > 1000
 
 
@@ -594,21 +603,21 @@ class Killed(Exception):
     pass
 
 
-def _kill(at: object) -> None:
-    if at.step == 6:  # type: ignore[attr-defined]
+def _kill(progress: object) -> None:
+    if progress.step == 6:  # type: ignore[attr-defined]
         raise Killed
 
 
 @pytest.mark.parametrize("name", ["t5", "lstm", "transformer"])
 def test_a_killed_training_ends_with_the_same_weights(name: str, tmp_path: Path) -> None:
-    rows = torch.stack(asked((9,) * 40, 8)).int()
+    rows = torch.stack(prompts_with_answers((9,) * 40, 8)).int()
     plan = {"steps": 12, "batch": 8, "checkpoint_seconds": 0, "seed": 2, "every": 2}
     starts = torch.full((40,), 10)
-    whole = train_texts(_fresh(name), rows, starts, folder=tmp_path / "a", **plan).model.state_dict()
+    uninterrupted = train_texts(_fresh(name), rows, starts, folder=tmp_path / "a", **plan).model.state_dict()
     with pytest.raises(Killed):
         train_texts(_fresh(name), rows, starts, folder=tmp_path / "b", on_progress=_kill, **plan)
-    again = train_texts(_fresh(name), rows, starts, folder=tmp_path / "b", **plan).model.state_dict()
-    assert all(torch.equal(whole[key], again[key]) for key in whole)
+    continued = train_texts(_fresh(name), rows, starts, folder=tmp_path / "b", **plan).model.state_dict()
+    assert all(torch.equal(uninterrupted[key], continued[key]) for key in uninterrupted)
 
 
 CHILD = """
@@ -647,10 +656,10 @@ def test_an_encoder_killed_in_either_stage_is_the_same_in_the_end(tmp_path: Path
         teach_encoder(texts, names, tmp_path / "b", options, name=name, on_progress=stop)
     assert not (tmp_path / "b" / "model.json").exists()
     continued = teach_encoder(texts, names, tmp_path / "b", options, name=name)
-    whole = teach_encoder(texts, names, tmp_path / "a", options, name=name)
-    first, second = continued.model.state_dict(), whole.model.state_dict()
+    uninterrupted = teach_encoder(texts, names, tmp_path / "a", options, name=name)
+    first, second = continued.model.state_dict(), uninterrupted.model.state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
-    assert np.array_equal(continued(texts), whole(texts))
+    assert np.array_equal(continued(texts), uninterrupted(texts))
 
 
 # Files
@@ -662,15 +671,15 @@ def test_lines_of_a_file(tmp_path: Path) -> None:
     assert list(read_lines(path)) == ["one", "床前", "last"]
     (tmp_path / "b.gz").write_bytes(gzip.compress(path.read_bytes()))
     assert list(read_lines(tmp_path / "b.gz")) == ["one", "床前", "last"]
-    for data, says in (
+    for data, message in (
         (b"", "holds no text"),
         (b"\n \n", "holds no text"),
         ("good\nna\xefve\n".encode("latin1"), r"line 2 .* is no UTF-8 \(byte 2 is 0xef\)"),
         (b"short\n" + b"x" * 200, "line 2 .* more than 100 bytes"),
     ):
         path.write_bytes(data)
-        with pytest.raises(DataError, match=says):
-            list(read_lines(path, longest=100))
+        with pytest.raises(DataError, match=message):
+            list(read_lines(path, max_bytes=100))
     with pytest.raises(DataError, match="cannot read"):
         list(read_lines(tmp_path / "none"))
 

@@ -16,7 +16,13 @@ from tolerate.models.storage import load
 from tolerate.models.texts.blend import Blend
 from tolerate.models.texts.contexts import contexts_after, script_of
 from tolerate.models.texts.decoding import Decoding, decode, restrict_choices
-from tolerate.models.texts.kneser_ney import KneserNey, bits_of, blocks_of, fit_kneser_ney, fit_order
+from tolerate.models.texts.kneser_ney import (
+    KneserNey,
+    bits_per_character,
+    blocks_of,
+    fit_kneser_ney,
+    fit_order,
+)
 from tolerate.models.texts.language import END, PAD, LanguageModel, log_likelihoods
 from tolerate.models.texts.lstm import LSTM
 from tolerate.models.texts.tokenizers import load_vocabulary
@@ -24,7 +30,7 @@ from tolerate.models.texts.tokens import Tokens, characters, learn_tokens
 from tolerate.models.texts.transformer import Transformer
 from tolerate.models.training.muon import Muon, orthogonalize
 from tolerate.models.training.plan import TrainingOptions
-from tolerate.models.writers.writing import perplexity, teach_writer, write, writer_in
+from tolerate.models.writers.writing import load_writer, perplexity, teach_writer, write
 
 TEXT = np.array(["abcdr".index(sign) for sign in "abracadabraabracadabracabbadabraabacadabra"])
 
@@ -34,11 +40,11 @@ def slow(
     model: KneserNey,
     context: tuple[int, ...],
     token: int,
-    gone: range = range(0),
+    excluded: range = range(0),
 ) -> float:
     """Chen and Goodman's equation 27 straight from the counts; without what ends at the places `gone`."""
     n, vocabulary = model.order, model.vocabulary
-    grams = [tuple(text[at - n + 1 : at + 1]) for at in range(n - 1, len(text)) if at not in gone]
+    grams = [tuple(text[end - n + 1 : end + 1]) for end in range(n - 1, len(text)) if end not in excluded]
     counts: dict[int, dict[tuple[int, ...], int]] = {n: {}}
     for gram in grams:
         counts[n][gram] = counts[n].get(gram, 0) + 1
@@ -49,15 +55,17 @@ def slow(
 
     def answer(past: tuple[int, ...]) -> float:
         if not past:
-            seen = [counts[1].get((each,), 0) + 0.5 for each in range(vocabulary)]
-            return float(seen[token] / sum(seen))
+            smoothed = [counts[1].get((other,), 0) + 0.5 for other in range(vocabulary)]
+            return float(smoothed[token] / sum(smoothed))
         order, size = model.orders[len(past) - 1], len(past) + 1
-        here = {gram[-1]: count for gram, count in counts[size].items() if gram[:-1] == past}
-        if not here:
+        counts_after = {gram[-1]: count for gram, count in counts[size].items() if gram[:-1] == past}
+        if not counts_after:
             return answer(past[1:])
-        taken = {each: float(order.discounts[min(count, 3) - 1]) for each, count in here.items()}
-        kept = here.get(token, 0) - taken.get(token, 0.0)
-        return (kept + sum(taken.values()) * answer(past[1:])) / sum(here.values())
+        discounts = {
+            other: float(order.discounts[min(count, 3) - 1]) for other, count in counts_after.items()
+        }
+        discounted = counts_after.get(token, 0) - discounts.get(token, 0.0)
+        return (discounted + sum(discounts.values()) * answer(past[1:])) / sum(counts_after.values())
 
     assert vocabulary > token
     return answer(context)
@@ -65,74 +73,76 @@ def slow(
 
 def test_counts_answer_as_the_paper_says() -> None:
     model = fit_kneser_ney(TEXT, 5, 4)
-    found = model(TEXT)
-    assert np.allclose(found.sum(1), 1, atol=1e-5)
-    for at in range(3, 30):
+    probabilities = model(TEXT)
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
+    for position in range(3, 30):
         for token in range(5):
-            wanted = slow(TEXT, model, tuple(TEXT[at - 3 : at]), token)
-            assert found[at, token] == pytest.approx(wanted, abs=1e-5)
+            expected = slow(TEXT, model, tuple(TEXT[position - 3 : position]), token)
+            assert probabilities[position, token] == pytest.approx(expected, abs=1e-5)
 
 
 def test_answers_without_a_block_are_those_of_counts_without_it() -> None:
     model = fit_kneser_ney(TEXT, 5, 4, blocks=3)
     pieces = blocks_of(len(TEXT), 3)
     contexts = model.contexts(TEXT)
-    found = [answer for answer, _ in model.answers(contexts, pieces)]
-    naive = model.answers(contexts)[-1][0]
+    answers = [answer for answer, _ in model.predictions(contexts, pieces)]
+    naive = model.predictions(contexts)[-1][0]
     assert np.allclose(naive, fit_kneser_ney(TEXT, 5, 4)(TEXT), atol=1e-6)
-    assert np.allclose([answer.sum(1) for answer in found], 1, atol=1e-5)
-    wrong = 0
-    for at in range(3, len(TEXT)):
-        gone = range(*np.flatnonzero(pieces == pieces[at])[[0, -1]] + [0, 1])
+    assert np.allclose([answer.sum(1) for answer in answers], 1, atol=1e-5)
+    differences = 0
+    for position in range(3, len(TEXT)):
+        excluded = range(*np.flatnonzero(pieces == pieces[position])[[0, -1]] + [0, 1])
         for token in range(5):
-            wanted = slow(TEXT, model, tuple(TEXT[at - 3 : at]), token, gone)
-            assert found[-1][at, token] == pytest.approx(wanted, abs=1e-5)
-            wrong += abs(naive[at, token] - wanted) > 1e-3
-    assert wrong > 60  # answers that still know the block would be caught
+            expected = slow(TEXT, model, tuple(TEXT[position - 3 : position]), token, excluded)
+            assert answers[-1][position, token] == pytest.approx(expected, abs=1e-5)
+            differences += abs(naive[position, token] - expected) > 1e-3
+    assert differences > 60  # answers that still know the block would be caught
 
 
 def test_known_is_what_a_recount_knows() -> None:
     contexts, tokens = np.arange(400) * 7 % 11, np.arange(400) * 5 % 8 // 2
     order, pieces = fit_order(contexts, tokens, 4, blocks=5), blocks_of(400, 5)
-    found = np.full((400, 4), 0.25, np.float32)
-    known = order.sharpen(found, contexts + (contexts == 3) * 50, pieces)
-    assert np.allclose(found.sum(1), 1, atol=1e-5)
-    for at in range(0, 400, 7):
-        others = tokens[(contexts == contexts[at]) & (pieces != pieces[at])]
-        unseen = contexts[at] == 3
-        assert known[at, 0] == (0 if unseen else len(others))
-        assert known[at, 1] == (0 if unseen else len(set(others)))
-        assert known[at, 2] == (
-            1 if unseen else pytest.approx(1 - sum(found[at] - known[at, 2] / 4), abs=1e-5)
+    probabilities = np.full((400, 4), 0.25, np.float32)
+    features = order.interpolate(probabilities, contexts + (contexts == 3) * 50, pieces)
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
+    for index in range(0, 400, 7):
+        others = tokens[(contexts == contexts[index]) & (pieces != pieces[index])]
+        unseen = contexts[index] == 3
+        assert features[index, 0] == (0 if unseen else len(others))
+        assert features[index, 1] == (0 if unseen else len(set(others)))
+        assert features[index, 2] == (
+            1 if unseen else pytest.approx(1 - sum(probabilities[index] - features[index, 2] / 4), abs=1e-5)
         )
 
 
 def test_contexts_are_equal_where_what_stands_before_is() -> None:
     text = "To be, or not to be:\nthat is the question: to be\nOr not. To be, or not to\nbe. " * 2
-    signs = {sign: place for place, sign in enumerate(sorted(set(text)), 3)}
+    signs = {sign: number_of_sign for number_of_sign, sign in enumerate(sorted(set(text)), 3)}
     script = script_of(signs, len(signs) + 3)
     tokens = np.array([signs[sign] for sign in text])
-    whole = contexts_after(tokens, script)
-    for at in range(60, len(text) - 1, 9):  # what a window says does not depend on what it cannot reach
-        for kind, found in contexts_after(tokens[at - 50 : at + 1], script).items():
-            assert found[0, -1] == whole[kind][0, at], kind
-    read = {kind: [_read(text[: at + 1])[kind] for at in range(len(text))] for kind in whole}
+    all_numbers = contexts_after(tokens, script)
+    for position in range(60, len(text) - 1, 9):  # what a window says does not depend on what it cannot reach
+        for kind, numbers in contexts_after(tokens[position - 50 : position + 1], script).items():
+            assert numbers[0, -1] == all_numbers[kind][0, position], kind
+    read = {
+        kind: [_read(text[: position + 1])[kind] for position in range(len(text))] for kind in all_numbers
+    }
     for kind, meant in read.items():
-        pairs = {(number, sense) for number, sense in zip(whole[kind][0].tolist(), meant, strict=True)}
+        pairs = {(number, sense) for number, sense in zip(all_numbers[kind][0].tolist(), meant, strict=True)}
         assert len(pairs) == len({number for number, _ in pairs}) == len({sense for _, sense in pairs}), kind
 
 
 def _read(text: str) -> dict[str, tuple[str, ...]]:
     """The contexts at the end of a text, found letter by letter."""
     words = re.split(r"[^A-Za-z'-]+", text.lower())
-    now, one, two = [*reversed(words), "", "", ""][:3]
+    now, previous, earlier = [*reversed(words), "", "", ""][:3]
     line = str(len(text) - 1 - text.rfind("\n")) if "\n" in text else ""
     last = [*reversed(text), "", "", "", ""]
     outside = text[: len(text) - len(now)]
     return {
-        "two words": (now, one),
-        "three words": (now, one, two),
-        "word, one between": (now, two),
+        "two words": (now, previous),
+        "three words": (now, previous, earlier),
+        "word, one between": (now, earlier),
         "word and sign": (now, outside[-1:].lower(), outside[-2:-1].lower()),
         "column and two": (line, *last[:2]),
         "one left out": tuple(last[1:4]),
@@ -146,12 +156,12 @@ def test_counts_refuse_what_they_cannot_count() -> None:
         fit_kneser_ney([0] * 99, 2**20, 7)
     with pytest.raises(DataError, match="expected 0 to 1"):
         fit_kneser_ney([0, 5] * 9, 2, 3)
-    assert bits_of(["abab"] * 20, ["abab"]) < bits_of(["abab"] * 20, ["bbaa"])
+    assert bits_per_character(["abab"] * 20, ["abab"]) < bits_per_character(["abab"] * 20, ["bbaa"])
 
 
 def test_counts_on_shakespeare(shared: Path) -> None:
     text = (shared / "raw" / "tiny_shakespeare" / "input.txt").read_text("utf-8")
-    signs = {sign: place for place, sign in enumerate(sorted(set(text)))}
+    signs = {sign: number for number, sign in enumerate(sorted(set(text)))}
     numbers = np.array([signs[sign] for sign in text])
     cut = int(0.9 * len(numbers))
     model = fit_kneser_ney(numbers[:cut], len(signs), 7)
@@ -182,12 +192,12 @@ def test_the_transformer_is_transformers_llama() -> None:
     }
     names |= {"gate": "mlp.gate_proj", "up": "mlp.up_proj", "down": "mlp.down_proj"}
     names |= {"before": "input_layernorm", "between": "post_attention_layernorm"}
-    mine = {"table.weight": state["model.embed_tokens.weight"], "head.weight": state["lm_head.weight"]}
-    mine["norm.weight"] = state["model.norm.weight"]
+    weights = {"table.weight": state["model.embed_tokens.weight"], "head.weight": state["lm_head.weight"]}
+    weights["norm.weight"] = state["model.norm.weight"]
     for layer in range(2):
-        for own, other in names.items():
-            mine[f"blocks.{layer}.{own}.weight"] = state[f"model.layers.{layer}.{other}.weight"]
-    ours.load_state_dict(mine)
+        for name, llama_name in names.items():
+            weights[f"blocks.{layer}.{name}.weight"] = state[f"model.layers.{layer}.{llama_name}.weight"]
+    ours.load_state_dict(weights)
     tokens = torch.randint(1, 23, (3, 30))
     with torch.no_grad():
         assert torch.allclose(ours(tokens), theirs(tokens).logits, atol=1e-4)
@@ -220,11 +230,11 @@ def test_token_by_token_is_as_the_whole(name: str) -> None:
         state, logits = model.begin([text[:-3] for text in texts])
         for step in range(3):
             for row, text in enumerate(texts):
-                alone = model(text[None, : len(text) - 3 + step])[0, -1]
-                assert torch.allclose(logits[row].log_softmax(-1), alone.log_softmax(-1), atol=1e-4)
+                expected = model(text[None, : len(text) - 3 + step])[0, -1]
+                assert torch.allclose(logits[row].log_softmax(-1), expected.log_softmax(-1), atol=1e-4)
             state, logits = model.advance(state, torch.stack([text[len(text) - 3 + step] for text in texts]))
-        kept, _ = model.advance(model.keep(state, torch.tensor([2, 0])), torch.tensor([4, 4]))
-        assert kept is not state
+        two_rows, _ = model.advance(model.keep(state, torch.tensor([2, 0])), torch.tensor([4, 4]))
+        assert two_rows is not state
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -248,16 +258,16 @@ def test_answers_alone_are_learned_and_filling_never() -> None:
     model = small("transformer")
     rows = torch.tensor([[5, 6, 2, 7, 8, END, PAD, PAD], [5, 2, 7, 8, 9, 9, 9, END]])
     with torch.no_grad():
-        found = model.loss(rows, torch.tensor([3, 2]))
-        said = log_likelihoods(model, rows)
-    wanted = torch.cat([said[0, 2:5], said[1, 1:7]])
-    assert float(found) == pytest.approx(-float(wanted.mean()), abs=1e-5)
+        loss = model.loss(rows, torch.tensor([3, 2]))
+        logprobs = log_likelihoods(model, rows)
+    expected = torch.cat([logprobs[0, 2:5], logprobs[1, 1:7]])
+    assert float(loss) == pytest.approx(-float(expected.mean()), abs=1e-5)
 
 
 def test_rows_that_do_not_fit_are_refused() -> None:
     model = SMALL["transformer"]()
-    for rows, says in ((torch.zeros(3, 60), "whole numbers"), (torch.full((3, 60), 4), "too long")):
-        with pytest.raises(DataError, match=says):
+    for rows, message in ((torch.zeros(3, 60), "whole numbers"), (torch.full((3, 60), 4), "too long")):
+        with pytest.raises(DataError, match=message):
             train_texts(model, rows, torch.zeros(3), steps=1)
     with pytest.raises(DataError, match="another tokenizer"):
         train_texts(model, torch.full((3, 9), 30), torch.zeros(3), steps=1)
@@ -268,8 +278,8 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(tmp_path: Path, n
     class Killed(Exception):
         pass
 
-    def kill(at: object) -> None:
-        if at.step == 6:
+    def kill(progress: object) -> None:
+        if progress.step == 6:
             raise Killed
 
     def taught(folder: Path, on_progress: object = None) -> dict[str, torch.Tensor]:
@@ -285,11 +295,11 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(tmp_path: Path, n
             model, *lessons, folder=folder, on_progress=on_progress, **options
         ).model.state_dict()
 
-    whole = taught(tmp_path / "a")
+    uninterrupted = taught(tmp_path / "a")
     with pytest.raises(Killed):
         taught(tmp_path / "b", kill)
-    again = taught(tmp_path / "b")
-    assert all(torch.equal(whole[key], again[key]) for key in whole)
+    continued = taught(tmp_path / "b")
+    assert all(torch.equal(uninterrupted[key], continued[key]) for key in uninterrupted)
 
 
 # Decoding
@@ -299,14 +309,16 @@ def test_greedy_takes_the_likeliest_and_beams_are_never_less_likely() -> None:
     model = small("transformer")
     prompts = [torch.tensor([2, 5, 6]), torch.tensor([2, 9])]
     greedy = decode(model, prompts, Decoding(limit=12, temperature=0), generator(0))
-    again = decode(model, prompts, Decoding(limit=12, temperature=0), generator(9))
+    repeated = decode(model, prompts, Decoding(limit=12, temperature=0), generator(9))
     beams = decode(model, prompts, Decoding(limit=12, beams=6), generator(0))
-    assert greedy == again
+    assert greedy == repeated
     assert all(beam.mean >= plain.mean - 1e-6 for beam, plain in zip(beams, greedy, strict=True))
     state = torch.cat([prompts[0], torch.tensor(greedy[0].tokens)])
     with torch.no_grad():
-        said = log_likelihoods(model, state[None])[0, 2:]
-    assert np.allclose(said[: len(greedy[0].tokens)], greedy[0].logprobs[: len(greedy[0].tokens)], atol=1e-4)
+        logprobs = log_likelihoods(model, state[None])[0, 2:]
+    assert np.allclose(
+        logprobs[: len(greedy[0].tokens)], greedy[0].logprobs[: len(greedy[0].tokens)], atol=1e-4
+    )
 
 
 def test_beam_search_finds_the_best_of_all_short_texts() -> None:
@@ -320,35 +332,35 @@ def test_beam_search_finds_the_best_of_all_short_texts() -> None:
     best = -math.inf
     for size in (1, 2, 3):
         for number in range(5**size):
-            text = [number // 5**place % 5 for place in range(size)]
+            text = [number // 5**position % 5 for position in range(size)]
             if END in text[:-1] or (size < 3 and text[-1] != END):
                 continue
             with torch.no_grad():
-                said = log_likelihoods(model, torch.cat([prompt, torch.tensor(text)])[None])[0, 1:]
-            best = max(best, float(said.mean()))
-    found = decode(model, [prompt], Decoding(limit=3, beams=125), generator(0))[0]
-    assert found.mean == pytest.approx(best, abs=1e-4)
+                logprobs = log_likelihoods(model, torch.cat([prompt, torch.tensor(text)])[None])[0, 1:]
+            best = max(best, float(logprobs.mean()))
+    beam = decode(model, [prompt], Decoding(limit=3, beams=125), generator(0))[0]
+    assert beam.mean == pytest.approx(best, abs=1e-4)
 
 
 def test_sampling_follows_the_probabilities() -> None:
     model = small("lstm")
     prompt = torch.tensor([2, 7])
     with torch.no_grad():
-        wanted = model.begin([prompt])[1][0].softmax(-1).numpy()
-    found = decode(model, [prompt] * 4000, Decoding(limit=1), generator(4), batch=4000)
-    tokens = [END if text.ended else text.tokens[0] for text in found]
+        expected = model.begin([prompt])[1][0].softmax(-1).numpy()
+    texts = decode(model, [prompt] * 4000, Decoding(limit=1), generator(4), batch=4000)
+    tokens = [END if text.ended else text.tokens[0] for text in texts]
     shares = np.bincount(tokens, minlength=12) / 4000
-    assert np.abs(shares - wanted).max() < 4.5 * 0.5 / 4000**0.5  # no false alarm in thousands of runs
+    assert np.abs(shares - expected).max() < 4.5 * 0.5 / 4000**0.5  # no false alarm in thousands of runs
 
 
 def test_narrowing_keeps_what_it_should() -> None:
     logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
 
-    def kept(**how: float) -> list[int]:
-        return torch.nonzero(restrict_choices(logits, Decoding(**how))[0] > -torch.inf)[:, 0].tolist()
+    def allowed(**options: float) -> list[int]:
+        return torch.nonzero(restrict_choices(logits, Decoding(**options))[0] > -torch.inf)[:, 0].tolist()
 
-    assert kept(top_k=2) == [0, 1] and kept(top_p=0.5) == [0] and kept(top_p=0.6) == [0, 1]
-    assert kept(min_p=0.25) == [0, 1, 2] and kept() == [0, 1, 2, 3] and kept(top_p=1e-9) == [0]
+    assert allowed(top_k=2) == [0, 1] and allowed(top_p=0.5) == [0] and allowed(top_p=0.6) == [0, 1]
+    assert allowed(min_p=0.25) == [0, 1, 2] and allowed() == [0, 1, 2, 3] and allowed(top_p=1e-9) == [0]
 
 
 def test_contrastive_search_repeats_less_than_greedy() -> None:
@@ -375,20 +387,20 @@ def test_a_decoding_that_means_nothing_is_refused(wrong: dict[str, float]) -> No
 def test_orthogonal_keeps_the_directions() -> None:
     matrix = torch.randn(1, 6, 9, generator=torch.manual_seed(0))
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-    found = orthogonalize(matrix, steps=8)
-    along = (left.mT @ found @ right.mT)[0]
+    orthogonal = orthogonalize(matrix, steps=8)
+    along = (left.mT @ orthogonal @ right.mT)[0]
     assert float((along - along.diag().diag()).abs().max()) < 1e-3
     assert float((along.diag() - 1).abs().max()) < 0.35
 
 
 def test_muon_steps_alike_alone_or_with_others() -> None:
     weights = [torch.nn.Parameter(torch.randn(4, 6, generator=torch.manual_seed(seed))) for seed in range(3)]
-    alone = torch.nn.Parameter(weights[1].detach().clone())
-    for weight in (*weights, alone):
+    single = torch.nn.Parameter(weights[1].detach().clone())
+    for weight in (*weights, single):
         weight.grad = torch.ones(4, 6).tril() * 0.1
     Muon(weights).step()
-    Muon([alone]).step()
-    assert torch.allclose(alone, weights[1], atol=1e-6)
+    Muon([single]).step()
+    assert torch.allclose(single, weights[1], atol=1e-6)
 
 
 def test_a_blend_begins_as_counts_and_learns_beyond_them(tmp_path: Path) -> None:
@@ -401,36 +413,36 @@ def test_a_blend_begins_as_counts_and_learns_beyond_them(tmp_path: Path) -> None
     blend.count(text)
     blend.eval()
     with torch.no_grad():
-        said = blend(text[None, :20]).log_softmax(-1)[0, 5:].exp()
+        probabilities = blend(text[None, :20]).log_softmax(-1)[0, 5:].exp()
     counted = fit_kneser_ney(text.numpy(), 9, 4)
-    wanted = counted(torch.cat([text[:20], text[:1]]).numpy(), 1)[5:]
-    assert np.allclose(said.numpy(), wanted, atol=1e-4)
-    rows, places = blend.lessons(1)
+    expected = counted(torch.cat([text[:20], text[:1]]).numpy(), 1)[5:]
+    assert np.allclose(probabilities.numpy(), expected, atol=1e-4)
+    rows, positions = blend.lessons(1)
     with pytest.raises(DataError, match="not from the text"):
-        train_texts(blend, rows, places * 0, steps=1)
-    trained = train_texts(blend, rows, places, steps=60, batch=16, seed=0, folder=tmp_path / "b")
+        train_texts(blend, rows, positions * 0, steps=1)
+    trained = train_texts(blend, rows, positions, steps=60, batch=16, seed=0, folder=tmp_path / "b")
     assert trained.history[-1]["loss"] < trained.history[0]["loss"]
-    again = load(tmp_path / "b", Blend)
+    loaded = load(tmp_path / "b", Blend)
     with torch.no_grad():
-        assert torch.allclose(again(text[None, :20]), blend.eval()(text[None, :20]), atol=1e-5)
+        assert torch.allclose(loaded(text[None, :20]), blend.eval()(text[None, :20]), atol=1e-5)
 
 
 def test_a_blend_of_words_and_lines_reads_on_and_comes_back_from_a_folder(tmp_path: Path) -> None:
     text = "To be, or not to be:\nthat is the question: to be\nOr not. To be, or not to\nbe. " * 20
-    signs = {sign: place for place, sign in enumerate(sorted(set(text)), 3)}
+    signs = {sign: number for number, sign in enumerate(sorted(set(text)), 3)}
     tokens, size = torch.tensor([signs[sign] for sign in text]), len(signs) + 3
     with torch_seed(0):
         blend = Blend(16, size, script=script_of(signs, size), order=5, parts=4, width=16, layers=1, heads=2)
     blend.count(tokens)
     train_texts(blend, *blend.lessons(1), steps=30, batch=16, seed=0, folder=tmp_path / "b")
-    again = load(tmp_path / "b", Blend)
+    loaded = load(tmp_path / "b", Blend)
     rows = tokens.unfold(0, 16, 7)[:9]
     with torch.no_grad():
-        assert torch.equal(again(rows), blend(rows))
-        state, logits = again.begin([row[:8] for row in rows])
-        for place in range(8, 16):
-            state, logits = again.advance(state, rows[:, place])
-        assert torch.allclose(logits, again(rows)[:, -1], atol=1e-4)
+        assert torch.equal(loaded(rows), blend(rows))
+        state, logits = loaded.begin([row[:8] for row in rows])
+        for number in range(8, 16):
+            state, logits = loaded.advance(state, rows[:, number])
+        assert torch.allclose(logits, loaded(rows)[:, -1], atol=1e-4)
 
 
 def test_tokens_lose_nothing(tmp_path: Path) -> None:
@@ -456,15 +468,15 @@ def test_a_writer_learns_to_copy_and_a_foreign_tokenizer_is_refused(tmp_path: Pa
         TrainingOptions(steps=250, batch=32),
         model=options,
     )
-    found = write(tmp_path, words[:20], 2, 0, Decoding(temperature=0.3, limit=50))
-    assert np.mean([one.text == word for row, word in zip(found, words, strict=False) for one in row]) > 0.7
-    assert found == write(tmp_path, words[:20], 2, 0, Decoding(temperature=0.3, limit=50))
+    texts = write(tmp_path, words[:20], 2, 0, Decoding(temperature=0.3, limit=50))
+    assert np.mean([text.text == word for row, word in zip(texts, words, strict=False) for text in row]) > 0.7
+    assert texts == write(tmp_path, words[:20], 2, 0, Decoding(temperature=0.3, limit=50))
     assert perplexity(tmp_path, pairs[:20])[0] < 2
     with pytest.raises(DataError, match="shorten the prompt"):
         write(tmp_path, ["a b c d e f g h a b c d e f g h a b c d e f g h a b c d e f g h"], 1, 0)
     Tokens(("<fill>", "<end>", "<start>", "\N{REPLACEMENT CHARACTER}", "a")).save(tmp_path / "tokens.json")
-    writer_in.cache_clear()
+    load_writer.cache_clear()
     with pytest.raises(DataError, match="do not fit"):
-        writer_in(tmp_path)
+        load_writer(tmp_path)
     with pytest.raises(DataError, match="no texts"):
         teach_writer("tolerate.models.texts.lstm:LSTM", [], tmp_path)

@@ -44,11 +44,11 @@ def held_out_fit(
 
     The n-gram model reads no prompts.
     """
-    from tolerate.models.texts.kneser_ney import bits_of
+    from tolerate.models.texts.kneser_ney import bits_per_character
     from tolerate.models.writers.writing import perplexity
 
     if not held_out:
         return {}
     tokens, bits = perplexity(folder, held_out)
-    counts = bits_of(list(learned), [answer for _, answer in held_out])
+    counts = bits_per_character(list(learned), [answer for _, answer in held_out])
     return {"perplexity": tokens, "bits": bits, "bits_kn": counts}

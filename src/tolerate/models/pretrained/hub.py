@@ -206,8 +206,8 @@ def _unreachable(source: PretrainedSpec, reason: str) -> RunError:
     offline = " HF_HUB_OFFLINE is set, so the hub was not asked." if _offline() else ""
     return RunError(
         f'the model "{source.place}" cannot be fetched from the hub ({reason}).{offline} Without a network, name a '
-        f"local folder, hf:./FOLDER, or fetch it once where there is one (hf download {source.place}); with HF_HUB_OFFLINE=1 "
-        "only what is on the disk is used"
+        f"local folder, hf:./FOLDER, or fetch it once where there is one (hf download {source.place}); with "
+        "HF_HUB_OFFLINE=1 only what is on the disk is used"
     )
 
 

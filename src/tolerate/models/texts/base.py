@@ -1,4 +1,4 @@
-"""What every model of texts has: it reads rows of tokens of a vocabulary, up to a context length."""
+"""Base class of models of texts, which read rows of tokens of a vocabulary up to a context length."""
 
 from tolerate.base.json_types import JsonObject, JsonValue
 from tolerate.errors import OptionError
@@ -16,7 +16,7 @@ class TextModel(Trainable):
         super().__init__(**options)
         if not (isinstance(context, int) and isinstance(vocabulary, int)) or min(context, vocabulary) < 1:
             raise OptionError(
-                f"context {context} with vocabulary {vocabulary} means nothing; expected two numbers above 0"
+                f"context {context} with vocabulary {vocabulary} is invalid; expected two whole numbers above 0"
             )
         self.context, self.vocabulary = context, vocabulary
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 MASK = UNKNOWN
 PATH = "tolerate.models.texts.bert:Bert"
-PIECES = 3000  # of the vocabulary
-SENTENCE = re.compile(r"(?<=[.!?])\s+(?=\S)")
+VOCABULARY_SIZE = 3000  # of the vocabulary
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
 
 
 class Bert(TextModel):
@@ -150,13 +150,13 @@ def exchange_second_parts(
     return mixed_rows, starts, belongs | (mixed_rows == rows).all(1)  # both rows may be the same text
 
 
-def halves(text: str) -> tuple[str, str]:
+def split_in_two(text: str) -> tuple[str, str]:
     """Split a text in two: after a sentence if it has several, else in the middle.
 
-    >>> halves("My card is gone. What now?"), halves("where is my card")
+    >>> split_in_two("My card is gone. What now?"), split_in_two("where is my card")
     (('My card is gone.', 'What now?'), ('where is', 'my card'))
     """
-    sentences = SENTENCE.split(text.strip())
+    sentences = SENTENCE_END.split(text.strip())
     if len(sentences) > 1:
         half = (len(sentences) + 1) // 2
         return " ".join(sentences[:half]), " ".join(sentences[half:])
@@ -165,7 +165,7 @@ def halves(text: str) -> tuple[str, str]:
     return " ".join(words[:half]), " ".join(words[half:])
 
 
-def learn_pieces(texts: Sequence[str], size: int = PIECES) -> BPE:
+def learn_pieces(texts: Sequence[str], size: int = VOCABULARY_SIZE) -> BPE:
     """The vocabulary of texts to pretrain on."""
     return learn_bpe(texts, size=size)
 
@@ -186,7 +186,7 @@ def tokenizer_with_ends(tokens: BPE) -> "LibraryTokenizer":
 def rows_of(tokens: Tokenizer, texts: Sequence[str], context: int) -> tuple[Tensor, Tensor]:
     """Texts of two parts or more as rows [n, context at most], and where their second parts begin [n]."""
     encoded = []
-    for first, second in map(halves, texts):
+    for first, second in map(split_in_two, texts):
         if first and second:
             head = [START, *tokens.encode(first)[: context // 2 - 2], END]
             encoded.append(([*head, *tokens.encode(second)[: context - len(head) - 1], END], len(head)))

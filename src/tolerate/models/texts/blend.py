@@ -105,12 +105,16 @@ class Blend(Transformer):
 
     def loss(self, tokens: Tensor, starts: Tensor) -> Tensor:
         """Mean negative log-likelihood of a token; starts: positions of the rows, or their counted parts, in it."""
-        answers = self._answers_to_text(tokens, starts) if self.running else self._answers_to(tokens, starts)
+        answers = (
+            self._predictions_in_text(tokens, starts)
+            if self.running
+            else self._predictions_without_block(tokens, starts)
+        )
         logits, targets = self._mixture(self._stream(tokens[:, :-1])[0], answers), tokens[:, 1:]
         learned = targets > PAD
         return F.cross_entropy(logits[learned].float(), targets[learned].long())
 
-    def _answers_to_text(self, tokens: Tensor, starts: Tensor) -> tuple[Floats, Floats]:
+    def _predictions_in_text(self, tokens: Tensor, starts: Tensor) -> tuple[Floats, Floats]:
         """Predictions in rows of the counted text, by the counts of the other blocks."""
         positions = (starts[:, None] + torch.arange(tokens.shape[1], device=starts.device)).cpu()
         text = self.text.cpu()
@@ -120,7 +124,7 @@ class Blend(Transformer):
             )
         return self.counts.at_positions(positions[:, :-1].numpy())
 
-    def _answers_to(self, tokens: Tensor, starts: Tensor) -> tuple[Floats, Floats]:
+    def _predictions_without_block(self, tokens: Tensor, starts: Tensor) -> tuple[Floats, Floats]:
         """Predictions in rows, without the block in which a part of each was counted."""
         without = self.counts.blocks[starts.cpu().numpy()]
         return self.counts.in_rows(tokens[:, :-1].long().cpu().numpy(), 0, without)

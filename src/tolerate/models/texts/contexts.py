@@ -1,8 +1,8 @@
-"""What stands before a token, other than the last few: the word so far and those before it, the place in the line.
+"""Contexts of a token other than n-grams: the word so far and those before it, the column in the line.
 
-Each kind of context is a number for the place after each token; equal numbers mean equal contexts (but for
-hashes that collide, once in 2^40 pairs). Counted like n-grams they say what those cannot: PAQ's
-compressors mix the answers of many such contexts (Mahoney 2005).
+Each kind of context is a number for the position after each token; equal numbers mean equal contexts (except for hash
+collisions, one in 2^40 pairs). They are counted like n-grams; PAQ's compressors mix the predictions of many such
+contexts (Mahoney 2005).
 """
 
 from typing import NamedTuple
@@ -18,8 +18,8 @@ KINDS = (
     "three words",
     "word, one between",
     "word and sign",  # the word so far and two tokens before it
-    "column and two",  # the place in the line and two tokens
-    "one left out",  # three tokens, the last one left out
+    "column and two",  # the column in the line and two tokens
+    "one left out",  # the three tokens before the last one
 )
 INVERSE = np.uint64(pow(int(MULTIPLIER), -1, 2**64))
 
@@ -66,11 +66,11 @@ def contexts_after(tokens: Ints, script: Script) -> dict[str, Ints]:
         (column, last, second),
         (second, third, fourth),
     )
-    return {kind: _hash_of(place, *parts[place]) for place, kind in enumerate(KINDS)}
+    return {kind: _hash_of(index, *parts[index]) for index, kind in enumerate(KINDS)}
 
 
 class _Words:
-    """Words of rows of tokens, found for all places together."""
+    """Numbers of the words in rows of tokens, computed for all positions at once."""
 
     def __init__(self, folded: Ints, letter: NDArray[np.bool_]) -> None:
         self.folded = folded
@@ -94,19 +94,19 @@ class _Words:
         return self._values_at(self.folded, self.outside), self._values_at(self.folded, self.outside - 1)
 
     def _values_at(self, values: Ints, positions: Ints) -> Ints:
-        """Values at places; -1 at places before the first."""
+        """Values at positions; -1 at positions before the first."""
         gathered = np.take_along_axis(values, np.maximum(positions, 0), 1)
         return np.where(positions < 0, -1, gathered)
 
     def _between(self, start: Ints, end: Ints) -> Ints:
-        """A number for the tokens after `start` up to `end`: sums of tokens times powers, moved to one scale."""
+        """A number for the tokens after `start` up to `end`: a polynomial hash, from differences of prefix sums."""
         first, last = (np.take_along_axis(self.sums, np.maximum(index + 1, 0), 1) for index in (start, end))
         sums = (last - first) * self.powers[np.maximum(end, 0)]
         return sums.astype(np.int64)
 
 
 def _last(marked: NDArray[np.bool_]) -> Ints:
-    """The last marked place at or before each place, -1 where there is none."""
+    """The last marked position at or before each position, -1 where there is none."""
     return np.maximum.accumulate(np.where(marked, np.arange(marked.shape[1])[None], -1), 1)
 
 

@@ -1,4 +1,4 @@
-"""Texts of one's own from a file, a line each, read one after the other: a file of any size needs no more memory."""
+"""Read texts from a file, one a line; memory does not depend on the size of the file."""
 
 import gzip
 from collections.abc import Iterator
@@ -6,18 +6,18 @@ from pathlib import Path
 
 from tolerate.errors import DataError
 
-MAX_LINE_BYTES = 1_000_000  # bytes of a line; none of people's is so long
+MAX_LINE_BYTES = 1_000_000
 
 
-def read_lines(path: Path, longest: int = MAX_LINE_BYTES) -> Iterator[str]:
-    """The lines of a UTF-8 file, gzipped or not, without their ends; empty ones are left out.
+def read_lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[str]:
+    """The lines of a UTF-8 file, gzipped or not, without line ends; empty lines are skipped.
 
-    Raises DataError, with the line, where one is too long to be a text, or in another encoding than the rest; and
-    for a file with no text at all.
+    Raises DataError, with the line's number, for a line of more than `max_bytes` or that is no UTF-8, and for a file
+    without any text.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield from _texts(path, iter(lambda: file.readline(longest + 1), b""), longest)
+            yield from _texts(path, iter(lambda: file.readline(max_bytes + 1), b""), max_bytes)
     except (OSError, EOFError) as error:
         raise DataError(f"cannot read {path}: {error}; expected a file of texts, a line each") from None
 
@@ -41,4 +41,4 @@ def _texts(path: Path, raw: Iterator[bytes], longest: int) -> Iterator[str]:
         if text:
             yield text
     if not count:
-        raise DataError(f"{path} holds no text; expected at least one line with a sign in it")
+        raise DataError(f"{path} holds no text; expected at least one line that is not blank")

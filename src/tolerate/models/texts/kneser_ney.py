@@ -1,8 +1,8 @@
-"""The n-gram model that neural ones must beat. Kneser and Ney 1995; Chen and Goodman 1999, modified smoothing.
+"""Kneser-Ney n-gram model, the baseline of the neural ones. Kneser and Ney 1995; Chen and Goodman 1999, modified.
 
-How often was this token seen after these n - 1? What was seen once or twice counts a little less, and what
-is left over goes to the next shorter context, where not occurrences count but how many different tokens
-stood before (continuation counts). Trains in seconds; a baseline that every report of a text job shows.
+The probability of a token after n - 1 others is its count less a discount, over the total; the mass of the discounts
+goes to the next shorter context, where continuation counts (how many different tokens precede) replace occurrences.
+Trains in seconds; every report of a text job shows it.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Order:
-    """What followed contexts of one kind: contexts in order, each with the tokens seen after it.
+class OrderCounts:
+    """Counts of the tokens after each context of one kind.
 
-    contexts: [c] numbers in order; first: [c + 1], where each one's tokens begin; tokens: [g];
+    contexts: [c] sorted numbers; first: [c + 1], where the tokens of each context begin; tokens: [g];
     counts: [g, 1 + blocks], of the whole text and then of the text without each block;
-    discounts: what is taken from counts of 1, 2 and more.
+    discounts: subtracted from counts of 1, 2 and more.
     """
 
     contexts: Ints
@@ -45,19 +45,19 @@ class Order:
 
     @cached_property
     def discount_totals(self) -> Floats:
-        """What the discounts take from each context, for the shorter ones: [c, 1 + blocks]."""
+        """The sum of the discounts in each context, which shorter contexts distribute: [c, 1 + blocks]."""
         return np.add.reduceat(self.discounted_mass(self.counts), self.first[:-1])
 
     def discounted_mass(self, counts: Floats) -> Floats:
-        """What the discounts take from some counts; nothing from 0."""
+        """The discount of each count; 0 for a count of 0."""
         discounts = np.concatenate([np.zeros(1, np.float32), self.discounts])
         return discounts[np.minimum(counts, 3).astype(np.int8)]
 
-    def sharpen(self, probabilities: Floats, contexts: Ints, without: Ints) -> Floats:
-        """Take these counts into answers [n, vocabulary]: kept counts over the total, the rest as it was.
+    def interpolate(self, probabilities: Floats, contexts: Ints, without: Ints) -> Floats:
+        """Interpolate probabilities [n, vocabulary] of shorter contexts with these discounted counts, in place.
 
-        without: [n], the block that each answer does without, 0 for none. Returns what was known of each
-        context: [n, 3], its total, different tokens and the share of the rest (0, 0 and 1 for an unseen one).
+        without: [n], the block that is left out of the counts, 0 for none. Returns features of each context: [n, 3],
+        its total, the number of different tokens and the weight of the shorter context (0, 0 and 1 for an unseen one).
         """
         index = np.minimum(np.searchsorted(self.contexts, contexts), len(self.contexts) - 1)
         total = self.totals[index, without] * (self.contexts[index] == contexts)
@@ -84,7 +84,7 @@ class KneserNey:
     vocabulary: number of tokens; tokens are whole numbers below it.
     """
 
-    orders: tuple[Order, ...]  # of 2, 3, ... tokens
+    orders: tuple[OrderCounts, ...]  # of 2, 3, ... tokens
     singles: Floats  # probability of each token without any context: [1 + blocks, vocabulary]
     vocabulary: int
 
@@ -94,39 +94,39 @@ class KneserNey:
         return len(self.orders) + 1
 
     def __call__(self, text: Ints, start: int = 0) -> Floats:
-        """Probabilities of every token at each place of a text, given those before: [length - start, vocabulary].
+        """Probabilities of every token at each position of a text, given those before: [length - start, vocabulary].
 
-        Places before `start` are read, not answered.
+        Positions before `start` are context only.
         """
-        return self.answers(self.contexts(text)[start:])[-1][0]
+        return self.predictions(self.contexts(text)[start:])[-1][0]
 
     def contexts(self, text: Ints) -> Ints:
-        """The `order - 1` tokens before each place of a text, -1 where there are none: [length, order - 1]."""
+        """The `order - 1` tokens before each position of a text, -1 where there are none: [length, order - 1]."""
         padded = np.concatenate([np.full(self.order - 1, -1, dtype=np.int64), text])
         return np.lib.stride_tricks.sliding_window_view(padded, self.order - 1)[: len(text)]
 
-    def answers(self, contexts: Ints, without: Ints | None = None) -> list[tuple[Floats, Floats]]:
-        """By each order from 2 on, probabilities of every token after each context [n, order - 1] and what is known.
+    def predictions(self, contexts: Ints, without: Ints | None = None) -> list[tuple[Floats, Floats]]:
+        """For each order from 2 on, probabilities of every token after each context, and features of the context.
 
-        without: [n], the block of the text whose counts each answer does without, from 1; 0 for none. An
-        answer is [n, vocabulary], what is known of its context [n, 3] as by `Order.sharpen`.
+        contexts: [n, order - 1]; without: [n], the block of the text that is left out of the counts, from 1; 0 for
+        none. Probabilities are [n, vocabulary], features [n, 3] as of `OrderCounts.interpolate`.
         """
         without = np.zeros(len(contexts), np.int64) if without is None else without
         probabilities, answers = self.singles[without], []
         for back, order in enumerate(self.orders, 1):
-            features = order.sharpen(probabilities, _packed_last(contexts, back, self.vocabulary), without)
+            features = order.interpolate(
+                probabilities, _packed_last(contexts, back, self.vocabulary), without
+            )
             answers.append((probabilities.copy(), features))
         return answers
 
-    def log_likelihoods(self, text: Ints, together: int = 20_000) -> NDArray[np.float64]:
+    def log_likelihoods(self, text: Ints, batch: int = 20_000) -> NDArray[np.float64]:
         """Natural log probability of each token of a text given those before: [length]."""
         parts, contexts = [], self.contexts(text)
-        for first in range(0, len(text), together):
-            probabilities = self.answers(contexts[first : first + together])[-1][0]
+        for first in range(0, len(text), batch):
+            probabilities = self.predictions(contexts[first : first + batch])[-1][0]
             parts.append(
-                probabilities[np.arange(len(probabilities)), text[first : first + together]].astype(
-                    np.float64
-                )
+                probabilities[np.arange(len(probabilities)), text[first : first + batch]].astype(np.float64)
             )
         return np.log(np.concatenate(parts))
 
@@ -134,7 +134,7 @@ class KneserNey:
 def fit_kneser_ney(text: Sequence[int] | Ints, vocabulary: int, order: int = 7, blocks: int = 0) -> KneserNey:
     """Count a text of whole numbers below `vocabulary`.
 
-    blocks: the text is cut into so many pieces of one length, and counted without each of them too.
+    blocks: the text is split into so many blocks of equal length, and counted without each of them too.
 
     >>> model = fit_kneser_ney([0, 1, 0, 1, 0, 1, 2], vocabulary=3, order=2)
     >>> int(model(np.array([0, 1]))[1].argmax())
@@ -142,9 +142,9 @@ def fit_kneser_ney(text: Sequence[int] | Ints, vocabulary: int, order: int = 7, 
     """
     tokens = np.asarray(text, dtype=np.int64)
     bits = _bits(vocabulary)
-    most = (62 - blocks.bit_length()) // bits
-    if not 2 <= order <= most:
-        raise OptionError(f"order {order} with {vocabulary} tokens does not fit; expected 2 to {most}")
+    max_order = (62 - blocks.bit_length()) // bits
+    if not 2 <= order <= max_order:
+        raise OptionError(f"order {order} with {vocabulary} tokens does not fit; expected 2 to {max_order}")
     if len(tokens) < order + 1:
         raise DataError(
             f"the text has {len(tokens)} tokens; counting {order} in a row needs {order + 1} at least"
@@ -156,41 +156,46 @@ def fit_kneser_ney(text: Sequence[int] | Ints, vocabulary: int, order: int = 7, 
     )
     orders = []
     for length in range(order, 1, -1):
-        orders.append(_order(grams, counts, bits))
+        orders.append(_order_counts(grams, counts, bits))
         shorter = grams & ((1 << bits * (length - 1)) - 1)
-        by = np.argsort(shorter, kind="stable")
-        shorter = shorter[by]
+        order_of_grams = np.argsort(shorter, kind="stable")
+        shorter = shorter[order_of_grams]
         starts = np.flatnonzero(np.r_[True, shorter[1:] != shorter[:-1]])
         # each longer gram counts once: a continuation
-        grams, counts = shorter[starts], np.add.reduceat((counts > 0)[by].astype(np.float32), starts)
+        grams, counts = (
+            shorter[starts],
+            np.add.reduceat((counts > 0)[order_of_grams].astype(np.float32), starts),
+        )
     singles = np.zeros((vocabulary, 1 + blocks), dtype=np.float32)
     singles[grams] = counts
     singles = (singles + 0.5) / (singles.sum(0) + 0.5 * vocabulary)
     return KneserNey(tuple(reversed(orders)), np.ascontiguousarray(singles.T), vocabulary)
 
 
-def fit_order(contexts: Ints, tokens: Ints, vocabulary: int, blocks: int = 0) -> Order:
-    """Count which token followed each context of a text, whatever the contexts are: [n] numbers from 0, [n]."""
+def fit_order(contexts: Ints, tokens: Ints, vocabulary: int, blocks: int = 0) -> OrderCounts:
+    """Count which token followed each context of a text; contexts are any numbers from 0: [n], [n]."""
     bits = _bits(vocabulary)
-    return _order(*_count_by_block(contexts << bits | tokens, blocks_of(len(tokens), blocks), blocks), bits)
+    return _order_counts(
+        *_count_by_block(contexts << bits | tokens, blocks_of(len(tokens), blocks), blocks), bits
+    )
 
 
 def blocks_of(length: int, blocks: int) -> Ints:
-    """The block of each place of a text, from 1; 1 everywhere where there are none: [length]."""
+    """The block of each position of a text, from 1; 1 everywhere without blocks: [length]."""
     return 1 + np.arange(length) * max(blocks, 1) // length
 
 
-def _count_by_block(grams: Ints, pieces: Ints, blocks: int) -> tuple[Ints, Floats]:
-    """Different grams in order [g], and how often each occurs in all and without each block [g, 1 + blocks]."""
+def _count_by_block(grams: Ints, gram_blocks: Ints, blocks: int) -> tuple[Ints, Floats]:
+    """Distinct sorted grams [g], and their counts in the whole text and without each block [g, 1 + blocks]."""
     bits = blocks.bit_length()
-    keys, times = np.unique(grams << bits | pieces if blocks else grams, return_counts=True)
-    whole = keys >> bits
-    starts = np.flatnonzero(np.r_[True, whole[1:] != whole[:-1]])
-    counts = np.repeat(np.add.reduceat(times, starts).astype(np.float32)[:, None], 1 + blocks, 1)
+    keys, occurrences = np.unique(grams << bits | gram_blocks if blocks else grams, return_counts=True)
+    all_grams = keys >> bits
+    starts = np.flatnonzero(np.r_[True, all_grams[1:] != all_grams[:-1]])
+    counts = np.repeat(np.add.reduceat(occurrences, starts).astype(np.float32)[:, None], 1 + blocks, 1)
     if blocks:
         rows = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(keys)]))
-        counts[rows, keys & ((1 << bits) - 1)] -= times
-    return whole[starts], counts
+        counts[rows, keys & ((1 << bits) - 1)] -= occurrences
+    return all_grams[starts], counts
 
 
 def _packed(tokens: Ints, length: int, vocabulary: int) -> Ints:
@@ -215,29 +220,29 @@ def _bits(vocabulary: int) -> int:
     return max(1, int(vocabulary - 1).bit_length())
 
 
-def _order(grams: Ints, counts: Floats, bits: int) -> Order:
-    """The table of n-grams that are sorted, with the discounts that their counts suggest."""
+def _order_counts(grams: Ints, counts: Floats, bits: int) -> OrderCounts:
+    """The counts of sorted n-grams as a table, with the discounts estimated from them."""
     contexts = grams >> bits
     starts = np.flatnonzero(np.r_[True, contexts[1:] != contexts[:-1]])
     first = np.r_[starts, len(grams)]
-    return Order(contexts[starts], first, grams & ((1 << bits) - 1), counts, _discounts(counts[:, 0]))
+    return OrderCounts(contexts[starts], first, grams & ((1 << bits) - 1), counts, _discounts(counts[:, 0]))
 
 
 def _discounts(counts: Floats) -> Floats:
-    """D1, D2 and D3+ of Chen and Goodman (equation 26), kept between 0 and the count."""
+    """D1, D2 and D3+ of Chen and Goodman (equation 26), clipped to between 0 and the count."""
     n1, n2, n3, n4 = (float(max((counts == k).sum(), 1)) for k in (1, 2, 3, 4))
     y = n1 / (n1 + 2 * n2)
     discounts = np.array([1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3], dtype=np.float32)
     return np.clip(discounts, 0.05, [0.95, 1.9, 2.9]).astype(np.float32)
 
 
-def bits_of(texts: Sequence[str], unseen: Sequence[str], order: int = 7) -> float:
-    """Bits per character of unseen texts by the counts of known ones; each text ends with a sign of its own.
+def bits_per_character(texts: Sequence[str], unseen: Sequence[str], order: int = 7) -> float:
+    """Bits per character of unseen texts by counts of `texts`; each text ends with an end symbol.
 
-    >>> bits_of(["abababab"] * 9, ["abab"], order=3) < 1
+    >>> bits_per_character(["abababab"] * 9, ["abab"], order=3) < 1
     True
     """
-    codes = {sign: place for place, sign in enumerate(sorted({sign for text in texts for sign in text}), 2)}
+    codes = {sign: code for code, sign in enumerate(sorted({sign for text in texts for sign in text}), 2)}
     numbers = [[codes.get(sign, 1) for sign in text] + [0] for text in texts]
     size = len(codes) + 2
     fits = min(order, 62 // _bits(size))

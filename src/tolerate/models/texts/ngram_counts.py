@@ -1,8 +1,8 @@
-"""All that counts say of the next token: n-grams by Kneser and Ney, and what followed further contexts.
+"""Predictions of the next token by counts: Kneser-Ney n-grams, and counts after the contexts of `contexts`.
 
-While something is learned from them, each block of the counted text is answered by the counts of the other
-blocks, as they will answer new text. Counts that knew the neighbourhood, where names and phrases
-come again, would look far better than they are.
+While a network learns from them, each block of the counted text is predicted by the counts of the other blocks, as new
+text will be. Counts that include the neighbourhood, where names and phrases are repeated, would look far better than
+they are.
 """
 
 from collections.abc import Sequence
@@ -12,60 +12,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tolerate.models.texts.contexts import Script, contexts_after
-from tolerate.models.texts.kneser_ney import KneserNey, Order, blocks_of, fit_kneser_ney, fit_order
+from tolerate.models.texts.kneser_ney import KneserNey, OrderCounts, blocks_of, fit_kneser_ney, fit_order
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
-CONTEXT_FEATURES = 3  # numbers that say what is known of a context
-BASE_ORDER = 4  # tokens in a row: their answer is what further contexts sharpen
+CONTEXT_FEATURES = 3  # of `OrderCounts.interpolate`
+BASE_ORDER = 4  # the order of n-grams whose predictions further contexts are interpolated with
 
 
 @dataclass(frozen=True)
 class BlockCounts:
-    """A counted text, and what it answers by each context.
+    """A counted text, and its predictions from each context.
 
     tokens: [length]; blocks: [length], the block of each, from 1; after: [kinds, length], the number of each
-    further context after each token; further: what followed them.
+    further context after each token; further: counts of the tokens after those contexts.
     """
 
     tokens: Ints
     blocks: Ints
     after: Ints
     grams: KneserNey
-    further: tuple[Order, ...]
+    further: tuple[OrderCounts, ...]
     script: Script | None
 
-    def at_positions(self, places: Ints) -> tuple[Floats, Floats]:
-        """`answers` for the token after each place [n, length] of the counted text, by the other blocks."""
+    def at_positions(self, positions: Ints) -> tuple[Floats, Floats]:
+        """`predictions` of the token after each position [n, length] of the counted text, by the other blocks."""
         back = self.grams.order - 1
         padded = np.pad(self.tokens, (back - 1, 0), constant_values=-1)
-        contexts = np.lib.stride_tricks.sliding_window_view(padded, back)[places]
-        blocks = self.blocks[np.minimum(places + 1, len(self.blocks) - 1)]
-        return self.answers(contexts, self.after[:, places], blocks)
+        contexts = np.lib.stride_tricks.sliding_window_view(padded, back)[positions]
+        blocks = self.blocks[np.minimum(positions + 1, len(self.blocks) - 1)]
+        return self.predictions(contexts, self.after[:, positions], blocks)
 
     def in_rows(self, tokens: Ints, first: int = 0, without: Ints | None = None) -> tuple[Floats, Floats]:
-        """`answers` for what comes after each token from `first` on, in new rows: [n, length].
+        """`predictions` of the token after each one from `first` on, in new rows: [n, length].
 
-        without: [n], the block that does not answer a row, because a part of the row was counted there.
+        without: [n], the block that is left out for a row, because a part of the row was counted there.
         """
         back = self.grams.order - 1
         padded = np.pad(tokens, ((0, 0), (back - 1, 0)), constant_values=-1)
         contexts = np.lib.stride_tricks.sliding_window_view(padded, back, axis=1)[:, first:]
         further = further_contexts(tokens, self.script)[:, :, first:]
         blocks = np.zeros(len(tokens), np.int64) if without is None else without
-        return self.answers(contexts, further, np.repeat(blocks[:, None], contexts.shape[1], 1))
+        return self.predictions(contexts, further, np.repeat(blocks[:, None], contexts.shape[1], 1))
 
-    def answers(self, contexts: Ints, further: Ints, without: Ints) -> tuple[Floats, Floats]:
-        """By each context, log probabilities [n, length, all, vocabulary]; what is known of them, [n, length, 3 all].
+    def predictions(self, contexts: Ints, further: Ints, without: Ints) -> tuple[Floats, Floats]:
+        """From each context, log probabilities [n, length, all, vocabulary], and its features [n, length, 3 * all].
 
         contexts: [n, length, order - 1] tokens, further: [kinds, n, length], without: [n, length], a block or 0.
         """
         shape, blocks = without.shape, without.reshape(-1)
-        answers = self.grams.answers(contexts.reshape(-1, contexts.shape[2]), blocks)
+        answers = self.grams.predictions(contexts.reshape(-1, contexts.shape[2]), blocks)
         base = answers[BASE_ORDER - 2][0]
         for order, numbers in zip(self.further, further, strict=True):
             probabilities = base.copy()
-            answers.append((probabilities, order.sharpen(probabilities, numbers.reshape(-1), blocks)))
+            answers.append((probabilities, order.interpolate(probabilities, numbers.reshape(-1), blocks)))
         logs = np.stack([probabilities for probabilities, _ in answers], 1)
         np.log(np.maximum(logs, 1e-8, out=logs), out=logs)
         features = np.stack([features for _, features in answers], 1)
@@ -76,7 +76,7 @@ class BlockCounts:
 def count_text(
     text: Sequence[int] | Ints, vocabulary: int, order: int, blocks: int, script: Script | None
 ) -> BlockCounts:
-    """Count a text of whole numbers below `vocabulary`, in all and without each of its blocks."""
+    """Count a text of whole numbers below `vocabulary`, as a whole and without each of its blocks."""
     tokens = np.asarray(text, dtype=np.int64)
     grams = fit_kneser_ney(tokens, vocabulary, order, blocks)
     after = further_contexts(tokens[None], script)[:, 0]

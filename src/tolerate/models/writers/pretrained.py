@@ -85,11 +85,11 @@ def _fits(model: Pretrained, length: int, start: int) -> bool:
 def open_model(source: PretrainedSpec) -> Pretrained:
     """A pretrained model ready to write: of the hub, of a folder of transformers, or tuned by `tolerate train`."""
     folder = Path(source.place).expanduser()
-    return model_in(folder) if is_pretrained_folder(folder) else Pretrained.of(source).to(_device())
+    return load_model(folder) if is_pretrained_folder(folder) else Pretrained.of(source).to(_device())
 
 
 @lru_cache(maxsize=2)
-def model_in(folder: Path) -> Pretrained:
+def load_model(folder: Path) -> Pretrained:
     """The pretrained model stored in a folder, with its adapters merged."""
     model = load(folder, Pretrained)
     model.merge()
@@ -98,7 +98,7 @@ def model_in(folder: Path) -> Pretrained:
 
 def export_merged(folder: Path, out: Path) -> None:
     """Write a tuned model with merged adapters and its tokenizer, for any server or as a base for further tuning."""
-    model = model_in(folder)
+    model = load_model(folder)
     with quiet_transformers():
         model.net.save_pretrained(out)
         model.prompt_format.tokenizer.save_pretrained(out)

@@ -93,7 +93,7 @@ def teach_writer(
         path, context or rows.shape[1] + SPARE_TOKENS, len(tokens), seed=options.seed, **model_options
     )
     if isinstance(writer, Blend):
-        text, positions = answers_in_a_row(tokens, pairs)
+        text, positions = text_for_counts(tokens, pairs)
         writer.count(text)
         fits = [len(encoded(tokens, *pair)[0]) <= longest for pair in pairs]
         starts = torch.tensor(positions)[torch.tensor(fits)]
@@ -135,7 +135,7 @@ def _tune(
     return train(model, TokenExamples(rows, starts), options, folder, on_progress)
 
 
-def answers_in_a_row(tokens: Tokenizer, pairs: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
+def text_for_counts(tokens: Tokenizer, pairs: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
     """The text that a blend counts, and the position of each pair's answer in it.
 
     It is each different answer from its start to its end, after the last tokens of its prompt: continuation counts
@@ -154,7 +154,7 @@ def answers_in_a_row(tokens: Tokenizer, pairs: Sequence[tuple[str, str]]) -> tup
 
 
 @lru_cache(maxsize=2)
-def writer_in(folder: Path) -> tuple[LanguageModel, Tokenizer]:
+def load_writer(folder: Path) -> tuple[LanguageModel, Tokenizer]:
     """The writer stored in a folder, with its vocabulary."""
     model, tokens = load(folder, LanguageModel), load_vocabulary(folder / TOKENS)
     if isinstance(model, TunedModel):
@@ -181,10 +181,10 @@ def write(
     Pretrained models ignore them.
     """
     if is_pretrained_folder(folder):
-        from tolerate.models.writers.pretrained import model_in, write_with
+        from tolerate.models.writers.pretrained import load_model, write_with
 
-        return write_with(model_in(folder), prompts, candidates, seed, decoding)
-    model, tokens = writer_in(folder)
+        return write_with(load_model(folder), prompts, candidates, seed, decoding)
+    model, tokens = load_writer(folder)
     encoded_prompts = [
         torch.tensor(encoded(tokens, prompt)[0]) for prompt in prompts for _ in range(candidates)
     ]
@@ -259,10 +259,10 @@ def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, f
     tokenizer with a small vocabulary would have an advantage.
     """
     if is_pretrained_folder(folder):
-        from tolerate.models.writers.pretrained import model_in, perplexity_of
+        from tolerate.models.writers.pretrained import load_model, perplexity_of
 
-        return perplexity_of(model_in(folder), pairs)
-    model, tokens = writer_in(folder)
+        return perplexity_of(load_model(folder), pairs)
+    model, tokens = load_writer(folder)
     rows, starts, _ = rows_of(tokens, pairs, model.context + 1)
     with torch_threads(1):
         log_probabilities = log_likelihoods(model, rows)
@@ -280,10 +280,10 @@ def perplexity(folder: Path, pairs: Sequence[tuple[str, str]]) -> tuple[float, f
 def likelihoods(folder: Path, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
     """Mean log probability of a token of each answer given its prompt; very low where both do not fit: [n]."""
     if is_pretrained_folder(folder):
-        from tolerate.models.writers.pretrained import likelihoods_of, model_in
+        from tolerate.models.writers.pretrained import likelihoods_of, load_model
 
-        return likelihoods_of(model_in(folder), pairs)
-    model, tokens = writer_in(folder)
+        return likelihoods_of(load_model(folder), pairs)
+    model, tokens = load_writer(folder)
     rows = [encoded(tokens, prompt, answer) for prompt, answer in pairs]
     means = np.full(len(rows), -30.0)
     fitting = [index for index, (row, _) in enumerate(rows) if len(row) <= model.context + 1]
