@@ -1,4 +1,4 @@
-"""Sections on calibration: reliability of scores that claim to be probabilities, and the share that each score releases."""
+"""Sections on scores: reliability of those that claim to be probabilities, and the share that each releases."""
 
 from collections.abc import Sequence
 from math import isfinite
