@@ -30,7 +30,7 @@ from tolerate.errors import OptionError, TolerateError
 from tolerate.service import app
 from tolerate.service.config import JobSettings, ServiceSettings, TierSettings, load
 from tolerate.service.upstream.guard import check_url
-from tolerate.store import certificates, connect, people, queue
+from tolerate.store import certificates, connect, people, queue, review_data
 from tolerate.store.ledger import newest
 
 
@@ -187,7 +187,7 @@ def test_a_held_answer_may_wait_for_a_person(model: Upstream, url: str, tmp_path
     with served(service_of(model.url, url, tmp_path, wait=DEADLINE_SECONDS)) as service:
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(service.chat, {"say": "worth waiting for", "score": 0.1})
-            eventually(lambda: service.write(queue.backlog, "support", time.time()).open)
+            eventually(lambda: service.write(review_data.backlog, "support", time.time()).open)
             judge_next(service, 0.0)
             assert (
                 answer.result(DEADLINE_SECONDS)[2]["choices"][0]["message"]["content"] == "worth waiting for"
@@ -550,7 +550,7 @@ def test_a_stop_finishes_what_was_taken(model: Upstream, url: str, tmp_path: Pat
         with served(service) as running:
             slow = pool.submit(running.chat, {"say": "finished", "score": 0.9, "hold": True})
             waiting = pool.submit(running.chat, {"say": "SECRET", "score": 0.1})
-            eventually(lambda: running.write(queue.backlog, "support", time.time()).open)
+            eventually(lambda: running.write(review_data.backlog, "support", time.time()).open)
             eventually(lambda: running.running.app.in_flight == 2)
 
             def release() -> None:

@@ -11,18 +11,27 @@ from tests.support.service_fakes import certificate, database
 from tolerate.service.config import JobSettings, TierSettings
 from tolerate.service.watch.evidence import evidence_columns, settlement_watcher
 from tolerate.service.watch.overview import overview
-from tolerate.store import Database, DatabaseWriter, certificates, connect, people, queue, traffic
+from tolerate.store import (
+    Database,
+    DatabaseWriter,
+    certificates,
+    connect,
+    people,
+    queue,
+    review_data,
+    traffic,
+)
 from tolerate.store.ledger import newest
 
 JOB = JobSettings("support", (TierSettings("main", "http://127.0.0.1:9/v1"),))
 QUESTIONS: dict[str, Callable[[Database], Any]] = {
-    "backlog": lambda db: queue.backlog(db, "support", 50.0),
-    "ratings": lambda db: queue.ratings(db, "support"),
-    "detection": lambda db: queue.detection(db, "ann"),
+    "backlog": lambda db: review_data.backlog(db, "support", 50.0),
+    "ratings": lambda db: review_data.ratings(db, "support"),
+    "detection": lambda db: review_data.detection(db, "ann"),
     "drawn": lambda db: [
-        {k: v for k, v in row.items() if k != "at"} for row in queue.drawn_items(db, "support")
+        {k: v for k, v in row.items() if k != "at"} for row in review_data.drawn_items(db, "support")
     ],
-    "labels": lambda db: queue.labels(db, "support"),
+    "labels": lambda db: review_data.labels(db, "support"),
     "item": lambda db: queue.item(db, "t1"),
     "said": lambda db: queue.verdicts_on(db, "t1"),
     "task": lambda db: queue.task(db, 9, "ann"),

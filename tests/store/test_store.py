@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.service_fakes import certificate
 from tolerate.errors import DataError, OptionError, RunError
-from tolerate.store import DatabaseWriter, certificates, connect, people, queue, traffic
+from tolerate.store import DatabaseWriter, certificates, connect, people, queue, review_data, traffic
 from tolerate.store.agreement import alpha, kappa
 from tolerate.store.ledger import append, chain_hash, newest, rows
 from tolerate.store.verify import Replay, verify
@@ -301,7 +301,7 @@ def test_seeded_errors_measure_detection(writer: DatabaseWriter) -> None:
         task = do(writer, queue.lease, "bob", 1.0)
         loss = 1.0 if task.item.truth and n > 1 else 0.0
         do(writer, queue.record_verdict, queue.NewVerdict(task.slot, "bob", loss, str(n)), 2.0)
-    assert do(writer, queue.detection, "bob") == {"errors": 3, "found": 2, "fine": 3, "blamed": 0}
+    assert do(writer, review_data.detection, "bob") == {"errors": 3, "found": 2, "fine": 3, "blamed": 0}
 
 
 def test_texts_are_forgotten_by_age(writer: DatabaseWriter, url: str) -> None:

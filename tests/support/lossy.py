@@ -60,7 +60,7 @@ class Log:
 @contextlib.contextmanager
 def watched(folder: Path) -> Iterator[Log]:
     """Within this, every SQLite file of the folder is logged. Syncs are noted and not carried out: that is quicker."""
-    log, files, kept = Log(), {}, []
+    log, files, references = Log(), {}, []
     sqlite = ctypes.CDLL(_library())
     sqlite.sqlite3_vfs_find.restype = POINTER(Vfs)
     real = sqlite.sqlite3_vfs_find(None)
@@ -73,13 +73,13 @@ def watched(folder: Path) -> Iterator[Log]:
         """The file methods with ours in front."""
         if methods in tables:
             return tables[methods]
-        given = ctypes.cast(methods, POINTER(Methods)).contents
-        table = Methods.from_buffer_copy(given)
-        write, truncate, sync = WRITE(given.write), TRUNCATE(given.truncate), SYNC(given.sync)
+        original = ctypes.cast(methods, POINTER(Methods)).contents
+        table = Methods.from_buffer_copy(original)
+        write, truncate, sync = WRITE(original.write), TRUNCATE(original.truncate), SYNC(original.sync)
 
-        def on_write(file: int, data: int, size: int, at: int) -> int:
-            log.events.append(("write", files.get(file), at, ctypes.string_at(data, size)))
-            return write(file, data, size, at)
+        def on_write(file: int, data: int, size: int, offset: int) -> int:
+            log.events.append(("write", files.get(file), offset, ctypes.string_at(data, size)))
+            return write(file, data, size, offset)
 
         def on_truncate(file: int, size: int) -> int:
             log.events.append(("truncate", files.get(file), size))
@@ -93,8 +93,8 @@ def watched(folder: Path) -> Iterator[Log]:
             return 0
 
         mine = (WRITE(on_write), TRUNCATE(on_truncate), SYNC(on_sync))
-        kept.extend((*mine, write, truncate, sync))
-        table.write, table.truncate, table.sync = (ctypes.cast(each, c_void_p) for each in mine)
+        references.extend((*mine, write, truncate, sync))
+        table.write, table.truncate, table.sync = (ctypes.cast(callback, c_void_p) for callback in mine)
         tables[methods] = table
         return table
 
@@ -117,14 +117,14 @@ def watched(folder: Path) -> Iterator[Log]:
     ours = Vfs.from_buffer_copy(real.contents)
     mine = (OPEN(on_open), DELETE(on_delete))
     ours.name, ours.next = b"watched", None
-    ours.open, ours.delete = (ctypes.cast(each, c_void_p) for each in mine)
+    ours.open, ours.delete = (ctypes.cast(callback, c_void_p) for callback in mine)
     assert sqlite.sqlite3_vfs_register(ctypes.byref(ours), 1) == 0
     try:
         yield log
     finally:
         sqlite.sqlite3_vfs_unregister(ctypes.byref(ours))
         sqlite.sqlite3_vfs_register(real, 1)
-        _ALIVE.append((ours, mine, kept, tables))  # a connection that is still open may call them
+        _ALIVE.append((ours, mine, references, tables))  # a connection that is still open may call them
 
 
 _ALIVE: list[Any] = []
@@ -157,9 +157,9 @@ class File:
 def _applied(content: bytearray, event: tuple[Any, ...]) -> bytearray:
     if event[0] == "truncate":
         return content[: event[2]] + bytes(max(0, event[2] - len(content)))
-    _, _, at, data = event
-    content.extend(bytes(max(0, at - len(content))))
-    content[at : at + len(data)] = data
+    _, _, offset, data = event
+    content.extend(bytes(max(0, offset - len(content))))
+    content[offset : offset + len(data)] = data
     return content
 
 
@@ -212,14 +212,14 @@ def _torn(content: bytearray, event: tuple[Any, ...], keep: float, rng: np.rando
     """An unsynced event: each of its sectors came to the disk, or did not."""
     if event[0] == "truncate":
         return _applied(content, event) if rng.random() < keep else content
-    _, name, at, data = event
+    _, name, offset, data = event
     for start in range(0, len(data), SECTOR):
         piece = data[start : start + SECTOR]
         if rng.random() < keep:
-            content = _applied(content, ("write", name, at + start, piece))
+            content = _applied(content, ("write", name, offset + start, piece))
         elif (
-            at + start + len(piece) > len(content) and rng.random() < 0.5
+            offset + start + len(piece) > len(content) and rng.random() < 0.5
         ):  # the file grew, its content did not come
             noise = rng.bytes(len(piece)) if rng.random() < 0.5 else bytes(len(piece))
-            content = _applied(content, ("write", name, at + start, noise))
+            content = _applied(content, ("write", name, offset + start, noise))
     return content

@@ -19,16 +19,16 @@ from pathlib import Path
 @cache
 def server() -> str | None:
     """The address of a server; None if PostgreSQL is not installed (Debian: apt-get install postgresql)."""
-    if given := os.environ.get("TOLERATE_POSTGRES"):
-        return given
+    if address := os.environ.get("TOLERATE_POSTGRES"):
+        return address
     programs = _programs()
     return None if programs is None else _start(programs)
 
 
 def _programs() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+    paths = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
     on_path = shutil.which("initdb")
-    return found[-1].parent if found else Path(on_path).resolve().parent if on_path else None
+    return paths[-1].parent if paths else Path(on_path).resolve().parent if on_path else None
 
 
 def _start(programs: Path) -> str:
@@ -44,7 +44,7 @@ def _start(programs: Path) -> str:
     options = [f"unix_socket_directories={folder}", "listen_addresses=", "shared_buffers=32MB"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [programs / "postgres", "-D", data, *(part for each in options for part in ("-c", each))],
+            [programs / "postgres", "-D", data, *(part for option in options for part in ("-c", option))],
             stdout=subprocess.DEVNULL, stderr=log, user=user, cwd=folder,
         )  # fmt: skip
     atexit.register(_stop, process, folder, os.getpid())
@@ -57,7 +57,7 @@ def _user() -> str | None:
     """Whom to run as: root becomes postgres, or nobody."""
     if os.getuid() != 0:
         return None
-    names = {each.pw_name for each in pwd.getpwall()}
+    names = {entry.pw_name for entry in pwd.getpwall()}
     return "postgres" if "postgres" in names else "nobody"
 
 

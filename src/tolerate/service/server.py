@@ -30,7 +30,16 @@ from tolerate.service.watch import drift
 from tolerate.service.watch.evidence import certificate_watch, settlement_watcher
 from tolerate.service.watch.webhooks import WebhookSender, load_secret
 from tolerate.stats.monitor.drift import Drift
-from tolerate.store import Database, DatabaseWriter, certificates, deliveries, people, queue, traffic
+from tolerate.store import (
+    Database,
+    DatabaseWriter,
+    certificates,
+    deliveries,
+    people,
+    queue,
+    review_data,
+    traffic,
+)
 from tolerate.store.ledger import append
 
 SWITCH_SECONDS = 0.0005  # after which the writer's thread gets its turn
@@ -220,7 +229,7 @@ class RunningService:
     async def _measure(self) -> None:
         """Set the metrics of the queue, and record it by minute."""
         for job in self.service.jobs:
-            backlog = await self.reader.query(queue.backlog, job.name, time.time())
+            backlog = await self.reader.query(review_data.backlog, job.name, time.time())
             self.metrics.backlog.labels(job.name).set(backlog.open)
             self.metrics.age.labels(job.name).set(backlog.oldest)
             minute = int(time.time() // 60)

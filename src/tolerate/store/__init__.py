@@ -12,7 +12,7 @@ Contract:
 - **Certificates** (`certificates.py`): by job and tier, what they are bound to, alarms, the watch's state.
 - **Restrictions** (`restrictions.py`): what is held beside what the certificate in force holds.
 - **The queue** (`queue.py`): items, slots with leases, verdicts, undo, drafts, adjudication; `second_reviews.py`
-  says which items a second person reads.
+  says which items a second person reads, `review_data.py` reads backlog, agreement, the random share and labels.
 - **People** (`people.py`): users, sessions, keys; secrets only as hashes.
 - **Traffic** (`traffic.py`): counts by minute, for the charts.
 - `verify.py` walks the chain and recomputes every decision from the certificates that the ledger itself holds.

@@ -5,12 +5,12 @@ import time
 from tolerate.service.desk.app import ReviewDesk
 from tolerate.service.desk.pages import PageTable, Response, Visit, redirect_to
 from tolerate.service.openai_format import ApiError
-from tolerate.store import people, queue
+from tolerate.store import people, review_data
 
 
 async def account(desk: ReviewDesk, visit: Visit) -> Response:
     """The user's page, with the seeded errors that they noticed."""
-    detection = await desk.reader.query(queue.detection, visit.user.name)
+    detection = await desk.reader.query(review_data.detection, visit.user.name)
     return desk.page("me.html", visit, detection=detection)
 
 

@@ -11,7 +11,7 @@ from tolerate.service.desk.app import ReviewDesk, ServiceDesk
 from tolerate.service.desk.forms import number_field
 from tolerate.service.desk.pages import PageTable, Response, Visit
 from tolerate.service.openai_format import ApiError
-from tolerate.store import Database, media, people, queue
+from tolerate.store import Database, media, people, review_data
 
 T = TypeVar("T")
 EXPORTED_COLUMNS = (
@@ -120,7 +120,7 @@ def _export(db: Database, job: str) -> bytes:
     writer = csv.writer(text)
     writer.writerow([*EXPORTED_COLUMNS, "loss", "verdicts"])
     after = ""
-    while rows := queue.labels(db, job, after):
+    while rows := review_data.labels(db, job, after):
         for row in rows:
             verdicts = " | ".join(f"{v.reviewer}: {v.label} {v.note}".strip() for v in row.verdicts)
             columns = {**asdict(row.item), "media": media.name_of(row.item.media)}

@@ -16,7 +16,7 @@ from tolerate.service.desk.media import item_media
 from tolerate.service.desk.pages import PageTable, Response, Visit, redirect_to
 from tolerate.service.desk.render import hides
 from tolerate.service.openai_format import ApiError
-from tolerate.store import Database, media, queue
+from tolerate.store import Database, media, queue, review_data
 from tolerate.store.agreement import alpha, kappa_by_pair
 
 
@@ -24,7 +24,7 @@ class QueueLine(TypedDict):
     """A job's queue on the first page: backlog, and agreement of its reviewers."""
 
     job: JobSettings
-    backlog: queue.Backlog
+    backlog: review_data.Backlog
     alpha: float | None
     pairs: list[tuple[str, str, float | None, int]]
 
@@ -36,11 +36,11 @@ async def home(desk: ReviewDesk, visit: Visit) -> Response:
 
 
 def _queue_line(db: Database, job: JobSettings, now: float) -> QueueLine:
-    ratings = queue.ratings(db, job.name)
+    ratings = review_data.ratings(db, job.name)
     graded = len(job.scale) > 2
     return {
         "job": job,
-        "backlog": queue.backlog(db, job.name, now),
+        "backlog": review_data.backlog(db, job.name, now),
         "alpha": alpha(ratings, interval=graded) if ratings else None,
         "pairs": kappa_by_pair(ratings) if ratings else [],
     }

@@ -10,7 +10,7 @@ from tolerate.runs.people import PeopleVerdicts, Question
 from tolerate.service.config import JobSettings
 from tolerate.service.local.options import LocalDeskOptions
 from tolerate.service.local.work import ReviewProgress, item_of
-from tolerate.store import Database, queue
+from tolerate.store import Database, queue, review_data
 from tolerate.store.agreement import alpha
 from tolerate.store.schema import meta, set_meta
 
@@ -84,7 +84,7 @@ class QuestionsWork:
             disagreements = _count(
                 db, "SELECT count(DISTINCT ticket) FROM slots WHERE kind = 'adjudicate' AND state = 'done'"
             )
-            agreed = alpha(queue.ratings(db, JOB, limit=10_000_000))
+            agreed = alpha(review_data.ratings(db, JOB, limit=10_000_000))
             return message(
                 "people.each_item",
                 people=self.reviewers_per_item,

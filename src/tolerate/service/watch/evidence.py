@@ -22,8 +22,9 @@ from tolerate.records import Certificate, Decision
 from tolerate.service.config import JobSettings
 from tolerate.stats.monitor.watch import Alarm, Watch
 from tolerate.store import Database, certificates, restrictions, second_reviews
-from tolerate.store.queue import SettledItem, drawn_items
+from tolerate.store.queue import SettledItem
 from tolerate.store.restrictions import Restriction
+from tolerate.store.review_data import drawn_items
 
 
 def settlement_watcher(

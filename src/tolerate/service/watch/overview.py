@@ -13,7 +13,7 @@ from tolerate.service.config import JobSettings
 from tolerate.service.watch.drift import certificate_drift
 from tolerate.service.watch.evidence import certificate_watch, promises_slice
 from tolerate.stats.monitor.watch import Watch
-from tolerate.store import Database, certificates, queue, restrictions, second_reviews, traffic
+from tolerate.store import Database, certificates, restrictions, review_data, second_reviews, traffic
 from tolerate.store.certificates import StoredCertificate
 from tolerate.store.restrictions import Restriction
 from tolerate.store.traffic import MinuteCounts
@@ -148,7 +148,7 @@ def overview(db: Database, job: JobSettings, now: float) -> JobOverview:
         "job": job.name,
         "at": now,
         "tiers": [_tier(db, job, tier.name) for tier in job.tiers],
-        "queue": asdict(queue.backlog(db, job.name, now)),
+        "queue": asdict(review_data.backlog(db, job.name, now)),
         "counts": totals(of_all),
         "slices": {
             name: totals([minute for minute in counts if minute.slice == name])
@@ -241,7 +241,7 @@ def reviewed_risk(db: Database, job: JobSettings, promise: StoredCertificate) ->
 
     losses = {
         row["ticket"]: row["loss"]
-        for row in queue.drawn_items(db, job.name, promise.id)
+        for row in review_data.drawn_items(db, job.name, promise.id)
         if row["tier"] == promise.tier and row["decision"] == "release" and row["loss"] is not None
     }
     confidence, seeds = promise.certificate.confidence, second_reviews.seeded_errors(db, job.name)
@@ -333,7 +333,7 @@ def risk_by_slice(db: Database, job: str) -> list[SliceRisk]:
     from tolerate.stats.monitor.watch import anytime_upper
 
     sums: dict[str, tuple[int, float]] = {}  # slice -> number of labels, sum of losses
-    for row in queue.drawn_items(db, job):
+    for row in review_data.drawn_items(db, job):
         if row["decision"] == "release" and row["loss"] is not None:
             for name in {"", row["slice"]}:
                 labels, total = sums.get(name, (0, 0.0))
