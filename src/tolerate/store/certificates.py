@@ -140,7 +140,7 @@ def mark_mended(db: Database, job: str, by: str, now: float) -> None:
 
 
 def mended_at(db: Database, job: str) -> float:
-    """When a job was last marked as mended; 0 if never."""
+    """The time at which a job was last marked as mended; 0 if never."""
     return float(meta(db, f"mended {job}") or 0.0)
 
 
@@ -169,7 +169,7 @@ def active(db: Database, job: str | None = None) -> list[StoredCertificate]:
 
 
 def history(db: Database, job: str, limit: int = 100) -> list[StoredCertificate]:
-    """Every certificate of a job that was ever in force, newest first."""
+    """The certificates of a job that were ever in force, newest first."""
     sql = f"SELECT {COLUMNS} FROM certificates WHERE job = ? AND status <> 'proposed' ORDER BY at DESC, id LIMIT ?"
     return [_stored_certificate(row) for row in db.all(sql, job, limit)]
 

@@ -20,7 +20,7 @@ class Database(Protocol):
     serial: str  # column type of a primary key that the database counts up
 
     def all(self, sql: str, *values: object) -> list[Row]:
-        """Every row of a query."""
+        """All rows of a query."""
         ...
 
     def first(self, sql: str, *values: object) -> Row | None:
@@ -92,7 +92,7 @@ class SQLite:
             raise DataError(f"{path} cannot be opened as a database: {error}") from None
 
     def all(self, sql: str, *values: object) -> list[Row]:
-        """Every row of a query."""
+        """All rows of a query."""
         return self._db.execute(sql, values).fetchall()
 
     def first(self, sql: str, *values: object) -> Row | None:
@@ -133,7 +133,7 @@ class Postgres:
             raise DataError(f"cannot connect to {_without_password(url)}: {error}") from None
 
     def all(self, sql: str, *values: object) -> list[Row]:
-        """Every row of a query."""
+        """All rows of a query."""
         return self._db.execute(_postgres_sql(sql), _without_nul(values)).fetchall()
 
     def first(self, sql: str, *values: object) -> Row | None:
@@ -179,7 +179,7 @@ def _without_password(url: str) -> str:
 
 
 def placeholders(values: Iterable[object]) -> str:
-    """As many question marks as there are values, for `IN (...)`.
+    """Question marks for so many values, for `IN (...)`.
 
     >>> placeholders("abc")
     '?, ?, ?'

@@ -58,7 +58,7 @@ class Item:
 
     @property
     def reason_sentence(self) -> str:
-        """Why the item was held, as a sentence that can be rendered in both languages."""
+        """The reason why the item was held, as a sentence that can be rendered in both languages."""
         return Message.from_json(self.reason, json.loads(self.reason_message or "null"))
 
 

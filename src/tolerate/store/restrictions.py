@@ -77,7 +77,7 @@ class Restriction:
 
 
 def hold_reason(tightenings: Iterable[Restriction], slice: str, score: float | None) -> str:
-    """Why restrictions hold an item that the certificate releases; "" if none does."""
+    """The reason why restrictions hold an item that the certificate releases; "" if none does."""
     of_a_slice = {bool(restriction.slice) for restriction in tightenings if restriction.holds(slice, score)}
     return HELD_SLICE if True in of_a_slice else HELD_BAND if of_a_slice else ""
 

@@ -1,4 +1,4 @@
-"""What the queue holds, for pages and statistics: backlog, agreement, the random share, labels."""
+"""Queries of the queue for pages and statistics: backlog, agreement, the random share, labels."""
 
 from dataclasses import dataclass
 from typing import TypedDict

@@ -15,7 +15,7 @@ def add_draw(db: Database, ticket: str, job: str, chance: float, again: bool) ->
 
 
 def draws(db: Database, job: str, limit: int = 20_000) -> dict[str, tuple[float, float | None]]:
-    """By ticket of the newest items: the chance, and the first reviewer's loss if two people have reviewed it.
+    """The newest draws by ticket: the probability, and the first reviewer's loss if two people reviewed the item.
 
     The first reviewer had the first of the item's two slots: the only one without the second review.
     """

@@ -79,7 +79,7 @@ class DatabaseWriter:
         return future
 
     def do(self, work: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
-        """As `submit`, for a coroutine to await."""
+        """Run a function on the writer's thread, as `submit` does, and await its result."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._put(_PendingWrite(future, work=lambda db: work(db, *arguments)))
         return future

@@ -76,7 +76,7 @@ def merge(adapted: AdaptedNetwork) -> nn.Module:
 
 
 def orthogonality_penalty(adapted: AdaptedNetwork) -> Tensor:
-    """How far the rows of A and the columns of B are from orthonormal, weighted as in the loss (equation 4)."""
+    """The deviation of the rows of A and the columns of B from orthonormal, weighted as in the loss (equation 4)."""
     deviations = []
     for name, weight in adapted.named_parameters():
         if "lora_A" in name or "lora_B" in name:
@@ -86,7 +86,7 @@ def orthogonality_penalty(adapted: AdaptedNetwork) -> Tensor:
 
 
 def ranks(adapted: AdaptedNetwork) -> dict[str, int]:
-    """How many entries of each diagonal are not pruned, by matrix."""
+    """The number of entries of each diagonal that are not pruned, by matrix."""
     return {
         name.removeprefix("base_model.model.").removesuffix(f".lora_E.{ADAPTER_NAME}"): int(
             (weight != 0).sum()

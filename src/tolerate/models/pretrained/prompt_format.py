@@ -59,7 +59,7 @@ class PromptFormat:
         return NEXT_EXAMPLE in self._decoded(numbers[-PROBE_TOKENS:])
 
     def answer_length(self, numbers: Sequence[int], system: str) -> int:
-        """How many tokens belong to the answer, before a further example begins."""
+        """The number of tokens that belong to the answer, before a further example begins."""
         if not self.may_continue_examples(system):
             return len(numbers)
         position = self._decoded(numbers).find(NEXT_EXAMPLE)

@@ -132,7 +132,7 @@ class TunedModel(LanguageModel):
     def step(
         self, rows: Tensor, starts: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
-        """One update of the trained weights; afterwards AdaLoRA allocates its ranks."""
+        """Take one step on the trained weights; afterwards AdaLoRA allocates its ranks."""
         adam = optimizers["adam"]
         share = min(1.0, (progress + 0.001) / WARMUP_SHARE) * (1.0 - 0.9 * progress)
         for group in adam.param_groups:

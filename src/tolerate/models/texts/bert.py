@@ -76,7 +76,7 @@ class Bert(TextModel):
     def step(
         self, rows: Tensor, starts: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
-        """One update; half of the rows get the second part of another one, and some of their pieces a mask."""
+        """Take one step; half of the rows get the second part of another one, and some of their pieces a mask."""
         rows, starts, belongs = exchange_second_parts(rows, starts, rng)
         hidden, guessed = mask_pieces(rows, self.masked, self.vocabulary, rng)
         words, parts = self.losses(hidden, rows, starts, belongs, guessed)

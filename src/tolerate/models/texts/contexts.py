@@ -25,7 +25,7 @@ INVERSE = np.uint64(pow(int(MULTIPLIER), -1, 2**64))
 
 
 class Script(NamedTuple):
-    """Which tokens are letters of words, and which one ends a line; the folded form of each token.
+    """Classes of tokens: letters of words, the end of a line; and the folded form of each token.
 
     letters, folded: a value for each token; line: the token that ends lines, -1 for none.
     """

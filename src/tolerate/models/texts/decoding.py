@@ -24,7 +24,7 @@ BATCH_TEXTS = 256  # texts decoded at once
 
 @dataclass(frozen=True)
 class TextTemplate:
-    """Which tokens are allowed at each position of each text.
+    """The tokens that are allowed at each position of each text.
 
     kinds: [texts, positions], a row of `allowed` for each; allowed: [kinds, vocabulary]. After the last position all
     tokens are allowed.
@@ -46,7 +46,7 @@ class TextTemplate:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How tokens are chosen, and when a text ends."""
+    """Options of decoding: how tokens are chosen, and when a text ends."""
 
     limit: int = 200  # tokens of a text, at most
     temperature: float = 1.0
@@ -103,7 +103,7 @@ def decode(
     rng: torch.Generator,
     batch: int = BATCH_TEXTS,
 ) -> list[DecodedText]:
-    """One text for each prompt, in order; the same for the same prompts, decoding and state of rng."""
+    """Write one text for each prompt, in order; the same for the same prompts, decoding and state of rng."""
     training = model.training
     model.eval()
     search = _beam_search if decoding.beams > 1 else _contrastive_search if decoding.contrast else _sample

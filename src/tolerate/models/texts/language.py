@@ -90,7 +90,7 @@ class LanguageModel(TextModel):
     def step(
         self, rows: Tensor, starts: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
-        """One update; rates rise for the first 2% and fall to 0 over the last 60%."""
+        """Take one step; rates rise for the first 2% and fall to 0 over the last 60%."""
         share = min(1.0, (progress + 0.002) / 0.02, (1.0 - progress) / 0.6)
         for name, optimizer in optimizers.items():
             for group in optimizer.param_groups:

@@ -23,7 +23,7 @@ PRIMES = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)  # of the hashes
 
 @dataclass(frozen=True)
 class Cache:
-    """What attention needs of the tokens read so far: of each layer keys and values [n, heads, length, size]."""
+    """The keys and values of the tokens read so far, of each layer: [n, heads, length, size]."""
 
     layers: tuple[tuple[Tensor, Tensor], ...]
     tokens_read: Tensor  # [n, length], PAD where a row is shorter than others

@@ -29,7 +29,7 @@ class Writer:
 
     @property
     def tokens_per_word(self) -> int:
-        """At most so many of its tokens stand for one word."""
+        """The most tokens of this tokenizer that stand for one word."""
         return {"words": 1, "characters": 5}.get(self.tokens, 2)
 
 

@@ -52,7 +52,7 @@ BERT_SETTINGS = ("width", "layers", "heads", "masked", "table_rate")  # of the p
 
 @dataclass(frozen=True)
 class ClassifierTraining:
-    """How a classifier learns.
+    """Options of the training of a classifier.
 
     fresh: whether the encoder was pretrained by tolerate, so that Muon trains its matrices; else AdamW takes small
     steps (`rate`) and larger ones for the new layer (`head_rate`). smooth: of the labels; drop: dropout before the
@@ -124,7 +124,7 @@ class ClassifierNetwork(TextModel):
     def step(
         self, rows: Tensor, labels: Tensor, optimizers: Optimizers, rng: torch.Generator, progress: float
     ) -> Losses:
-        """One update; the rates rise for a tenth of the training and fall to 0 over the rest."""
+        """Take one step; the rates rise for a tenth of the training and fall to 0 over the rest."""
         loss = F.cross_entropy(self(rows), labels, label_smoothing=self.training_options.smooth)
         optimizer_step(optimizers, self.rates, loss, min(1.0, (progress + 0.005) / 0.1, (1 - progress) / 0.9))
         return {"loss": loss}

@@ -171,7 +171,7 @@ class ReviewDesk(Desk):
         return ("review",)
 
     def progress_line(self, visit: Visit, kind: str) -> str:
-        """How far the review is, for the page of an item; "" to show nothing."""
+        """The progress of the review, for the page of an item; "" to show nothing."""
         return ""
 
     async def empty_page(self, visit: Visit, back: str, notice: str, only: str) -> Response:

@@ -76,7 +76,7 @@ class LocalDesk(ReviewDesk):
         return ("review", "second") if self.work.second and self.local.several else ("review",)
 
     def progress_line(self, visit: Visit, kind: str) -> str:
-        """How far the work is; to the second reviewer without a word on the first verdicts."""
+        """The progress of the work; to the second reviewer without anything about the first verdicts."""
         progress = self.work.progress
         line = progress.second_line if kind == "second" else progress.line
         return "" if kind == "adjudicate" else line.pick(visit.user.lang)
@@ -101,7 +101,7 @@ class LocalDesk(ReviewDesk):
         )
 
     async def after_verdict(self, settled: Sequence[queue.SettledItem], alarms: Sequence[JsonObject]) -> None:
-        """Let the audit or the run take in the verdicts."""
+        """Pass the new verdicts to the audit or the run."""
         await self.writer.do(self.work.update, time.time())
 
     def other_reviewer(self, name: str) -> str | None:

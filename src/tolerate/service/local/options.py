@@ -11,7 +11,7 @@ SECOND = "second"  # name of the second reviewer, where only one name is given
 
 @dataclass(frozen=True)
 class LocalDeskOptions:
-    """Who reviews at a local desk, and how they get their links.
+    """Options of a local desk: its reviewers, and how they get their links.
 
     names: of the reviewers; the first one began the work. guide: what counts as wrong. reviewers_per_item: of a run,
     blind to one another. port: 0 takes that of the last time, or a free one. announce: called with a line for each

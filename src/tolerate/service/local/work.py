@@ -1,4 +1,4 @@
-"""What a local desk is for: which items its reviewers get, and when the work is done."""
+"""The work of a local desk: the items that its reviewers get, and when it is done."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +13,7 @@ NO_TEXT = Both("", "")
 
 @dataclass(frozen=True)
 class ReviewProgress:
-    """How far the work is. done: nothing more is needed, and the person may finish. waiting: needed second reviews.
+    """The progress of the work. done: nothing more is needed; the person may finish. waiting: needed second reviews.
 
     line: shown on the page of an item; second_line: on that of a second review; closing: shown at the end.
     """
