@@ -38,7 +38,7 @@ class MovedModules(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Give the module a `__getattr__` that looks names up in the module that replaced it."""
-        module.__dict__["__getattr__"] = partial(_moved_attribute, module.__name__)
+        module.__dict__["__getattr__"] = partial(moved_attribute, module.__name__)
 
 
 def redirect_imports() -> None:
@@ -47,7 +47,8 @@ def redirect_imports() -> None:
         sys.meta_path.append(MovedModules())
 
 
-def _moved_attribute(module: str, name: str) -> object:
+def moved_attribute(module: str, name: str) -> object:
+    """An attribute of a module of version 0.1, from where it is now, with a DeprecationWarning."""
     if name.startswith("__"):
         raise AttributeError(name)
     path = new_path(f"{module}:{name}")

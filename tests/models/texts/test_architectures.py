@@ -544,7 +544,7 @@ def test_casenotes_by_an_encoder_decoder_with_bpe(tmp_path: Path, monkeypatch: p
     for name, small in (
         ("workshop.VERIFIER_REQUESTS", 20),
         ("workshop.SEEDED_TEXTS", 20),
-        ("training_texts.MAX_PAIRS", 300),
+        ("drafts.training_texts.MAX_PAIRS", 300),
         ("casenotes.CaseNotes.limit", 15),
     ):
         monkeypatch.setattr(f"tolerate.jobs.texts.{name}", small)
