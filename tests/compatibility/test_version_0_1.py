@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -193,10 +194,9 @@ def test_a_test_of_drift_is_read_unchanged() -> None:
 def database(dump: Path, path: Path) -> Path:
     """A SQLite file from its SQL dump."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(path)
-    db.executescript(dump.read_text("utf-8"))
-    db.commit()
-    db.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(dump.read_text("utf-8"))
+        db.commit()
     return path
 
 
@@ -210,9 +210,8 @@ def service(tmp_path: Path) -> Path:
 
 
 def test_the_ledger_of_a_service_is_verified(service: Path) -> None:
-    db = connect(str(service / "service.db"), read_only=True)
-    assert verify_ledger(db).to_json() == read("service/expected.json")["verify"]
-    db.close()
+    with closing(connect(str(service / "service.db"), read_only=True)) as db:
+        assert verify_ledger(db).to_json() == read("service/expected.json")["verify"]
 
 
 @pytest.mark.parametrize("words", sorted(read("service/expected.json")["cli"]))
@@ -225,8 +224,7 @@ def test_commands_on_a_service_answer_as_before(service: Path, words: str) -> No
 def test_a_certificate_keeps_the_id_under_which_the_service_stored_it(service: Path) -> None:
     from tolerate.store.certificates import certificate_id
 
-    db = connect(str(service / "service.db"), read_only=True)
-    rows = db.all("SELECT id, body FROM certificates")
-    db.close()
+    with closing(connect(str(service / "service.db"), read_only=True)) as db:
+        rows = db.all("SELECT id, body FROM certificates")
     assert len(rows) == 5
     assert all(certificate_id(Certificate.loads(str(body))) == id for id, body in rows)

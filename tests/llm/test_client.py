@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from email.utils import formatdate
 from pathlib import Path
 
@@ -355,8 +356,8 @@ def test_the_key_is_sent_and_written_nowhere(
     assert "sk-very-secret" not in f"{error.value}{second.value}{error.value.__cause__}" + "".join(
         capfd.readouterr()
     )
-    with sqlite3.connect(tmp_path / "a.sqlite") as base:
-        assert "sk-very-secret" not in "\n".join(base.iterdump())
+    with closing(sqlite3.connect(tmp_path / "a.sqlite")) as db:
+        assert "sk-very-secret" not in "\n".join(db.iterdump())
     assert (tmp_path / "a.sqlite").stat().st_mode & 0o077 == 0
 
 

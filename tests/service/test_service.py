@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -560,9 +561,8 @@ def test_a_stop_finishes_what_was_taken(model: Upstream, url: str, tmp_path: Pat
             pool.submit(release)
         assert slow.result(DEADLINE_SECONDS)[2]["choices"][0]["message"]["content"] == "finished"
         assert waiting.result(DEADLINE_SECONDS)[2]["tolerate"]["decision"] == "review"
-    db = connect(url)
-    assert newest(db, 1)[0]["kind"] == "stopped"
-    db.close()
+    with closing(connect(url)) as db:
+        assert newest(db, 1)[0]["kind"] == "stopped"
 
 
 # Bad input and limits

@@ -1,6 +1,7 @@
 """Every question that pages and watch ask, on both databases, of a store with something of everything in it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict
                 writer = DatabaseWriter(url)
                 writer.submit(fill).result(30)
                 writer.close()
-                db = connect(url, read_only=True)
-                answers_by_kind[kind] = {name: repr(question(db)) for name, question in QUESTIONS.items()}
-                db.close()
+                with closing(connect(url, read_only=True)) as db:
+                    answers_by_kind[kind] = {name: repr(question(db)) for name, question in QUESTIONS.items()}
         except pytest.skip.Exception:
             continue
     yield answers_by_kind

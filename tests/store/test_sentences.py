@@ -1,7 +1,11 @@
 """What the store says in sentences: English text, key and parameters in rows of this version, text alone in older ones."""
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from tolerate.messages.catalogue import message, render
 from tolerate.messages.watch import alarm_sentence
@@ -15,11 +19,12 @@ from tolerate.store.schema import prepare
 HELD = message("held.tier_failed", tier="small")
 
 
-def database(folder: Path) -> Database:
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
     """A fresh database."""
-    db = connect(str(folder / "service.db"))
-    prepare(db)
-    return db
+    with closing(connect(str(tmp_path / "service.db"))) as db:
+        prepare(db)
+        yield db
 
 
 def item(ticket: str, reason: str) -> queue.Item:
@@ -27,8 +32,7 @@ def item(ticket: str, reason: str) -> queue.Item:
     return queue.Item(ticket, "job", 0.0, "prompt", "content", reason=reason)
 
 
-def test_a_table_of_an_older_version_gets_its_column(tmp_path: Path) -> None:
-    db = database(tmp_path)
+def test_a_table_of_an_older_version_gets_its_column(db: Database) -> None:
     db.run("ALTER TABLE items DROP COLUMN reason_message")
     prepare(db)
     prepare(db)
@@ -36,8 +40,7 @@ def test_a_table_of_an_older_version_gets_its_column(tmp_path: Path) -> None:
     assert queue.item(db, "a") is not None
 
 
-def test_why_an_item_was_held_is_said_in_both_languages(tmp_path: Path) -> None:
-    db = database(tmp_path)
+def test_why_an_item_was_held_is_said_in_both_languages(db: Database) -> None:
     for ticket, reason in (("new", HELD), ("old", "below the threshold"), ("own", "as the lawyer wrote")):
         queue.add_item(db, item(ticket, reason))
     sentences = {ticket: queue.item(db, ticket) for ticket in ("new", "old", "own")}
@@ -50,8 +53,7 @@ def test_why_an_item_was_held_is_said_in_both_languages(tmp_path: Path) -> None:
     assert sentences["new"] is not None and sentences["new"].reason == str(HELD)
 
 
-def test_rows_of_the_ledger_hold_text_key_and_parameters(tmp_path: Path) -> None:
-    db = database(tmp_path)
+def test_rows_of_the_ledger_hold_text_key_and_parameters(db: Database) -> None:
     why = message("alarm.degraded", gap=0.25, items=120, evidence=30.0)
     certificates.add_alarm(db, "job", "degraded", 1.0, {"why": why})
     certificates.add_alarm(db, "job", "void", 2.0, {"why": "as the lawyer wrote"})

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -35,11 +36,8 @@ def held(ticket: str, **fields: object) -> queue.Item:
 
 
 def replay(url: str) -> Replay:
-    db = connect(url, read_only=True)
-    try:
+    with closing(connect(url, read_only=True)) as db:
         return verify(db)
-    finally:
-        db.close()
 
 
 # The writer and its ledger
@@ -62,11 +60,10 @@ def record(writer: DatabaseWriter, entries: list[dict], also=None) -> list[dict]
 def test_decisions_are_on_the_disk_when_answered(writer: DatabaseWriter, url: str) -> None:
     id = do(writer, certificates.install, "support", "one", certificate(), {}, "ann", 1.0)
     written = record(writer, [decision(f"t{i}", id) for i in range(700)])
-    reader = connect(url, read_only=True)
     assert [entry["seq"] for entry in written] == list(range(2, 702))
-    replay = verify(reader)
-    assert replay.holds and replay.released == 700 and replay.rows == 701
-    reader.close()
+    with closing(connect(url, read_only=True)) as db:
+        result = verify(db)
+    assert result.holds and result.released == 700 and result.rows == 701
 
 
 def test_a_release_after_the_withdrawal_is_written_as_a_review(writer: DatabaseWriter, url: str) -> None:
@@ -117,11 +114,10 @@ def test_a_commit_that_fails_tells_everyone_and_leaves_nothing(tmp_path: Path) -
 
 def test_the_ledger_cannot_be_rewritten(writer: DatabaseWriter, url: str) -> None:
     do(writer, append, "job", 1.0)
-    db = connect(url)
-    for statement in ("UPDATE ledger SET seq = 9", "DELETE FROM ledger"):
-        with pytest.raises(Exception, match="append-only"):
-            db.run(statement)
-    db.close()
+    with closing(connect(url)) as db:
+        for statement in ("UPDATE ledger SET seq = 9", "DELETE FROM ledger"):
+            with pytest.raises(Exception, match="append-only"):
+                db.run(statement)
 
 
 def test_one_service_writes_a_database(writer: DatabaseWriter, url: str) -> None:
@@ -130,16 +126,14 @@ def test_one_service_writes_a_database(writer: DatabaseWriter, url: str) -> None
 
 
 def tampered(url: str, statement: str, *values: object) -> list[str]:
-    db = connect(url)
-    if url.startswith("postgres"):
-        db.run("DROP TRIGGER ledger_kept ON ledger")
-    else:
-        db.run("DROP TRIGGER ledger_kept")
-        db.run("DROP TRIGGER ledger_whole")
-    db.run(statement, *values)
-    faults = verify(db).faults
-    db.close()
-    return faults
+    with closing(connect(url)) as db:
+        if url.startswith("postgres"):
+            db.run("DROP TRIGGER ledger_kept ON ledger")
+        else:
+            db.run("DROP TRIGGER ledger_kept")
+            db.run("DROP TRIGGER ledger_whole")
+        db.run(statement, *values)
+        return verify(db).faults
 
 
 @pytest.mark.parametrize(
@@ -163,9 +157,8 @@ def test_tampering_is_seen(writer: DatabaseWriter, url: str, statement: str, fau
 def test_a_rewritten_row_is_seen_even_with_a_new_hash(writer: DatabaseWriter, url: str) -> None:
     id = do(writer, certificates.install, "support", "one", certificate(), {}, "ann", 1.0)
     record(writer, [decision(f"t{i}", id, "review", 0.1) for i in range(4)])
-    reader = connect(url)
-    before = list(rows(reader))
-    reader.close()
+    with closing(connect(url)) as db:
+        before = list(rows(db))
     body = before[2][1].replace(b'"review"', b'"release"')
     faults = tampered(
         url, "UPDATE ledger SET body = ?, hash = ? WHERE seq = 3", body, chain_hash(before[1][2], body)

@@ -8,6 +8,7 @@ the score and the withdrawal is the real service: rule, ledger, draw, queue, ver
 import asyncio
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,9 +108,8 @@ async def _deploy(
             outcome.alarm = outcome.reviews
             break
     await running.stop()
-    db = connect(where, read_only=True)
-    outcome.faults = verify(db).faults
-    db.close()
+    with closing(connect(where, read_only=True)) as db:
+        outcome.faults = verify(db).faults
     return outcome
 
 

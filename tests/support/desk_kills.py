@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sys
+from contextlib import closing
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -100,9 +101,8 @@ def kill_served_desk(folder: Path, upstream: str, times: int, seed: int = 0) -> 
     url, world = str(folder / "kills.db"), DeskWorld(seed)
     settings = service_of(upstream, url, folder, share=0.3)
     wrong = kill_repeatedly(url, world, partial(serve_command, settings), times)
-    db = connect(url, read_only=True)
-    wrong += wrong_rows(db)
-    db.close()
+    with closing(connect(url, read_only=True)) as db:
+        wrong += wrong_rows(db)
     return wrong, world.outside
 
 

@@ -12,6 +12,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -189,14 +190,13 @@ class Follower:
     def look(self, outside: Outside) -> list[str]:
         """What is wrong with the new rows, and with what was told since."""
         wrong: list[str] = []
-        db = connect(self.url, read_only=True)
-        for seq, body, digest in rows(db, self.seq):
-            if seq != self.seq + 1 or chain_hash(self.hash, body) != digest:
-                wrong.append(f"the chain breaks at row {seq}")
-            self.seq, self.hash, entry = seq, digest, json.loads(body)
-            if entry["kind"] == "decision":
-                self.decided[entry["slice"]] = entry["decision"]
-        db.close()
+        with closing(connect(self.url, read_only=True)) as db:
+            for seq, body, digest in rows(db, self.seq):
+                if seq != self.seq + 1 or chain_hash(self.hash, body) != digest:
+                    wrong.append(f"the chain breaks at row {seq}")
+                self.seq, self.hash, entry = seq, digest, json.loads(body)
+                if entry["kind"] == "decision":
+                    self.decided[entry["slice"]] = entry["decision"]
         gone = [label for label in outside.answers if self.decided.get(label) != outside.answers[label]]
         return wrong + [f"{label} was answered and has no such row" for label in gone]
 
@@ -230,9 +230,8 @@ def kill_repeatedly(url: str, world: World, target: Callable[[Connection], None]
             ours.close()
         if number % 10 == 9 or number == times - 1:
             wrong += follower.look(world.outside)
-    db = connect(url, read_only=True)
-    wrong += faults(db, world.outside)
-    db.close()
+    with closing(connect(url, read_only=True)) as db:
+        wrong += faults(db, world.outside)
     return wrong
 
 

@@ -9,6 +9,7 @@ the certificate in force says so, everything else held; each item is decided onc
 import asyncio
 import shutil
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -266,10 +267,9 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "running"):
             return
         self.do(self.running.stop())
-        db = connect(self.url, read_only=True)
-        result = verify(db)
-        tickets = [row[0] for row in db.all("SELECT ticket FROM items WHERE settled IS NOT NULL")]
-        db.close()
+        with closing(connect(self.url, read_only=True)) as db:
+            result = verify(db)
+            tickets = [row[0] for row in db.all("SELECT ticket FROM items WHERE settled IS NOT NULL")]
         self.loop.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         next(self._databases, None)  # it is dropped

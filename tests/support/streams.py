@@ -260,10 +260,9 @@ def fuzz(
 ) -> tuple[list[str], dict[str, int]]:
     """Many fuzzed streams, 48 at a time; what is wrong, and how many rows said what."""
     wrong, disk = asyncio.run(_fuzz(url, folder, count, seed, broken, more))
-    db = connect(url, read_only=True)
     if broken is None:
-        wrong += verify(db).faults
-    db.close()
+        with contextlib.closing(connect(url, read_only=True)) as db:
+            wrong += verify(db).faults
     decisions = [row["decision"] for rows in disk.rows.values() for row in rows]
     return wrong, {decision: decisions.count(decision) for decision in sorted(set(decisions))}
 

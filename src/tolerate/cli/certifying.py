@@ -1,7 +1,7 @@
 """`tolerate certify` and `tolerate verify`: a table gets its certificate, and anyone recomputes it."""
 
 import json
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -185,7 +185,8 @@ def _verify_ledger(database: str, as_json: bool) -> None:
 
     if database.endswith(".json"):
         raise OptionError(f"{database} looks like a certificate; name its table too, or a service's database")
-    verification = replay(open_readonly(database))
+    with closing(open_readonly(database)) as db:
+        verification = replay(db)
     print(json.dumps(verification.to_json(), indent=1) if as_json else str(verification))
     if not verification.holds:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ import json
 import os
 import sqlite3
 import threading
+import weakref
 from pathlib import Path
 
 from tolerate.base.json_types import JsonObject, JsonValue
@@ -45,6 +46,7 @@ class ResponseCache:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
+            self._close_file = weakref.finalize(self, self._db.close)  # models have no close()
             self._db.execute("PRAGMA journal_mode=WAL")  # a kill loses nothing, a power cut the last replies
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute(
@@ -75,8 +77,8 @@ class ResponseCache:
             raise self._broken(error) from None
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file; a cache that nobody uses any more is closed by itself."""
+        self._close_file()
 
     def __len__(self) -> int:
         with self._lock:

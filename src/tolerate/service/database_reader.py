@@ -44,6 +44,8 @@ class DatabaseReader:
             return question(db)
         except Exception:
             self._connection.db = None  # a connection that failed is not used again
+            self._opened.remove(db)
+            db.close()
             raise
 
     def close(self) -> None:

@@ -43,8 +43,10 @@ class Database(Protocol):
 def connect(url: str, *, read_only: bool = False) -> Database:
     """Open a database: a path is an SQLite file, `postgresql://...` a PostgreSQL database.
 
-    >>> connect(":memory:").first("SELECT 1 + ?", 1)
+    >>> db = connect(":memory:")
+    >>> db.first("SELECT 1 + ?", 1)
     (2,)
+    >>> db.close()
     """
     if url.startswith(("postgresql://", "postgres://")):
         return Postgres(url, read_only)
@@ -83,13 +85,20 @@ class SQLite:
             self._db = sqlite3.connect(
                 address, isolation_level=None, check_same_thread=False, timeout=10.0, uri=read_only
             )
-            if not read_only:
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute("PRAGMA synchronous=FULL")
-                self._db.execute("PRAGMA journal_size_limit=67108864")
-            self._db.execute("PRAGMA cache_size=-4096")
+            try:
+                self._set_pragmas(read_only)
+            except BaseException:
+                self._db.close()
+                raise
         except sqlite3.Error as error:
             raise DataError(f"{path} cannot be opened as a database: {error}") from None
+
+    def _set_pragmas(self, read_only: bool) -> None:
+        if not read_only:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA journal_size_limit=67108864")
+        self._db.execute("PRAGMA cache_size=-4096")
 
     def all(self, sql: str, *values: object) -> list[Row]:
         """All rows of a query."""

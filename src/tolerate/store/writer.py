@@ -211,13 +211,13 @@ class DatabaseWriter:
 
     def _open(self) -> Database:
         db = connect(self.url)
-        if isinstance(db, Postgres):
-            try:
+        try:
+            if isinstance(db, Postgres):
                 _take_lock(db)
-            except BaseException:
-                db.close()
-                raise
-        prepare(db)
+            prepare(db)
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def _unlock(self) -> None:

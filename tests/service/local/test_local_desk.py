@@ -242,9 +242,11 @@ def test_pictures_beside_a_batch_are_shown_and_nothing_outside_its_folder(tmp_pa
     person, status_by_file = desk.person(), {}
     while person.slot:
         page = person.page
-        item = connect(str(folder / "batch.csv.audit.db"), read_only=True).first(
-            "SELECT i.media FROM items i JOIN slots s ON s.ticket = i.ticket WHERE s.id = ?", int(person.slot)
-        )
+        with contextlib.closing(connect(str(folder / "batch.csv.audit.db"), read_only=True)) as db:
+            item = db.first(
+                "SELECT i.media FROM items i JOIN slots s ON s.ticket = i.ticket WHERE s.id = ?",
+                int(person.slot),
+            )
         person.ask(f"/desk/media/{person.slot}")
         status_by_file[item[0]] = person.status
         person.page = page
@@ -327,8 +329,8 @@ def test_two_named_people_read_ahead_and_each_other(tmp_path: Path) -> None:
     audit = audit_of(tmp_path)
     assert audit.certificate.proven and audit.agreement.items == audit.labels
     assert list(audit.losses) == Audit(300, 0.2, seed=0).upcoming(audit.labels)  # the order is kept
-    db = connect(str(tmp_path / "batch.csv.audit.db"), read_only=True)
-    both = db.all("SELECT ticket FROM verdicts GROUP BY ticket, reviewer HAVING count(*) > 1")
+    with contextlib.closing(connect(str(tmp_path / "batch.csv.audit.db"), read_only=True)) as db:
+        both = db.all("SELECT ticket FROM verdicts GROUP BY ticket, reviewer HAVING count(*) > 1")
     assert both == []  # nobody read one item twice
 
 
@@ -448,10 +450,11 @@ def test_killed_while_a_person_presses_keys_nothing_told_is_lost_or_doubled(
         command = start(*words)
         command.link()
         person.next()
-    db = connect(str(tmp_path / "batch.csv.audit.db"), read_only=True)
-    standing = db.all(
-        "SELECT i.content, v.loss FROM verdicts v JOIN items i ON i.ticket = v.ticket WHERE v.taken_back IS NULL"
-    )
+    with contextlib.closing(connect(str(tmp_path / "batch.csv.audit.db"), read_only=True)) as db:
+        standing = db.all(
+            "SELECT i.content, v.loss FROM verdicts v JOIN items i ON i.ticket = v.ticket"
+            " WHERE v.taken_back IS NULL"
+        )
     losses = dict(standing)
     assert len(losses) == len(standing) >= len(verdicts) > 0
     assert {text: losses.get(text) for text in verdicts} == verdicts

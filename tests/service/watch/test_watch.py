@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -466,32 +467,32 @@ def test_old_alarms_are_not_told_to_a_new_webhook(
 
 def test_tries_wait_longer_and_longer_and_end(tmp_path: Path) -> None:
     """What a receiver never takes is left out after a day, so that what comes behind it is heard."""
-    db, hook = connect(str(tmp_path / "t.db")), ("http://a/",)
-    prepare(db)
-    deliveries.register(db, hook)
-    for kind in ("first", "second"):
-        certificates.add_alarm(db, "support", kind, 1.0, {})
-    now, waited = 100.0, []
-    while (due := deliveries.due_notices(db, hook, now)) and due[0].body["kind"] == "first":
-        tries_left = deliveries.record_attempt(db, due[0], False, now)
-        assert tries_left == (due[0].tries + 1 < deliveries.MAX_ATTEMPTS)
-        began = now
-        while not deliveries.due_notices(db, hook, now):
-            now += 1.0
-        waited.append(now - began)
-    assert (
-        waited[:6] == list(deliveries.BACK_OFF_SECONDS)
-        and len(waited) == deliveries.MAX_ATTEMPTS
-        and 80_000 < now < 100_000
-    )
-    assert due[0].body["kind"] == "second" and deliveries.delivery_status(db, "http://a/") == {
-        "tries": 0,
-        "waiting": 1,
-    }
-    assert deliveries.record_attempt(db, due[0], True, now) and not deliveries.due_notices(
-        db, hook, now + 1e6
-    )
-    db.close()
+    hook = ("http://a/",)
+    with closing(connect(str(tmp_path / "t.db"))) as db:
+        prepare(db)
+        deliveries.register(db, hook)
+        for kind in ("first", "second"):
+            certificates.add_alarm(db, "support", kind, 1.0, {})
+        now, waited = 100.0, []
+        while (due := deliveries.due_notices(db, hook, now)) and due[0].body["kind"] == "first":
+            tries_left = deliveries.record_attempt(db, due[0], False, now)
+            assert tries_left == (due[0].tries + 1 < deliveries.MAX_ATTEMPTS)
+            began = now
+            while not deliveries.due_notices(db, hook, now):
+                now += 1.0
+            waited.append(now - began)
+        assert (
+            waited[:6] == list(deliveries.BACK_OFF_SECONDS)
+            and len(waited) == deliveries.MAX_ATTEMPTS
+            and 80_000 < now < 100_000
+        )
+        assert due[0].body["kind"] == "second" and deliveries.delivery_status(db, "http://a/") == {
+            "tries": 0,
+            "waiting": 1,
+        }
+        assert deliveries.record_attempt(db, due[0], True, now) and not deliveries.due_notices(
+            db, hook, now + 1e6
+        )
 
 
 def test_a_webhook_on_a_private_address_is_refused_where_those_are(tmp_path: Path) -> None:
@@ -533,9 +534,8 @@ def test_a_database_from_before_is_verified(tmp_path: Path) -> None:
         await running.stop()
 
     asyncio.run(life())
-    db = connect(str(tmp_path / "t.db"))
-    db.run("DROP TABLE tightenings")
-    db.close()
+    with closing(connect(str(tmp_path / "t.db"))) as db:
+        db.run("DROP TABLE tightenings")
     assert replay(str(tmp_path / "t.db")).holds
 
 
