@@ -81,7 +81,7 @@ def test_maths_asks_a_local_model(tmp_path: Path) -> None:
 
 def test_case_notes_tune_and_ask_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, fewer in (
-        ("training_texts.MAX_PAIRS", 300),
+        ("drafts.training_texts.MAX_PAIRS", 300),
         ("workshop.SEEDED_TEXTS", 50),
         ("workshop.EXPENSIVE_VERIFIER_REQUESTS", 10),
     ):

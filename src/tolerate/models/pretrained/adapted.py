@@ -19,7 +19,7 @@ from tolerate.models.texts.language import LanguageModel, State
 
 
 class Adapted(TunedModel):
-    """One of our own language models with adapters (`own:FOLDER#lora`), learning on (`#full`), or as it is."""
+    """A language model of tolerate with adapters (`own:FOLDER#lora`), trained further (`#full`), or unchanged."""
 
     net: LanguageModel
 

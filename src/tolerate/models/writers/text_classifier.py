@@ -140,7 +140,7 @@ def _encoder(config: str) -> Any:
 
 @dataclass(frozen=True)
 class TextClassifier:
-    """A taught classifier of texts: log probabilities of each class."""
+    """A trained classifier of texts; calling it gives log probabilities of each class."""
 
     classes: tuple[str, ...]
     tokenizer: "LibraryTokenizer"
@@ -308,6 +308,6 @@ def load_text_reader(folder: Path) -> TextClassifier:
     if tokenizer.get_vocab_size() > model.vocabulary:
         raise DataError(
             f"the reader in {folder} knows {model.vocabulary} tokens, its tokenizer {tokenizer.get_vocab_size()}: they "
-            "do not fit; teach it again, or put the tokenizer back that it was taught with"
+            "do not fit; train it again, or put the tokenizer back that it was trained with"
         )
     return TextClassifier(tuple(about["classes"]), tokenizer, model)
