@@ -370,7 +370,9 @@ def queue(folder: Path, items: int, reviewers: int, seconds: float) -> None:
     cpu, began = time.process_time(), time.perf_counter()
     total = sum(asyncio.run(everyone()))
     wall, spent = time.perf_counter() - began, time.process_time() - cpu
-    stored = writer.submit(lambda db: db.first("SELECT count(*), count(DISTINCT slot) FROM verdicts")).result()
+    stored = writer.submit(
+        lambda db: db.first("SELECT count(*), count(DISTINCT slot) FROM verdicts")
+    ).result()
     writer.close()
     assert stored == (total, total), (stored, total)
     print(

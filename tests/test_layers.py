@@ -62,7 +62,10 @@ LAYERS: list[set[str]] = [
     {"__main__"},
 ]
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
-MODALITIES = ("pictures", "texts")  # sub-packages of models, checks, jobs and refine that never import each other's
+MODALITIES = (
+    "pictures",
+    "texts",
+)  # sub-packages of models, checks, jobs and refine that never import each other's
 MAX_MODULES = 20  # a package, its __init__ not counted
 DECLARED = {  # the only imports upwards: importer -> imported, each with its reason
     ("records", "messages"),  # str(certificate) is its sentence; imported when first printed
@@ -177,7 +180,10 @@ def test_imports_go_down(module: str) -> None:
         ("checks.texts.maths", "import torch"),
         ("models.base", "def f():\n    from tolerate.service import app"),
         ("careers.pages.page", "from tolerate.service import app"),
-        ("jobs.texts.poems", "from tolerate.data import pictures\nfrom tolerate.jobs.pictures import workshop"),
+        (
+            "jobs.texts.poems",
+            "from tolerate.data import pictures\nfrom tolerate.jobs.pictures import workshop",
+        ),
         ("jobs.texts.poems", "from tolerate.models.pictures.vae import VAE"),
     ],
 )

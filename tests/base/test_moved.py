@@ -42,13 +42,13 @@ def test_an_old_import_warns_and_gives_the_new_object() -> None:
         "try:\n"
         "    from tolerate.gateway.notices import signed\n"
         "except DeprecationWarning as warning:\n"
-        "    assert 'tolerate.service.watch.webhooks:signed' in str(warning), warning\n"
+        "    assert 'tolerate.service.watch.webhooks:signature_headers' in str(warning), warning\n"
         "else:\n"
         "    raise SystemExit('no warning')\n"
         "warnings.simplefilter('ignore')\n"
         "from tolerate.gateway.notices import signed\n"
         "from tolerate.service.watch import webhooks\n"
-        "assert signed is webhooks.signed\n"
+        "assert signed is webhooks.signature_headers\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

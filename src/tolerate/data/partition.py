@@ -24,7 +24,7 @@ from tolerate.data import tables
 from tolerate.errors import DataError, OptionError
 from tolerate.stats.certify.counts import MISSING_SCORE, CellCounts, Zoom, count_rows, merge_counts
 from tolerate.stats.certify.samples import is_binary
-from tolerate.stats.certify.tally import SliceCounts, slice_counts_by_code, merge_slice_counts
+from tolerate.stats.certify.tally import SliceCounts, merge_slice_counts, slice_counts_by_code
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
