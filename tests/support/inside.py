@@ -95,7 +95,11 @@ async def started(service: ServiceSettings) -> tuple[RunningService, FakeTranspo
     """A running service without sockets."""
     transport = FakeTransport()
     running = RunningService(service, UpstreamClient(service.private, transport))
-    await running.start()
+    try:
+        await running.start()
+    except BaseException:
+        await running.stop()
+        raise
     return running, transport
 
 
