@@ -1,6 +1,6 @@
 """Look-up by name: wherever a listed name is accepted, `package.module:attribute` is too."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -33,9 +33,14 @@ def entry_named(name: str, entries: Mapping[str, Entry], noun: str) -> Entry:
     >>> entry_named("sum", {"sum": 1}, "score")
     1
     """
-    if name not in entries:
-        raise OptionError(f'no {noun} is called "{name}". {hint(name, entries)}')
+    check_name(name, entries, noun)
     return entries[name]
+
+
+def check_name(name: str, names: Collection[str], noun: str) -> None:
+    """Raise OptionError for a name that is not among the names, with these and the nearest."""
+    if name not in names:
+        raise OptionError(f'no {noun} is called "{name}". {hint(name, names)}')
 
 
 def _suggestion(module: str) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tolerate.base.arrays import Contents, Floats, Ints
-from tolerate.base.registry import attribute
-from tolerate.errors import OptionError, hint
+from tolerate.base.registry import attribute, entry_named
+from tolerate.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,7 @@ def find_judge(name: str) -> JudgeMaker:
 
 
 def _find(kind: str, name: str, entries: dict[str, str]) -> Callable[..., Any]:
-    if name not in entries and ":" not in name:
-        raise OptionError(f'no {kind} is called "{name}". {hint(name, entries)}')
-    maker: Callable[..., Any] = attribute(entries.get(name, name))
+    maker: Callable[..., Any] = attribute(name if ":" in name else entry_named(name, entries, kind))
     if not callable(maker):
         raise OptionError(f"{name} is {maker!r}, expected a function that makes a {kind}")
     return maker

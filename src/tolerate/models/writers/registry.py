@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tolerate.errors import OptionError, hint
+from tolerate.base.registry import entry_named
+from tolerate.errors import OptionError
 from tolerate.llm.model_names import PretrainedSpec, check_pretrained, is_pretrained_name, title_of
 from tolerate.models.registry import TEXT_MODELS, ModelEntry
 
@@ -86,12 +87,8 @@ def writer(name: str) -> Writer:
     if is_pretrained_name(name):
         return _pretrained(check_pretrained(name), name)
     plain, _, settings = name.partition("#")
-    if plain in WRITERS:
-        chosen = WRITERS[plain]
-    elif ":" in plain:
-        chosen = Writer(ModelEntry(plain, plain, "", "own"))
-    else:
-        raise OptionError(f'no writer is called "{plain}". {hint(plain, WRITERS)}')
+    own = Writer(ModelEntry(plain, plain, "", "own"))
+    chosen = own if ":" in plain else entry_named(plain, WRITERS, "writer")
     return _with_settings(chosen, parse_settings(settings)) if settings else chosen
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tolerate.base.arrays import Bools, Floats, Ints
+from tolerate.base.registry import check_name
 from tolerate.errors import OptionError, hint
 
 Opinion = Callable[[Ints, Floats], Floats]  # (candidate a request, share of votes) -> score
@@ -141,8 +142,7 @@ def scored_by(name: str, score: str) -> str | None:
     >>> scored_by("vote-of-4+rules", "judge"), scored_by("plain", "votes")
     ('vote-of-4+rules+by-judge', None)
     """
-    if score not in SCORES:
-        raise OptionError(f'no score is called "{score}". {hint(score, SCORES)}')
+    check_name(score, SCORES, "score")
     single = parse_text(name).candidates == 1
     return None if single and score in AGREEING else f"{name}+{BY}{score}"
 
