@@ -6,13 +6,17 @@ paths: `redirect_imports` lets them, with a DeprecationWarning that names the ne
 """
 
 import sys
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+else:  # importing the abstract class would cost more than all of `import tolerate`
+    Loader = object
 
 
 def new_path(path: str) -> str:
@@ -27,7 +31,7 @@ def new_path(path: str) -> str:
     return MODULES.get(module, module) + colon + name
 
 
-class MovedModules(MetaPathFinder, Loader):
+class MovedModules(Loader):
     """Finds a module under its old path: its attributes are those of the new module, with a warning."""
 
     def find_spec(
@@ -35,6 +39,10 @@ class MovedModules(MetaPathFinder, Loader):
     ) -> ModuleSpec | None:
         """A package without files for an old path, None for every other name."""
         return ModuleSpec(fullname, self, is_package=True) if fullname in MODULES else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """None: an ordinary module is created."""
+        return None
 
     def exec_module(self, module: ModuleType) -> None:
         """Give the module a `__getattr__` that looks names up in the module that replaced it."""
@@ -51,6 +59,8 @@ def moved_attribute(module: str, name: str) -> object:
     """An attribute of a module of version 0.1, from where it is now, with a DeprecationWarning."""
     if name.startswith("__"):
         raise AttributeError(name)
+    import warnings
+
     path = new_path(f"{module}:{name}")
     warnings.warn(f"{module}.{name} has moved to {path}", DeprecationWarning, stacklevel=2)
     new_module, _, attribute = path.partition(":")
